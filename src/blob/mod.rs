@@ -1,0 +1,242 @@
+//! The blob store: content-addressed files, `blobs/3f/3f9a...`, each raw bytes under its BLAKE3
+//! hash.
+//!
+//! Does not know metadata: what a blob must look like is told by its caller as [`BlockSums`].
+//! Keeps: I1 (a published blob is durable, name included), I5 (bytes are checked before they are
+//! given out or built upon).
+
+mod reader;
+mod stage;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+pub(crate) use reader::BlobReader;
+pub(crate) use stage::StagedBlob;
+
+use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::file::{self, Handle, Kind};
+use crate::{ContentHash, Error, Result};
+
+/// How many sound blobs are remembered as such. 65,536 take about 4 MiB.
+const REMEMBERED: usize = 65_536;
+
+pub(crate) struct BlobStore {
+    blobs: PathBuf,
+    staging: PathBuf,
+    /// For each directory `blobs/xx`: whether this process knows that its name is durable.
+    durable_dirs: Vec<Mutex<bool>>,
+    staged: AtomicU64,
+    staged_now: AtomicU64,
+    /// Tells the staged files of this opening from those of an earlier one that may still be
+    /// dropped.
+    opening: u64,
+    /// Blobs that this process has written or read through, and found as they should be.
+    sound: Mutex<HashSet<ContentHash>>,
+    /// Blobs that were found damaged and not put again since.
+    damaged: Mutex<HashSet<ContentHash>>,
+}
+
+impl BlobStore {
+    /// Makes the directories of a new store.
+    pub(crate) fn create(root: &Path) -> Result<()> {
+        file::create_dir(&root.join("blobs"))?;
+        file::create_dir(&root.join("staging"))
+    }
+
+    /// Opens the store; whatever lies in `staging/` was never acknowledged and goes (I7).
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        let (blobs, staging) = (root.join("blobs"), root.join("staging"));
+        file::create_dir(&staging)?;
+        for (name, kind) in file::list(&staging)? {
+            match kind {
+                Kind::File => file::remove(&staging.join(name))?,
+                Kind::Directory => file::remove_tree_if_present(&staging.join(name))?,
+            }
+        }
+        let mut opening = [0; 8];
+        getrandom::fill(&mut opening).map_err(|cause| Error::NoRandomness {
+            cause: cause.to_string(),
+        })?;
+        Ok(Self {
+            blobs,
+            staging,
+            durable_dirs: (0..256).map(|_| Mutex::new(false)).collect(),
+            staged: AtomicU64::new(0),
+            staged_now: AtomicU64::new(0),
+            opening: u64::from_ne_bytes(opening),
+            sound: Mutex::default(),
+            damaged: Mutex::default(),
+        })
+    }
+
+    /// Begins a body.
+    pub(crate) fn stage(self: &Arc<Self>) -> Result<StagedBlob> {
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        StagedBlob::create(
+            Arc::clone(self),
+            &self.staging.join(format!("{:016x}-{number}", self.opening)),
+        )
+    }
+
+    /// Bodies being received.
+    pub(crate) fn staged_bodies(&self) -> u64 {
+        self.staged_now.load(Ordering::Relaxed)
+    }
+
+    /// Whether the blob's file is there and holds what it should. The first time that this process
+    /// asks it reads the file; later it looks at the length only.
+    ///
+    /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
+    pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<bool> {
+        let handle = match Handle::open_read(self.path_of(content)) {
+            Ok(handle) => handle,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if handle.len()? != sums.size {
+            return Ok(false);
+        }
+        if self.sound.lock().contains(content) {
+            return Ok(true);
+        }
+        match BlobReader::over(self, handle, *content, sums).check_all() {
+            Ok(()) => Ok(true),
+            Err(Error::DamagedBlob { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the whole blob and compares each block, and the BLAKE3 hash, with what was stored.
+    ///
+    /// # Errors
+    /// [`Error::DamagedBlob`], [`Error::Io`].
+    pub(crate) fn check(&self, content: &ContentHash, sums: &BlockSums) -> Result<()> {
+        BlobReader::over(self, self.open_file(content)?, *content, sums).check_all()
+    }
+
+    /// Opens the blob for verified reading.
+    ///
+    /// # Errors
+    /// [`Error::DamagedBlob`] when its file is missing or has another length; [`Error::Io`].
+    pub(crate) fn open_blob(
+        self: &Arc<Self>,
+        content: ContentHash,
+        sums: BlockSums,
+    ) -> Result<BlobReader<Arc<Self>>> {
+        Ok(BlobReader::new(
+            Arc::clone(self),
+            self.open_file(&content)?,
+            content,
+            Arc::new(sums),
+        ))
+    }
+
+    fn open_file(&self, content: &ContentHash) -> Result<Handle> {
+        Handle::open_read(self.path_of(content)).map_err(|error| {
+            if error.is_not_found() {
+                self.found_damage(content, "its file is missing")
+            } else {
+                error
+            }
+        })
+    }
+
+    /// Removes the blob's file; `false` when there was none. Durable after
+    /// [`sync_names`](Self::sync_names).
+    pub(crate) fn remove(&self, content: &ContentHash) -> Result<bool> {
+        self.sound.lock().remove(content);
+        self.damaged.lock().remove(content);
+        file::remove_if_present(&self.path_of(content))
+    }
+
+    /// Makes removals durable, directory by directory.
+    pub(crate) fn sync_names(&self, removed: &[ContentHash]) -> Result<()> {
+        let mut prefixes: Vec<u8> = removed.iter().map(ContentHash::prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        prefixes
+            .into_iter()
+            .try_for_each(|prefix| file::sync_dir(&self.dir_of(prefix)))
+    }
+
+    /// The blob files whose hashes begin with this byte. Files with other names are nobody's and
+    /// left alone.
+    pub(crate) fn files(&self, prefix: u8) -> Result<Vec<ContentHash>> {
+        let names = file::list_if_present(&self.dir_of(prefix))?;
+        let hashes = names
+            .iter()
+            .filter_map(|(name, _)| ContentHash::from_file_name(name));
+        Ok(hashes
+            .filter(|content| content.prefix() == prefix)
+            .collect())
+    }
+
+    /// Blobs known to be damaged.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged.lock().len() as u64
+    }
+
+    /// Bytes that may still be written to the file system.
+    pub(crate) fn free_space(&self) -> Result<u64> {
+        file::free_space(&self.staging)
+    }
+
+    /// Puts a durable file in its place, and makes its name durable (I1).
+    fn publish(&self, staged: &Path, content: &ContentHash) -> Result<()> {
+        let dir = self.dir_of(content.prefix());
+        self.make_dir(content.prefix(), &dir)?;
+        file::rename(staged, &self.path_of(content))?;
+        file::sync_dir(&dir)?;
+        self.found_sound(content);
+        Ok(())
+    }
+
+    /// Makes `blobs/xx` and its name durable, once in this process: what an earlier process made
+    /// may not be durable.
+    fn make_dir(&self, prefix: u8, dir: &Path) -> Result<()> {
+        let Some(durable) = self.durable_dirs.get(usize::from(prefix)) else {
+            return Ok(());
+        };
+        let mut durable = durable.lock();
+        if !*durable {
+            file::create_dir(dir)?;
+            file::sync_dir(&self.blobs)?;
+            *durable = true;
+        }
+        Ok(())
+    }
+
+    fn found_sound(&self, content: &ContentHash) {
+        let mut sound = self.sound.lock();
+        if sound.len() >= REMEMBERED {
+            sound.clear();
+        }
+        sound.insert(*content);
+        self.damaged.lock().remove(content);
+    }
+
+    /// Remembers that the blob may not be built upon, and gives the error that names it.
+    fn found_damage(&self, content: &ContentHash, reason: &str) -> Error {
+        self.sound.lock().remove(content);
+        self.damaged.lock().insert(*content);
+        Error::DamagedBlob {
+            hash: *content,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn dir_of(&self, prefix: u8) -> PathBuf {
+        self.blobs.join(hex::encode([prefix]))
+    }
+
+    fn path_of(&self, content: &ContentHash) -> PathBuf {
+        self.dir_of(content.prefix()).join(content.to_string())
+    }
+}
+
+const _: () = assert!(BLOCK_LEN.is_power_of_two(), "blocks are aligned");

@@ -1,0 +1,76 @@
+//! Staged blobs: bodies on their way in. The steps are types, so that none can be left out:
+//! [`StagedBlob`] (being written) → [`DurableBlob`] (synced) → published under its hash.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::BlobStore;
+use crate::file::{self, Handle};
+use crate::{ContentHash, Result};
+
+/// A file in `staging/` that is being written. Dropping it removes the file (I3).
+pub(crate) struct StagedBlob {
+    file: StagedFile,
+    len: u64,
+}
+
+impl StagedBlob {
+    pub(super) fn create(store: Arc<BlobStore>, path: &Path) -> Result<Self> {
+        let handle = Handle::create_new(path.to_owned())?;
+        store.staged_now.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            file: StagedFile {
+                store,
+                handle,
+                published: false,
+            },
+            len: 0,
+        })
+    }
+
+    /// Appends bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.handle.write_at(bytes, self.len)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes the bytes durable.
+    pub(crate) fn sync(self) -> Result<DurableBlob> {
+        self.file.handle.sync_data()?;
+        Ok(DurableBlob { file: self.file })
+    }
+}
+
+/// A staged file whose bytes are durable and whose name is not. Dropping it removes the file.
+pub(crate) struct DurableBlob {
+    file: StagedFile,
+}
+
+impl DurableBlob {
+    /// Gives the file its final name, durably; a file that has the name already is replaced.
+    ///
+    /// The caller holds a pin on `content`, which is the hash of the bytes that were written.
+    pub(crate) fn publish(mut self, content: &ContentHash) -> Result<()> {
+        self.file.store.publish(self.file.handle.path(), content)?;
+        self.file.published = true;
+        Ok(())
+    }
+}
+
+struct StagedFile {
+    store: Arc<BlobStore>,
+    handle: Handle,
+    published: bool,
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        self.store.staged_now.fetch_sub(1, Ordering::Relaxed);
+        if !self.published {
+            // What can not be removed now is removed when the store is opened.
+            let _ = file::remove_if_present(self.handle.path());
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! [`Error`]: everything that can go wrong, each with the protocol's code and HTTP status.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::{ContentHash, ETag, PartNumber};
+
+/// A `Result` whose error is [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call was refused or failed.
+///
+/// [`code`](Error::code) and [`http_status`](Error::http_status) give what a COS or S3 server
+/// answers, so that an embedding server maps nothing by hand. The texts say what happened and,
+/// where there is one, the remedy; the underlying error, if any, is the
+/// [`source`](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A part number is not an integer in `1..=10_000` (R1).
+    #[error("Part number must be an integer between 1 and 10000, inclusive; got {found:?}")]
+    InvalidPartNumber {
+        /// What was given.
+        found: String,
+    },
+
+    /// Another argument is out of its range.
+    #[error("{argument} must be {expected}; got {found:?}")]
+    InvalidArgument {
+        /// The name of the argument.
+        argument: &'static str,
+        /// What was given.
+        found: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+
+    /// An object key is over 1024 bytes.
+    #[error("the key is {length} bytes long; at most {maximum} are allowed")]
+    KeyTooLong {
+        /// Length of the key, bytes.
+        length: usize,
+        /// The largest length, bytes, inclusive.
+        maximum: usize,
+    },
+
+    /// The metadata given at initiation is over its limit.
+    #[error("the metadata is {length} bytes long; at most {maximum} are allowed")]
+    MetadataTooLarge {
+        /// Length of the metadata, bytes.
+        length: usize,
+        /// The largest length, bytes, inclusive.
+        maximum: usize,
+    },
+
+    /// A part is larger than the maximum, as declared or as received (R3).
+    #[error("the part is {proposed} bytes or more; at most {maximum} are allowed")]
+    EntityTooLarge {
+        /// The declared length, or how much had been received when the body was refused, bytes.
+        proposed: u64,
+        /// The largest part, bytes, inclusive.
+        maximum: u64,
+    },
+
+    /// A listed part other than the last is smaller than the minimum (R4); with
+    /// [`MinimumAt::Put`](crate::MinimumAt::Put), any part.
+    #[error("part {number} is {size} bytes; every part but the last needs at least {minimum}")]
+    EntityTooSmall {
+        /// The part.
+        number: PartNumber,
+        /// Its ETag; `None` when it was refused before it was stored.
+        etag: Option<ETag>,
+        /// Its size, bytes.
+        size: u64,
+        /// The smallest size, bytes, inclusive.
+        minimum: u64,
+    },
+
+    /// A `Content-MD5` is not the base64 form of 16 bytes (R6).
+    #[error("Content-MD5 is not the base64 form of a 16 byte digest: {found:?}")]
+    InvalidDigest {
+        /// What was given.
+        found: String,
+    },
+
+    /// The body's digest is not the declared one (R7). The previous part is untouched.
+    #[error("{algorithm} of the body is {found}, but {expected} was declared; send the body again")]
+    BadDigest {
+        /// Which digest: `Content-MD5`, `CRC-32` or `CRC-64`.
+        algorithm: &'static str,
+        /// The declared digest, lower-case hex.
+        expected: String,
+        /// The digest of what was received, lower-case hex.
+        found: String,
+    },
+
+    /// The body is shorter or longer than declared (R8). The previous part is untouched.
+    #[error("{received} bytes of the body were received, but {declared} were declared")]
+    IncompleteBody {
+        /// The declared length, bytes.
+        declared: u64,
+        /// What was received when the body was refused, bytes.
+        received: u64,
+    },
+
+    /// The reader of the body failed before its end. The previous part is untouched.
+    #[error("the body could not be read after {received} bytes; send it again")]
+    BodyUnreadable {
+        /// What was received before, bytes.
+        received: u64,
+        /// The reader's own error.
+        source: io::Error,
+    },
+
+    /// No open upload has this id under this key: malformed, unknown, completed, aborted or
+    /// expired, or another key's (R9). All of them answer alike.
+    #[error(
+        "the upload {id} does not exist under this key; it may have been completed, aborted or expired"
+    )]
+    NoSuchUpload {
+        /// The id, as given.
+        id: String,
+    },
+
+    /// No completed upload has this id under this key.
+    #[error("there is no object from the upload {id} under the key {key:?}")]
+    NoSuchObject {
+        /// The key.
+        key: String,
+        /// The upload's id.
+        id: String,
+    },
+
+    /// The upload or object has no part with this number.
+    #[error("the upload {id} has no part {number}")]
+    NoSuchPart {
+        /// The upload's id.
+        id: String,
+        /// The number.
+        number: PartNumber,
+    },
+
+    /// The list of a completion is empty (R19).
+    #[error("a completion must list at least one part")]
+    EmptyPartList,
+
+    /// A listed part does not exist, has another ETag now, or leaves a gap where none is allowed
+    /// (R20, R22, R23).
+    #[error("part {number} of the completion is not usable: {reason}")]
+    InvalidPart {
+        /// The number, as given.
+        number: String,
+        /// The ETag, as given.
+        etag: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
+    /// The list of a completion is not strictly ascending (R21).
+    #[error(
+        "part {number} follows part {previous}: a completion lists its parts in ascending order, each once"
+    )]
+    InvalidPartOrder {
+        /// The number before.
+        previous: PartNumber,
+        /// The number that does not ascend.
+        number: PartNumber,
+    },
+
+    /// The disk, or the quota on it, is full. Nothing was stored; aborting and sweeping still work
+    /// and make room.
+    #[error(
+        "no room at {path}: {needed} bytes needed, {available} available; abort or expire uploads, or add space"
+    )]
+    StorageFull {
+        /// Where room was wanted.
+        path: PathBuf,
+        /// Bytes that were wanted, with the headroom.
+        needed: u64,
+        /// Bytes that were available; 0 when the kernel refused a write.
+        available: u64,
+    },
+
+    /// Another process, or another [`PartStore`](crate::PartStore) of this one, has the directory
+    /// open.
+    #[error("the store at {path} is open already; close the other one first")]
+    StoreLocked {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// The directory holds something that is not a store.
+    #[error("{path} is not a part store: {reason}; name an empty directory or an existing store")]
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+
+    /// The directory was written by a newer version of this crate.
+    #[error(
+        "the store at {path} has format {found}, but this version reads up to {supported}; upgrade partstore"
+    )]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that this version reads.
+        supported: u32,
+    },
+
+    /// A metadata file or row does not hold what was written there. Nothing was changed.
+    #[error(
+        "{path} is damaged at byte {offset}: {reason}; restore the file from a backup or a replica"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, bytes from its start.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A row of the query index does not hold what was written there.
+    #[error(
+        "a row of the index is damaged (tree {tree}, key {key}); close the store, remove meta/index, open it again"
+    )]
+    DamagedRow {
+        /// The tree.
+        tree: &'static str,
+        /// The key, lower-case hex.
+        key: String,
+    },
+
+    /// A blob does not hold the bytes that were acknowledged (I5). Other blobs are not affected.
+    #[error("the blob {hash} is damaged: {reason}; putting the same bytes again repairs it")]
+    DamagedBlob {
+        /// The blob: the name of its file below `blobs/`.
+        hash: ContentHash,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// An earlier write or sync failed, so nothing more is acknowledged (I8).
+    #[error("the store stopped after a failure ({cause}); close it and open it again")]
+    Poisoned {
+        /// The failure.
+        cause: String,
+    },
+
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+
+    /// The query index failed. The journal is whole: opening the store again rebuilds the index.
+    #[error("the query index failed: {cause}; close the store and open it again")]
+    Index {
+        /// What sled said.
+        cause: String,
+    },
+
+    /// The operating system gave no random bytes for an upload id.
+    #[error("the operating system gave no random bytes: {cause}")]
+    NoRandomness {
+        /// What it said.
+        cause: String,
+    },
+
+    /// A system call failed.
+    #[error("{op} {path} failed")]
+    Io {
+        /// The call.
+        op: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The protocol's error code, such as `"NoSuchUpload"`.
+    ///
+    /// Source: the error tables of COS and S3. What those do not know (a locked store, a damaged
+    /// file) is `InternalError`; what may pass by itself is `ServiceUnavailable`, which clients
+    /// send again.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code_and_status().0
+    }
+
+    /// The HTTP status that goes with [`code`](Self::code).
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        self.code_and_status().1
+    }
+
+    fn code_and_status(&self) -> (&'static str, u16) {
+        match self {
+            Self::InvalidPartNumber { .. } | Self::InvalidArgument { .. } => {
+                ("InvalidArgument", 400)
+            }
+            Self::KeyTooLong { .. } => ("KeyTooLong", 400),
+            Self::MetadataTooLarge { .. } => ("MetadataTooLarge", 400),
+            Self::EntityTooLarge { .. } => ("EntityTooLarge", 400),
+            Self::EntityTooSmall { .. } => ("EntityTooSmall", 400),
+            Self::InvalidDigest { .. } => ("InvalidDigest", 400),
+            Self::BadDigest { .. } => ("BadDigest", 400),
+            Self::IncompleteBody { .. } | Self::BodyUnreadable { .. } => ("IncompleteBody", 400),
+            Self::NoSuchUpload { .. } => ("NoSuchUpload", 404),
+            Self::NoSuchObject { .. } => ("NoSuchKey", 404),
+            Self::NoSuchPart { .. } => ("InvalidPartNumber", 416),
+            Self::EmptyPartList => ("MalformedXML", 400),
+            Self::InvalidPart { .. } => ("InvalidPart", 400),
+            Self::InvalidPartOrder { .. } => ("InvalidPartOrder", 400),
+            Self::StorageFull { .. }
+            | Self::StoreLocked { .. }
+            | Self::Poisoned { .. }
+            | Self::Closed => ("ServiceUnavailable", 503),
+            Self::NotAStore { .. }
+            | Self::NewerFormat { .. }
+            | Self::Damaged { .. }
+            | Self::DamagedRow { .. }
+            | Self::DamagedBlob { .. }
+            | Self::Index { .. }
+            | Self::NoRandomness { .. }
+            | Self::Io { .. } => ("InternalError", 500),
+        }
+    }
+
+    /// The `Error` inside an [`io::Error`] that a writer or reader of this crate returned.
+    ///
+    /// `Read`, `Write` and `Seek` can only return an `io::Error`; this gives back what it was made
+    /// of.
+    ///
+    /// # Errors
+    /// The `io::Error` itself, when it did not come from this crate.
+    pub fn from_io(error: io::Error) -> Result<Self, io::Error> {
+        error.downcast::<Self>()
+    }
+
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match &self {
+            Self::EntityTooLarge { .. } | Self::IncompleteBody { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            Self::StorageFull { .. } => io::ErrorKind::StorageFull,
+            Self::DamagedBlob { .. } => io::ErrorKind::InvalidData,
+            Self::Io { source, .. } => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, self)
+    }
+
+    /// One line with the whole chain of causes, for reports and for the latch that outlives this
+    /// error.
+    pub(crate) fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            line = format!("{line}: {cause}");
+            next = cause.source();
+        }
+        line
+    }
+}

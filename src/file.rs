@@ -1,0 +1,299 @@
+//! The file layer: every system call of this crate, so that each durability point can be counted
+//! and failed by tests.
+//!
+//! Only this module names `std::fs` and `rustix`; both reach the kernel through libc. Errors carry
+//! the call and the path; `ENOSPC` and `EDQUOT` become [`Error::StorageFull`]. A sync that failed
+//! is never tried again: the kernel may have dropped the dirty pages, so a second success proves
+//! nothing (I8).
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The calls whose failure means that bytes may be lost without a trace.
+const SYNC_DATA: &str = "fdatasync";
+const SYNC_ALL: &str = "fsync";
+const SYNC_DIR: &str = "fsync directory";
+
+/// An open file and its path, which its errors name.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    file: File,
+    path: PathBuf,
+}
+
+impl Handle {
+    pub(crate) fn create_new(path: PathBuf) -> Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path);
+        Ok(Self {
+            file: file.map_err(at("create", &path))?,
+            path,
+        })
+    }
+
+    pub(crate) fn open_read(path: PathBuf) -> Result<Self> {
+        Ok(Self {
+            file: File::open(&path).map_err(at("open", &path))?,
+            path,
+        })
+    }
+
+    pub(crate) fn open_write(path: PathBuf) -> Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        Ok(Self {
+            file: file.map_err(at("open", &path))?,
+            path,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn len(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(at("stat", &self.path))?.len())
+    }
+
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(at("write", &self.path))
+    }
+
+    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        self.file
+            .read_exact_at(bytes, offset)
+            .map_err(at("read", &self.path))
+    }
+
+    /// Makes the bytes durable, and the length.
+    pub(crate) fn sync_data(&self) -> Result<()> {
+        self.file.sync_data().map_err(at(SYNC_DATA, &self.path))
+    }
+
+    pub(crate) fn sync_all(&self) -> Result<()> {
+        self.file.sync_all().map_err(at(SYNC_ALL, &self.path))
+    }
+
+    /// Gives the file `len` bytes of disk, which read as zeros. Where the file system cannot,
+    /// writes the zeros.
+    pub(crate) fn allocate(&self, len: u64) -> Result<()> {
+        match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, len) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+                self.write_zeros(0, len)
+            }
+            Err(errno) => Err(at("allocate", &self.path)(errno.into())),
+        }
+    }
+
+    pub(crate) fn write_zeros(&self, from: u64, to: u64) -> Result<()> {
+        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        let mut offset = from;
+        while offset < to {
+            let len = usize::try_from(to - offset)
+                .unwrap_or(ZEROS.len())
+                .min(ZEROS.len());
+            self.write_at(ZEROS.get(..len).unwrap_or(&ZEROS), offset)?;
+            offset += len as u64;
+        }
+        Ok(())
+    }
+
+    /// Takes the file's lock for this process, until the handle is dropped. `false` when somebody
+    /// else has it.
+    pub(crate) fn try_lock(&self) -> Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(source)) => Err(at("lock", &self.path)(source)),
+        }
+    }
+}
+
+impl Error {
+    /// Whether this is a failed sync, after which nothing may be acknowledged (I8).
+    pub(crate) fn is_failed_sync(&self) -> bool {
+        matches!(self, Self::Io { op, .. } if [SYNC_DATA, SYNC_ALL, SYNC_DIR].contains(op))
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+fn at(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| match source.kind() {
+        // Names that could not be made durable are a failed sync whatever the reason (I8). A body
+        // that does not fit is not: its file is thrown away.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            if op != SYNC_DIR && op != SYNC_ALL =>
+        {
+            Error::StorageFull {
+                path: path.to_owned(),
+                needed: 0,
+                available: 0,
+            }
+        }
+        _ => Error::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        },
+    }
+}
+
+/// Opens the lock file, which may or may not exist.
+pub(crate) fn open_lock(path: PathBuf) -> Result<Handle> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    Ok(Handle {
+        file: file.map_err(at("open", &path))?,
+        path,
+    })
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(at("read", path))
+}
+
+/// Reads a file, or nothing where there is none.
+pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
+    match read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a whole small file in place so that after a crash it is there as given, or not at all.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    let staged = path.with_extension("tmp");
+    remove_if_present(&staged)?;
+    let handle = Handle::create_new(staged.clone())?;
+    handle.write_at(bytes, 0)?;
+    handle.sync_all()?;
+    rename(&staged, path)?;
+    sync_parent(path)
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(at("rename", from))
+}
+
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).map_err(at("remove", path))
+}
+
+/// Removes a file; `false` when there was none.
+pub(crate) fn remove_if_present(path: &Path) -> Result<bool> {
+    match remove(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn remove_tree_if_present(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(source)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a directory unless it exists.
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(at("create directory", path)(source))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a directory and its parents; every directory that gained an entry is synced.
+pub(crate) fn create_dirs_durably(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        create_dirs_durably(parent)?;
+    }
+    create_dir(path)?;
+    sync_parent(path)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(path: &Path) -> Result<()> {
+    let directory = File::open(path).map_err(at("open", path))?;
+    directory.sync_all().map_err(at(SYNC_DIR, path))
+}
+
+/// Makes the name of `path` durable.
+pub(crate) fn sync_parent(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        _ => sync_dir(Path::new(".")),
+    }
+}
+
+/// Makes everything below a directory durable.
+pub(crate) fn sync_tree(path: &Path) -> Result<()> {
+    for (name, kind) in list(path)? {
+        let child = path.join(name);
+        match kind {
+            Kind::Directory => sync_tree(&child)?,
+            Kind::File => Handle::open_read(child)?.sync_all()?,
+        }
+    }
+    sync_dir(path)
+}
+
+/// What a directory entry is. Whatever is not a directory counts as a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+}
+
+/// The entries of a directory, in the order of their names; names that are not UTF-8 read with
+/// `U+FFFD`.
+pub(crate) fn list(path: &Path) -> Result<Vec<(String, Kind)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path).map_err(at("list", path))? {
+        let entry = entry.map_err(at("list", path))?;
+        let is_dir = entry.file_type().map_err(at("stat", path))?.is_dir();
+        let kind = if is_dir { Kind::Directory } else { Kind::File };
+        entries.push((entry.file_name().to_string_lossy().into_owned(), kind));
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+/// [`list`], or nothing where there is no such directory.
+pub(crate) fn list_if_present(path: &Path) -> Result<Vec<(String, Kind)>> {
+    match list(path) {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// Bytes that this user may still write to the file system that holds `path`.
+pub(crate) fn free_space(path: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(path).map_err(|errno| at("statvfs", path)(errno.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -1,0 +1,268 @@
+//! [`UploadId`] and [`Upload`]: which upload a call means.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use crate::{Error, Result};
+
+/// The longest object key, bytes, inclusive (S3; COS allows 850 percent-encoded).
+pub const MAX_KEY_LEN: usize = 1024;
+
+const HEX_BYTES: usize = 32;
+const TICK_BYTES: usize = 4;
+const MAX_SECONDS: u64 = 9_999_999_999;
+
+/// The name of one upload: 10 decimal digits of unix seconds, then 64 lower-case hex digits.
+///
+/// The first 8 hex digits order uploads within a second, so that the order of the texts is the
+/// order of initiation, also after the clock was set back; the other 56 are 224 random bits from
+/// the operating system.
+///
+/// ```
+/// use partstore::UploadId;
+/// let id = "1484727270323ddb949d528c629235314a9ead80f0ba5d993a3d76b460e6a9cceb9633b08e".parse::<UploadId>()?;
+/// assert_eq!(id.unix_seconds(), 1_484_727_270);
+/// assert_eq!("1484727270".parse::<UploadId>().unwrap_err().code(), "NoSuchUpload");
+/// # Ok::<(), partstore::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadId {
+    seconds: u64,
+    hex: [u8; HEX_BYTES],
+}
+
+impl UploadId {
+    /// Length of the text form, characters.
+    pub const TEXT_LEN: usize = 74;
+    /// Length of the byte form, which orders as the text does.
+    pub(crate) const BYTES: usize = 8 + HEX_BYTES;
+
+    /// The clock's second at initiation, or one later when the clock had been set back.
+    #[must_use]
+    pub fn unix_seconds(&self) -> u64 {
+        self.seconds
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (seconds, hex) = bytes.split_at_mut(8);
+        seconds.copy_from_slice(&self.seconds.to_be_bytes());
+        hex.copy_from_slice(&self.hex);
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (seconds, rest) = bytes.split_first_chunk::<8>()?;
+        let seconds = u64::from_be_bytes(*seconds);
+        let hex = <[u8; HEX_BYTES]>::try_from(rest).ok()?;
+        (seconds <= MAX_SECONDS).then_some(Self { seconds, hex })
+    }
+
+    /// Seconds and nanoseconds, the part of the id that orders it.
+    fn tick(&self) -> (u64, u32) {
+        let nanos = self
+            .hex
+            .first_chunk::<TICK_BYTES>()
+            .map_or(0, |tick| u32::from_be_bytes(*tick));
+        (self.seconds, nanos)
+    }
+
+    /// A number that spreads ids evenly, for choosing a lock.
+    pub(crate) fn spread(&self) -> usize {
+        usize::from(self.hex.last().copied().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:010}{}", self.seconds, hex::encode(self.hex))
+    }
+}
+
+impl fmt::Debug for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UploadId({self})")
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = Error;
+
+    /// # Errors
+    /// [`Error::NoSuchUpload`] for anything but 10 decimal digits and 64 lower-case hex digits: a
+    /// malformed id names no upload (R9).
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || Error::NoSuchUpload {
+            id: text.chars().take(Self::TEXT_LEN + 1).collect(),
+        };
+        let well_formed = |(at, byte): (usize, u8)| {
+            byte.is_ascii_digit() || (at >= 10 && matches!(byte, b'a'..=b'f'))
+        };
+        if text.len() != Self::TEXT_LEN || !text.bytes().enumerate().all(well_formed) {
+            return Err(refuse());
+        }
+        let (seconds, digits) = text.split_at_checked(10).ok_or_else(refuse)?;
+        let mut hex = [0; HEX_BYTES];
+        hex::decode_to_slice(digits, &mut hex).map_err(|_| refuse())?;
+        Ok(Self {
+            seconds: seconds.parse().map_err(|_| refuse())?,
+            hex,
+        })
+    }
+}
+
+/// Which upload a call means: its object key **and** its id, which a server has in every request.
+///
+/// An id under another key names nothing (R9): having both in one value makes that check impossible
+/// to forget.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Upload {
+    key: String,
+    id: UploadId,
+}
+
+impl Upload {
+    /// Names an upload. Whether it exists is asked by each call that takes it.
+    #[must_use]
+    pub fn new(key: impl Into<String>, id: UploadId) -> Self {
+        Self {
+            key: key.into(),
+            id,
+        }
+    }
+
+    /// Names an upload by the two texts of a request.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`] when `id` is malformed (R9).
+    pub fn parse(key: impl Into<String>, id: &str) -> Result<Self> {
+        Ok(Self::new(key, id.parse()?))
+    }
+
+    /// The object key, as it was given at initiation.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> UploadId {
+        self.id
+    }
+
+    pub(crate) fn not_found(&self) -> Error {
+        Error::NoSuchUpload {
+            id: self.id.to_string(),
+        }
+    }
+
+    pub(crate) fn object_not_found(&self) -> Error {
+        Error::NoSuchObject {
+            key: self.key.clone(),
+            id: self.id.to_string(),
+        }
+    }
+
+    pub(crate) fn part_not_found(&self, number: crate::PartNumber) -> Error {
+        Error::NoSuchPart {
+            id: self.id.to_string(),
+            number,
+        }
+    }
+}
+
+/// Refuses keys that are empty, over [`MAX_KEY_LEN`] bytes, or hold a NUL, which the index uses as
+/// a separator.
+pub(crate) fn check_key(key: &str) -> Result<()> {
+    if key.len() > MAX_KEY_LEN {
+        return Err(Error::KeyTooLong {
+            length: key.len(),
+            maximum: MAX_KEY_LEN,
+        });
+    }
+    if key.is_empty() || key.contains('\0') {
+        let expected = "1 to 1024 bytes of UTF-8 without a NUL character";
+        return Err(Error::InvalidArgument {
+            argument: "key",
+            found: key.to_owned(),
+            expected,
+        });
+    }
+    Ok(())
+}
+
+/// Makes ids whose texts ascend, whatever the clock does.
+pub(crate) struct IdSource {
+    last: Mutex<(u64, u32)>,
+}
+
+impl IdSource {
+    /// Goes on after the newest id that the store still knows.
+    pub(crate) fn after(newest: Option<UploadId>) -> Self {
+        Self {
+            last: Mutex::new(newest.map_or((0, 0), |id| id.tick())),
+        }
+    }
+
+    pub(crate) fn next(&self) -> Result<UploadId> {
+        let mut hex = [0; HEX_BYTES];
+        getrandom::fill(&mut hex).map_err(|cause| Error::NoRandomness {
+            cause: cause.to_string(),
+        })?;
+        let (seconds, nanos) = self.tick();
+        if let Some(tick) = hex.first_chunk_mut::<TICK_BYTES>() {
+            *tick = nanos.to_be_bytes();
+        }
+        Ok(UploadId { seconds, hex })
+    }
+
+    fn tick(&self) -> (u64, u32) {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now = (
+            since_epoch.as_secs().min(MAX_SECONDS),
+            since_epoch.subsec_nanos(),
+        );
+        let mut last = self.last.lock();
+        let after_last = last
+            .1
+            .checked_add(1)
+            .map_or((last.0 + 1, 0), |nanos| (last.0, nanos));
+        *last = now.max(after_last);
+        *last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_ascend_as_texts_and_as_bytes_within_a_second_and_after_the_clock_went_back() {
+        let future = UploadId {
+            seconds: 4_000_000_000,
+            hex: [0xff; HEX_BYTES],
+        };
+        let source = IdSource::after(Some(future));
+        let mut previous = future;
+        for _ in 0..1000 {
+            let next = source.next().unwrap();
+            assert!(next.to_string() > previous.to_string());
+            assert!(next.to_bytes() > previous.to_bytes());
+            previous = next;
+        }
+    }
+
+    #[test]
+    fn text_and_bytes_round_trip() {
+        let id = IdSource::after(None).next().unwrap();
+        assert_eq!(id.to_string().len(), UploadId::TEXT_LEN);
+        assert_eq!(id.to_string().parse::<UploadId>().unwrap(), id);
+        assert_eq!(UploadId::from_bytes(&id.to_bytes()), Some(id));
+    }
+}

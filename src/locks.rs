@@ -1,0 +1,26 @@
+//! One lock for all changes to an upload: puts, completion and abort of one upload happen one after
+//! the other, so that exactly one order exists (R28). Held for the commit in memory, never while
+//! bytes are received or anything is synced.
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::UploadId;
+
+/// Uploads share locks: that costs a short wait now and then, and needs no table that grows.
+const STRIPES: usize = 256;
+
+pub(crate) struct UploadLocks {
+    stripes: Vec<Mutex<()>>,
+}
+
+impl UploadLocks {
+    pub(crate) fn new() -> Self {
+        Self {
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+        }
+    }
+
+    pub(crate) fn lock(&self, id: UploadId) -> Option<MutexGuard<'_, ()>> {
+        self.stripes.get(id.spread() % STRIPES).map(Mutex::lock)
+    }
+}

@@ -1,0 +1,123 @@
+//! [`Change`]: a batch in the store's words. What each step of an upload's life does to the rows stands here.
+//!
+//! A reference is a row, not a counter: adding or removing it twice changes nothing, and it cannot
+//! drift. Whatever loses a reference gets a garbage row in the same batch, so that no crash forgets
+//! to sweep it (I7).
+
+use super::batch::{Batch, Tree};
+use super::record::{self, Completion, PartRecord, UploadRecord, UploadState};
+use crate::digest::BlockSums;
+use crate::{ContentHash, PartNumber, UploadId};
+
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    batch: Batch,
+}
+
+impl Change {
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// An upload begins.
+    pub(crate) fn initiate(&mut self, id: UploadId, upload: &UploadRecord, metadata: &[u8]) {
+        for (number, row) in (0..).zip(record::metadata_rows(metadata)) {
+            self.put(
+                Tree::Metadata,
+                &record::numbered_key(&id.to_bytes(), number),
+                row,
+            );
+        }
+        self.put(Tree::Uploads, &id.to_bytes(), &upload.encode());
+        self.put(Tree::UploadNames, &record::name_key(&upload.key, id), &[]);
+    }
+
+    /// A blob whose file is durable gets its rows (I1).
+    pub(crate) fn add_blob(&mut self, content: &ContentHash, sums: &BlockSums) {
+        for (number, row) in (0..).zip(record::blob_rows(sums)) {
+            self.put(
+                Tree::Blobs,
+                &record::numbered_key(content.as_bytes(), number),
+                &row,
+            );
+        }
+    }
+
+    /// A part takes its place, and that of the one before it.
+    pub(crate) fn put_part(
+        &mut self,
+        (id, number): (UploadId, PartNumber),
+        part: &PartRecord,
+        replaced: Option<&PartRecord>,
+    ) {
+        self.put(Tree::Refs, &record::ref_key(&part.content, id, number), &[]);
+        self.put(Tree::Parts, &record::part_key(id, number), &part.encode());
+        if let Some(before) = replaced.filter(|before| before.content != part.content) {
+            self.release(&before.content, id, number);
+        }
+    }
+
+    /// A part goes, with its reference.
+    pub(crate) fn remove_part(&mut self, id: UploadId, number: PartNumber, part: &PartRecord) {
+        self.batch
+            .remove(Tree::Parts, &record::part_key(id, number));
+        self.release(&part.content, id, number);
+    }
+
+    /// An open upload becomes an object.
+    pub(crate) fn complete(&mut self, id: UploadId, upload: &UploadRecord, completion: Completion) {
+        let state = UploadState::Completed(completion);
+        let completed = UploadRecord {
+            state,
+            ..upload.clone()
+        };
+        self.put(Tree::Uploads, &id.to_bytes(), &completed.encode());
+        self.batch
+            .remove(Tree::UploadNames, &record::name_key(&upload.key, id));
+    }
+
+    /// An upload or object ceases to be. Its parts are removed by
+    /// [`remove_part`](Self::remove_part).
+    pub(crate) fn remove_upload(&mut self, id: UploadId, upload: &UploadRecord) {
+        self.batch.remove(Tree::Uploads, &id.to_bytes());
+        if upload.state == UploadState::Open {
+            self.batch
+                .remove(Tree::UploadNames, &record::name_key(&upload.key, id));
+        }
+        for number in 0..record::metadata_row_count(upload.metadata_len) {
+            self.batch.remove(
+                Tree::Metadata,
+                &record::numbered_key(&id.to_bytes(), number),
+            );
+        }
+    }
+
+    /// A swept blob is no longer known.
+    pub(crate) fn remove_blob(&mut self, content: &ContentHash, size: u64) {
+        for number in 0..record::blob_row_count(size) {
+            self.batch.remove(
+                Tree::Blobs,
+                &record::numbered_key(content.as_bytes(), number),
+            );
+        }
+    }
+
+    /// A blob that was looked at by the sweep is no garbage (any more).
+    pub(crate) fn remove_garbage(&mut self, content: &ContentHash) {
+        self.batch.remove(Tree::Garbage, content.as_bytes());
+    }
+
+    fn release(&mut self, content: &ContentHash, id: UploadId, number: PartNumber) {
+        self.batch
+            .remove(Tree::Refs, &record::ref_key(content, id, number));
+        self.put(Tree::Garbage, content.as_bytes(), &[]);
+    }
+
+    fn put(&mut self, tree: Tree, key: &[u8], fields: &[u8]) {
+        self.batch.put(tree, key, &record::seal(tree, key, fields));
+    }
+}

@@ -1,0 +1,196 @@
+//! [`Index`]: sled as a query index that can be deleted and rebuilt at any time (I9). Only this module names sled.
+//!
+//! sled 0.34.7 does not sync what it flushes, can come back with rows missing and say so to nobody,
+//! and can panic while it opens. So nothing here is ever the only copy: an index is trusted only
+//! after a clean close, and then only when its rows add up to what the close had counted.
+
+use std::ops::{Bound, ControlFlow};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::batch::{Mutation, Tree};
+use super::tally::Tally;
+use crate::file;
+use crate::{Error, Result};
+
+pub(crate) struct Index {
+    dir: PathBuf,
+    db: sled::Db,
+    trees: Vec<sled::Tree>,
+    tally: Mutex<Tally>,
+}
+
+impl Index {
+    /// Opens what is there, without looking at its rows: [`count`](Self::count) does.
+    pub(crate) fn open(dir: &Path, cache: u64) -> Result<Self> {
+        guarded(|| {
+            // No flusher thread: durability is the journal's, and memory is bounded by the cache.
+            let db = sled::Config::new()
+                .path(dir)
+                .cache_capacity(cache)
+                .flush_every_ms(None)
+                .open()?;
+            let trees = Tree::ALL
+                .iter()
+                .map(|tree| db.open_tree(tree.name()))
+                .collect::<sled::Result<_>>()?;
+            Ok(Self {
+                dir: dir.to_owned(),
+                db,
+                trees,
+                tally: Mutex::default(),
+            })
+        })
+    }
+
+    /// Deletes what is there and opens an empty index.
+    pub(crate) fn create(dir: &Path, cache: u64) -> Result<Self> {
+        file::remove_tree_if_present(dir)?;
+        Self::open(dir, cache)
+    }
+
+    /// Adds up all rows, two trees at a time.
+    pub(crate) fn count(&self) -> Result<Tally> {
+        let halves: [&[Tree]; 2] = [
+            &[
+                Tree::Parts,
+                Tree::Uploads,
+                Tree::UploadNames,
+                Tree::Metadata,
+            ],
+            &[Tree::Refs, Tree::Blobs, Tree::Garbage],
+        ];
+        let count = |trees: &[Tree]| {
+            trees.iter().try_fold(Tally::default(), |mut tally, tree| {
+                self.scan(*tree, Bound::Unbounded, &mut |key, value| {
+                    tally.add_row(*tree, key, value);
+                    Ok(ControlFlow::Continue(()))
+                })?;
+                Ok(tally)
+            })
+        };
+        let [first, second] = halves;
+        let (first, second) = std::thread::scope(|scope| {
+            let second = scope.spawn(|| count(second));
+            (
+                count(first),
+                second
+                    .join()
+                    .unwrap_or_else(|_| Err(failed("a thread panicked"))),
+            )
+        });
+        let mut tally = first?;
+        tally.add(&second?);
+        *self.tally.lock() = tally;
+        Ok(tally)
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        *self.tally.lock()
+    }
+
+    /// Applies a batch, row by row in its order. Batches that share a row come here one after the
+    /// other.
+    pub(crate) fn apply(&self, mutations: &[Mutation<'_>]) -> Result<()> {
+        let mut change = Tally::default();
+        let applied = guarded(|| {
+            mutations
+                .iter()
+                .try_for_each(|mutation| self.apply_one(mutation, &mut change))
+        });
+        self.tally.lock().add(&change);
+        applied
+    }
+
+    fn apply_one(&self, mutation: &Mutation<'_>, change: &mut Tally) -> sled::Result<()> {
+        let Mutation { tree, key, value } = *mutation;
+        let before = match value {
+            Some(value) => self.tree(tree)?.insert(key, value)?,
+            None => self.tree(tree)?.remove(key)?,
+        };
+        if let Some(before) = before {
+            change.take_row(tree, key, &before);
+        }
+        if let Some(value) = value {
+            change.add_row(tree, key, value);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        guarded(|| Ok(self.tree(tree)?.get(key)?.map(|value| value.to_vec())))
+    }
+
+    /// Hands the rows from `from` on to `visit`, ascending, until it breaks.
+    pub(crate) fn scan(
+        &self,
+        tree: Tree,
+        from: Bound<&[u8]>,
+        visit: &mut RowVisit<'_>,
+    ) -> Result<()> {
+        let mut outcome = Ok(());
+        guarded(|| {
+            for row in self.tree(tree)?.range::<&[u8], _>((from, Bound::Unbounded)) {
+                let (key, value) = row?;
+                match visit(&key, &value) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(error) => {
+                        outcome = Err(error);
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        outcome
+    }
+
+    /// The greatest key of a tree.
+    pub(crate) fn last_key(&self, tree: Tree) -> Result<Option<Vec<u8>>> {
+        guarded(|| Ok(self.tree(tree)?.last()?.map(|(key, _)| key.to_vec())))
+    }
+
+    /// Flushes, closes and syncs the index. Gives what all rows add up to.
+    pub(crate) fn close(self) -> Result<Tally> {
+        let Self {
+            dir,
+            db,
+            trees,
+            tally,
+        } = self;
+        guarded(|| db.flush().map(drop))?;
+        guarded(|| {
+            drop((trees, db));
+            Ok(())
+        })?;
+        file::sync_tree(&dir)?;
+        Ok(tally.into_inner())
+    }
+
+    fn tree(&self, tree: Tree) -> sled::Result<&sled::Tree> {
+        self.trees
+            .get(tree.at())
+            .ok_or_else(|| sled::Error::CollectionNotFound(tree.name().into()))
+    }
+}
+
+/// Called with key and value of each row.
+pub(crate) type RowVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
+
+/// Runs sled, whose failures and panics both become an error.
+fn guarded<T>(run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(failed(&error.to_string())),
+        Err(_) => Err(failed("sled panicked")),
+    }
+}
+
+fn failed(cause: &str) -> Error {
+    Error::Index {
+        cause: cause.to_owned(),
+    }
+}

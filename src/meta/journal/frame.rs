@@ -1,0 +1,141 @@
+//! Frames: how a batch stands in a journal segment.
+//!
+//! ```text
+//! header, 32 bytes:  magic u32 | payload length u32 | sequence u64 | durable u64 | payload CRC-32 u32 | header CRC-32 u32
+//! payload, padded with zeros to a multiple of 8
+//! ```
+//!
+//! `durable` is the last sequence number that was durable when the frame was written. A whole frame
+//! that says so of an earlier one that does not read is the proof that the earlier one was damaged
+//! later: it was not merely torn by a crash. The header's CRC covers the number of its segment too,
+//! so that a frame in the wrong file does not read.
+
+use crate::meta::codec::Cursor;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One batch.
+    Batch,
+    /// The end of a segment that has a successor. Its sequence number is that of the batch before
+    /// it.
+    Seal,
+}
+
+impl Kind {
+    fn magic(self) -> u32 {
+        u32::from_be_bytes(match self {
+            Self::Batch => *b"PSb1",
+            Self::Seal => *b"PSs1",
+        })
+    }
+}
+
+pub(crate) const HEADER_LEN: usize = 32;
+/// Frames begin at multiples of this, bytes from the start of the segment.
+pub(crate) const ALIGNMENT: usize = 8;
+/// Room that each segment keeps for its seal.
+pub(crate) const SEAL_LEN: usize = HEADER_LEN;
+/// No batch is larger, bytes: releasing all parts of the largest upload takes 3 MiB.
+pub(crate) const MAX_PAYLOAD_LEN: usize = 256 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub kind: Kind,
+    pub len: usize,
+    pub seq: u64,
+    pub durable: u64,
+    payload_crc: u32,
+}
+
+/// A whole frame and where the next one begins.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub header: Header,
+    pub payload: &'a [u8],
+    pub end: usize,
+}
+
+/// Bytes that a frame with this payload takes.
+pub(crate) fn frame_len(payload: usize) -> usize {
+    HEADER_LEN + payload.next_multiple_of(ALIGNMENT)
+}
+
+/// Appends a frame to `out`.
+pub(crate) fn encode(
+    segment: u64,
+    kind: Kind,
+    (seq, durable): (u64, u64),
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    out.extend_from_slice(&kind.magic().to_be_bytes());
+    out.extend_from_slice(
+        &u32::try_from(payload.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes(),
+    );
+    out.extend_from_slice(&seq.to_be_bytes());
+    out.extend_from_slice(&durable.to_be_bytes());
+    out.extend_from_slice(&crc32fast::hash(payload).to_be_bytes());
+    let header_crc = header_crc(segment, out.get(start..).unwrap_or_default());
+    out.extend_from_slice(&header_crc.to_be_bytes());
+    out.extend_from_slice(payload);
+    out.resize(start + frame_len(payload.len()), 0);
+}
+
+fn header_crc(segment: u64, fields: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&segment.to_be_bytes());
+    hasher.update(fields);
+    hasher.finalize()
+}
+
+/// Reads the header at `offset` of a segment, if there is a whole one.
+pub(crate) fn header_at(segment: u64, bytes: &[u8], offset: usize) -> Option<Header> {
+    let header = bytes.get(offset..)?.first_chunk::<HEADER_LEN>()?;
+    let (fields, crc) = header.split_last_chunk::<4>()?;
+    let mut cursor = Cursor::new(fields);
+    let magic = cursor.u32()?;
+    let kind = [Kind::Batch, Kind::Seal]
+        .into_iter()
+        .find(|kind| kind.magic() == magic)?;
+    if u32::from_be_bytes(*crc) != header_crc(segment, fields) {
+        return None;
+    }
+    let len = usize::try_from(cursor.u32()?)
+        .ok()
+        .filter(|len| *len <= MAX_PAYLOAD_LEN)?;
+    Some(Header {
+        kind,
+        len,
+        seq: cursor.u64()?,
+        durable: cursor.u64()?,
+        payload_crc: cursor.u32()?,
+    })
+}
+
+/// Reads the frame at `offset` of a segment, if there is a whole one.
+pub(crate) fn frame_at(segment: u64, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
+    let header = header_at(segment, bytes, offset)?;
+    let end = offset + frame_len(header.len);
+    let body = bytes.get(offset + HEADER_LEN..end)?;
+    let (payload, padding) = body.split_at_checked(header.len)?;
+    let whole =
+        crc32fast::hash(payload) == header.payload_crc && padding.iter().all(|byte| *byte == 0);
+    whole.then_some(Frame {
+        header,
+        payload,
+        end,
+    })
+}
+
+/// Looks behind `offset` for a whole header; gives the largest `durable` of those found.
+pub(crate) fn durable_by_later_headers(segment: u64, bytes: &[u8], offset: usize) -> Option<u64> {
+    let places = (offset.next_multiple_of(ALIGNMENT)..bytes.len()).step_by(ALIGNMENT);
+    places
+        .filter_map(|place| header_at(segment, bytes, place))
+        .map(|header| header.durable)
+        .max()
+}

@@ -1,0 +1,368 @@
+//! The journal: the truth about the store's state, durable by group commit.
+//!
+//! [`append`](Journal::append) gives a batch its sequence number and its place in a segment, in
+//! memory. [`wait`](Journal::wait) returns when the journal is durable up to that number: of all
+//! threads that wait, one leads, writes and syncs what has gathered, and meanwhile the next group
+//! gathers. No timers, no thread of its own.
+//!
+//! Keeps: I2 (what `wait` answered `Ok` survives), I8 (after a failure nothing more is
+//! acknowledged). A batch is refused before it has a number when the disk has no room for it;
+//! release batches (aborts, sweeps) may use the spare segment, others may not, so that a full disk
+//! can always be emptied.
+
+pub(crate) mod frame;
+mod scan;
+mod segment;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+pub(crate) use scan::{Scan, Sealed, Visit, is_unused, scan};
+use segment::Segment;
+pub(crate) use segment::path_of as segment_path;
+
+use super::batch::Batch;
+use crate::file;
+use crate::{Error, Result};
+
+/// What a batch does to the room on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It adds rows: refused when the spare segment would be used up.
+    Growth,
+    /// It makes room: may use the spare segment.
+    Release,
+}
+
+/// An appended batch. It is durable once [`Journal::wait`] has said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use = "a batch is durable only after wait"]
+pub(crate) struct Ticket(u64);
+
+impl Ticket {
+    /// The batch's sequence number.
+    pub(crate) fn seq(self) -> u64 {
+        self.0
+    }
+}
+
+pub(crate) struct Journal {
+    dir: PathBuf,
+    segment_len: u64,
+    state: Mutex<State>,
+    progress: Condvar,
+}
+
+struct State {
+    last_seq: u64,
+    durable: u64,
+    /// Frames with a place but not yet handed to a leader, in order.
+    pending: Vec<Pending>,
+    leading: bool,
+    /// The first failure; from then on nothing is acknowledged.
+    latch: Option<String>,
+    active: Arc<Segment>,
+    /// Where the next frame goes in the active segment.
+    end: u64,
+    spare: Option<Arc<Segment>>,
+    sealed: VecDeque<Sealed>,
+    next_number: u64,
+}
+
+struct Pending {
+    segment: Arc<Segment>,
+    offset: u64,
+    kind: frame::Kind,
+    seq: u64,
+    payload: Vec<u8>,
+}
+
+impl Journal {
+    /// Makes the first segment of a new store.
+    pub(crate) fn create(dir: &Path, segment_len: u64) -> Result<()> {
+        Segment::create(dir, 1, segment_len).map(drop)
+    }
+
+    /// Goes on where `found` says that the journal ends; `last_seq` is the newest batch of journal
+    /// and snapshot.
+    ///
+    /// Everything that was read is synced first: after a `kill -9` it may stand in the page cache
+    /// only, and what is acknowledged from now on builds on it (I2).
+    pub(crate) fn resume(dir: &Path, segment_len: u64, found: &Scan) -> Result<Self> {
+        for number in &found.stillborn {
+            file::remove(&segment::path_of(dir, *number))?;
+        }
+        let active = Segment::open(dir, found.tail.number)?;
+        active
+            .handle
+            .write_zeros(found.tail.end, found.tail.end + found.tail.torn)?;
+        active.handle.sync_all()?;
+        file::sync_dir(dir)?;
+        let spare = found
+            .spare
+            .map(|number| Segment::open(dir, number))
+            .transpose()?;
+        let state = State {
+            last_seq: found.last_seq,
+            durable: found.last_seq,
+            pending: Vec::new(),
+            leading: false,
+            latch: None,
+            next_number: found.spare.unwrap_or(found.tail.number) + 1,
+            active: Arc::new(active),
+            end: found.tail.end,
+            spare: spare.map(Arc::new),
+            sealed: found.sealed.iter().copied().collect(),
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            segment_len,
+            state: Mutex::new(state),
+            progress: Condvar::new(),
+        })
+    }
+
+    /// Gives the batch its number and its place. The caller applies it to the index under the same
+    /// lock, the one that covers the batch's rows, so that the index sees the mutations of a
+    /// row in the journal's order.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] after a failure; [`Error::StorageFull`] when no segment can be made for
+    /// it.
+    pub(crate) fn append(&self, batch: &Batch, claim: Claim) -> Result<Ticket> {
+        let payload = batch.payload().to_vec();
+        let len = frame::frame_len(payload.len()) as u64;
+        let mut state = self.state.lock();
+        state.check()?;
+        self.make_room(&mut state, len, claim)
+            .map_err(|error| state.latch_if_sync_failed(error))?;
+        state.last_seq += 1;
+        let seq = state.last_seq;
+        state.place(frame::Kind::Batch, seq, payload);
+        Ok(Ticket(seq))
+    }
+
+    /// Returns when the journal is durable up to the batch.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] when that failed, or anything failed before (I8).
+    pub(crate) fn wait(&self, ticket: Ticket) -> Result<()> {
+        let mut state = self.state.lock();
+        loop {
+            state.check()?;
+            if state.durable >= ticket.0 {
+                return Ok(());
+            }
+            if state.leading {
+                self.progress.wait(&mut state);
+            } else {
+                self.lead(&mut state);
+            }
+        }
+    }
+
+    /// The newest batch: waiting for it makes everything durable that any reader has seen so far.
+    pub(crate) fn newest(&self) -> Ticket {
+        Ticket(self.state.lock().last_seq)
+    }
+
+    /// The sealed segments that are durable with their seal: what a snapshot can replace.
+    pub(crate) fn sealed(&self) -> Vec<Sealed> {
+        let state = self.state.lock();
+        state
+            .sealed
+            .iter()
+            .copied()
+            .filter(|sealed| sealed.last_seq < state.durable)
+            .collect()
+    }
+
+    /// Hands each batch of the sealed `segments` above `after` to `visit`, in order.
+    pub(crate) fn read_sealed(
+        &self,
+        segments: &[Sealed],
+        after: u64,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        scan::read_sealed(&self.dir, segments, &mut |seq, mutations| {
+            if seq > after {
+                visit(seq, mutations)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Bytes of all segments in use.
+    pub(crate) fn len(&self) -> u64 {
+        let state = self.state.lock();
+        state.end + state.sealed.iter().map(|sealed| sealed.len).sum::<u64>()
+    }
+
+    /// Removes the segments that a durable snapshot through `seq` replaces. The one that holds the
+    /// newest durable batch stays, so that a journal without any batch is always one that was
+    /// lost.
+    pub(crate) fn drop_through(&self, seq: u64) -> Result<u64> {
+        let mut dropped = Vec::new();
+        {
+            let mut state = self.state.lock();
+            let limit = seq.min(state.durable.saturating_sub(1));
+            while let Some(oldest) = state
+                .sealed
+                .front()
+                .copied()
+                .filter(|sealed| sealed.last_seq <= limit)
+            {
+                state.sealed.pop_front();
+                dropped.push(oldest.number);
+            }
+        }
+        for number in &dropped {
+            file::remove(&segment::path_of(&self.dir, *number))?;
+        }
+        if !dropped.is_empty() {
+            file::sync_dir(&self.dir)?;
+        }
+        Ok(dropped.len() as u64)
+    }
+
+    /// Stops all acknowledging (I8). The first cause stays.
+    pub(crate) fn poison(&self, cause: &Error) {
+        self.state.lock().latch.get_or_insert_with(|| cause.chain());
+        self.progress.notify_all();
+    }
+
+    /// # Errors
+    /// [`Error::Poisoned`] after a failure.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.state.lock().check()
+    }
+
+    /// Makes sure that a frame of `len` bytes fits behind the end, in a new active segment if it
+    /// must.
+    fn make_room(&self, state: &mut State, len: u64, claim: Claim) -> Result<()> {
+        if claim == Claim::Growth && state.spare.is_none() {
+            state.spare = Some(self.create_segment(state, 0)?);
+        }
+        if state.active.room(state.end) >= len {
+            return Ok(());
+        }
+        let fits = |segment: &Arc<Segment>| segment.room(segment::HEADER_LEN as u64) >= len;
+        if claim == Claim::Growth || !state.spare.as_ref().is_some_and(fits) {
+            // The segment after next: so that the spare is there again when the next one is in use.
+            let behind = self.create_segment(state, len)?;
+            let next = match state.spare.replace(behind) {
+                Some(next) if fits(&next) => next,
+                // A frame larger than a segment: the spare is sealed empty on the way to its own
+                // segment.
+                Some(too_small) => {
+                    state.move_on_to(too_small);
+                    state.spare.take().ok_or(Error::Closed)?
+                }
+                None => state.spare.take().ok_or(Error::Closed)?,
+            };
+            state.move_on_to(next);
+        } else if let Some(next) = state.spare.take() {
+            state.move_on_to(next);
+        }
+        Ok(())
+    }
+
+    fn create_segment(&self, state: &mut State, frame_len: u64) -> Result<Arc<Segment>> {
+        let len = self
+            .segment_len
+            .max(frame_len + (segment::HEADER_LEN + frame::SEAL_LEN) as u64);
+        let segment = Segment::create(&self.dir, state.next_number, len)?;
+        state.next_number += 1;
+        Ok(Arc::new(segment))
+    }
+
+    /// Writes and syncs all that is pending. Others append meanwhile; they wait, or lead the next
+    /// group.
+    fn lead(&self, state: &mut MutexGuard<'_, State>) {
+        let group = std::mem::take(&mut state.pending);
+        let (durable, last) = (state.durable, state.last_seq);
+        state.leading = true;
+        let written = MutexGuard::unlocked(state, || write_group(&group, durable));
+        state.leading = false;
+        match written {
+            Ok(()) => state.durable = last,
+            Err(error) => {
+                state.latch.get_or_insert_with(|| error.chain());
+            }
+        }
+        self.progress.notify_all();
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<()> {
+        match &self.latch {
+            Some(cause) => Err(Error::Poisoned {
+                cause: cause.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn latch_if_sync_failed(&mut self, error: Error) -> Error {
+        if error.is_failed_sync() {
+            self.latch.get_or_insert_with(|| error.chain());
+        }
+        error
+    }
+
+    fn place(&mut self, kind: frame::Kind, seq: u64, payload: Vec<u8>) {
+        let offset = self.end;
+        self.end += frame::frame_len(payload.len()) as u64;
+        self.pending.push(Pending {
+            segment: Arc::clone(&self.active),
+            offset,
+            kind,
+            seq,
+            payload,
+        });
+    }
+
+    /// Seals the active segment; what follows goes to `next`.
+    fn move_on_to(&mut self, next: Arc<Segment>) {
+        self.place(frame::Kind::Seal, self.last_seq, Vec::new());
+        let Segment { number, len, .. } = *self.active;
+        self.sealed.push_back(Sealed {
+            number,
+            last_seq: self.last_seq,
+            len,
+        });
+        self.active = next;
+        self.end = segment::HEADER_LEN as u64;
+    }
+}
+
+/// Writes the frames, segment by segment: one is durable with its seal before the next is written
+/// to, so that a segment with frames proves the one before it whole.
+fn write_group(group: &[Pending], durable: u64) -> Result<()> {
+    for run in group.chunk_by(|before, after| before.segment.number == after.segment.number) {
+        let Some(first) = run.first() else { continue };
+        let mut bytes = Vec::with_capacity(
+            run.iter()
+                .map(|frame| frame::frame_len(frame.payload.len()))
+                .sum(),
+        );
+        for pending in run {
+            let numbers = (pending.seq, durable);
+            frame::encode(
+                first.segment.number,
+                pending.kind,
+                numbers,
+                &pending.payload,
+                &mut bytes,
+            );
+        }
+        first.segment.handle.write_at(&bytes, first.offset)?;
+        first.segment.handle.sync_data()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! Reading a journal back: what its whole frames say, where its tail is, and what is damage rather
+//! than a torn tail.
+
+use std::path::Path;
+
+use super::frame::{self, Kind};
+use super::segment::{self, damaged};
+use crate::file;
+use crate::meta::batch::{self, Mutation};
+use crate::{Error, Result};
+
+/// What a scan of the journal found.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// Sequence number of the oldest batch; 0 when there is none.
+    pub first_seq: u64,
+    /// Sequence number of the newest batch; 0 when there is none.
+    pub last_seq: u64,
+    /// The sealed segments, oldest first.
+    pub sealed: Vec<Sealed>,
+    /// The segment to go on with, and where.
+    pub tail: Tail,
+    /// The empty segment behind the tail, if there is one.
+    pub spare: Option<u64>,
+    /// Segments behind the tail whose creation a crash cut short.
+    pub stillborn: Vec<u64>,
+    /// Batches read.
+    pub batches: u64,
+}
+
+impl Scan {
+    /// The number of the oldest segment.
+    pub(crate) fn oldest_segment(&self) -> u64 {
+        self.sealed
+            .first()
+            .map_or(self.tail.number, |sealed| sealed.number)
+    }
+}
+
+/// A segment that is written no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub number: u64,
+    pub last_seq: u64,
+    pub len: u64,
+}
+
+/// Where the journal ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub number: u64,
+    /// Where the next frame goes, bytes from the start of the segment.
+    pub end: u64,
+    /// Bytes behind `end` that a crash left there and that hold no whole batch; 0 after a clean
+    /// close.
+    pub torn: u64,
+}
+
+/// Called with each batch, in order.
+pub(crate) type Visit<'a> = dyn FnMut(u64, &[Mutation<'_>]) -> Result<()> + 'a;
+
+/// Reads every segment in `dir` and hands each batch to `visit`.
+///
+/// # Errors
+/// [`Error::Damaged`] when a frame that was durable does not read, or a segment is missing;
+/// whatever `visit` returns.
+pub(crate) fn scan(dir: &Path, visit: &mut Visit<'_>) -> Result<Scan> {
+    let numbers = segment::numbers(dir)?;
+    if numbers.is_empty() {
+        return Err(damaged(dir, 0, "the journal has no segment"));
+    }
+    let mut found = Scan::default();
+    for number in numbers {
+        let path = segment::path_of(dir, number);
+        let bytes = file::read(&path)?;
+        if found.tail.number == 0 {
+            read_segment(
+                &Source {
+                    path: &path,
+                    number,
+                    bytes: &bytes,
+                },
+                &mut found,
+                visit,
+            )?;
+        } else {
+            read_behind_tail(
+                &Source {
+                    path: &path,
+                    number,
+                    bytes: &bytes,
+                },
+                &mut found,
+                dir,
+            )?;
+        }
+    }
+    if found.tail.number == 0 {
+        let next = found.sealed.last().map_or(1, |sealed| sealed.number + 1);
+        return Err(damaged(
+            &segment::path_of(dir, next),
+            0,
+            "the newest journal segment is missing",
+        ));
+    }
+    Ok(found)
+}
+
+/// Whether the directory holds no trace of a batch.
+pub(crate) fn is_unused(dir: &Path) -> Result<bool> {
+    for (name, _) in file::list_if_present(dir)? {
+        let bytes = file::read(&dir.join(name))?;
+        let behind_header = bytes.get(segment::HEADER_LEN..).unwrap_or_default();
+        if behind_header.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Reads segments that are sealed and hands each batch to `visit`.
+pub(crate) fn read_sealed(dir: &Path, segments: &[Sealed], visit: &mut Visit<'_>) -> Result<()> {
+    let mut found = Scan::default();
+    for Sealed { number, .. } in segments {
+        let path = segment::path_of(dir, *number);
+        let bytes = file::read(&path)?;
+        let source = Source {
+            path: &path,
+            number: *number,
+            bytes: &bytes,
+        };
+        read_segment(&source, &mut found, visit)?;
+        if found.tail.number != 0 {
+            return Err(source.damaged(
+                usize::try_from(found.tail.end).unwrap_or(0),
+                "the segment has lost its seal",
+            ));
+        }
+    }
+    Ok(())
+}
+
+struct Source<'a> {
+    path: &'a Path,
+    number: u64,
+    bytes: &'a [u8],
+}
+
+impl Source<'_> {
+    fn damaged(&self, offset: usize, reason: &str) -> Error {
+        damaged(self.path, offset as u64, reason)
+    }
+}
+
+/// Reads the segments up to the tail: each but the tail itself ends with a seal.
+fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) -> Result<()> {
+    if !segment::has_header(source.number, source.bytes) {
+        return Err(source.damaged(0, "the segment's header does not read"));
+    }
+    let mut offset = segment::HEADER_LEN;
+    while let Some(frame) = frame::frame_at(source.number, source.bytes, offset) {
+        if frame.header.kind == Kind::Seal {
+            return end_at_seal(source, offset, &frame, found);
+        }
+        let expected = found.last_seq + 1;
+        if found.last_seq != 0 && frame.header.seq != expected {
+            return Err(source.damaged(offset, &format!("batch {expected} was expected here")));
+        }
+        let Some(mutations) = batch::mutations(frame.payload) else {
+            return Err(source.damaged(offset, "the batch does not decode"));
+        };
+        visit(frame.header.seq, &mutations)?;
+        found.last_seq = frame.header.seq;
+        found.batches += 1;
+        if found.first_seq == 0 {
+            found.first_seq = found.last_seq;
+        }
+        offset = frame.end;
+    }
+    end_at_tail(source, offset, found)
+}
+
+fn end_at_seal(
+    source: &Source<'_>,
+    offset: usize,
+    frame: &frame::Frame<'_>,
+    found: &mut Scan,
+) -> Result<()> {
+    if frame.header.seq != found.last_seq {
+        return Err(source.damaged(
+            offset,
+            "the segment's seal names another batch than its last",
+        ));
+    }
+    let sealed = Sealed {
+        number: source.number,
+        last_seq: found.last_seq,
+        len: source.bytes.len() as u64,
+    };
+    found.sealed.push(sealed);
+    Ok(())
+}
+
+/// Nothing whole stands at `offset`. A later frame that knew this place as durable makes it damage
+/// (a flipped bit, a hole); otherwise it is the tail, whole or torn.
+fn end_at_tail(source: &Source<'_>, offset: usize, found: &mut Scan) -> Result<()> {
+    let later = frame::durable_by_later_headers(source.number, source.bytes, offset);
+    if later.is_some_and(|durable| durable > found.last_seq) {
+        return Err(source.damaged(offset, "an acknowledged batch does not read"));
+    }
+    let behind = source.bytes.get(offset..).unwrap_or_default();
+    let torn = behind
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last as u64 + 1);
+    found.tail = Tail {
+        number: source.number,
+        end: offset as u64,
+        torn,
+    };
+    Ok(())
+}
+
+/// Behind the tail there may be one segment that was made ahead of its use; it holds no frame.
+fn read_behind_tail(source: &Source<'_>, found: &mut Scan, dir: &Path) -> Result<()> {
+    let in_use = frame::durable_by_later_headers(source.number, source.bytes, 0).is_some();
+    if in_use {
+        // A segment is written to only when the one before it is durable with its seal.
+        let tail = segment::path_of(dir, found.tail.number);
+        return Err(damaged(
+            &tail,
+            found.tail.end,
+            "the end of this journal segment does not read",
+        ));
+    }
+    if segment::has_header(source.number, source.bytes)
+        && found.spare.is_none()
+        && found.stillborn.is_empty()
+    {
+        found.spare = Some(source.number);
+    } else {
+        found.stillborn.push(source.number);
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Segments: the files of the journal, preallocated and numbered `00000000000000000001.log`
+//! upwards.
+//!
+//! A segment begins with a header of [`HEADER_LEN`] bytes, durable with its name before the first
+//! frame is written.
+
+use std::path::{Path, PathBuf};
+
+use super::frame;
+use crate::file::{self, Handle};
+use crate::meta::codec::Cursor;
+use crate::{Error, Result};
+
+pub(crate) const HEADER_LEN: usize = 32;
+const MAGIC: [u8; 8] = *b"PSjrnl\x01\n";
+
+/// A segment open for appending.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub number: u64,
+    pub handle: Handle,
+    /// Bytes of the file.
+    pub len: u64,
+}
+
+impl Segment {
+    /// Makes a segment whose bytes are on disk before it is used, so that a full disk is met here
+    /// and nowhere else.
+    pub(crate) fn create(dir: &Path, number: u64, len: u64) -> Result<Self> {
+        let path = path_of(dir, number);
+        let created = Self::fill_new(Handle::create_new(path.clone())?, number, len);
+        match created {
+            Ok(segment) => {
+                file::sync_dir(dir)?;
+                Ok(segment)
+            }
+            Err(error) => {
+                // A segment that could not be allocated must not take the little room that is left.
+                file::remove_if_present(&path)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn fill_new(handle: Handle, number: u64, len: u64) -> Result<Self> {
+        handle.allocate(len)?;
+        handle.write_at(&header(number), 0)?;
+        handle.sync_all()?;
+        Ok(Self {
+            number,
+            handle,
+            len,
+        })
+    }
+
+    pub(crate) fn open(dir: &Path, number: u64) -> Result<Self> {
+        let handle = Handle::open_write(path_of(dir, number))?;
+        let len = handle.len()?;
+        Ok(Self {
+            number,
+            handle,
+            len,
+        })
+    }
+
+    /// Bytes for frames behind `end`, with the seal's room kept back.
+    pub(crate) fn room(&self, end: u64) -> u64 {
+        self.len.saturating_sub(end + frame::SEAL_LEN as u64)
+    }
+}
+
+fn header(number: u64) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    let fields = [MAGIC.as_slice(), &number.to_be_bytes()].concat();
+    let crc = crc32fast::hash(&fields).to_be_bytes();
+    for (to, from) in header.iter_mut().zip(fields.iter().chain(&crc)) {
+        *to = *from;
+    }
+    header
+}
+
+pub(crate) fn has_header(number: u64, bytes: &[u8]) -> bool {
+    Cursor::new(bytes).array() == Some(header(number))
+}
+
+pub(crate) fn path_of(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:020}.log"))
+}
+
+/// The numbers of the segments in `dir`, ascending.
+///
+/// # Errors
+/// [`Error::Damaged`] when something else lies there, or a number is missing in between.
+pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for (name, _) in file::list(dir)? {
+        let number = name
+            .strip_suffix(".log")
+            .and_then(|digits| digits.parse::<u64>().ok());
+        match number.filter(|number| path_of(dir, *number).ends_with(&name)) {
+            Some(number) => numbers.push(number),
+            None => return Err(damaged(&dir.join(name), 0, "this is no journal segment")),
+        }
+    }
+    numbers.sort_unstable();
+    for (before, after) in numbers.iter().zip(numbers.iter().skip(1)) {
+        if before + 1 != *after {
+            return Err(damaged(
+                &path_of(dir, before + 1),
+                0,
+                "this journal segment is missing",
+            ));
+        }
+    }
+    Ok(numbers)
+}
+
+pub(crate) fn damaged(path: &Path, offset: u64, reason: impl Into<String>) -> Error {
+    Error::Damaged {
+        path: path.to_owned(),
+        offset,
+        reason: reason.into(),
+    }
+}

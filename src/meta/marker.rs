@@ -1,0 +1,84 @@
+//! The CLEAN marker: what a clean close knew of journal and index, for the next open to check
+//! before it trusts them.
+
+use std::path::PathBuf;
+
+use super::codec::Cursor;
+use super::tally::Tally;
+use crate::Result;
+use crate::file;
+
+const MAGIC: [u8; 8] = *b"PSclean\x01";
+
+/// Whether files without a row may lie in `blobs/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Orphans {
+    None,
+    Possible,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marker {
+    /// The newest batch; the index was flushed and synced with it.
+    pub seq: u64,
+    pub tally: Tally,
+    pub orphans: Orphans,
+}
+
+/// The marker's file.
+pub(crate) struct MarkerFile {
+    path: PathBuf,
+}
+
+impl MarkerFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Reads the marker; one that is damaged is none.
+    pub(crate) fn read(&self) -> Result<Option<Marker>> {
+        Ok(file::read_if_present(&self.path)?.and_then(|bytes| decode(&bytes)))
+    }
+
+    /// Removes the marker durably, before anything else is changed: from then on only another clean
+    /// close makes the next open a clean one.
+    pub(crate) fn remove(&self) -> Result<()> {
+        if file::remove_if_present(&self.path)? {
+            file::sync_parent(&self.path)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn write(&self, marker: &Marker) -> Result<()> {
+        file::write_durably(&self.path, &encode(marker))
+    }
+}
+
+fn encode(marker: &Marker) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&marker.seq.to_be_bytes());
+    bytes.extend_from_slice(&marker.tally.encode());
+    bytes.push(u8::from(marker.orphans == Orphans::Possible));
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Marker> {
+    let (fields, crc) = bytes.split_last_chunk::<4>()?;
+    let mut cursor = Cursor::new(fields);
+    if u32::from_be_bytes(*crc) != crc32fast::hash(fields) || cursor.array::<8>()? != MAGIC {
+        return None;
+    }
+    let marker = Marker {
+        seq: cursor.u64()?,
+        tally: Tally::decode(cursor.array()?)?,
+        orphans: if cursor.u8()? == 0 {
+            Orphans::None
+        } else {
+            Orphans::Possible
+        },
+    };
+    cursor.is_empty().then_some(marker)
+}

@@ -1,0 +1,184 @@
+//! The metadata store: an ordered set of rows with an atomic durable batch.
+//!
+//! The [`journal`] and the [`snapshot`] are the truth, sled is the [`index`] that answers
+//! questions. A change is appended to the journal, applied to the index, and durable when the
+//! journal says so. Does not know blob files.
+//!
+//! Keeps: I2 (with the journal), I8, I9.
+
+pub(crate) mod batch;
+mod change;
+mod codec;
+mod fold;
+mod index;
+pub(crate) mod journal;
+mod marker;
+mod open;
+mod query;
+pub(crate) mod record;
+pub(crate) mod rows;
+mod snapshot;
+mod tally;
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+pub(crate) use change::Change;
+use index::Index;
+use journal::Journal;
+pub(crate) use journal::{Claim, Ticket};
+pub(crate) use marker::Orphans;
+use marker::{Marker, MarkerFile};
+pub(crate) use open::IndexState;
+pub(crate) use query::after_name;
+pub(crate) use record::{Completion, PartRecord, UploadRecord, UploadState};
+use snapshot::Snapshots;
+pub(crate) use tally::Tally;
+
+use crate::{Error, Result};
+
+pub(crate) struct MetaStore {
+    journal: Journal,
+    index: Index,
+    snapshots: Snapshots,
+    /// Sequence number of the published snapshot, 0 for none. Held while one is taken.
+    snapshot: Mutex<u64>,
+    marker: MarkerFile,
+    snapshot_at: u64,
+}
+
+/// Where the metadata lies, below `meta/`.
+struct Places {
+    journal: PathBuf,
+    snapshots: PathBuf,
+    index: PathBuf,
+    marker: PathBuf,
+}
+
+impl Places {
+    fn below(dir: &Path) -> Self {
+        Self {
+            journal: dir.join("journal"),
+            snapshots: dir.join("snapshot"),
+            index: dir.join("index"),
+            marker: dir.join("CLEAN"),
+        }
+    }
+}
+
+impl MetaStore {
+    /// Appends the change to the journal and applies it to the index. Readers see it at once; it is
+    /// durable after [`wait`](Self::wait).
+    ///
+    /// The caller holds the lock that covers the rows: an upload's lock for the rows of the upload
+    /// and its references, a pin or a claim on a content hash for those of the blob. So a row's
+    /// mutations stand in the journal in the order in which the index sees them.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`], with nothing changed; [`Error::Poisoned`] and [`Error::Index`],
+    /// after which only opening the store again tells what was kept.
+    pub(crate) fn commit(&self, change: &Change, claim: Claim) -> Result<Ticket> {
+        let mutations = batch::mutations(change.batch().payload()).unwrap_or_default();
+        let ticket = self.journal.append(change.batch(), claim)?;
+        self.index
+            .apply(&mutations)
+            .inspect_err(|error| self.poison(error))?;
+        Ok(ticket)
+    }
+
+    /// Returns when the change is durable.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] (I8).
+    pub(crate) fn wait(&self, ticket: Ticket) -> Result<()> {
+        self.journal.wait(ticket)
+    }
+
+    /// Returns when everything that anybody has seen is durable.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] (I8).
+    pub(crate) fn wait_for_all(&self) -> Result<()> {
+        self.journal.wait(self.journal.newest())
+    }
+
+    /// Stops all acknowledging until the store is opened again (I8).
+    pub(crate) fn poison(&self, cause: &Error) {
+        self.journal.poison(cause);
+    }
+
+    /// [`poison`](Self::poison), when a sync failed: other failures prove nothing about
+    /// acknowledged bytes.
+    pub(crate) fn poison_if_sync_failed(&self, cause: &Error) {
+        if cause.is_failed_sync() {
+            self.poison(cause);
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Poisoned`] after a failure (I8).
+    pub(crate) fn check(&self) -> Result<()> {
+        self.journal.check()
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.index.tally()
+    }
+
+    /// Bytes of the journal.
+    pub(crate) fn journal_len(&self) -> u64 {
+        self.journal.len()
+    }
+
+    /// Sequence number of the published snapshot, 0 for none.
+    pub(crate) fn snapshot_seq(&self) -> u64 {
+        *self.snapshot.lock()
+    }
+
+    /// Whether the journal has outgrown what it describes, so that a snapshot saves disk and the
+    /// time of a rebuild.
+    pub(crate) fn wants_snapshot(&self) -> bool {
+        let live = self.tally().bytes;
+        self.journal.len() > self.snapshot_at.max(2 * live)
+    }
+
+    /// Takes a snapshot of what the sealed segments hold, and drops them. Reads no index and stops
+    /// nobody.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
+    pub(crate) fn take_snapshot(&self) -> Result<()> {
+        self.check()?;
+        let mut base = self.snapshot.lock();
+        let taken = self.snapshots.take(*base, &self.journal);
+        *base = taken.inspect_err(|error| self.poison_if_sync_failed(error))?;
+        Ok(())
+    }
+
+    /// Reads journal and snapshot from disk and compares the index with what it should hold.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Io`], [`Error::Index`].
+    pub(crate) fn check_files(&self) -> Result<()> {
+        let base = self.snapshot.lock();
+        self.snapshots.check(*base)?;
+        self.journal
+            .read_sealed(&self.journal.sealed(), 0, &mut |_, _| Ok(()))
+    }
+
+    /// Closes cleanly: the next open trusts the index, if it adds up.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`], [`Error::Index`], [`Error::Io`]: there is no marker, and the next open rebuilds the index.
+    pub(crate) fn close(self, orphans: Orphans) -> Result<()> {
+        let newest = self.journal.newest();
+        self.journal.wait(newest)?;
+        let tally = self.index.close()?;
+        self.marker.write(&Marker {
+            seq: newest.seq(),
+            tally,
+            orphans,
+        })
+    }
+}

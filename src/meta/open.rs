@@ -1,0 +1,229 @@
+//! Opening the metadata: trust the index after a clean close, rebuild it after anything else.
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::batch::Mutation;
+use super::fold::Fold;
+use super::index::Index;
+use super::journal::{self, Journal, Scan};
+use super::marker::{Marker, MarkerFile, Orphans};
+use super::snapshot::Snapshots;
+use super::{MetaStore, Places};
+use crate::file;
+use crate::options::JournalOptions;
+use crate::{Error, Result};
+
+/// What opening found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    pub index: IndexState,
+    /// Batches read from the journal.
+    pub batches: u64,
+    /// Sequence number of the snapshot that was read, 0 for none.
+    pub snapshot: u64,
+    /// Bytes of a torn write that were cut off the journal's end.
+    pub torn_bytes: u64,
+    pub orphans: Orphans,
+}
+
+/// Whether the index was believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IndexState {
+    /// The close was clean and all rows add up.
+    Trusted,
+    /// It was built anew from snapshot and journal.
+    Rebuilt {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl MetaStore {
+    /// Makes the directories and the first journal segment of a new store. Nothing of it counts
+    /// before the store's format file is written.
+    pub(crate) fn create(dir: &Path, options: &JournalOptions) -> Result<()> {
+        let places = Places::below(dir);
+        for made in [&places.journal, &places.snapshots] {
+            file::remove_tree_if_present(made)?;
+            file::create_dir(made)?;
+        }
+        Journal::create(&places.journal, options.segment_len)?;
+        file::sync_dir(dir)
+    }
+
+    /// Whether no batch was ever written below `dir`: what a creation that did not finish leaves.
+    pub(crate) fn is_unused(dir: &Path) -> Result<bool> {
+        journal::is_unused(&Places::below(dir).journal)
+    }
+
+    /// Opens what is there. Nothing on disk is changed before journal and snapshot have been read
+    /// and found whole.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::StorageFull`], [`Error::Index`], [`Error::Io`].
+    pub(crate) fn open(
+        dir: &Path,
+        options: &JournalOptions,
+        cache: u64,
+    ) -> Result<(Self, Recovery)> {
+        let places = Places::below(dir);
+        let snapshots = Snapshots::new(places.snapshots.clone());
+        let marker_file = MarkerFile::new(places.marker.clone());
+        let base = snapshots.newest()?;
+        let marker = marker_file.read()?;
+        // A rebuild folds the journal while it is read. After a clean close there is nothing to
+        // fold.
+        let mut fold = marker
+            .is_none()
+            .then(|| Fold::new(places.snapshots.clone()));
+        let found = read_journal(&places, base, fold.as_mut())?;
+        if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
+            return Err(lost_end(&places.journal, &found, &marker));
+        }
+        marker_file.remove()?;
+        let journal = Journal::resume(&places.journal, options.segment_len, &found)?;
+
+        let trusted = match &marker {
+            Some(marker) => snapshots
+                .check(base)
+                .and_then(|()| trust(&places.index, cache, marker, &found)),
+            None => Err(not_trusted("the store was not closed cleanly")),
+        };
+        let (index, state) = match trusted {
+            Ok(index) => (index, IndexState::Trusted),
+            Err(error @ Error::Damaged { .. }) => return Err(error),
+            Err(reason) => {
+                let fold = match fold {
+                    Some(fold) => fold,
+                    None => fold_again(&places, base)?,
+                };
+                let index = rebuild(&places.index, cache, fold, &snapshots, base)?;
+                (
+                    index,
+                    IndexState::Rebuilt {
+                        reason: reason.chain(),
+                    },
+                )
+            }
+        };
+        snapshots.remove_others(base)?;
+        journal.drop_through(base)?;
+        let orphans = marker.map_or(Orphans::Possible, |marker| marker.orphans);
+        let torn_bytes = found.tail.torn;
+        let recovery = Recovery {
+            index: state,
+            batches: found.batches,
+            snapshot: base,
+            torn_bytes,
+            orphans,
+        };
+        let (snapshot, snapshot_at) = (Mutex::new(base), options.snapshot_at);
+        Ok((
+            Self {
+                journal,
+                index,
+                snapshots,
+                snapshot,
+                marker: marker_file,
+                snapshot_at,
+            },
+            recovery,
+        ))
+    }
+}
+
+/// Reads the journal, checks that it joins the snapshot, and folds what is newer than the snapshot.
+fn read_journal(places: &Places, base: u64, mut fold: Option<&mut Fold>) -> Result<Scan> {
+    let found =
+        journal::scan(
+            &places.journal,
+            &mut |seq, mutations: &[Mutation<'_>]| match &mut fold {
+                Some(fold) if seq > base => {
+                    mutations.iter().try_for_each(|mutation| fold.add(mutation))
+                }
+                _ => Ok(()),
+            },
+        )?;
+    let missing = |reason: String| Error::Damaged {
+        path: places.journal.clone(),
+        offset: 0,
+        reason,
+    };
+    if found.batches == 0 && (base != 0 || found.oldest_segment() != 1) {
+        return Err(missing("the journal's segments are missing".to_owned()));
+    }
+    if found.batches != 0 && found.first_seq > base + 1 {
+        let reason = format!(
+            "it begins with batch {}; the snapshot before it is missing",
+            found.first_seq
+        );
+        return Err(missing(reason));
+    }
+    if found.last_seq < base {
+        return Err(missing(format!(
+            "it ends with batch {}, before the snapshot through {base}",
+            found.last_seq
+        )));
+    }
+    Ok(found)
+}
+
+fn lost_end(journal: &Path, found: &Scan, marker: &Marker) -> Error {
+    let reason = format!(
+        "it ends with batch {}, but the store was closed with batch {}",
+        found.last_seq, marker.seq
+    );
+    Error::Damaged {
+        path: journal::segment_path(journal, found.tail.number),
+        offset: found.tail.end,
+        reason,
+    }
+}
+
+/// Opens the index and believes it if its rows add up to what the close had counted.
+fn trust(index: &Path, cache: u64, marker: &Marker, found: &Scan) -> Result<Index> {
+    if marker.seq != found.last_seq {
+        return Err(not_trusted("the index is older than the journal"));
+    }
+    let index = Index::open(index, cache)?;
+    let counted = index.count()?;
+    if counted != marker.tally {
+        let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
+        return Err(not_trusted(&format!(
+            "the index came back with {rows} rows that do not add up to the {expected} it had"
+        )));
+    }
+    Ok(index)
+}
+
+fn not_trusted(reason: &str) -> Error {
+    Error::Index {
+        cause: reason.to_owned(),
+    }
+}
+
+fn fold_again(places: &Places, base: u64) -> Result<Fold> {
+    let mut fold = Fold::new(places.snapshots.clone());
+    read_journal(places, base, Some(&mut fold))?;
+    Ok(fold)
+}
+
+fn rebuild(
+    dir: &PathBuf,
+    cache: u64,
+    fold: Fold,
+    snapshots: &Snapshots,
+    base: u64,
+) -> Result<Index> {
+    let index = Index::create(dir, cache)?;
+    fold.finish(snapshots.open(base)?, &mut |tree, key, value| {
+        index.apply(&[Mutation {
+            tree,
+            key,
+            value: Some(value),
+        }])
+    })?;
+    Ok(index)
+}

@@ -1,0 +1,286 @@
+//! Questions to the index, in the store's words. Every row is checked as it is decoded.
+
+use std::ops::{Bound, ControlFlow};
+
+use super::MetaStore;
+use super::batch::Tree;
+use super::record::{self, PartRecord, UploadRecord};
+use crate::digest::BlockSums;
+use crate::{ContentHash, Error, PartNumber, Result, UploadId};
+
+/// What a visitor answers: go on, or enough.
+pub(crate) type Visited = Result<ControlFlow<()>>;
+
+impl MetaStore {
+    pub(crate) fn upload(&self, id: UploadId) -> Result<Option<UploadRecord>> {
+        self.row(Tree::Uploads, &id.to_bytes(), UploadRecord::decode)
+    }
+
+    /// The newest id that any upload or object has.
+    pub(crate) fn newest_upload(&self) -> Result<Option<UploadId>> {
+        Ok(self
+            .index
+            .last_key(Tree::Uploads)?
+            .and_then(|key| UploadId::from_bytes(&key)))
+    }
+
+    /// The metadata that the upload was initiated with.
+    pub(crate) fn metadata(&self, id: UploadId, upload: &UploadRecord) -> Result<Vec<u8>> {
+        let mut metadata = Vec::with_capacity(upload.metadata_len as usize);
+        for number in 0..record::metadata_row_count(upload.metadata_len) {
+            let key = record::numbered_key(&id.to_bytes(), number);
+            let row = self.row(Tree::Metadata, &key, |fields| Some(fields.to_vec()))?;
+            metadata.extend(row.ok_or_else(|| damaged(Tree::Metadata, &key))?);
+        }
+        Ok(metadata)
+    }
+
+    pub(crate) fn part(&self, id: UploadId, number: PartNumber) -> Result<Option<PartRecord>> {
+        self.row(
+            Tree::Parts,
+            &record::part_key(id, number),
+            PartRecord::decode,
+        )
+    }
+
+    /// Visits the upload's parts with numbers above `after`, ascending.
+    pub(crate) fn parts(
+        &self,
+        id: UploadId,
+        after: u16,
+        visit: &mut dyn FnMut(PartNumber, PartRecord) -> Visited,
+    ) -> Result<()> {
+        let from = record::numbered_key(&id.to_bytes(), after);
+        self.index
+            .scan(Tree::Parts, Bound::Excluded(&from), &mut |key, value| {
+                if !key.starts_with(&id.to_bytes()) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let (_, number) =
+                    record::parse_part_key(key).ok_or_else(|| damaged(Tree::Parts, key))?;
+                visit(number, decode(Tree::Parts, key, value, PartRecord::decode)?)
+            })
+    }
+
+    /// Visits every part of every upload.
+    pub(crate) fn all_parts(
+        &self,
+        visit: &mut dyn FnMut(UploadId, PartNumber, PartRecord) -> Visited,
+    ) -> Result<()> {
+        self.index
+            .scan(Tree::Parts, Bound::Unbounded, &mut |key, value| {
+                let (id, number) =
+                    record::parse_part_key(key).ok_or_else(|| damaged(Tree::Parts, key))?;
+                visit(
+                    id,
+                    number,
+                    decode(Tree::Parts, key, value, PartRecord::decode)?,
+                )
+            })
+    }
+
+    /// Visits open uploads from a place in the order of keys, then ids.
+    pub(crate) fn open_uploads(
+        &self,
+        from: Bound<&[u8]>,
+        visit: &mut dyn FnMut(&str, UploadId) -> Visited,
+    ) -> Result<()> {
+        self.index.scan(Tree::UploadNames, from, &mut |key, value| {
+            decode(Tree::UploadNames, key, value, |_| Some(()))?;
+            let (name, id) =
+                record::parse_name_key(key).ok_or_else(|| damaged(Tree::UploadNames, key))?;
+            visit(name, id)
+        })
+    }
+
+    /// What the blob must look like; `None` when no blob has this hash.
+    pub(crate) fn blob(&self, content: &ContentHash) -> Result<Option<BlockSums>> {
+        let first_key = record::numbered_key(content.as_bytes(), 0);
+        let Some(first) = self.row(Tree::Blobs, &first_key, |fields| Some(fields.to_vec()))? else {
+            return Ok(None);
+        };
+        let (size, crcs) = first
+            .split_first_chunk::<8>()
+            .ok_or_else(|| damaged(Tree::Blobs, &first_key))?;
+        let mut sums = BlockSums {
+            size: u64::from_be_bytes(*size),
+            crcs: Vec::new(),
+        };
+        record::read_crcs(crcs, &mut sums.crcs).ok_or_else(|| damaged(Tree::Blobs, &first_key))?;
+        for number in 1..record::blob_row_count(sums.size) {
+            let key = record::numbered_key(content.as_bytes(), number);
+            let row = self.row(Tree::Blobs, &key, |fields| {
+                record::read_crcs(fields, &mut sums.crcs)
+            })?;
+            row.ok_or_else(|| damaged(Tree::Blobs, &key))?;
+        }
+        if sums.crcs.len() as u64 != BlockSums::blocks(sums.size) {
+            return Err(damaged(Tree::Blobs, &first_key));
+        }
+        Ok(Some(sums))
+    }
+
+    /// The blobs after `after`, ascending, at most `limit`.
+    pub(crate) fn blobs(
+        &self,
+        after: Option<ContentHash>,
+        limit: usize,
+    ) -> Result<Vec<ContentHash>> {
+        let from = after.map(|content| record::numbered_key(content.as_bytes(), u16::MAX));
+        let mut blobs = Vec::new();
+        self.index
+            .scan(Tree::Blobs, bound_after(from.as_deref()), &mut |key, _| {
+                let (content, number) = key
+                    .split_first_chunk::<32>()
+                    .ok_or_else(|| damaged(Tree::Blobs, key))?;
+                if number == [0, 0] {
+                    blobs.push(ContentHash::from_bytes(*content));
+                }
+                Ok(enough(blobs.len() >= limit))
+            })?;
+        Ok(blobs)
+    }
+
+    /// Who refers to the blob, at most `limit`.
+    pub(crate) fn references(
+        &self,
+        content: &ContentHash,
+        limit: usize,
+    ) -> Result<Vec<(UploadId, PartNumber)>> {
+        let mut references = Vec::new();
+        self.index.scan(
+            Tree::Refs,
+            Bound::Included(content.as_bytes()),
+            &mut |key, value| {
+                if !key.starts_with(content.as_bytes()) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                decode(Tree::Refs, key, value, |_| Some(()))?;
+                let (_, id, number) =
+                    record::parse_ref_key(key).ok_or_else(|| damaged(Tree::Refs, key))?;
+                references.push((id, number));
+                Ok(enough(references.len() >= limit))
+            },
+        )?;
+        Ok(references)
+    }
+
+    pub(crate) fn has_reference(
+        &self,
+        content: &ContentHash,
+        id: UploadId,
+        number: PartNumber,
+    ) -> Result<bool> {
+        Ok(self
+            .row(Tree::Refs, &record::ref_key(content, id, number), |_| {
+                Some(())
+            })?
+            .is_some())
+    }
+
+    pub(crate) fn is_garbage(&self, content: &ContentHash) -> Result<bool> {
+        Ok(self
+            .row(Tree::Garbage, content.as_bytes(), |_| Some(()))?
+            .is_some())
+    }
+
+    pub(crate) fn blob_size(&self, content: &ContentHash) -> Result<Option<u64>> {
+        self.row(
+            Tree::Blobs,
+            &record::numbered_key(content.as_bytes(), 0),
+            record::blob_size,
+        )
+    }
+
+    pub(crate) fn is_referenced(&self, content: &ContentHash) -> Result<bool> {
+        Ok(!self.references(content, 1)?.is_empty())
+    }
+
+    /// Visits every reference.
+    pub(crate) fn all_references(
+        &self,
+        visit: &mut dyn FnMut(ContentHash, UploadId, PartNumber) -> Visited,
+    ) -> Result<()> {
+        self.index
+            .scan(Tree::Refs, Bound::Unbounded, &mut |key, value| {
+                decode(Tree::Refs, key, value, |_| Some(()))?;
+                let (content, id, number) =
+                    record::parse_ref_key(key).ok_or_else(|| damaged(Tree::Refs, key))?;
+                visit(content, id, number)
+            })
+    }
+
+    /// Blobs that lost a reference and were not swept since, after `after`, ascending, at most
+    /// `limit`.
+    pub(crate) fn garbage(
+        &self,
+        after: Option<ContentHash>,
+        limit: usize,
+    ) -> Result<Vec<ContentHash>> {
+        let mut garbage = Vec::new();
+        let from = after.map(|content| *content.as_bytes());
+        self.index.scan(
+            Tree::Garbage,
+            bound_after(from.as_ref().map(<[u8; 32]>::as_slice)),
+            &mut |key, value| {
+                decode(Tree::Garbage, key, value, |_| Some(()))?;
+                garbage.push(
+                    record::parse_content_key(key).ok_or_else(|| damaged(Tree::Garbage, key))?,
+                );
+                Ok(enough(garbage.len() >= limit))
+            },
+        )?;
+        Ok(garbage)
+    }
+
+    fn row<T>(
+        &self,
+        tree: Tree,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let value = self.index.get(tree, key)?;
+        value
+            .map(|value| decode(tree, key, &value, read))
+            .transpose()
+    }
+}
+
+/// Where a listing of `key`'s uploads after `id`, or of all keys after `key`, begins.
+pub(crate) fn after_name(key: &str, id: Option<UploadId>) -> Vec<u8> {
+    match id {
+        Some(id) => record::name_key(key, id),
+        // Above every id of this key, below every longer key: the separator is NUL.
+        None => [key.as_bytes(), &[0], &[0xff; UploadId::BYTES]].concat(),
+    }
+}
+
+fn bound_after(key: Option<&[u8]>) -> Bound<&[u8]> {
+    key.map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+fn enough(yes: bool) -> ControlFlow<()> {
+    if yes {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+fn decode<T>(
+    tree: Tree,
+    key: &[u8],
+    value: &[u8],
+    read: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<T> {
+    record::unseal(tree, key, value)
+        .and_then(read)
+        .ok_or_else(|| damaged(tree, key))
+}
+
+fn damaged(tree: Tree, key: &[u8]) -> Error {
+    Error::DamagedRow {
+        tree: tree.name(),
+        key: hex::encode(key),
+    }
+}

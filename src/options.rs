@@ -1,0 +1,352 @@
+//! [`Options`] of a store, [`PartOptions`] of one part, [`ListUploads`]: what a caller chooses.
+
+use std::time::Duration;
+
+use crate::{ContentMd5, Result, UploadId};
+
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
+
+/// The limits and habits of a store.
+///
+/// [`cos`](Options::cos) (the default) follows Tencent COS, [`s3`](Options::s3) Amazon S3; every
+/// limit can be changed. None of this is written to the directory: a store may be opened with other
+/// options each time.
+///
+/// ```
+/// use partstore::{Options, PageLimit};
+/// let options = Options::s3().max_part_size(100 << 20).page_limit(PageLimit::Refuse);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) min_part_size: u64,
+    pub(crate) min_size_at: MinimumAt,
+    pub(crate) max_part_size: u64,
+    pub(crate) numbering: Numbering,
+    pub(crate) page_limit: PageLimit,
+    pub(crate) max_metadata_len: usize,
+    pub(crate) headroom: u64,
+    pub(crate) index_cache: u64,
+    pub(crate) background: Background,
+    pub(crate) expire_after: Option<Duration>,
+    pub(crate) journal: JournalOptions,
+}
+
+/// Where the smallest part size is enforced (R4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinimumAt {
+    /// When the upload is completed, for every listed part but the last. What COS and S3 do: at put
+    /// time nobody knows which part will be the last.
+    Complete,
+    /// When the upload is completed, and already when a part is put: for clients that never send a
+    /// smaller last part.
+    Put,
+}
+
+/// Which part numbers a completion may list (R23).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// Each number is one above the one before (COS). The first may be any.
+    Consecutive,
+    /// Numbers ascend, gaps are allowed (S3).
+    Ascending,
+}
+
+/// What a page length over 1,000 gets (R16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageLimit {
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) (COS).
+    Refuse,
+    /// A page of 1,000 (S3).
+    Clamp,
+}
+
+/// Who does the store's housekeeping: sweeping, snapshots, expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    /// One thread named `partstore`, as soon as there is something to do.
+    Thread,
+    /// The host, by calling [`maintain`](crate::PartStore::maintain).
+    Host,
+}
+
+/// When the journal moves on. Small values make snapshots and segment changes frequent, for tests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JournalOptions {
+    /// Size of a segment file, bytes.
+    pub segment_len: u64,
+    /// The journal is never rewritten as a snapshot while it is shorter than this, bytes.
+    pub snapshot_at: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::cos()
+    }
+}
+
+impl Options {
+    /// COS: parts of 1 MiB to 5 GiB, completed with consecutive numbers; page lengths over 1,000
+    /// are refused.
+    #[must_use]
+    pub fn cos() -> Self {
+        Self {
+            min_part_size: MIB,
+            min_size_at: MinimumAt::Complete,
+            max_part_size: 5 * GIB,
+            numbering: Numbering::Consecutive,
+            page_limit: PageLimit::Refuse,
+            max_metadata_len: 8 * 1024,
+            headroom: 64 * MIB,
+            index_cache: 32 * MIB,
+            background: Background::Thread,
+            expire_after: None,
+            journal: JournalOptions {
+                segment_len: 8 * MIB,
+                snapshot_at: 64 * MIB,
+            },
+        }
+    }
+
+    /// S3: parts of 5 MiB to 5 GiB, completed with gaps allowed; page lengths over 1,000 are
+    /// clamped.
+    #[must_use]
+    pub fn s3() -> Self {
+        Self {
+            min_part_size: 5 * MIB,
+            numbering: Numbering::Ascending,
+            page_limit: PageLimit::Clamp,
+            ..Self::cos()
+        }
+    }
+
+    /// The smallest part but the last of a completion, bytes, inclusive; 0 allows any (R4).
+    #[must_use]
+    pub fn min_part_size(mut self, bytes: u64) -> Self {
+        self.min_part_size = bytes;
+        self
+    }
+
+    /// Where [`min_part_size`](Self::min_part_size) is enforced. Default [`MinimumAt::Complete`].
+    #[must_use]
+    pub fn min_part_size_at(mut self, at: MinimumAt) -> Self {
+        self.min_size_at = at;
+        self
+    }
+
+    /// The largest part, bytes, inclusive (R3). Default 5 GiB.
+    #[must_use]
+    pub fn max_part_size(mut self, bytes: u64) -> Self {
+        self.max_part_size = bytes;
+        self
+    }
+
+    /// Which part numbers a completion may list.
+    #[must_use]
+    pub fn numbering(mut self, numbering: Numbering) -> Self {
+        self.numbering = numbering;
+        self
+    }
+
+    /// What a page length over 1,000 gets.
+    #[must_use]
+    pub fn page_limit(mut self, limit: PageLimit) -> Self {
+        self.page_limit = limit;
+        self
+    }
+
+    /// The longest metadata of an upload, bytes, inclusive: `0..=65_536`, larger values are taken
+    /// as 65,536. Default 8 KiB.
+    #[must_use]
+    pub fn max_metadata_len(mut self, bytes: usize) -> Self {
+        self.max_metadata_len = bytes.min(64 * 1024);
+        self
+    }
+
+    /// Room on the disk that bodies leave free for the journal and the index, bytes. Default 64
+    /// MiB.
+    ///
+    /// A body that would go below is refused with
+    /// [`Error::StorageFull`](crate::Error::StorageFull).
+    #[must_use]
+    pub fn headroom(mut self, bytes: u64) -> Self {
+        self.headroom = bytes;
+        self
+    }
+
+    /// Memory for the pages of the query index, bytes, at least 1 MiB. Default 32 MiB; the process
+    /// uses two to four times as much for it.
+    #[must_use]
+    pub fn index_cache(mut self, bytes: u64) -> Self {
+        self.index_cache = bytes.max(MIB);
+        self
+    }
+
+    /// Who does the housekeeping. Default [`Background::Thread`].
+    #[must_use]
+    pub fn background(mut self, background: Background) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// Aborts uploads that were initiated longer ago than this and not completed (R33), as part of
+    /// the housekeeping. Default: never.
+    #[must_use]
+    pub fn expire_uploads_after(mut self, age: Duration) -> Self {
+        self.expire_after = Some(age);
+        self
+    }
+
+    /// Size of a journal segment and the journal's length at which a snapshot replaces it, bytes.
+    /// Not part of the API: for tests that want both to change often.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn journal_sizes(mut self, segment_len: u64, snapshot_at: u64) -> Self {
+        self.journal = JournalOptions {
+            segment_len: segment_len.max(4096),
+            snapshot_at,
+        };
+        self
+    }
+
+    /// Opens the store at `path`, which is created when it is absent or an empty directory.
+    ///
+    /// On `Ok` the store is whole and this process has it alone.
+    /// [`PartStore::recovery`](crate::PartStore::recovery) says what opening did.
+    ///
+    /// # Cost
+    /// After a clean close one scan of the index (about 3 us a part) and one of the journal. After
+    /// anything else the index is rebuilt (about 30 us a part).
+    ///
+    /// # Errors
+    /// [`Error::StoreLocked`](crate::Error::StoreLocked) when it is open already;
+    /// [`Error::NotAStore`](crate::Error::NotAStore) when the directory holds something else;
+    /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer version wrote it;
+    /// [`Error::Damaged`](crate::Error::Damaged) when the journal or the snapshot is not what was
+    /// written; [`Error::StorageFull`](crate::Error::StorageFull) when there is no room for the
+    /// index or a journal segment; [`Error::Io`](crate::Error::Io) when a system call fails.
+    pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<crate::PartStore> {
+        crate::PartStore::open_with(path.as_ref(), self)
+    }
+}
+
+/// What a request declares about one part's body. All of it is optional.
+///
+/// ```
+/// use partstore::PartOptions;
+/// let options = PartOptions::new().content_length(0).content_md5("1B2M2Y8AsgTpgAmY7PhCfg==")?;
+/// assert_eq!(PartOptions::new().content_md5("not base64").unwrap_err().code(), "InvalidDigest");
+/// # let _ = options;
+/// # Ok::<(), partstore::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct PartOptions {
+    pub(crate) length: Option<u64>,
+    pub(crate) md5: Option<ContentMd5>,
+    pub(crate) crc32: Option<u32>,
+    pub(crate) crc64: Option<u64>,
+}
+
+impl PartOptions {
+    /// Declares nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares the body's length, bytes (`Content-Length`, or `x-amz-decoded-content-length`). A
+    /// body of another length is refused (R8).
+    #[must_use]
+    pub fn content_length(mut self, bytes: u64) -> Self {
+        self.length = Some(bytes);
+        self
+    }
+
+    /// Declares the body's MD5 by the text of a `Content-MD5` header. Another body is refused (R7).
+    ///
+    /// # Errors
+    /// [`Error::InvalidDigest`](crate::Error::InvalidDigest) unless it is base64 of 16 bytes (R6).
+    pub fn content_md5(mut self, base64: &str) -> Result<Self> {
+        self.md5 = Some(base64.parse()?);
+        Ok(self)
+    }
+
+    /// Declares the body's MD5 as 16 bytes.
+    #[must_use]
+    pub fn md5(mut self, md5: [u8; 16]) -> Self {
+        self.md5 = Some(md5.into());
+        self
+    }
+
+    /// Declares the body's CRC-32 (ISO-HDLC, S3's `CRC32`).
+    #[must_use]
+    pub fn crc32(mut self, crc: u32) -> Self {
+        self.crc32 = Some(crc);
+        self
+    }
+
+    /// Declares the body's CRC-64/XZ (COS's `x-cos-hash-crc64ecma`).
+    #[must_use]
+    pub fn crc64(mut self, crc: u64) -> Self {
+        self.crc64 = Some(crc);
+        self
+    }
+}
+
+/// Which open uploads to list, and from where (R32).
+///
+/// Without any field set: the first 1,000 uploads of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListUploads {
+    pub(crate) prefix: String,
+    pub(crate) delimiter: Option<String>,
+    pub(crate) key_marker: Option<String>,
+    pub(crate) id_marker: Option<UploadId>,
+    pub(crate) limit: Option<u32>,
+}
+
+impl ListUploads {
+    /// Lists everything from the start.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lists keys that begin with this.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Rolls up keys that hold this text after the prefix into one common prefix each. An empty
+    /// text rolls up nothing.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: impl Into<String>) -> Self {
+        self.delimiter = Some(delimiter.into()).filter(|text| !text.is_empty());
+        self
+    }
+
+    /// Lists keys after this one.
+    #[must_use]
+    pub fn key_marker(mut self, key: impl Into<String>) -> Self {
+        self.key_marker = Some(key.into());
+        self
+    }
+
+    /// With a [`key_marker`](Self::key_marker): lists that key's uploads after this id too. Without
+    /// one it is ignored, as the protocol says.
+    #[must_use]
+    pub fn upload_id_marker(mut self, id: UploadId) -> Self {
+        self.id_marker = Some(id);
+        self
+    }
+
+    /// Lists at most this many uploads and common prefixes together: `1..=1000`. Default 1,000.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}

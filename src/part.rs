@@ -1,0 +1,156 @@
+//! [`PartNumber`], [`Part`] and [`CompletedPart`]: bytes under a number in an upload.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use crate::{ContentHash, ETag, Error, Result};
+
+/// The number of a part: `1..=10_000` (R1).
+///
+/// ```
+/// use partstore::PartNumber;
+/// assert_eq!("10000".parse::<PartNumber>()?.get(), 10_000);
+/// assert_eq!(PartNumber::new(0).unwrap_err().code(), "InvalidArgument");
+/// # Ok::<(), partstore::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartNumber(u16);
+
+impl PartNumber {
+    /// The smallest number.
+    pub const MIN: Self = Self(1);
+    /// The largest number, inclusive.
+    pub const MAX: Self = Self(10_000);
+
+    /// Checks a number.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPartNumber`] outside `1..=10_000`.
+    pub fn new(number: u32) -> Result<Self> {
+        match u16::try_from(number) {
+            Ok(small @ 1..=10_000) => Ok(Self(small)),
+            _ => Err(Error::InvalidPartNumber {
+                found: number.to_string(),
+            }),
+        }
+    }
+
+    /// The number, `1..=10_000`.
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for PartNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for PartNumber {
+    type Err = Error;
+
+    /// # Errors
+    /// [`Error::InvalidPartNumber`] for anything but the decimal digits of `1..=10_000`.
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || Error::InvalidPartNumber {
+            found: text.chars().take(32).collect(),
+        };
+        let digits_only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text
+            .parse::<u32>()
+            .ok()
+            .filter(|_| digits_only)
+            .ok_or_else(refuse)?;
+        Self::new(number).map_err(|_| refuse())
+    }
+}
+
+/// A stored part, as [`put_part`](crate::PartStore::put_part) answers and
+/// [`list_parts`](crate::PartStore::list_parts) lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Part {
+    /// Its number in the upload.
+    pub number: PartNumber,
+    /// Its size, bytes.
+    pub size: u64,
+    /// The MD5 of its bytes, which is the ETag (R14).
+    pub etag: ETag,
+    /// The BLAKE3 hash of its bytes: the name of the blob that holds them.
+    pub content: ContentHash,
+    /// CRC-32 (ISO-HDLC) of its bytes, as S3's `x-amz-checksum-crc32`.
+    pub crc32: u32,
+    /// CRC-64/XZ of its bytes, as COS's `x-cos-hash-crc64ecma`.
+    pub crc64: u64,
+    /// When it was stored, by the host's clock, to the millisecond.
+    pub stored_at: SystemTime,
+}
+
+/// One line of a completion: which part, and the ETag that the client was answered for it.
+///
+/// ```
+/// use partstore::CompletedPart;
+/// let line = CompletedPart::parse("1", "&quot;D41D8CD98F00B204E9800998ECF8427E&quot;")?;
+/// assert_eq!(line.etag.to_string(), "d41d8cd98f00b204e9800998ecf8427e");
+/// assert_eq!(CompletedPart::parse("0", "").unwrap_err().code(), "InvalidArgument");
+/// assert_eq!(CompletedPart::parse("10001", "").unwrap_err().code(), "InvalidPart");
+/// # Ok::<(), partstore::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletedPart {
+    /// The number of the part.
+    pub number: PartNumber,
+    /// Its ETag, as the client knows it.
+    pub etag: ETag,
+}
+
+impl CompletedPart {
+    /// Names a part for a completion.
+    #[must_use]
+    pub fn new(number: PartNumber, etag: ETag) -> Self {
+        Self { number, etag }
+    }
+
+    /// Reads the two texts of a `<Part>` element.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPartNumber`] for a number that is below 1 or no integer;
+    /// [`Error::InvalidPart`] for one above 10,000 (R20) and for an ETag that is not the hex
+    /// form of an MD5 (R22), which no part can have.
+    pub fn parse(number: &str, etag: &str) -> Result<Self> {
+        let unusable = |reason| Error::InvalidPart {
+            number: number.chars().take(32).collect(),
+            etag: etag.chars().take(80).collect(),
+            reason,
+        };
+        let too_high = !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && number.trim_start_matches('0').parse::<u128>().map_or_else(
+                |_| number.bytes().any(|byte| byte != b'0'),
+                |value| value > u128::from(PartNumber::MAX.0),
+            );
+        if too_high {
+            return Err(unusable("part numbers end at 10000"));
+        }
+        let number = number.parse()?;
+        let etag = etag
+            .parse()
+            .map_err(|_| unusable("its ETag is not the hex form of an MD5 digest"))?;
+        Ok(Self { number, etag })
+    }
+}
+
+impl From<&Part> for CompletedPart {
+    fn from(part: &Part) -> Self {
+        Self::new(part.number, part.etag)
+    }
+}
+
+impl From<(PartNumber, ETag)> for CompletedPart {
+    fn from((number, etag): (PartNumber, ETag)) -> Self {
+        Self::new(number, etag)
+    }
+}

@@ -1,0 +1,228 @@
+//! Reports: what opening, sweeping, verifying and the store itself have to say.
+
+use std::time::{Duration, SystemTime};
+
+use crate::{ContentHash, ObjectETag, Part, PartNumber, Upload, UploadId};
+
+/// An open upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadInfo {
+    /// Its key and id.
+    pub upload: Upload,
+    /// When it was initiated, by the host's clock, to the millisecond.
+    pub initiated_at: SystemTime,
+    /// What the host gave at initiation, unchanged.
+    pub metadata: Vec<u8>,
+}
+
+/// A completed upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Object {
+    /// The key and id of the upload: the object's name.
+    pub upload: Upload,
+    /// MD5 of the parts' MD5 digests, and the number of parts (R34).
+    pub etag: ObjectETag,
+    /// Size of all parts, bytes.
+    pub size: u64,
+    /// Number of parts, `1..=10_000`.
+    pub parts: u16,
+    /// CRC-64/XZ of the whole object, combined from its parts (COS's `x-cos-hash-crc64ecma`).
+    pub crc64: u64,
+    /// When it was initiated.
+    pub initiated_at: SystemTime,
+    /// When it was completed.
+    pub completed_at: SystemTime,
+    /// What the host gave at initiation, unchanged.
+    pub metadata: Vec<u8>,
+}
+
+/// A part of an object, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectPart {
+    /// The part, as it was put.
+    pub part: Part,
+    /// Where it begins, bytes from the start of the object.
+    pub offset: u64,
+}
+
+/// One page of [`list_parts`](crate::PartStore::list_parts).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartPage {
+    /// Parts by ascending number.
+    pub parts: Vec<Part>,
+    /// The marker of the next page, when there is one (`IsTruncated`, `NextPartNumberMarker`).
+    pub next: Option<PartNumber>,
+}
+
+/// One page of [`list_uploads`](crate::PartStore::list_uploads).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadPage {
+    /// Uploads by key, then by initiation.
+    pub uploads: Vec<UploadInfo>,
+    /// What keys were rolled up to, ascending, each ending with the delimiter.
+    pub common_prefixes: Vec<String>,
+    /// The markers of the next page, when there is one (`IsTruncated`).
+    pub next: Option<UploadMarker>,
+}
+
+/// Where a page of uploads ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadMarker {
+    /// `NextKeyMarker`: a key, or a common prefix.
+    pub key: String,
+    /// `NextUploadIdMarker`; `None` behind a common prefix.
+    pub id: Option<UploadId>,
+}
+
+/// What opening a store found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Whether the directory was new.
+    pub created: bool,
+    /// Whether the query index was trusted or rebuilt.
+    pub index: IndexRecovery,
+    /// Batches read from the journal.
+    pub journal_batches: u64,
+    /// Bytes of a write that a crash tore, cut off the journal's end. None of it was acknowledged.
+    pub torn_bytes: u64,
+    /// Whether files may lie in `blobs/` that no record names; the next sweep finds and removes
+    /// them.
+    pub orphans_possible: bool,
+    /// How long opening took.
+    pub elapsed: Duration,
+}
+
+/// What became of the query index when the store was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IndexRecovery {
+    /// The store had been closed cleanly, and the index holds exactly the rows that it held then.
+    Trusted,
+    /// It was rebuilt from snapshot and journal.
+    Rebuilt {
+        /// Why it was not trusted.
+        reason: String,
+    },
+}
+
+/// What a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SweepReport {
+    /// Blobs that had lost their last reference.
+    pub blobs: u64,
+    /// Their sizes, bytes.
+    pub bytes: u64,
+    /// Files in `blobs/` that no record named: left by a crash, or by a part that was refused at
+    /// its last step.
+    pub orphans: u64,
+    /// Unreferenced blobs that somebody is reading or putting; a later sweep looks again.
+    pub in_use: u64,
+}
+
+/// What one round of housekeeping did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MaintenanceReport {
+    /// Uploads that had expired.
+    pub expired: u64,
+    /// What was swept.
+    pub sweep: SweepReport,
+    /// Whether a snapshot replaced journal segments.
+    pub snapshot: bool,
+}
+
+/// How much [`verify`](crate::PartStore::verify) reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Journal, snapshot and index, and whether they agree.
+    Metadata,
+    /// The same, and every byte of every blob.
+    Everything,
+}
+
+/// What [`verify`](crate::PartStore::verify) found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Parts looked at.
+    pub parts: u64,
+    /// Blobs looked at.
+    pub blobs: u64,
+    /// Bytes of blobs read.
+    pub bytes: u64,
+    /// Blobs that do not hold what was acknowledged.
+    pub damaged: Vec<DamagedBlob>,
+    /// Records that contradict each other, in words. Always empty unless there is a bug or the
+    /// index was damaged.
+    pub inconsistent: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.damaged.is_empty() && self.inconsistent.is_empty()
+    }
+}
+
+/// A damaged blob and the parts that it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DamagedBlob {
+    /// The blob: the name of its file below `blobs/`.
+    pub hash: ContentHash,
+    /// What is wrong.
+    pub reason: String,
+    /// The parts that can not be read until the same bytes are put again.
+    pub parts: Vec<(Upload, PartNumber)>,
+}
+
+/// The store in numbers. All but `free_bytes` are kept up as things change: reading them costs no
+/// scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Open uploads.
+    pub open_uploads: u64,
+    /// Completed uploads that were not removed.
+    pub objects: u64,
+    /// Parts, of open uploads and of objects.
+    pub parts: u64,
+    /// Sizes of the parts, bytes.
+    pub part_bytes: u64,
+    /// Blobs on disk.
+    pub blobs: u64,
+    /// Sizes of the blobs, bytes: `part_bytes` less what deduplication saves, plus what waits for
+    /// a sweep.
+    pub blob_bytes: u64,
+    /// Blobs that lost a reference and wait for a sweep to look at them.
+    pub garbage: u64,
+    /// Blobs found damaged since the store was opened and not put again.
+    pub damaged_blobs: u64,
+    /// Bodies being received.
+    pub staged_bodies: u64,
+    /// Bytes that those have declared and not yet sent.
+    pub reserved_bytes: u64,
+    /// Blobs being read or put.
+    pub pinned_blobs: u64,
+    /// Journal on disk, bytes.
+    pub journal_bytes: u64,
+    /// Rows of the index and what they take in it, bytes.
+    pub index_rows: u64,
+    /// Keys and values of those rows, bytes.
+    pub index_bytes: u64,
+    /// Sequence number of the snapshot, 0 for none.
+    pub snapshot_seq: u64,
+    /// Bytes that can still be written to the file system.
+    pub free_bytes: u64,
+    /// The last failure of the housekeeping thread.
+    pub background_failure: Option<String>,
+}

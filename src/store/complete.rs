@@ -1,0 +1,217 @@
+//! Completing: an open upload and a list of its parts become an object, without touching a byte of
+//! them (R29).
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use md5::{Digest as _, Md5};
+
+use super::engine::Engine;
+use crate::ingest::combine_crc64;
+use crate::meta::{Change, Claim, Completion, PartRecord, UploadRecord, UploadState};
+use crate::{
+    CompletedPart, Error, Numbering, Object, ObjectETag, Options, PartNumber, Result, Upload, clock,
+};
+
+pub(super) fn complete(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Object> {
+    if list.is_empty() {
+        return Err(Error::EmptyPartList);
+    }
+    engine.meta.check()?;
+    let digest = digest_of(list);
+    let one_order = engine.locks.lock(upload.id());
+    let record = engine.record(upload)?.ok_or_else(|| upload.not_found())?;
+    match record.state {
+        UploadState::Completed(ref done) if done.list == digest => {
+            // R25, R26: the call that completed it may still be waiting for the disk.
+            drop(one_order);
+            engine.meta.wait_for_all()?;
+            object_of(engine, upload, &record)
+        }
+        UploadState::Completed(_) => Err(upload.not_found()),
+        UploadState::Open => {
+            let selection = select(engine, upload, list)?;
+            let completion = selection.completion(digest);
+            let ticket = commit(engine, upload, &record, (&selection, completion.clone()))?;
+            drop(one_order);
+            engine.meta.wait(ticket)?;
+            object_of(
+                engine,
+                upload,
+                &UploadRecord {
+                    state: UploadState::Completed(completion),
+                    ..record
+                },
+            )
+        }
+    }
+}
+
+/// What the list selects, and what it leaves out.
+struct Selection {
+    listed: usize,
+    size: u64,
+    md5: [u8; 16],
+    crc64: u64,
+    unlisted: Vec<(PartNumber, PartRecord)>,
+}
+
+impl Selection {
+    fn completion(&self, list: [u8; 32]) -> Completion {
+        Completion {
+            completed_ms: clock::now_ms(),
+            size: self.size,
+            parts: u16::try_from(self.listed).unwrap_or(u16::MAX),
+            md5: self.md5,
+            crc64: self.crc64,
+            list,
+        }
+    }
+}
+
+/// Checks the list against the parts (R4, R21, R22, R23). Nothing is changed when it does not fit
+/// (R27).
+fn select(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Selection> {
+    check_order(&engine.options, list)?;
+    let wanted: HashMap<PartNumber, CompletedPart> =
+        list.iter().map(|line| (line.number, *line)).collect();
+    let (mut listed, mut unlisted) = (Vec::with_capacity(list.len()), Vec::new());
+    engine.meta.parts(upload.id(), 0, &mut |number, part| {
+        let matched = wanted.get(&number).map(|line| line.etag == part.etag);
+        match matched {
+            Some(true) => listed.push((number, part)),
+            Some(false) => {
+                return Err(unusable(
+                    wanted.get(&number),
+                    "it was replaced since: its ETag is another now",
+                ));
+            }
+            None => unlisted.push((number, part)),
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if let Some(missing) = list.iter().find(|line| {
+        listed
+            .binary_search_by_key(&line.number, |(number, _)| *number)
+            .is_err()
+    }) {
+        return Err(unusable(Some(missing), "it was never put"));
+    }
+    check_sizes(&engine.options, &listed)?;
+    Ok(sum_up(&listed, unlisted))
+}
+
+fn unusable(line: Option<&CompletedPart>, reason: &'static str) -> Error {
+    let text = |part: fn(&CompletedPart) -> String| line.map(part).unwrap_or_default();
+    Error::InvalidPart {
+        number: text(|line| line.number.to_string()),
+        etag: text(|line| line.etag.to_string()),
+        reason,
+    }
+}
+
+fn check_order(options: &Options, list: &[CompletedPart]) -> Result<()> {
+    for (before, after) in list.iter().zip(list.iter().skip(1)) {
+        if after.number <= before.number {
+            return Err(Error::InvalidPartOrder {
+                previous: before.number,
+                number: after.number,
+            });
+        }
+        if options.numbering == Numbering::Consecutive
+            && after.number.get() != before.number.get() + 1
+        {
+            return Err(unusable(
+                Some(after),
+                "the part before it is not listed, and numbers must be consecutive",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_sizes(options: &Options, listed: &[(PartNumber, PartRecord)]) -> Result<()> {
+    let minimum = options.min_part_size;
+    let all_but_last = listed.split_last().map_or(&[][..], |(_, before)| before);
+    match all_but_last.iter().find(|(_, part)| part.size < minimum) {
+        Some((number, part)) => Err(Error::EntityTooSmall {
+            number: *number,
+            etag: Some(part.etag),
+            size: part.size,
+            minimum,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn sum_up(
+    listed: &[(PartNumber, PartRecord)],
+    unlisted: Vec<(PartNumber, PartRecord)>,
+) -> Selection {
+    let mut md5 = Md5::new();
+    let (mut size, mut crc64) = (0, 0);
+    for (_, part) in listed {
+        md5.update(part.etag.as_bytes());
+        crc64 = combine_crc64(crc64, part.crc64, part.size);
+        size += part.size;
+    }
+    Selection {
+        listed: listed.len(),
+        size,
+        md5: md5.finalize().into(),
+        crc64,
+        unlisted,
+    }
+}
+
+/// One batch: the upload becomes an object, and what was not listed goes (R24).
+fn commit(
+    engine: &Engine,
+    upload: &Upload,
+    record: &UploadRecord,
+    (selection, completion): (&Selection, Completion),
+) -> Result<crate::meta::Ticket> {
+    let _released = engine.pins.pin(
+        selection
+            .unlisted
+            .iter()
+            .map(|(_, part)| part.content)
+            .collect(),
+    );
+    let mut change = Change::default();
+    change.complete(upload.id(), record, completion);
+    for (number, part) in &selection.unlisted {
+        change.remove_part(upload.id(), *number, part);
+    }
+    engine.meta.commit(&change, Claim::Growth)
+}
+
+/// By which the same completion again is known (R25).
+fn digest_of(list: &[CompletedPart]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for line in list {
+        hasher.update(&line.number.get().to_be_bytes());
+        hasher.update(line.etag.as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// The object that a completed upload is.
+pub(super) fn object_of(engine: &Engine, upload: &Upload, record: &UploadRecord) -> Result<Object> {
+    let UploadState::Completed(done) = &record.state else {
+        return Err(upload.object_not_found());
+    };
+    Ok(Object {
+        upload: upload.clone(),
+        etag: ObjectETag {
+            md5: done.md5,
+            parts: done.parts,
+        },
+        size: done.size,
+        parts: done.parts,
+        crc64: done.crc64,
+        initiated_at: clock::time_of(record.initiated_ms),
+        completed_at: clock::time_of(done.completed_ms),
+        metadata: engine.meta.metadata(upload.id(), record)?,
+    })
+}

@@ -1,0 +1,147 @@
+//! The engine: the two stores and what keeps them in step. It lives from open to close.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::blob::BlobStore;
+use crate::file::Handle;
+use crate::id::IdSource;
+use crate::locks::UploadLocks;
+use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
+use crate::pins::Pins;
+use crate::room::Room;
+use crate::sweep::{Suspects, Sweep};
+use crate::{Error, IndexRecovery, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
+
+use super::directory::{self, Found};
+
+pub(crate) struct Engine {
+    pub options: Options,
+    pub meta: MetaStore,
+    pub blobs: Arc<BlobStore>,
+    pub pins: Arc<Pins>,
+    pub locks: UploadLocks,
+    pub ids: IdSource,
+    pub room: Arc<Room>,
+    pub suspects: Suspects,
+    pub recovery: RecoveryReport,
+    /// Dropped last: nobody else may open the directory while anything of this is at work.
+    _lock: Handle,
+}
+
+impl Engine {
+    pub(crate) fn open(root: &Path, options: Options) -> Result<Self> {
+        let started = Instant::now();
+        let (lock, found) = directory::claim(root, &options.journal)?;
+        let blobs = BlobStore::open(root)?;
+        let meta_dir = root.join("meta");
+        let room = Room::new(root.to_owned(), meta_dir.join("ballast"), options.headroom);
+        room.for_release();
+        let (meta, did) = MetaStore::open(&meta_dir, &options.journal, options.index_cache)?;
+        let recovery = RecoveryReport {
+            created: found == Found::Created,
+            index: match did.index {
+                IndexState::Trusted => IndexRecovery::Trusted,
+                IndexState::Rebuilt { reason } => IndexRecovery::Rebuilt { reason },
+            },
+            journal_batches: did.batches,
+            torn_bytes: did.torn_bytes,
+            orphans_possible: did.orphans == Orphans::Possible,
+            elapsed: started.elapsed(),
+        };
+        Ok(Self {
+            ids: IdSource::after(meta.newest_upload()?),
+            suspects: Suspects::new(did.orphans),
+            pins: Arc::default(),
+            locks: UploadLocks::new(),
+            room: Arc::new(room),
+            blobs: Arc::new(blobs),
+            _lock: lock,
+            options,
+            meta,
+            recovery,
+        })
+    }
+
+    pub(crate) fn close(self) -> Result<()> {
+        let orphans = self.suspects.orphans();
+        self.meta.close(orphans)
+    }
+
+    /// The record of an upload that has this id **and** this key, open or completed (R9).
+    pub(crate) fn record(&self, upload: &Upload) -> Result<Option<UploadRecord>> {
+        Ok(self
+            .meta
+            .upload(upload.id())?
+            .filter(|record| record.key == upload.key()))
+    }
+
+    /// The record of an open upload.
+    pub(crate) fn open_record(&self, upload: &Upload) -> Result<UploadRecord> {
+        let record = self
+            .record(upload)?
+            .filter(|record| record.state == UploadState::Open);
+        record.ok_or_else(|| upload.not_found())
+    }
+
+    /// Passes an error of a blob step on; a failed sync stops the store first (I8).
+    pub(crate) fn passing<T>(&self, step: Result<T>) -> Result<T> {
+        step.inspect_err(|error| self.meta.poison_if_sync_failed(error))
+    }
+
+    pub(crate) fn sweep(&self, go_on: &dyn Fn() -> bool) -> Result<SweepReport> {
+        self.room.for_release();
+        let Self {
+            meta,
+            blobs,
+            pins,
+            suspects,
+            ..
+        } = self;
+        Sweep {
+            meta,
+            blobs,
+            pins,
+            suspects,
+            go_on,
+        }
+        .run()
+    }
+
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        use crate::meta::batch::Tree;
+        let tally = self.meta.tally();
+        let open_uploads = tally.rows_of(Tree::UploadNames);
+        Ok(Stats {
+            open_uploads,
+            objects: tally.rows_of(Tree::Uploads).saturating_sub(open_uploads),
+            parts: tally.rows_of(Tree::Parts),
+            part_bytes: tally.part_bytes,
+            blobs: tally.blobs,
+            blob_bytes: tally.blob_bytes,
+            garbage: tally.rows_of(Tree::Garbage),
+            damaged_blobs: self.blobs.damaged(),
+            staged_bodies: self.blobs.staged_bodies(),
+            reserved_bytes: self.room.reserved(),
+            pinned_blobs: self.pins.count(),
+            journal_bytes: self.meta.journal_len(),
+            index_rows: tally.total_rows(),
+            index_bytes: tally.bytes,
+            snapshot_seq: self.meta.snapshot_seq(),
+            free_bytes: self.blobs.free_space()?,
+            background_failure: None,
+        })
+    }
+
+    /// # Errors
+    /// [`Error::KeyTooLong`], [`Error::InvalidArgument`], [`Error::MetadataTooLarge`].
+    pub(crate) fn check_metadata(&self, metadata: &[u8]) -> Result<()> {
+        let (length, maximum) = (metadata.len(), self.options.max_metadata_len);
+        if length > maximum {
+            Err(Error::MetadataTooLarge { length, maximum })
+        } else {
+            Ok(())
+        }
+    }
+}

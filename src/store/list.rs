@@ -1,0 +1,185 @@
+//! Listing: parts by number, uploads by key and initiation, in pages (R15 to R18, R32).
+
+use std::ops::{Bound, ControlFlow};
+
+use super::engine::Engine;
+use super::put::part_of;
+use crate::meta::{UploadRecord, after_name};
+use crate::{
+    Error, ListUploads, PageLimit, PartPage, Result, Upload, UploadId, UploadInfo, UploadMarker,
+    UploadPage, clock,
+};
+
+/// The longest page, entries (R16).
+const MAX_PAGE: u32 = 1000;
+
+pub(super) fn parts(engine: &Engine, upload: &Upload, after: u32, limit: u32) -> Result<PartPage> {
+    let limit = page_len(engine, "max-parts", limit)?;
+    engine.open_record(upload)?;
+    let mut page = PartPage {
+        parts: Vec::with_capacity(limit.min(64)),
+        next: None,
+    };
+    let after = u16::try_from(after).unwrap_or(u16::MAX);
+    engine.meta.parts(upload.id(), after, &mut |number, part| {
+        if page.parts.len() == limit {
+            page.next = page.parts.last().map(|last| last.number);
+            return Ok(ControlFlow::Break(()));
+        }
+        page.parts.push(part_of(number, &part));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(page)
+}
+
+/// R16: COS refuses what S3 clamps; neither takes 0.
+fn page_len(engine: &Engine, argument: &'static str, limit: u32) -> Result<usize> {
+    let refused = || Error::InvalidArgument {
+        argument,
+        found: limit.to_string(),
+        expected: "an integer in 1..=1000",
+    };
+    match limit {
+        1..=MAX_PAGE => usize::try_from(limit).map_err(|_| refused()),
+        0 => Err(refused()),
+        _ if engine.options.page_limit == PageLimit::Clamp => Ok(MAX_PAGE as usize),
+        _ => Err(refused()),
+    }
+}
+
+pub(super) fn uploads(engine: &Engine, query: &ListUploads) -> Result<UploadPage> {
+    let limit = page_len(engine, "max-uploads", query.limit.unwrap_or(MAX_PAGE))?;
+    let mut listing = Listing {
+        query,
+        limit,
+        page: UploadPage::default(),
+        last: None,
+    };
+    let mut from = Start::of(query);
+    loop {
+        let skip_to = listing.read_from(engine, &from)?;
+        match skip_to {
+            Some(next) => from = Start::At(next),
+            None => return Ok(listing.page),
+        }
+    }
+}
+
+/// Where to begin reading in the order of names.
+enum Start {
+    At(Vec<u8>),
+    After(Vec<u8>),
+}
+
+impl Start {
+    fn of(query: &ListUploads) -> Self {
+        let Some(marker) = query
+            .key_marker
+            .as_deref()
+            .filter(|marker| *marker >= query.prefix.as_str())
+        else {
+            return Self::At(query.prefix.clone().into_bytes());
+        };
+        // A page that ended with a common prefix goes on behind all keys that were rolled up to it.
+        match rolled_up(query, marker)
+            .filter(|common| *common == marker && query.id_marker.is_none())
+        {
+            Some(common) => {
+                successor(common).map_or_else(|| Self::After(after_name(marker, None)), Self::At)
+            }
+            None => Self::After(after_name(marker, query.id_marker)),
+        }
+    }
+
+    fn bound(&self) -> Bound<&[u8]> {
+        match self {
+            Self::At(name) => Bound::Included(name),
+            Self::After(name) => Bound::Excluded(name),
+        }
+    }
+}
+
+/// A page in the making.
+struct Listing<'a> {
+    query: &'a ListUploads,
+    limit: usize,
+    page: UploadPage,
+    /// Where the page would end now.
+    last: Option<UploadMarker>,
+}
+
+impl Listing<'_> {
+    /// Reads names until the page is full, the prefix ends, or a common prefix is met: then gives
+    /// the place behind it.
+    fn read_from(&mut self, engine: &Engine, from: &Start) -> Result<Option<Vec<u8>>> {
+        let mut skip_to = None;
+        engine.meta.open_uploads(from.bound(), &mut |key, id| {
+            if !key.starts_with(&self.query.prefix) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if self.page.uploads.len() + self.page.common_prefixes.len() == self.limit {
+                self.page.next.clone_from(&self.last);
+                return Ok(ControlFlow::Break(()));
+            }
+            if let Some(common) = rolled_up(self.query, key) {
+                self.page.common_prefixes.push(common.to_owned());
+                self.last = Some(UploadMarker {
+                    key: common.to_owned(),
+                    id: None,
+                });
+                skip_to = successor(common);
+                return Ok(ControlFlow::Break(()));
+            }
+            self.push(engine, key, id)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(skip_to)
+    }
+
+    fn push(&mut self, engine: &Engine, key: &str, id: UploadId) -> Result<()> {
+        // An upload that was completed or aborted since its name was read is left out.
+        if let Some(record) = engine.meta.upload(id)? {
+            self.page
+                .uploads
+                .push(info_of(engine, &Upload::new(key, id), &record)?);
+            self.last = Some(UploadMarker {
+                key: key.to_owned(),
+                id: Some(id),
+            });
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn info_of(
+    engine: &Engine,
+    upload: &Upload,
+    record: &UploadRecord,
+) -> Result<UploadInfo> {
+    Ok(UploadInfo {
+        upload: upload.clone(),
+        initiated_at: clock::time_of(record.initiated_ms),
+        metadata: engine.meta.metadata(upload.id(), record)?,
+    })
+}
+
+/// The common prefix that `key` is rolled up to: prefix, then up to and with the first delimiter
+/// behind it.
+fn rolled_up<'a>(query: &ListUploads, key: &'a str) -> Option<&'a str> {
+    let delimiter = query.delimiter.as_deref()?;
+    let behind = key.strip_prefix(query.prefix.as_str())?;
+    let end = query.prefix.len() + behind.find(delimiter)? + delimiter.len();
+    key.get(..end)
+}
+
+/// The first name that does not begin with `prefix`; `None` when there is no such name.
+fn successor(prefix: &str) -> Option<Vec<u8>> {
+    let mut bytes = prefix.as_bytes().to_vec();
+    while let Some(last) = bytes.pop() {
+        if let Some(next) = last.checked_add(1) {
+            bytes.push(next);
+            return Some(bytes);
+        }
+    }
+    None
+}

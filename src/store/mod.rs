@@ -1,0 +1,452 @@
+//! [`PartStore`]: uploads, parts and objects. This layer alone sees both stores, and owns the order of their steps.
+
+mod complete;
+mod directory;
+mod engine;
+mod housekeeping;
+mod list;
+mod put;
+mod read;
+mod release;
+mod shared;
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+pub use put::PartWriter;
+pub use read::{ObjectReader, PartReader};
+
+use engine::Engine;
+use release::Which;
+use shared::Shared;
+
+use crate::id::check_key;
+use crate::meta::{Change, Claim, UploadRecord, UploadState};
+use crate::verify::Verify;
+use crate::{
+    Background, CompletedPart, ListUploads, MaintenanceReport, Object, Options, Part, PartNumber,
+    PartOptions, PartPage, RecoveryReport, Result, Scope, Stats, SweepReport, Upload, UploadInfo,
+    UploadPage, VerifyReport, clock,
+};
+
+/// A store of multipart uploads in one directory.
+///
+/// Clones are handles to the same store; all calls may come from any thread at any time. Each
+/// answers when its result is durable. The last handle to go closes the store;
+/// [`close`](Self::close) does so at once and says how it went.
+#[derive(Clone)]
+pub struct PartStore {
+    handle: Arc<StoreHandle>,
+}
+
+struct StoreHandle {
+    shared: Arc<Shared>,
+    recovery: RecoveryReport,
+    housekeeping: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl PartStore {
+    /// Opens the store at `path` with [`Options::cos`].
+    ///
+    /// # Errors
+    /// As for [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::cos().open(path)
+    }
+
+    pub(crate) fn open_with(path: &Path, options: Options) -> Result<Self> {
+        let background = options.background;
+        let engine = Engine::open(path, options)?;
+        let recovery = engine.recovery.clone();
+        let shared = Shared::new(engine);
+        let housekeeping = match background {
+            Background::Thread => Some(housekeeping::start(&shared)?),
+            Background::Host => None,
+        };
+        // There may be garbage from before, or orphans after a crash.
+        shared.wake();
+        Ok(Self {
+            handle: Arc::new(StoreHandle {
+                shared,
+                recovery,
+                housekeeping: Mutex::new(housekeeping),
+            }),
+        })
+    }
+
+    /// What opening found and did.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.handle.recovery
+    }
+
+    /// Initiates an upload without metadata. See
+    /// [`initiate_upload_with`](Self::initiate_upload_with).
+    ///
+    /// # Errors
+    /// As for [`initiate_upload_with`](Self::initiate_upload_with).
+    pub fn initiate_upload(&self, key: &str) -> Result<Upload> {
+        self.initiate_upload_with(key, &[])
+    }
+
+    /// Initiates an upload under `key`, with opaque `metadata` that the object will have.
+    ///
+    /// On `Ok` the upload is durable. A key may have any number of uploads at the same time.
+    ///
+    /// # Cost
+    /// One sync of the journal, shared with concurrent calls.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when the key is empty or holds a NUL; [`Error::KeyTooLong`] above
+    /// 1024 bytes; [`Error::MetadataTooLarge`] above [`Options::max_metadata_len`];
+    /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Closed`]; [`Error::NoRandomness`];
+    /// [`Error::Index`], [`Error::Io`].
+    pub fn initiate_upload_with(&self, key: &str, metadata: &[u8]) -> Result<Upload> {
+        check_key(key)?;
+        let engine = self.engine()?;
+        engine.check_metadata(metadata)?;
+        drop(engine.room.reserve(metadata.len() as u64)?);
+        let upload = Upload::new(key, engine.ids.next()?);
+        let record = UploadRecord {
+            key: key.to_owned(),
+            initiated_ms: clock::now_ms(),
+            metadata_len: u32::try_from(metadata.len()).unwrap_or(u32::MAX),
+            state: UploadState::Open,
+        };
+        let mut change = Change::default();
+        change.initiate(upload.id(), &record, metadata);
+        let ticket = engine.meta.commit(&change, Claim::Growth)?;
+        engine.meta.wait(ticket)?;
+        Ok(upload)
+    }
+
+    /// Puts a part whose bytes are in memory. See [`put_part_with`](Self::put_part_with).
+    ///
+    /// # Errors
+    /// As for [`put_part_with`](Self::put_part_with).
+    pub fn put_part(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        body: impl Into<Bytes>,
+    ) -> Result<Part> {
+        self.put_part_with(upload, number, body, &PartOptions::new())
+    }
+
+    /// Puts a part whose bytes are in memory, and checks what was declared about them.
+    ///
+    /// On `Ok` content, name and metadata are durable, and the part is the one under its number: a
+    /// part that was there is replaced (R11). On `Err` nothing has changed. Of concurrent puts
+    /// to one number the last commit wins.
+    ///
+    /// # Cost
+    /// One pass over the bytes for the digests, one for the write. One sync of the file, one of its
+    /// directory, one of the journal, which concurrent parts share. Bytes that are stored
+    /// already are not written again; the first time that this process meets them it reads them
+    /// to see that they are sound. No copy of the body is made.
+    ///
+    /// # Errors
+    /// [`Error::EntityTooLarge`] above the maximum (R3); [`Error::NoSuchUpload`] when the upload is
+    /// not open, or has another key (R9, R10); [`Error::IncompleteBody`] when the body is not
+    /// as long as declared (R8); [`Error::BadDigest`] when a declared digest is not the body's
+    /// (R7); [`Error::EntityTooSmall`] with [`MinimumAt::Put`](crate::MinimumAt::Put);
+    /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Closed`]; [`Error::Index`],
+    /// [`Error::Io`].
+    pub fn put_part_with(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        body: impl Into<Bytes>,
+        options: &PartOptions,
+    ) -> Result<Part> {
+        let engine = self.engine()?;
+        let part = put::put_bytes(&engine, (upload, number), &body.into(), options)?;
+        self.handle.shared.notice_work(&engine);
+        Ok(part)
+    }
+
+    /// Puts a part whose bytes come from a reader, to its end. What holds, costs and fails is as
+    /// for [`part_writer`](Self::part_writer) and [`PartWriter::finish`].
+    ///
+    /// # Errors
+    /// As for [`PartWriter::finish`]; [`Error::BodyUnreadable`] when the reader fails.
+    pub fn put_part_from(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        mut body: impl Read,
+        options: PartOptions,
+    ) -> Result<Part> {
+        let mut writer = self.part_writer(upload, number, options)?;
+        writer.copy_from(&mut body)?;
+        writer.finish()
+    }
+
+    /// Begins to receive a part as a stream. All that can be refused before the body is refused
+    /// here, so a server calls this before it answers `Expect: 100-continue`.
+    ///
+    /// Memory: one block of 256 KiB, whatever the part's size.
+    ///
+    /// # Errors
+    /// [`Error::EntityTooLarge`] when the declared length is above the maximum (R3);
+    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R9);
+    /// [`Error::StorageFull`] when the declared length, with what other bodies have declared,
+    /// would take the [headroom](Options::headroom); [`Error::Poisoned`]; [`Error::Closed`];
+    /// [`Error::Index`], [`Error::Io`].
+    pub fn part_writer(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        options: PartOptions,
+    ) -> Result<PartWriter> {
+        PartWriter::open(&self.handle.shared, (upload, number), options)
+    }
+
+    /// Lists the parts of an open upload with numbers above `after` (0: all), ascending (R15, R16).
+    ///
+    /// # Cost
+    /// One range of the index: under a microsecond a part.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R18);
+    /// [`Error::InvalidArgument`] when `limit` is 0, or above 1,000 with
+    /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
+    /// [`Error::DamagedRow`].
+    pub fn list_parts(&self, upload: &Upload, after: u32, limit: u32) -> Result<PartPage> {
+        list::parts(&*self.engine()?, upload, after, limit)
+    }
+
+    /// Lists open uploads by key, then by initiation (R32).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
+    /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
+    /// [`Error::DamagedRow`].
+    pub fn list_uploads(&self, query: &ListUploads) -> Result<UploadPage> {
+        list::uploads(&*self.engine()?, query)
+    }
+
+    /// Tells of one open upload.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`] when it is not open, or has another key (R9); [`Error::Closed`];
+    /// [`Error::Index`], [`Error::DamagedRow`].
+    pub fn upload(&self, upload: &Upload) -> Result<UploadInfo> {
+        let engine = self.engine()?;
+        let record = engine.open_record(upload)?;
+        list::info_of(&engine, upload, &record)
+    }
+
+    /// Completes an upload to an object of the listed parts, in their order. Parts that are not
+    /// listed are dropped.
+    ///
+    /// On `Ok` the object is durable and readable. The same call again answers the same, from any
+    /// thread and after a restart (R25, R26). On `Err` the upload is as it was (R27).
+    ///
+    /// # Cost
+    /// Some microseconds a part, whatever its size: no byte of a part is read or moved (R29). One
+    /// sync of the journal.
+    ///
+    /// # Errors
+    /// [`Error::EmptyPartList`] (R19); [`Error::NoSuchUpload`] when the upload does not exist under
+    /// this key, or was completed with another list (R9, R25); [`Error::InvalidPartOrder`] when
+    /// numbers do not ascend (R21); [`Error::InvalidPart`] when a part was never put, has
+    /// another ETag now (R22), or follows a gap with
+    /// [`Numbering::Consecutive`](crate::Numbering::Consecutive) (R23); [`Error::EntityTooSmall`]
+    /// when a part but the last is below the minimum (R4); [`Error::StorageFull`];
+    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
+    /// [`Error::Io`].
+    pub fn complete_upload(&self, upload: &Upload, parts: &[CompletedPart]) -> Result<Object> {
+        let engine = self.engine()?;
+        let object = complete::complete(&engine, upload, parts)?;
+        self.handle.shared.notice_work(&engine);
+        Ok(object)
+    }
+
+    /// Aborts an open upload: it and its parts are gone, durably. Bodies that are still being
+    /// received get [`Error::NoSuchUpload`] when they finish (R31).
+    ///
+    /// # Cost
+    /// Some microseconds a part, and one sync of the journal. Works on a full disk.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key;
+    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::StorageFull`] when not even the spare
+    /// journal segment has room; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    pub fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        self.release(upload, Which::Open)
+    }
+
+    /// Removes an object: it and its parts are gone, durably. Readers that are open go on reading.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchObject`] when there is none from this upload under this key; else as for
+    /// [`abort_upload`](Self::abort_upload).
+    pub fn remove_object(&self, object: &Upload) -> Result<()> {
+        self.release(object, Which::Completed)
+    }
+
+    fn release(&self, upload: &Upload, which: Which) -> Result<()> {
+        let engine = self.engine()?;
+        release::release(&engine, upload, which)?;
+        self.handle.shared.notice_work(&engine);
+        Ok(())
+    }
+
+    /// Aborts all uploads that were initiated longer ago than `older_than` and not completed. Gives
+    /// their number (R33).
+    ///
+    /// # Errors
+    /// As for [`abort_upload`](Self::abort_upload), but for [`Error::NoSuchUpload`].
+    pub fn expire_uploads(&self, older_than: Duration) -> Result<u64> {
+        let engine = self.engine()?;
+        let expired = release::expire(&engine, older_than)?;
+        self.handle.shared.notice_work(&engine);
+        Ok(expired)
+    }
+
+    /// Opens a part of an open upload for verified reading.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key;
+    /// [`Error::NoSuchPart`]; [`Error::DamagedBlob`] when its file is missing;
+    /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    pub fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<PartReader> {
+        read::open_part(&*self.engine()?, upload, number)
+    }
+
+    /// Tells of an object. It is named by the key and id of its upload, [`Object::upload`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchObject`] when there is none from this upload under this key;
+    /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`].
+    pub fn object(&self, object: &Upload) -> Result<Object> {
+        let engine = self.engine()?;
+        let record = engine
+            .record(object)?
+            .ok_or_else(|| object.object_not_found())?;
+        complete::object_of(&engine, object, &record)
+    }
+
+    /// Opens an object for verified reading, whole, at any place, or by part.
+    ///
+    /// # Cost
+    /// About a microsecond a part. Files are opened as they are read.
+    ///
+    /// # Errors
+    /// As for [`object`](Self::object).
+    pub fn open_object(&self, object: &Upload) -> Result<ObjectReader> {
+        ObjectReader::open(&self.handle.shared, object)
+    }
+
+    /// Removes every blob that nothing refers to and nobody uses (I7). After an unclean open this
+    /// finds what a crash left in `blobs/`, too. The housekeeping does it by itself.
+    ///
+    /// # Cost
+    /// One sync of the journal and up to 256 of directories for each 256 blobs removed.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::StorageFull`]; [`Error::Index`],
+    /// [`Error::DamagedRow`], [`Error::Io`].
+    pub fn sweep(&self) -> Result<SweepReport> {
+        self.engine()?.sweep(&|| true)
+    }
+
+    /// Does one round of housekeeping: expires uploads, sweeps, and takes a snapshot when the
+    /// journal has grown long. For hosts that chose [`Background::Host`]; with
+    /// [`Background::Thread`] it is harmless.
+    ///
+    /// # Errors
+    /// As for [`sweep`](Self::sweep); [`Error::Damaged`] when a journal segment does not read.
+    pub fn maintain(&self) -> Result<MaintenanceReport> {
+        housekeeping::round(&*self.engine()?, &|| true)
+    }
+
+    /// Compares what is on disk with what was acknowledged, while the store is in use. Damaged
+    /// blobs are listed, not returned as errors.
+    ///
+    /// # Cost
+    /// Some microseconds a part; with [`Scope::Everything`] one read of all blobs.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the journal or the snapshot is not what was written;
+    /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    pub fn verify(&self, scope: Scope) -> Result<VerifyReport> {
+        let engine = self.engine()?;
+        let Engine {
+            meta,
+            blobs,
+            pins,
+            locks,
+            ..
+        } = &*engine;
+        Verify {
+            meta,
+            blobs,
+            pins,
+            locks,
+        }
+        .run(scope)
+    }
+
+    /// The store in numbers.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Io`] when the file system does not tell its free space.
+    pub fn stats(&self) -> Result<Stats> {
+        let background_failure = self.handle.shared.failure.lock().clone();
+        Ok(Stats {
+            background_failure,
+            ..self.engine()?.stats()?
+        })
+    }
+
+    /// Closes the store, after the calls that are under way. Every handle gets [`Error::Closed`]
+    /// from then on, also writers that are not finished; closing twice is harmless.
+    ///
+    /// On `Ok` the next open is a quick one. On `Err` everything acknowledged is durable all the
+    /// same, and the next open rebuilds the index.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`]; [`Error::Index`], [`Error::Io`] when the index could not be written
+    /// out.
+    pub fn close(&self) -> Result<()> {
+        self.handle.close()
+    }
+
+    fn engine(&self) -> Result<parking_lot::MappedRwLockReadGuard<'_, Engine>> {
+        self.handle.shared.engine()
+    }
+}
+
+impl StoreHandle {
+    fn close(&self) -> Result<()> {
+        self.shared.stop();
+        if let Some(thread) = self.housekeeping.lock().take() {
+            // A panic there has been printed, and has no bearing on what is durable.
+            let _ = thread.join();
+        }
+        self.shared.take_engine().map_or(Ok(()), Engine::close)
+    }
+}
+
+impl Drop for StoreHandle {
+    fn drop(&mut self) {
+        // Nobody is left to be told: without a marker the next open rebuilds the index.
+        let _ = self.close();
+    }
+}
+
+impl std::fmt::Debug for PartStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartStore")
+            .field("recovery", self.recovery())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,252 @@
+//! Reading: parts and objects as `Read + Seek`, each block checked before it is given out (I5).
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::complete::object_of;
+use super::engine::Engine;
+use super::put::part_of;
+use super::shared::Shared;
+use crate::blob::{BlobReader, BlobStore};
+use crate::meta::UploadState;
+use crate::pins::Pinned;
+use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
+
+/// Reads a part. Made by [`PartStore::open_part`](crate::PartStore::open_part) and
+/// [`ObjectReader::part`].
+///
+/// It gives the bytes of the part as it was when opened, also when the part is replaced, aborted or
+/// removed meanwhile. A read error may hold an [`Error`], which [`Error::from_io`] gives back;
+/// [`Error::DamagedBlob`] names the blob. One block of 256 KiB is held in memory; a small read
+/// costs reading its block.
+pub struct PartReader {
+    part: Part,
+    blob: BlobReader<Arc<BlobStore>>,
+    position: u64,
+    /// I4: the blob stays while it is read.
+    _pinned: Arc<Pinned>,
+}
+
+impl PartReader {
+    /// What is read.
+    #[must_use]
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+}
+
+impl Read for PartReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = self
+            .blob
+            .read_at(self.position, into)
+            .map_err(Error::into_io)?;
+        self.position += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for PartReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = position_of(to, self.position, self.part.size)?;
+        Ok(self.position)
+    }
+}
+
+impl std::fmt::Debug for PartReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartReader")
+            .field("part", &self.part)
+            .field("position", &self.position)
+            .finish()
+    }
+}
+
+fn position_of(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
+    let reached = match to {
+        SeekFrom::Start(offset) => Some(offset),
+        SeekFrom::Current(by) => position.checked_add_signed(by),
+        SeekFrom::End(by) => size.checked_add_signed(by),
+    };
+    reached.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek before the start"))
+}
+
+/// Opens a part of an open upload.
+pub(super) fn open_part(
+    engine: &Engine,
+    upload: &Upload,
+    number: PartNumber,
+) -> Result<PartReader> {
+    loop {
+        engine.open_record(upload)?;
+        let record = engine
+            .meta
+            .part(upload.id(), number)?
+            .ok_or_else(|| upload.part_not_found(number))?;
+        let pinned = engine.pins.pin(vec![record.content]);
+        // Looked at again under the pin: replaced and swept in between, it would be gone.
+        if engine
+            .meta
+            .part(upload.id(), number)?
+            .is_some_and(|now| now.content == record.content)
+        {
+            let blob = open_blob(engine, record.content)?;
+            return Ok(PartReader {
+                part: part_of(number, &record),
+                blob,
+                position: 0,
+                _pinned: Arc::new(pinned),
+            });
+        }
+    }
+}
+
+fn open_blob(engine: &Engine, content: ContentHash) -> Result<BlobReader<Arc<BlobStore>>> {
+    let sums = engine.meta.blob(&content)?;
+    let missing = || Error::DamagedBlob {
+        hash: content,
+        reason: "its record is missing".to_owned(),
+    };
+    engine.blobs.open_blob(content, sums.ok_or_else(missing)?)
+}
+
+/// Reads an object: its parts, one after the other. Made by
+/// [`PartStore::open_object`](crate::PartStore::open_object).
+///
+/// It gives the bytes of the object also when the object is removed meanwhile. Errors and memory
+/// are as for [`PartReader`]; the parts' places take 120 bytes each.
+pub struct ObjectReader {
+    shared: Arc<Shared>,
+    object: Object,
+    parts: Vec<ObjectPart>,
+    position: u64,
+    /// The part that is being read, by its place in the list.
+    current: Option<(usize, BlobReader<Arc<BlobStore>>)>,
+    /// I4: the blobs stay while the object is read.
+    pinned: Arc<Pinned>,
+}
+
+impl ObjectReader {
+    pub(super) fn open(shared: &Arc<Shared>, upload: &Upload) -> Result<Self> {
+        let engine = shared.engine()?;
+        let record = engine
+            .record(upload)?
+            .ok_or_else(|| upload.object_not_found())?;
+        let object = object_of(&engine, upload, &record)?;
+        let parts = parts_of(&engine, upload)?;
+        let pinned = engine
+            .pins
+            .pin(parts.iter().map(|placed| placed.part.content).collect());
+        // Looked at again under the pins: removed and swept in between, it would be gone.
+        let still = engine
+            .record(upload)?
+            .is_some_and(|record| matches!(record.state, UploadState::Completed(_)));
+        if !still {
+            return Err(upload.object_not_found());
+        }
+        let (shared, pinned) = (Arc::clone(shared), Arc::new(pinned));
+        Ok(Self {
+            shared,
+            object,
+            parts,
+            position: 0,
+            current: None,
+            pinned,
+        })
+    }
+
+    /// What is read.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// The parts and their places, in order.
+    #[must_use]
+    pub fn parts(&self) -> &[ObjectPart] {
+        &self.parts
+    }
+
+    /// Opens one part by its number (`GET ?partNumber=N`). The reader may outlive this one.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPart`] when the object has no part with this number; [`Error::DamagedBlob`]
+    /// when its file is missing; [`Error::Closed`]; [`Error::Index`], [`Error::Io`].
+    pub fn part(&self, number: PartNumber) -> Result<PartReader> {
+        let found = self
+            .parts
+            .iter()
+            .find(|placed| placed.part.number == number);
+        let part = found
+            .ok_or_else(|| self.object.upload.part_not_found(number))?
+            .part
+            .clone();
+        let blob = open_blob(&*self.shared.engine()?, part.content)?;
+        Ok(PartReader {
+            part,
+            blob,
+            position: 0,
+            _pinned: Arc::clone(&self.pinned),
+        })
+    }
+
+    /// Reads from the part that holds the position.
+    fn read_some(&mut self, into: &mut [u8]) -> Result<usize> {
+        let behind = self
+            .parts
+            .partition_point(|placed| placed.offset + placed.part.size <= self.position);
+        let Some(placed) = self.parts.get(behind) else {
+            return Ok(0);
+        };
+        let within = self.position - placed.offset;
+        if let Some((_, blob)) = self.current.as_mut().filter(|(at, _)| *at == behind) {
+            return blob.read_at(within, into);
+        }
+        let mut blob = open_blob(&*self.shared.engine()?, placed.part.content)?;
+        let read = blob.read_at(within, into);
+        self.current = Some((behind, blob));
+        read
+    }
+}
+
+/// The object's parts and where each begins.
+fn parts_of(engine: &Engine, upload: &Upload) -> Result<Vec<ObjectPart>> {
+    let (mut parts, mut offset) = (Vec::new(), 0);
+    engine.meta.parts(upload.id(), 0, &mut |number, part| {
+        parts.push(ObjectPart {
+            part: part_of(number, &part),
+            offset,
+        });
+        offset += part.size;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(parts)
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let len = self.read_some(into).map_err(Error::into_io)?;
+        self.position += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for ObjectReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = position_of(to, self.position, self.object.size)?;
+        Ok(self.position)
+    }
+}
+
+impl std::fmt::Debug for ObjectReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectReader")
+            .field("object", &self.object)
+            .field("position", &self.position)
+            .finish()
+    }
+}

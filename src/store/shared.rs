@@ -1,0 +1,98 @@
+//! What the handles of one store share: the engine, until it is closed, and the housekeeping
+//! thread's wake-up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+
+use super::engine::Engine;
+use crate::{Error, Result};
+
+pub(crate) struct Shared {
+    engine: RwLock<Option<Engine>>,
+    duty: Mutex<Duty>,
+    changed: Condvar,
+    /// The housekeeping thread's last failure.
+    pub(super) failure: Mutex<Option<String>>,
+}
+
+/// What the housekeeping thread is to do next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Duty {
+    work: bool,
+    stop: bool,
+}
+
+/// What a wait for work ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    Work,
+    Stop,
+}
+
+impl Shared {
+    pub(super) fn new(engine: Engine) -> Arc<Self> {
+        Arc::new(Self {
+            engine: RwLock::new(Some(engine)),
+            duty: Mutex::default(),
+            changed: Condvar::new(),
+            failure: Mutex::default(),
+        })
+    }
+
+    /// The engine, for the time of one call; closing waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub(super) fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
+        // Recursive: a reader inside a call must not wait for a close that waits for the call.
+        RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref)
+            .map_err(|_| Error::Closed)
+    }
+
+    /// Takes the engine out: calls that come later get [`Error::Closed`].
+    pub(super) fn take_engine(&self) -> Option<Engine> {
+        self.engine.write().take()
+    }
+
+    /// Wakes the housekeeping thread if a call has left something to do.
+    pub(super) fn notice_work(&self, engine: &Engine) {
+        let garbage = engine
+            .meta
+            .tally()
+            .rows_of(crate::meta::batch::Tree::Garbage)
+            > 0;
+        if garbage || engine.suspects.any_known() || engine.meta.wants_snapshot() {
+            self.duty.lock().work = true;
+            self.changed.notify_all();
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.duty.lock().work = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn stop(&self) {
+        self.duty.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.duty.lock().stop
+    }
+
+    /// Waits until there is work, at most `every`; then gives others `gather` to add to it.
+    pub(super) fn wait_for_work(&self, every: Duration, gather: Duration) -> Woken {
+        let mut duty = self.duty.lock();
+        if !duty.work && !duty.stop {
+            self.changed
+                .wait_while_for(&mut duty, |duty| !duty.work && !duty.stop, every);
+        }
+        self.changed
+            .wait_while_for(&mut duty, |duty| !duty.stop, gather);
+        duty.work = false;
+        if duty.stop { Woken::Stop } else { Woken::Work }
+    }
+}

@@ -1,0 +1,170 @@
+//! Verifying: whether records agree with each other, and blobs with their records.
+//!
+//! Runs while the store is in use. What looks wrong is looked at again under the lock or pin that
+//! keeps it still.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::blob::BlobStore;
+use crate::id::Upload;
+use crate::locks::UploadLocks;
+use crate::meta::MetaStore;
+use crate::pins::Pins;
+use crate::{ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, VerifyReport};
+
+/// Blobs looked up at a time.
+const GROUP: usize = 256;
+/// References of a damaged blob that a report names.
+const NAMED: usize = 10_000;
+
+pub(crate) struct Verify<'a> {
+    pub meta: &'a MetaStore,
+    pub blobs: &'a BlobStore,
+    pub pins: &'a Arc<Pins>,
+    pub locks: &'a UploadLocks,
+}
+
+impl Verify<'_> {
+    pub(crate) fn run(&self, scope: Scope) -> Result<VerifyReport> {
+        let mut report = VerifyReport::default();
+        self.meta.check_files()?;
+        self.verify_parts(&mut report)?;
+        self.verify_references(&mut report)?;
+        self.verify_blobs(scope, &mut report)?;
+        Ok(report)
+    }
+
+    /// Each part has its reference, and a blob of its size (I1).
+    fn verify_parts(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta.all_parts(&mut |id, number, _| {
+            report.parts += 1;
+            if self.part_is_wrong(id, number)?.is_some() {
+                suspects.push((id, number));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (id, number) in suspects {
+            let _still = self.locks.lock(id);
+            if let Some(wrong) = self.part_is_wrong(id, number)? {
+                report
+                    .inconsistent
+                    .push(format!("part {number} of upload {id}: {wrong}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn part_is_wrong(&self, id: UploadId, number: PartNumber) -> Result<Option<&'static str>> {
+        let Some(part) = self.meta.part(id, number)? else {
+            return Ok(None);
+        };
+        if self.meta.upload(id)?.is_none() {
+            return Ok(Some("its upload does not exist"));
+        }
+        if !self.meta.has_reference(&part.content, id, number)? {
+            return Ok(Some("it does not refer to its blob"));
+        }
+        let size = self.meta.blob_size(&part.content)?;
+        Ok((size != Some(part.size)).then_some("its blob has no record of this size"))
+    }
+
+    /// Each reference belongs to a part.
+    fn verify_references(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta.all_references(&mut |content, id, number| {
+            if self.reference_is_wrong(&content, id, number)? {
+                suspects.push((content, id, number));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (content, id, number) in suspects {
+            let _still = self.locks.lock(id);
+            let referred = self.meta.has_reference(&content, id, number)?;
+            if referred && self.reference_is_wrong(&content, id, number)? {
+                report.inconsistent.push(format!(
+                    "blob {content}: part {number} of upload {id} does not refer to it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn reference_is_wrong(
+        &self,
+        content: &ContentHash,
+        id: UploadId,
+        number: PartNumber,
+    ) -> Result<bool> {
+        Ok(self
+            .meta
+            .part(id, number)?
+            .is_none_or(|part| part.content != *content))
+    }
+
+    /// Each blob is referenced or known as garbage, and with [`Scope::Everything`] holds its bytes
+    /// (I5, I7).
+    fn verify_blobs(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
+        let mut after = None;
+        loop {
+            let group = self.meta.blobs(after, GROUP)?;
+            let Some(last) = group.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for content in group {
+                self.verify_blob(content, scope, report)?;
+            }
+        }
+    }
+
+    fn verify_blob(
+        &self,
+        content: ContentHash,
+        scope: Scope,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        // I4: while it is pinned its file stays.
+        let _pinned = self.pins.pin(vec![content]);
+        let Some(sums) = self.meta.blob(&content)? else {
+            return Ok(());
+        };
+        report.blobs += 1;
+        let forgotten = || -> Result<bool> {
+            Ok(!self.meta.is_garbage(&content)? && !self.meta.is_referenced(&content)?)
+        };
+        // Asked twice: between the questions a reference may have become garbage.
+        if forgotten()? && forgotten()? {
+            report.inconsistent.push(format!(
+                "blob {content}: nobody refers to it, and no sweep will look at it"
+            ));
+        }
+        if scope == Scope::Metadata {
+            return Ok(());
+        }
+        match self.blobs.check(&content, &sums) {
+            Ok(()) => report.bytes += sums.size,
+            Err(Error::DamagedBlob { hash, reason }) => {
+                let parts = self.parts_of(&content)?;
+                report.damaged.push(DamagedBlob {
+                    hash,
+                    reason,
+                    parts,
+                });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn parts_of(&self, content: &ContentHash) -> Result<Vec<(Upload, PartNumber)>> {
+        let mut parts = Vec::new();
+        for (id, number) in self.meta.references(content, NAMED)? {
+            if let Some(upload) = self.meta.upload(id)? {
+                parts.push((Upload::new(upload.key, id), number));
+            }
+        }
+        Ok(parts)
+    }
+}

@@ -1,0 +1,3 @@
+//! All tests of the crate's behaviour, as one binary.
+
+mod smoke;
