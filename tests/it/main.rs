@@ -1,3 +1,4 @@
 //! All tests of the crate's behaviour, as one binary.
 
+mod fixture;
 mod smoke;
