@@ -1,11 +1,15 @@
 //! What the tests share: a store in a directory of its own, part numbers, bytes, files on disk.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Barrier;
 
 use partstore::{
-    Background, CompletedPart, Options, Part, PartNumber, PartStore, Scope, Upload,
+    Background, CompletedPart, ContentHash, Object, Options, Part, PartNumber, PartStore, Result,
+    Scope, Upload,
 };
 
 /// A store without a housekeeping thread and without size limits, in a directory that goes when
@@ -13,7 +17,7 @@ use partstore::{
 pub struct Fixture {
     pub store: PartStore,
     pub options: Options,
-    dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -24,12 +28,48 @@ impl Fixture {
     pub fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = options.clone().open(dir.path().join("data")).unwrap();
-        Self { store, options, dir }
+        Self {
+            store,
+            options,
+            dir,
+        }
     }
 
     /// The store's directory.
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Initiates an upload.
+    pub fn initiate(&self, key: &str) -> Upload {
+        self.store.initiate_upload(key).unwrap()
+    }
+
+    /// Puts a part.
+    pub fn put(&self, upload: &Upload, part: u32, body: &[u8]) -> Part {
+        let body = body.to_vec();
+        self.store.put_part(upload, number(part), body).unwrap()
+    }
+
+    /// Initiates an upload, puts the bodies as its parts 1, 2, ... and completes it.
+    pub fn complete(&self, key: &str, bodies: &[&[u8]]) -> Object {
+        let upload = self.initiate(key);
+        let parts: Vec<Part> = (1..)
+            .zip(bodies)
+            .map(|(at, body)| self.put(&upload, at, body))
+            .collect();
+        self.store.complete_upload(&upload, &lines(&parts)).unwrap()
+    }
+
+    /// The upload's parts, up to 1,000.
+    pub fn parts(&self, upload: &Upload) -> Vec<Part> {
+        self.store.list_parts(upload, 0, 1000).unwrap().parts
+    }
+
+    /// Where the file of a blob is.
+    pub fn blob_path(&self, content: &ContentHash) -> PathBuf {
+        let name = content.to_string();
+        self.root().join("blobs").join(&name[..2]).join(name)
     }
 
     /// Closes the store and opens it again.
@@ -66,12 +106,23 @@ impl Fixture {
     /// `blobs/` is referenced, and everything verifies.
     pub fn assert_tidy(&self) {
         self.store.sweep().unwrap();
-        assert_eq!(files(&self.root().join("staging")), BTreeSet::new(), "staged files leaked");
+        assert_eq!(
+            files(&self.root().join("staging")),
+            BTreeSet::new(),
+            "staged files leaked"
+        );
         let report = self.store.verify(Scope::Everything).unwrap();
         assert!(report.is_clean(), "{report:?}");
         let stats = self.store.stats().unwrap();
-        assert_eq!(stats.blobs, self.blob_files().len() as u64, "files and records differ");
-        assert_eq!((stats.garbage, stats.staged_bodies, stats.reserved_bytes), (0, 0, 0));
+        assert_eq!(
+            stats.blobs,
+            self.blob_files().len() as u64,
+            "files and records differ"
+        );
+        assert_eq!(
+            (stats.garbage, stats.staged_bodies, stats.reserved_bytes),
+            (0, 0, 0)
+        );
     }
 }
 
@@ -107,13 +158,21 @@ pub fn lines(parts: &[Part]) -> Vec<CompletedPart> {
 
 pub fn read_part(store: &PartStore, upload: &Upload, number: PartNumber) -> Vec<u8> {
     let mut bytes = Vec::new();
-    store.open_part(upload, number).unwrap().read_to_end(&mut bytes).unwrap();
+    store
+        .open_part(upload, number)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
     bytes
 }
 
 pub fn read_object(store: &PartStore, object: &Upload) -> Vec<u8> {
     let mut bytes = Vec::new();
-    store.open_object(object).unwrap().read_to_end(&mut bytes).unwrap();
+    store
+        .open_object(object)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
     bytes
 }
 
@@ -145,3 +204,51 @@ pub fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
+
+/// What a server would answer to a call that was refused.
+pub fn refusal<T: Debug>(result: Result<T>) -> (&'static str, u16) {
+    let error = result.unwrap_err();
+    (error.code(), error.http_status())
+}
+
+/// Runs `work` on this many threads at the same moment, each with its number from 0 on.
+pub fn race<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let start = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let run = |at| {
+            let (start, work) = (&start, &work);
+            scope.spawn(move || {
+                start.wait();
+                work(at)
+            })
+        };
+        let running: Vec<_> = (0..threads).map(run).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
+/// Runs one test again as a process of its own, which finds `role` by [`role`]. Gives its output.
+pub fn in_own_process(test: &str, role: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(ROLE, role)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// What [`in_own_process`] told this process; `None` in the process that runs all tests.
+pub fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+const ROLE: &str = "PARTSTORE_TEST_ROLE";

@@ -1,4 +1,6 @@
 //! All tests of the crate's behaviour, as one binary.
 
 mod fixture;
-mod smoke;
+mod lifecycle;
+mod list_parts;
+mod put;
