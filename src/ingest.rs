@@ -4,7 +4,7 @@
 //! CRC-32 and CRC-64 of the whole what clients compare. Exactly the bytes that were written are
 //! hashed.
 
-use crc_fast::{CrcAlgorithm, checksum_combine};
+use crc_fast::CrcAlgorithm;
 use md5::{Digest as _, Md5};
 
 use crate::digest::{BLOCK_LEN, BlockSums};
@@ -84,9 +84,4 @@ impl BodyHasher {
             sums: self.sums,
         }
     }
-}
-
-/// CRC-64/XZ of bytes whose two halves have these CRCs; `len` is the second half's length, bytes.
-pub(crate) fn combine_crc64(first: u64, second: u64, len: u64) -> u64 {
-    checksum_combine(CrcAlgorithm::Crc64Xz, first, second, len)
 }

@@ -3,6 +3,7 @@
 
 mod blob;
 mod clock;
+mod crc64;
 mod digest;
 mod error;
 mod file;

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use md5::{Digest as _, Md5};
 
 use super::engine::Engine;
-use crate::ingest::combine_crc64;
+use crate::crc64::Combined;
 use crate::meta::{Change, Claim, Completion, PartRecord, UploadRecord, UploadState};
 use crate::{
     CompletedPart, Error, Numbering, Object, ObjectETag, Options, PartNumber, Result, Upload, clock,
@@ -149,17 +149,17 @@ fn sum_up(
     unlisted: Vec<(PartNumber, PartRecord)>,
 ) -> Selection {
     let mut md5 = Md5::new();
-    let (mut size, mut crc64) = (0, 0);
+    let (mut size, mut crc64) = (0, Combined::new());
     for (_, part) in listed {
         md5.update(part.etag.as_bytes());
-        crc64 = combine_crc64(crc64, part.crc64, part.size);
+        crc64.push(part.crc64, part.size);
         size += part.size;
     }
     Selection {
         listed: listed.len(),
         size,
         md5: md5.finalize().into(),
-        crc64,
+        crc64: crc64.crc(),
         unlisted,
     }
 }

@@ -1,0 +1,81 @@
+//! Resident memory.
+
+use std::io::Write;
+use std::path::Path;
+
+use partstore::{PartNumber, PartOptions, PartStore, Result};
+
+use crate::limits::{fill, options};
+use crate::machine::{reset_peak, resident_mib};
+use crate::speed::body;
+
+const STREAMS: u32 = 32;
+const CHUNK: usize = 1 << 20;
+
+/// 32 bodies at once, in chunks of 1 MiB as a server would get them.
+pub fn bodies(base: &Path, mib: u64) -> Result<()> {
+    let dir = tempfile::tempdir_in(base).expect("a directory for the store");
+    let store = PartStore::open(dir.path().join("data"))?;
+    let upload = store.initiate_upload("bench/bodies")?;
+    reset_peak();
+    std::thread::scope(|scope| {
+        let stream = |number: u32| {
+            let (store, upload) = (&store, &upload);
+            move || -> Result<()> {
+                let chunk = body(CHUNK, u64::from(number));
+                let length = PartOptions::new().content_length(mib << 20);
+                let mut writer = store.part_writer(upload, PartNumber::new(number)?, length)?;
+                for _ in 0..mib {
+                    writer.write_all(&chunk).expect("write to the part");
+                }
+                writer.finish().map(drop)
+            }
+        };
+        let handles: Vec<_> = (1..=STREAMS)
+            .map(|number| scope.spawn(stream(number)))
+            .collect();
+        handles
+            .into_iter()
+            .try_for_each(|handle| handle.join().expect("a thread panicked"))
+    })?;
+    let (_, peak) = resident_mib();
+    println!(
+        "{STREAMS} bodies of {mib} MiB at once: {peak} MiB resident at the peak, 32 MiB of it the senders'"
+    );
+    Ok(())
+}
+
+/// Many part rows, each with its own content, and the housekeeping at work.
+pub fn rows(base: &Path, rows: u32) -> Result<()> {
+    let dir = tempfile::tempdir_in(base).expect("a directory for the store");
+    let root = dir.path().join("data");
+    let store = options().open(&root)?;
+    reset_peak();
+    for round in 0..rows.div_ceil(10_000) {
+        let upload = store.initiate_upload(&format!("bench/rows/{round}"))?;
+        fill(&store, &upload, u64::from(round))?;
+    }
+    let (now, peak) = resident_mib();
+    let stats = store.stats()?;
+    println!(
+        "{} part rows, written: {now} MiB resident, {peak} MiB at the peak",
+        stats.parts
+    );
+    store.close()?;
+    for (marker, how) in [(true, "after a clean close"), (false, "index rebuilt")] {
+        if !marker {
+            std::fs::remove_file(root.join("meta/CLEAN")).expect("the marker");
+        }
+        reset_peak();
+        let started = std::time::Instant::now();
+        let store = options().open(&root)?;
+        let (now, peak) = resident_mib();
+        let took = started.elapsed().as_secs_f64();
+        println!(
+            "{} part rows, open {how}: {now} MiB resident, {peak} MiB at the peak, {took:.1} s",
+            store.stats()?.parts
+        );
+        store.close()?;
+    }
+    Ok(())
+}

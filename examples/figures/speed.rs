@@ -1,0 +1,167 @@
+//! Throughput, each beside its floor, measured in turns within one run.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use md5::{Digest as _, Md5};
+use partstore::{Options, PartNumber, PartStore, Result};
+
+const PART_LEN: usize = 8 << 20;
+const PUTS: u32 = 24;
+const ROUNDS: usize = 5;
+const SMALL_LEN: usize = 1024;
+const THREADS: [u32; 4] = [1, 4, 8, 32];
+
+/// `put_part` of 8 MiB, and the floor: the same digests and the same three syncs in a plain loop.
+pub fn put(base: &Path) -> Result<()> {
+    let dir = tempfile::tempdir_in(base).expect("a directory for the store");
+    let store = PartStore::open(dir.path().join("data"))?;
+    let floor_dir = dir.path().join("floor");
+    fs::create_dir(&floor_dir).expect("a directory for the floor");
+    let upload = store.initiate_upload("bench/put")?;
+    let (mut stored, mut plain) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        for at in 1..=PUTS {
+            let body = body(PART_LEN, u64::from(at) + round as u64 * 1000);
+            // In turns, and either first every other time: the machine is noisy.
+            let (mut ours, mut floor) = (Duration::ZERO, Duration::ZERO);
+            let mut turn = |first: bool| -> Result<()> {
+                let started = Instant::now();
+                if first {
+                    store.put_part(&upload, PartNumber::new(at)?, body.clone())?;
+                    ours = started.elapsed();
+                } else {
+                    plain_put(&floor_dir, at, &body);
+                    floor = started.elapsed();
+                }
+                Ok(())
+            };
+            turn(at % 2 == 0)?;
+            turn(at % 2 == 1)?;
+            stored.push(ours);
+            plain.push(floor);
+        }
+        store.sweep()?;
+    }
+    let (ours, floor) = (median(stored), median(plain));
+    let rate = |time: Duration| PART_LEN as f64 / time.as_secs_f64() / 1e6;
+    let ratio = ours.as_secs_f64() / floor.as_secs_f64();
+    println!(
+        "put_part, 8 MiB, 1 thread: {:.1} ms ({:.0} MB/s); floor {:.1} ms ({:.0} MB/s); {ratio:.2} x the floor",
+        ours.as_secs_f64() * 1e3,
+        rate(ours),
+        floor.as_secs_f64() * 1e3,
+        rate(floor),
+    );
+    Ok(())
+}
+
+/// What anybody must do for a durable part: digests, file, name, and a line in a log.
+fn plain_put(dir: &Path, at: u32, body: &[u8]) {
+    let staged = dir.join(format!("{at}.tmp"));
+    let mut file = File::create(&staged).expect("create");
+    let (mut md5, mut blake3) = (Md5::new(), blake3::Hasher::new());
+    let (mut crc32, mut crc64) = (
+        crc32fast::Hasher::new(),
+        crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz),
+    );
+    for block in body.chunks(256 * 1024) {
+        md5.update(block);
+        blake3.update(block);
+        crc32.update(block);
+        crc64.update(block);
+        file.write_all(block).expect("write");
+    }
+    let line = format!(
+        "{:x?} {} {} {}\n",
+        md5.finalize(),
+        blake3.finalize(),
+        crc32.finalize(),
+        crc64.finalize()
+    );
+    file.sync_data().expect("fdatasync");
+    fs::rename(&staged, dir.join(at.to_string())).expect("rename");
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .expect("fsync of the directory");
+    let log = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join("log"))
+        .expect("log");
+    log.write_all_at(line.as_bytes(), u64::from(at) * 512)
+        .expect("write the log");
+    log.sync_data().expect("fdatasync of the log");
+}
+
+/// Durable puts of 1 KiB parts to one upload, from more and more threads.
+pub fn group_commit(base: &Path) -> Result<()> {
+    let mut single = 0.0;
+    for threads in THREADS {
+        let mut rates = Vec::new();
+        for round in 0..3 {
+            rates.push(small_puts(base, threads, round)?);
+        }
+        rates.sort_by(f64::total_cmp);
+        let rate = rates[rates.len() / 2];
+        if threads == 1 {
+            single = rate;
+        }
+        println!(
+            "put_part, 1 KiB, one upload, {threads:>2} threads: {rate:.0} parts/s ({:.1} x one thread)",
+            rate / single
+        );
+    }
+    Ok(())
+}
+
+fn small_puts(base: &Path, threads: u32, round: u64) -> Result<f64> {
+    let dir = tempfile::tempdir_in(base).expect("a directory for the store");
+    let store = Options::cos()
+        .min_part_size(0)
+        .open(dir.path().join("data"))?;
+    let upload = store.initiate_upload("bench/small")?;
+    let each = 2000 / threads.min(4);
+    let started = Instant::now();
+    let outcome = std::thread::scope(|scope| {
+        let puts = |thread: u32| {
+            let (store, upload) = (&store, &upload);
+            move || -> Result<()> {
+                for at in 0..each {
+                    let seed = u64::from(thread) << 32 | u64::from(at) | round << 60;
+                    let number = PartNumber::new(1 + (thread * each + at) % 10_000)?;
+                    store.put_part(upload, number, body(SMALL_LEN, seed))?;
+                }
+                Ok(())
+            }
+        };
+        let handles: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(puts(thread)))
+            .collect();
+        handles
+            .into_iter()
+            .try_for_each(|handle| handle.join().expect("a thread panicked"))
+    });
+    outcome?;
+    Ok(f64::from(each * threads) / started.elapsed().as_secs_f64())
+}
+
+/// Bytes that no other seed gives.
+pub fn body(len: usize, seed: u64) -> Bytes {
+    let mut bytes = vec![0; len];
+    let mut reader = blake3::Hasher::new()
+        .update(&seed.to_le_bytes())
+        .finalize_xof();
+    reader.fill(&mut bytes);
+    bytes.into()
+}
+
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
