@@ -3,4 +3,5 @@
 mod fixture;
 mod lifecycle;
 mod list_parts;
+mod model;
 mod put;

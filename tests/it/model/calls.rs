@@ -1,0 +1,311 @@
+//! Each call, made on the store and on the map.
+
+mod compare;
+mod parts;
+
+use std::time::{Duration, SystemTime};
+
+use partstore::{
+    CompletedPart, ETag, IndexRecovery, ListUploads, Numbering, Options, PartNumber, Result, Upload,
+};
+
+use super::expected::{Entry, Expected};
+use super::steps::{DELIMITERS, KEYS, List, METADATA, PREFIXES, Reopen, Step, WhichKey, Who};
+use crate::fixture::{Fixture, bytes};
+
+pub struct Run {
+    fixture: Fixture,
+    expected: Expected,
+    numbering: Numbering,
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
+    result.expect_err("this must be refused").code()
+}
+
+fn number(number: u32) -> PartNumber {
+    PartNumber::new(number).unwrap()
+}
+
+impl Run {
+    pub fn new(options: Options, numbering: Numbering) -> Self {
+        let fixture = Fixture::with(options.numbering(numbering));
+        Self {
+            fixture,
+            expected: Expected::default(),
+            numbering,
+        }
+    }
+
+    pub fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Initiate { key, metadata } => self.initiate(KEYS[*key], METADATA[*metadata]),
+            Step::InitiateRefused => self.initiate_refused(),
+            Step::Put {
+                who,
+                number: to,
+                body,
+                how,
+            } => {
+                self.put(&self.name(who), number(*to), *body, how);
+            }
+            Step::AbortDuringPut {
+                who,
+                number: to,
+                body,
+            } => {
+                self.abort_during_put(&self.name(who), number(*to), *body);
+            }
+            Step::ReplaceUnderReader {
+                who,
+                number: to,
+                body,
+            } => {
+                self.replace_under_reader(&self.name(who), number(*to), *body);
+            }
+            Step::RemoveUnderReader { who } => self.remove_under_reader(&self.name(who)),
+            Step::ListParts { who, after, limit } => {
+                self.list_parts(&self.name(who), *after, *limit);
+            }
+            Step::ListUploads {
+                prefix,
+                delimiter,
+                limit,
+            } => {
+                self.list_uploads(PREFIXES[*prefix], DELIMITERS[*delimiter], *limit);
+            }
+            Step::ListUploadsAfter { key, slot, limit } => {
+                self.list_uploads_after(KEYS[*key], *slot, *limit);
+            }
+            Step::Look { who } => self.look(&self.name(who)),
+            Step::Complete { who, list } => self.complete(&self.name(who), list),
+            Step::Abort { who } => self.abort(&self.name(who)),
+            Step::RemoveObject { who } => self.remove_object(&self.name(who)),
+            Step::ReadPart {
+                who,
+                number: of,
+                from,
+                len,
+            } => {
+                self.read_part(&self.name(who), number(*of), *from, *len);
+            }
+            Step::ReadObject { who, from, len } => self.read_object(&self.name(who), *from, *len),
+            _ => self.keep_up(step),
+        }
+    }
+
+    fn keep_up(&mut self, step: &Step) {
+        match step {
+            Step::ExpireAll => self.expire_all(),
+            Step::ExpireOld => {
+                let day = Duration::from_secs(86_400);
+                assert_eq!(self.fixture.store.expire_uploads(day).unwrap(), 0);
+            }
+            Step::Sweep => {
+                self.fixture.store.sweep().unwrap();
+                self.compare_files();
+            }
+            Step::Maintain => {
+                let report = self.fixture.store.maintain().unwrap();
+                assert_eq!(report.expired, 0);
+                self.compare_files();
+            }
+            Step::Verify => self.verify(),
+            Step::Stats => self.compare_stats(),
+            Step::Reopen(how) => self.reopen(*how),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    /// The upload that a step means; one that never was while there is none.
+    fn name(&self, who: &Who) -> Upload {
+        let names = &self.expected.names;
+        let Some(upload) = names.get(who.slot % names.len().max(1)) else {
+            return Upload::parse("a", &"1".repeat(74)).unwrap();
+        };
+        match who.key {
+            WhichKey::Own => upload.clone(),
+            WhichKey::Another => Upload::new(format!("{}/", upload.key()), upload.id()),
+        }
+    }
+
+    fn initiate(&mut self, key: &str, metadata: usize) {
+        let metadata = bytes(99, metadata);
+        let upload = self
+            .fixture
+            .store
+            .initiate_upload_with(key, &metadata)
+            .unwrap();
+        if let Some(before) = self.expected.names.last() {
+            assert!(
+                upload.id().to_string() > before.id().to_string(),
+                "ids must ascend"
+            );
+        }
+        let info = self.fixture.store.upload(&upload).unwrap();
+        assert_eq!((&info.upload, &info.metadata), (&upload, &metadata));
+        let entry = Entry {
+            info,
+            parts: std::collections::BTreeMap::new(),
+            object: None,
+        };
+        self.expected.names.push(upload.clone());
+        self.expected.entries.insert(upload, entry);
+    }
+
+    fn initiate_refused(&self) {
+        let store = &self.fixture.store;
+        assert_eq!(code(store.initiate_upload("")), "InvalidArgument");
+        assert_eq!(code(store.initiate_upload("a\0b")), "InvalidArgument");
+        assert_eq!(code(store.initiate_upload(&"k".repeat(1025))), "KeyTooLong");
+        assert_eq!(
+            code(store.initiate_upload_with("a", &[0; 8193])),
+            "MetadataTooLarge"
+        );
+    }
+
+    fn look(&self, upload: &Upload) {
+        let store = &self.fixture.store;
+        match self.expected.open(upload) {
+            Some(entry) => assert_eq!(store.upload(upload).unwrap(), entry.info),
+            None => assert_eq!(code(store.upload(upload)), "NoSuchUpload"),
+        }
+        match self
+            .expected
+            .completed(upload)
+            .and_then(|entry| entry.object.as_ref())
+        {
+            Some((_, object)) => assert_eq!(&store.object(upload).unwrap(), object),
+            None => assert_eq!(code(store.object(upload)), "NoSuchKey"),
+        }
+    }
+
+    fn complete(&mut self, upload: &Upload, which: &List) {
+        let stray = || vec![CompletedPart::new(PartNumber::MIN, ETag::from_md5([7; 16]))];
+        let entry = self.expected.entries.get_mut(upload);
+        let list = entry.as_ref().map_or_else(stray, |entry| entry.list(which));
+        let answer = self.fixture.store.complete_upload(upload, &list);
+        if list.is_empty() {
+            assert_eq!(code(answer), "MalformedXML");
+            return;
+        }
+        let Some(entry) = entry else {
+            assert_eq!(code(answer), "NoSuchUpload");
+            return;
+        };
+        match &entry.object {
+            Some((by, object)) if *by == list => assert_eq!(answer.unwrap(), *object),
+            Some(_) => assert_eq!(code(answer), "NoSuchUpload"),
+            None => match entry.refusal(&list, self.numbering) {
+                Some(refusal) => assert_eq!(code(answer), refusal),
+                None => compare::completed(entry, list, answer.unwrap()),
+            },
+        }
+    }
+
+    fn abort(&mut self, upload: &Upload) {
+        let answer = self.fixture.store.abort_upload(upload);
+        if self.expected.open(upload).is_some() {
+            answer.unwrap();
+            self.expected.entries.remove(upload);
+        } else {
+            assert_eq!(code(answer), "NoSuchUpload");
+        }
+    }
+
+    fn remove_object(&mut self, object: &Upload) {
+        let answer = self.fixture.store.remove_object(object);
+        if self.expected.completed(object).is_some() {
+            answer.unwrap();
+            self.expected.entries.remove(object);
+        } else {
+            assert_eq!(code(answer), "NoSuchKey");
+        }
+    }
+
+    fn expire_all(&mut self) {
+        let newest = self
+            .expected
+            .open_uploads()
+            .map(|entry| entry.info.initiated_at)
+            .max();
+        // An upload expires when it is older than the age, by the millisecond.
+        let next = newest.map(|newest| newest + Duration::from_millis(2));
+        while next.is_some_and(|next| SystemTime::now() < next) {
+            std::thread::yield_now();
+        }
+        let open = self.expected.open_uploads().count() as u64;
+        assert_eq!(
+            self.fixture.store.expire_uploads(Duration::ZERO).unwrap(),
+            open
+        );
+        self.expected
+            .entries
+            .retain(|_, entry| entry.object.is_some());
+    }
+
+    fn list_uploads(&self, prefix: &str, delimiter: &str, limit: u32) {
+        let query = ListUploads::new()
+            .prefix(prefix)
+            .delimiter(delimiter)
+            .limit(limit);
+        let lines = self.expected.lines(prefix, delimiter);
+        self.compare_pages(&query, &lines, limit);
+    }
+
+    /// From a marker that may name anything, also what is gone.
+    fn list_uploads_after(&self, key: &str, slot: usize, limit: u32) {
+        let mut query = ListUploads::new().key_marker(key).limit(limit);
+        let named = self.expected.names.get(slot);
+        if let Some(upload) = named {
+            query = query.upload_id_marker(upload.id());
+        }
+        let behind = |upload: &Upload| match named {
+            Some(named) => (upload.key(), upload.id()) > (key, named.id()),
+            None => upload.key() > key,
+        };
+        let mut lines = self.expected.lines("", "");
+        lines.retain(|line| match line {
+            super::expected::Line::Upload(info) => behind(&info.upload),
+            super::expected::Line::Common(_) => true,
+        });
+        self.compare_pages(&query, &lines, limit);
+    }
+
+    fn reopen(&mut self, how: Reopen) {
+        let (root, copy) = (self.fixture.root(), self.killed_amid_a_body(how));
+        let rows = self.fixture.store.stats().unwrap().index_rows;
+        self.fixture.store.close().unwrap();
+        if let Some(copy) = copy {
+            std::fs::remove_dir_all(&root).unwrap();
+            std::fs::rename(copy, &root).unwrap();
+        }
+        if matches!(how, Reopen::WithoutIndex | Reopen::KilledWithoutIndex) {
+            std::fs::remove_dir_all(root.join("meta/index")).unwrap();
+        }
+        self.fixture.store = self.fixture.options.clone().open(&root).unwrap();
+        let recovery = self.fixture.store.recovery();
+        let trusted = match how {
+            Reopen::Clean => true,
+            // Of no rows none is missing.
+            Reopen::WithoutIndex => rows == 0,
+            Reopen::Killed | Reopen::KilledWithoutIndex => false,
+        };
+        assert_eq!(
+            recovery.index == IndexRecovery::Trusted,
+            trusted,
+            "{recovery:?}"
+        );
+        assert_eq!((recovery.created, recovery.torn_bytes), (false, 0));
+    }
+
+    /// A killed copy with a half-received body in `staging/`.
+    fn killed_amid_a_body(&self, how: Reopen) -> Option<std::path::PathBuf> {
+        if matches!(how, Reopen::Clean | Reopen::WithoutIndex) {
+            return None;
+        }
+        let open = self.expected.open_uploads().next();
+        let _half = open.map(|entry| self.half_a_body(&entry.info.upload));
+        Some(self.fixture.killed())
+    }
+}

@@ -1,0 +1,183 @@
+//! Comparing the whole state: uploads, parts, ETags, bytes, objects, numbers, files.
+
+use std::collections::BTreeSet;
+
+use partstore::{
+    CompletedPart, IndexRecovery, ListUploads, Object, PartStore, Scope, Upload, UploadPage,
+};
+
+use super::super::expected::{Entry, Line, POOL, crc64};
+use super::{Run, code};
+use crate::fixture::{files, read_object, read_part};
+
+/// Checks what a completion answered, and makes the entry an object.
+pub(super) fn completed(entry: &mut Entry, list: Vec<CompletedPart>, object: Object) {
+    entry
+        .parts
+        .retain(|number, _| list.iter().any(|line| line.number == *number));
+    let bytes = entry.bytes();
+    assert_eq!(object.upload, entry.info.upload);
+    assert_eq!(object.metadata, entry.info.metadata);
+    assert_eq!(object.initiated_at, entry.info.initiated_at);
+    assert_eq!(object.etag.to_string(), entry.etag());
+    assert_eq!(usize::from(object.parts), list.len());
+    assert_eq!(
+        (object.size, object.crc64),
+        (bytes.len() as u64, crc64(&bytes))
+    );
+    entry.object = Some((list, object));
+}
+
+impl Run {
+    pub fn compare_all(&self) {
+        self.compare_store(&self.fixture.store);
+        self.verify();
+    }
+
+    /// What a `kill -9` now would keep is all that there is.
+    pub fn compare_a_killed_copy(&self) {
+        let copy = self.fixture.open_killed();
+        assert!(matches!(
+            copy.recovery().index,
+            IndexRecovery::Rebuilt { .. }
+        ));
+        assert_eq!(copy.recovery().torn_bytes, 0);
+        self.compare_store(&copy);
+        assert!(copy.verify(Scope::Metadata).unwrap().is_clean());
+    }
+
+    fn compare_store(&self, store: &PartStore) {
+        self.compare_uploads(store);
+        for name in &self.expected.names {
+            match self.expected.entries.get(name) {
+                Some(entry) if entry.object.is_some() => compare_object(store, name, entry),
+                Some(entry) => compare_open(store, name, entry),
+                None => {
+                    assert_eq!(code(store.upload(name)), "NoSuchUpload");
+                    assert_eq!(code(store.object(name)), "NoSuchKey");
+                }
+            }
+        }
+    }
+
+    fn compare_uploads(&self, store: &PartStore) {
+        let page = store.list_uploads(&ListUploads::new()).unwrap();
+        let uploads: Vec<_> = self
+            .expected
+            .open_uploads()
+            .map(|entry| &entry.info)
+            .collect();
+        assert_eq!(page.uploads.iter().collect::<Vec<_>>(), uploads);
+        assert_eq!((page.common_prefixes, page.next), (vec![], None));
+    }
+
+    /// After a sweep: each referenced blob has its file, and there is no other.
+    pub fn compare_files(&self) {
+        assert_eq!(self.fixture.blob_files(), self.expected.contents());
+        assert_eq!(files(&self.fixture.root().join("staging")), BTreeSet::new());
+        let stats = self.fixture.store.stats().unwrap();
+        let blobs = self.expected.contents().len() as u64;
+        assert_eq!((stats.blobs, stats.garbage), (blobs, 0));
+        self.compare_stats();
+    }
+
+    pub(super) fn compare_stats(&self) {
+        let stats = self.fixture.store.stats().unwrap();
+        let (open, all) = (
+            self.expected.open_uploads().count(),
+            self.expected.entries.len(),
+        );
+        assert_eq!(
+            (stats.open_uploads, stats.objects),
+            (open as u64, (all - open) as u64)
+        );
+        let sizes: Vec<u64> = self
+            .expected
+            .all_parts()
+            .map(|(part, _)| part.size)
+            .collect();
+        assert_eq!(
+            (stats.parts, stats.part_bytes),
+            (sizes.len() as u64, sizes.iter().sum())
+        );
+        assert_eq!(
+            (
+                stats.staged_bodies,
+                stats.reserved_bytes,
+                stats.pinned_blobs
+            ),
+            (0, 0, 0)
+        );
+        assert_eq!((stats.damaged_blobs, stats.background_failure), (0, None));
+    }
+
+    pub(super) fn verify(&self) {
+        let report = self.fixture.store.verify(Scope::Everything).unwrap();
+        assert!(report.is_clean(), "{report:?}");
+        assert_eq!(report.parts, self.expected.all_parts().count() as u64);
+    }
+
+    pub(super) fn compare_pages(&self, first: &ListUploads, lines: &[Line], limit: u32) {
+        let (store, mut query) = (&self.fixture.store, first.clone());
+        if !(1..=1000).contains(&limit) {
+            assert_eq!(code(store.list_uploads(&query)), "InvalidArgument");
+            return;
+        }
+        let pages: Vec<_> = lines.chunks(limit as usize).collect();
+        for (at, expected) in pages.iter().copied().enumerate() {
+            let page = store.list_uploads(&query).unwrap();
+            compare_page(&page, expected);
+            let Some(next) = page.next else {
+                assert_eq!(at + 1, pages.len(), "the listing ended early");
+                return;
+            };
+            assert!(at + 1 < pages.len(), "a page behind the last");
+            query = first.clone().key_marker(next.key);
+            if let Some(id) = next.id {
+                query = query.upload_id_marker(id);
+            }
+        }
+        assert_eq!(store.list_uploads(&query).unwrap(), UploadPage::default());
+    }
+}
+
+fn compare_page(page: &UploadPage, expected: &[Line]) {
+    let (mut uploads, mut common) = (Vec::new(), Vec::new());
+    for line in expected {
+        match line {
+            Line::Upload(info) => uploads.push(info.clone()),
+            Line::Common(prefix) => common.push(prefix.clone()),
+        }
+    }
+    assert_eq!((&page.uploads, &page.common_prefixes), (&uploads, &common));
+}
+
+fn compare_open(store: &PartStore, name: &Upload, entry: &Entry) {
+    assert_eq!(store.upload(name).unwrap(), entry.info);
+    assert_eq!(code(store.object(name)), "NoSuchKey");
+    let page = store.list_parts(name, 0, 1000).unwrap();
+    let parts: Vec<_> = entry.parts.values().map(|(part, _)| part).collect();
+    assert_eq!(page.parts.iter().collect::<Vec<_>>(), parts);
+    for (number, (_, body)) in &entry.parts {
+        assert!(read_part(store, name, *number) == POOL[*body].bytes);
+    }
+}
+
+fn compare_object(store: &PartStore, name: &Upload, entry: &Entry) {
+    assert_eq!(code(store.upload(name)), "NoSuchUpload");
+    assert_eq!(
+        Some(&store.object(name).unwrap()),
+        entry.object.as_ref().map(|(_, object)| object)
+    );
+    assert!(read_object(store, name) == entry.bytes());
+    let reader = store.open_object(name).unwrap();
+    let parts: Vec<_> = reader.parts().iter().map(|placed| &placed.part).collect();
+    assert_eq!(
+        parts,
+        entry
+            .parts
+            .values()
+            .map(|(part, _)| part)
+            .collect::<Vec<_>>()
+    );
+}
