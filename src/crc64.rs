@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn the_crc_of_the_parts_is_the_crc_of_the_whole() {
-        let whole: Vec<u8> = (0..1_000_000_u32).map(|at| (at.wrapping_mul(at) >> 7) as u8).collect();
+        let whole: Vec<u8> = (0..1_000_000_u32)
+            .map(|at| (at.wrapping_mul(at) >> 7) as u8)
+            .collect();
         for cuts in [
             vec![0, 1, 500_000],
             vec![250_000, 500_000, 750_000],

@@ -95,7 +95,7 @@ impl Handle {
     }
 
     pub(crate) fn write_zeros(&self, from: u64, to: u64) -> Result<()> {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let mut offset = from;
         while offset < to {
             let len = usize::try_from(to - offset)

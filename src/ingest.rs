@@ -61,7 +61,7 @@ impl BodyHasher {
     /// Takes the next block: [`BLOCK_LEN`] bytes, only the last may be shorter.
     pub(crate) fn update_block(&mut self, block: &[u8]) {
         debug_assert!(
-            block.len() <= BLOCK_LEN && self.sums.size % BLOCK_LEN as u64 == 0,
+            block.len() <= BLOCK_LEN && self.sums.size.is_multiple_of(BLOCK_LEN as u64),
             "a short block came before"
         );
         self.md5.update(block);

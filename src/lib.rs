@@ -1,5 +1,99 @@
 //! An embedded, crash-safe store for the parts of multipart uploads: a storage server links it in
 //! and calls it.
+//!
+//! ```text
+//! data/
+//!   LOCK  FORMAT            one process at a time; what this directory is
+//!   blobs/3f/3f9a...e1      raw bytes, nothing else: `b3sum` of the file is its name
+//!   staging/                bodies being received; emptied when the store is opened
+//!   meta/
+//!     journal/              append-only log of every change: the truth
+//!     snapshot/             the live records up to some change, so that older log can go
+//!     index/                sled: answers queries, rebuilt from the truth after any crash
+//!     CLEAN                 there after a clean close only
+//! ```
+//!
+//! ```
+//! use partstore::{CompletedPart, Options, PartNumber, PartOptions};
+//! use std::io::{Read, Write};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("data");
+//! let store = Options::cos().open(path)?;
+//! let upload = store.initiate_upload("bucket/video.mp4")?;
+//! let first = store.put_part(&upload, PartNumber::new(1)?, vec![7; 1 << 20])?;
+//! let mut body = store.part_writer(&upload, PartNumber::new(2)?, PartOptions::new())?;
+//! body.write_all(b"the end").expect("write");
+//! let second = body.finish()?; // durable: content, name and metadata
+//! let list = [&first, &second].map(CompletedPart::from);
+//! let object = store.complete_upload(&upload, &list)?; // no byte is copied
+//! let mut bytes = Vec::new();
+//! store.open_object(&object.upload)?.read_to_end(&mut bytes).expect("read");
+//! assert_eq!(bytes.len(), (1 << 20) + 7);
+//! # Ok::<(), partstore::Error>(())
+//! ```
+//!
+//! # Words
+//!
+//! An **upload** is one multipart upload, from [initiate](PartStore::initiate_upload) to
+//! [complete](PartStore::complete_upload) or [abort](PartStore::abort_upload), named by its key and
+//! [id](UploadId) together. A **part** is bytes under a [number](PartNumber) in an upload. A
+//! **blob** is bytes under their [BLAKE3 hash](ContentHash), stored once however many parts hold
+//! them. An **object** is a completed upload: it keeps the upload's id and its parts.
+//!
+//! `R1` to `R34` in these pages are rules of the protocol (COS, S3), `I1` to `I9` the store's own
+//! invariants; `docs/design.md` lists both.
+//!
+//! # Guarantees
+//!
+//! 1. `Ok` means durable: content, name and metadata survive `kill -9` and loss of power at any
+//!    later instant (I1, I2). After a failed sync nothing is acknowledged until the store is opened
+//!    again (I8).
+//! 2. A part is seen whole or not at all. A refused or failed put leaves the previous part as it
+//!    was (I3); the last commit wins (R11).
+//! 3. Readers get the bytes that were acknowledged, or an error that names the damaged blob (I5).
+//!    Putting the same bytes again repairs it.
+//! 4. What is referenced or being read is never removed (I4); what is not is gone after a
+//!    [sweep](PartStore::sweep): no leak from retries, aborts, refused bodies or crashes (I7).
+//! 5. An upload is completed at most once, to exactly the listed parts, and no part is added to it
+//!    afterwards (I6). The same completion again answers the same (R25).
+//! 6. The query index can be deleted at any time while the store is closed (I9).
+//!
+//! # Costs
+//!
+//! - A part: one pass for the digests, one sync of its file, one of its directory, one of the
+//!   journal, which all concurrent calls share. Bytes that are stored already: the journal's only.
+//! - A completion: microseconds a part, whatever its size.
+//! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 256
+//!   KiB for each body and reader.
+//! - Disk: the bytes, and some 400 bytes of journal and 700 of index a part.
+//!
+//! # Quirks
+//!
+//! - Readers see a change when it is made, moments before it is durable. Only the caller who made
+//!   it is told that it is durable.
+//! - [`PartOptions::content_length`] is optional; that a server must insist on it (R2) is the
+//!   server's business.
+//! - sled starts worker threads of its own and ends them when they have nothing to do.
+//! - Linux only in practice: `fallocate`, directory syncs and file locks as they are there.
+//!
+//! # Why not ...
+//!
+//! - **a database for everything?** Part bodies of gigabytes belong in files, where they can be
+//!   read, checked (`b3sum`) and served without copying.
+//! - **plain files?** A name, its content and its record have to become durable in one order, and
+//!   be released in the other. That is what this crate does.
+//! - **async?** The work is hashing and syncing. Call it from a blocking thread.
+
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
 
 mod blob;
 mod clock;

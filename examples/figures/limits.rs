@@ -54,7 +54,7 @@ pub fn open(base: &Path) -> Result<()> {
     let clean = timed_opens(&root, |_| ())?;
     // Without the marker of a clean close an open is one after a kill.
     let killed = timed_opens(&root, |root| {
-        std::fs::remove_file(root.join("meta/CLEAN")).expect("the marker")
+        std::fs::remove_file(root.join("meta/CLEAN")).expect("the marker");
     })?;
     println!(
         "open, 100,000 parts, after a clean close: {:.2} s",

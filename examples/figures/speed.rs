@@ -11,6 +11,7 @@ use md5::{Digest as _, Md5};
 use partstore::{Options, PartNumber, PartStore, Result};
 
 const PART_LEN: usize = 8 << 20;
+const PART_MIB: f64 = 8.0;
 const PUTS: u32 = 24;
 const ROUNDS: usize = 5;
 const SMALL_LEN: usize = 1024;
@@ -48,7 +49,7 @@ pub fn put(base: &Path) -> Result<()> {
         store.sweep()?;
     }
     let (ours, floor) = (median(stored), median(plain));
-    let rate = |time: Duration| PART_LEN as f64 / time.as_secs_f64() / 1e6;
+    let rate = |time: Duration| PART_MIB * 1.048_576 / time.as_secs_f64();
     let ratio = ours.as_secs_f64() / floor.as_secs_f64();
     println!(
         "put_part, 8 MiB, 1 thread: {:.1} ms ({:.0} MB/s); floor {:.1} ms ({:.0} MB/s); {ratio:.2} x the floor",

@@ -18,6 +18,9 @@ const SPILL_AT: usize = 16 * 1024 * 1024;
 /// Estimate of what a row costs in memory beside its key and value, bytes.
 const ROW_OVERHEAD: usize = 64;
 
+/// Takes tree, key and value of each row.
+pub(crate) type Sink<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<()> + 'a;
+
 pub(crate) struct Fold {
     dir: PathBuf,
     rows: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
@@ -51,11 +54,7 @@ impl Fold {
     }
 
     /// Hands every row that is left over `base` to `sink`, by tree and key.
-    pub(crate) fn finish(
-        mut self,
-        base: Option<RowReader>,
-        sink: &mut dyn FnMut(Tree, &[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn finish(mut self, base: Option<RowReader>, sink: &mut Sink<'_>) -> Result<()> {
         let mut sources = Vec::new();
         for run in self.runs.iter().rev() {
             sources.push(Source::new(Rows::File(RowReader::open(run)?))?);

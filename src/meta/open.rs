@@ -1,6 +1,6 @@
 //! Opening the metadata: trust the index after a clean close, rebuild it after anything else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parking_lot::Mutex;
 
@@ -210,13 +210,7 @@ fn fold_again(places: &Places, base: u64) -> Result<Fold> {
     Ok(fold)
 }
 
-fn rebuild(
-    dir: &PathBuf,
-    cache: u64,
-    fold: Fold,
-    snapshots: &Snapshots,
-    base: u64,
-) -> Result<Index> {
+fn rebuild(dir: &Path, cache: u64, fold: Fold, snapshots: &Snapshots, base: u64) -> Result<Index> {
     let index = Index::create(dir, cache)?;
     fold.finish(snapshots.open(base)?, &mut |tree, key, value| {
         index.apply(&[Mutation {

@@ -16,7 +16,7 @@ use crate::file::Handle;
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"PSrows\x01\n";
-const HEADER_LEN: u64 = 24;
+const HEADER_LEN: usize = 24;
 const ROW_HEADER_LEN: usize = 6;
 const TRAILER_LEN: usize = 13;
 const REMOVE: u8 = 0;
@@ -126,7 +126,7 @@ impl RowReader {
             hasher,
             seq: 0,
         };
-        let header = reader.take(HEADER_LEN as usize)?;
+        let header = reader.take(HEADER_LEN)?;
         reader.seq =
             seq_of_header(&header).ok_or_else(|| reader.damaged("the header does not read"))?;
         Ok(reader)

@@ -38,7 +38,7 @@ impl Tally {
             Tree::Parts => {
                 tally.part_bytes = fields
                     .and_then(PartRecord::decode)
-                    .map_or(0, |part| part.size)
+                    .map_or(0, |part| part.size);
             }
             Tree::Blobs if key.ends_with(&[0, 0]) => {
                 tally.blobs = 1;

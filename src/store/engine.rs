@@ -36,8 +36,8 @@ impl Engine {
         let (lock, found) = directory::claim(root, &options.journal)?;
         let blobs = BlobStore::open(root)?;
         let meta_dir = root.join("meta");
-        let room = Room::new(root.to_owned(), meta_dir.join("ballast"), options.headroom);
-        room.for_release();
+        let space = Room::new(root.to_owned(), meta_dir.join("ballast"), options.headroom);
+        space.for_release();
         let (meta, did) = MetaStore::open(&meta_dir, &options.journal, options.index_cache)?;
         let recovery = RecoveryReport {
             created: found == Found::Created,
@@ -55,7 +55,7 @@ impl Engine {
             suspects: Suspects::new(did.orphans),
             pins: Arc::default(),
             locks: UploadLocks::new(),
-            room: Arc::new(room),
+            room: Arc::new(space),
             blobs: Arc::new(blobs),
             _lock: lock,
             options,

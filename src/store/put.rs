@@ -402,6 +402,6 @@ impl std::fmt::Debug for PartWriter {
             .field("upload", upload)
             .field("number", number)
             .field("received", received)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

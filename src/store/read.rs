@@ -59,7 +59,7 @@ impl std::fmt::Debug for PartReader {
         f.debug_struct("PartReader")
             .field("part", &self.part)
             .field("position", &self.position)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -247,6 +247,6 @@ impl std::fmt::Debug for ObjectReader {
         f.debug_struct("ObjectReader")
             .field("object", &self.object)
             .field("position", &self.position)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
