@@ -207,6 +207,7 @@ pub(crate) fn remove_if_present(path: &Path) -> Result<bool> {
 
 pub(crate) fn remove_tree_if_present(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
+        Err(source) if source.kind() == io::ErrorKind::NotADirectory => remove(path),
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(source)),
         _ => Ok(()),
     }

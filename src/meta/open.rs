@@ -108,6 +108,8 @@ impl MetaStore {
                 )
             }
         };
+        // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
+        file::sync_dir(&places.snapshots)?;
         snapshots.remove_others(base)?;
         journal.drop_through(base)?;
         let orphans = marker.map_or(Orphans::Possible, |marker| marker.orphans);

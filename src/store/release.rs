@@ -54,7 +54,7 @@ pub(super) fn expire(engine: &Engine, age: Duration) -> Result<u64> {
         if engine
             .meta
             .upload(id)?
-            .is_some_and(|record| record.initiated_ms < cutoff)
+            .is_some_and(|record| record.initiated_ms <= cutoff)
         {
             expired.push(Upload::new(key, id));
         }

@@ -41,14 +41,13 @@ impl Shared {
         })
     }
 
-    /// The engine, for the time of one call; closing waits for it.
+    /// The engine, for the time of one call; closing waits for it. Not to be asked for twice in one
+    /// call: a close that waits in between would wait for ever.
     ///
     /// # Errors
     /// [`Error::Closed`].
     pub(super) fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
-        // Recursive: a reader inside a call must not wait for a close that waits for the call.
-        RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref)
-            .map_err(|_| Error::Closed)
+        RwLockReadGuard::try_map(self.engine.read(), Option::as_ref).map_err(|_| Error::Closed)
     }
 
     /// Takes the engine out: calls that come later get [`Error::Closed`].

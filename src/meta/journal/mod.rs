@@ -202,6 +202,23 @@ impl Journal {
         state.end + state.sealed.iter().map(|sealed| sealed.len).sum::<u64>()
     }
 
+    /// Reads all segments through the newest durable batch. The caller sees to it that no snapshot
+    /// drops any meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a durable batch does not read.
+    pub(crate) fn check_files(&self) -> Result<()> {
+        let (numbers, durable) = {
+            let state = self.state.lock();
+            let sealed = state.sealed.iter().map(|sealed| sealed.number);
+            (
+                sealed.chain([state.active.number]).collect::<Vec<_>>(),
+                state.durable,
+            )
+        };
+        scan::check_through(&self.dir, &numbers, durable)
+    }
+
     /// Removes the segments that a durable snapshot through `seq` replaces. The one that holds the
     /// newest durable batch stays, so that a journal without any batch is always one that was
     /// lost.

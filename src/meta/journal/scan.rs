@@ -140,6 +140,29 @@ pub(crate) fn read_sealed(dir: &Path, segments: &[Sealed], visit: &mut Visit<'_>
     Ok(())
 }
 
+/// Reads the segments through batch `durable`, while others may be written behind it.
+pub(crate) fn check_through(dir: &Path, numbers: &[u64], durable: u64) -> Result<()> {
+    let mut seq = 0;
+    for number in numbers {
+        let path = segment::path_of(dir, *number);
+        let bytes = file::read(&path)?;
+        let mut offset = segment::HEADER_LEN;
+        while seq < durable {
+            let frame = frame::frame_at(*number, &bytes, offset);
+            let frame = frame
+                .filter(|_| segment::has_header(*number, &bytes))
+                .ok_or_else(|| {
+                    damaged(&path, offset as u64, "an acknowledged batch does not read")
+                })?;
+            if frame.header.kind == Kind::Seal {
+                break;
+            }
+            (seq, offset) = (frame.header.seq, frame.end);
+        }
+    }
+    Ok(())
+}
+
 struct Source<'a> {
     path: &'a Path,
     number: u64,
