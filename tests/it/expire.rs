@@ -1,0 +1,69 @@
+//! Expiring: R33.
+
+use std::time::{Duration, SystemTime};
+
+use partstore::Upload;
+
+use crate::fixture::{Fixture, free_options, read_object, refusal};
+
+/// Waits until the clock, which counts milliseconds, has passed the upload's initiation.
+fn let_age(fixture: &Fixture, upload: &Upload) {
+    let initiated = fixture.store.upload(upload).unwrap().initiated_at;
+    while SystemTime::now() < initiated + Duration::from_millis(5) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// R33: by its age at initiation, whatever was put since; objects do not expire.
+#[test]
+fn an_upload_that_nobody_completed_expires() {
+    let mut fixture = Fixture::new();
+    let uploads = ["a", "b", "c"].map(|key| fixture.initiate(key));
+    for (at, upload) in (1..).zip(&uploads) {
+        fixture.put(upload, at, b"bytes");
+    }
+    let object = fixture.complete("object", &[b"object"]);
+    let_age(&fixture, &uploads[2]);
+    let hour = Duration::from_secs(3600);
+    for age in [hour, Duration::MAX] {
+        assert_eq!(fixture.store.expire_uploads(age).unwrap(), 0);
+    }
+    fixture.reopen();
+    assert_eq!(fixture.store.stats().unwrap().open_uploads, 3);
+    assert_eq!(fixture.store.expire_uploads(Duration::ZERO).unwrap(), 3);
+    assert_eq!(fixture.store.expire_uploads(Duration::ZERO).unwrap(), 0);
+    for upload in &uploads {
+        assert_eq!(
+            refusal(fixture.store.list_parts(upload, 0, 1)),
+            ("NoSuchUpload", 404)
+        );
+    }
+    fixture.assert_tidy();
+    assert_eq!(fixture.blob_files().len(), 1);
+    assert_eq!(read_object(&fixture.store, &object.upload), b"object");
+}
+
+/// R33: the host's round of housekeeping does it when the options say so, and only then.
+#[test]
+fn housekeeping_expires_what_the_options_say() {
+    let options = free_options();
+    let cases = [
+        (options.clone(), 0),
+        (
+            options
+                .clone()
+                .expire_uploads_after(Duration::from_secs(3600)),
+            0,
+        ),
+        (options.expire_uploads_after(Duration::ZERO), 1),
+    ];
+    for (options, expired) in cases {
+        let fixture = Fixture::with(options);
+        let upload = fixture.initiate("key");
+        fixture.put(&upload, 1, b"bytes");
+        let_age(&fixture, &upload);
+        let report = fixture.store.maintain().unwrap();
+        assert_eq!((report.expired, report.sweep.blobs), (expired, expired));
+        assert_eq!(fixture.store.stats().unwrap().open_uploads, 1 - expired);
+    }
+}
