@@ -1,7 +1,19 @@
 //! All tests of the crate's behaviour, as one binary.
 
+mod abort;
+mod bad_input;
+mod complete;
+mod dedup;
+mod directory;
+mod expire;
 mod fixture;
+mod journal;
+mod journal_segments;
 mod lifecycle;
 mod list_parts;
+mod list_uploads;
 mod model;
 mod put;
+mod read;
+mod seen;
+mod sweep;

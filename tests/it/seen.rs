@@ -1,0 +1,212 @@
+//! What a user can see of a store, as a value: two stores that answer alike are equal. And the
+//! journal's files as bytes, read by other code than the store's.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use partstore::{
+    Error, ListUploads, Object, Options, Part, PartOptions, PartStore, Upload, UploadInfo,
+};
+
+use crate::fixture::{Fixture, bytes, files, lines, number};
+
+/// The bytes that a part or object gives, or the code of the error.
+type Content = Result<Vec<u8>, String>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    uploads: Vec<(UploadInfo, Vec<(Part, Content)>)>,
+    objects: Vec<(Object, Vec<Part>, Content)>,
+}
+
+impl Seen {
+    /// Everything of a store whose uploads and objects have these names.
+    pub fn of(store: &PartStore, names: &[Upload]) -> Self {
+        let page = store.list_uploads(&ListUploads::new()).unwrap();
+        let uploads = page.uploads.into_iter().map(|info| {
+            let parts = store.list_parts(&info.upload, 0, 1000).unwrap().parts;
+            let read = |part: &Part| content(store.open_part(&info.upload, part.number));
+            let parts = parts
+                .iter()
+                .map(|part| (part.clone(), read(part)))
+                .collect();
+            (info, parts)
+        });
+        let objects = names.iter().filter_map(|name| {
+            let object = store.object(name).ok()?;
+            let reader = store.open_object(name).unwrap();
+            let parts = reader
+                .parts()
+                .iter()
+                .map(|placed| placed.part.clone())
+                .collect();
+            Some((object, parts, content(Ok(reader))))
+        });
+        Self {
+            uploads: uploads.collect(),
+            objects: objects.collect(),
+        }
+    }
+
+    /// How many uploads and objects there are.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.uploads.len(), self.objects.len())
+    }
+
+    /// Whether nothing but bytes of blobs differs, and those only by an error.
+    pub fn is_but_for_damaged_blobs(&self, whole: &Self) -> bool {
+        let mut mended = self.clone();
+        let mend = |content: &mut Content, whole: &Content| {
+            if content
+                .as_ref()
+                .is_err_and(|error| error.contains("the blob"))
+            {
+                content.clone_from(whole);
+            }
+        };
+        for ((_, mine), (_, theirs)) in mended.uploads.iter_mut().zip(&whole.uploads) {
+            for ((_, mine), (_, theirs)) in mine.iter_mut().zip(theirs) {
+                mend(mine, theirs);
+            }
+        }
+        for ((_, _, mine), (_, _, theirs)) in mended.objects.iter_mut().zip(&whole.objects) {
+            mend(mine, theirs);
+        }
+        mended == *whole
+    }
+}
+
+fn content(reader: partstore::Result<impl Read>) -> Content {
+    let read = || {
+        let mut bytes = Vec::new();
+        let outcome = reader?.read_to_end(&mut bytes);
+        outcome.map_err(|error| Error::from_io(error).unwrap())?;
+        Ok(bytes)
+    };
+    read().map_err(|error: Error| error.to_string())
+}
+
+/// A store with a past: uploads, replaced parts, objects, an abort, metadata in several rows.
+pub struct Past {
+    pub fixture: Fixture,
+    pub names: Vec<Upload>,
+    /// After each call: how many frames the first segment held, and what was to be seen.
+    pub states: Vec<(usize, Seen)>,
+}
+
+impl Past {
+    pub fn new(options: Options) -> Self {
+        let mut past = Self {
+            fixture: Fixture::with(options),
+            names: Vec::new(),
+            states: Vec::new(),
+        };
+        past.note();
+        past.live();
+        past
+    }
+
+    pub fn seen(&self) -> Seen {
+        Seen::of(&self.fixture.store, &self.names)
+    }
+
+    fn note(&mut self) {
+        let first = segments(&self.fixture.root()).into_iter().next();
+        let frames = first.map_or(0, |path| frames(&std::fs::read(path).unwrap()).len());
+        self.states.push((frames, self.seen()));
+    }
+
+    pub fn initiate(&mut self, key: &str, metadata: usize) -> Upload {
+        let metadata = bytes(7, metadata);
+        let upload = self
+            .fixture
+            .store
+            .initiate_upload_with(key, &metadata)
+            .unwrap();
+        self.names.push(upload.clone());
+        self.note();
+        upload
+    }
+
+    pub fn put(&mut self, upload: &Upload, at: u32, seed: u64) -> Part {
+        let body = bytes(seed, 100 + usize::try_from(seed).unwrap());
+        let options = PartOptions::new().content_length(body.len() as u64);
+        let part = self
+            .fixture
+            .store
+            .put_part_with(upload, number(at), body, &options)
+            .unwrap();
+        self.note();
+        part
+    }
+
+    pub fn complete(&mut self, upload: &Upload, parts: &[Part]) {
+        self.fixture
+            .store
+            .complete_upload(upload, &lines(parts))
+            .unwrap();
+        self.note();
+    }
+
+    fn live(&mut self) {
+        let film = self.initiate("film", 3100);
+        let parts = [self.put(&film, 1, 1), self.put(&film, 2, 2)];
+        self.put(&film, 3, 3);
+        let open = self.initiate("open/one", 0);
+        self.put(&open, 1, 1);
+        self.complete(&film, &parts);
+        self.put(&open, 1, 4);
+        let gone = self.initiate("gone", 10);
+        self.put(&gone, 1, 5);
+        self.fixture.store.abort_upload(&gone).unwrap();
+        self.note();
+        let removed = self.initiate("removed", 0);
+        let part = self.put(&removed, 1, 6);
+        self.complete(&removed, &[part]);
+        self.fixture.store.remove_object(&removed).unwrap();
+        self.note();
+        self.put(&open, 2, 2);
+    }
+}
+
+/// The journal's segments, oldest first.
+pub fn segments(root: &Path) -> Vec<PathBuf> {
+    let dir = root.join("meta/journal");
+    files(&dir).iter().map(|name| dir.join(name)).collect()
+}
+
+/// The segment that the journal ends in.
+pub fn tail(root: &Path) -> PathBuf {
+    let used = segments(root).into_iter().rev();
+    let mut used = used.filter(|path| !frames(&std::fs::read(path).unwrap()).is_empty());
+    used.next().unwrap()
+}
+
+/// Where frames stand in a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub start: usize,
+    pub end: usize,
+    pub is_seal: bool,
+}
+
+pub fn frames(segment: &[u8]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let mut start = 32;
+    while let Some(header) = segment.get(start..start + 32) {
+        let is_seal = match &header[..4] {
+            b"PSb1" => false,
+            b"PSs1" => true,
+            _ => break,
+        };
+        let len = u32::from_be_bytes(header[4..8].try_into().unwrap()) as usize;
+        let end = start + 32 + len.next_multiple_of(8);
+        frames.push(Frame {
+            start,
+            end,
+            is_seal,
+        });
+        start = end;
+    }
+    frames
+}
