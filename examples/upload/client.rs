@@ -14,6 +14,7 @@ use partstore::{
 };
 
 use crate::Result;
+use crate::show::in_one_line;
 use crate::source::Source;
 
 /// A store, an upload in it, and the file that it is to hold.
@@ -36,8 +37,10 @@ impl Client<'_> {
         let body = self.source.part(number);
         let declared = PartOptions::new().content_length(body.len());
         let body = self.bar.wrap_read(body);
-        self.store
-            .put_part_from(self.upload, number, body, declared)?;
+        let put = self
+            .store
+            .put_part_from(self.upload, number, body, declared);
+        put.map_err(|error| format!("part {number}: {}", in_one_line(&error)))?;
         Ok(())
     }
 
