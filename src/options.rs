@@ -209,26 +209,6 @@ impl Options {
         };
         self
     }
-
-    /// Opens the store at `path`, which is created when it is absent or an empty directory.
-    ///
-    /// On `Ok` the store is whole and this process has it alone.
-    /// [`PartStore::recovery`](crate::PartStore::recovery) says what opening did.
-    ///
-    /// # Cost
-    /// After a clean close one scan of the index (about 3 us a part) and one of the journal. After
-    /// anything else the index is rebuilt (about 30 us a part).
-    ///
-    /// # Errors
-    /// [`Error::StoreLocked`](crate::Error::StoreLocked) when it is open already;
-    /// [`Error::NotAStore`](crate::Error::NotAStore) when the directory holds something else;
-    /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer version wrote it;
-    /// [`Error::Damaged`](crate::Error::Damaged) when the journal or the snapshot is not what was
-    /// written; [`Error::StorageFull`](crate::Error::StorageFull) when there is no room for the
-    /// index or a journal segment; [`Error::Io`](crate::Error::Io) when a system call fails.
-    pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<crate::PartStore> {
-        crate::PartStore::open_with(path.as_ref(), self)
-    }
 }
 
 /// What a request declares about one part's body. All of it is optional.

@@ -30,9 +30,9 @@ use crate::id::check_key;
 use crate::meta::{Change, Claim, UploadRecord, UploadState};
 use crate::verify::Verify;
 use crate::{
-    Background, CompletedPart, ListUploads, MaintenanceReport, Object, Options, Part, PartNumber,
-    PartOptions, PartPage, RecoveryReport, Result, Scope, Stats, SweepReport, Upload, UploadInfo,
-    UploadPage, VerifyReport, clock,
+    Background, CompletedPart, Error, ListUploads, MaintenanceReport, Object, Options, Part,
+    PartNumber, PartOptions, PartPage, RecoveryReport, Result, Scope, Stats, SweepReport, Upload,
+    UploadInfo, UploadPage, VerifyReport, clock,
 };
 
 /// A store of multipart uploads in one directory.
@@ -420,8 +420,30 @@ impl PartStore {
         self.handle.close()
     }
 
-    fn engine(&self) -> Result<parking_lot::MappedRwLockReadGuard<'_, Engine>> {
+    fn engine(&self) -> Result<parking_lot::MappedRwLockReadGuard<'_, Engine>, Error> {
         self.handle.shared.engine()
+    }
+}
+
+impl Options {
+    /// Opens the store at `path`, which is created when it is absent or an empty directory.
+    ///
+    /// On `Ok` the store is whole and this process has it alone.
+    /// [`PartStore::recovery`] says what opening did.
+    ///
+    /// # Cost
+    /// After a clean close one scan of the index (about 3 us a part) and one of the journal. After
+    /// anything else the index is rebuilt (about 30 us a part).
+    ///
+    /// # Errors
+    /// [`Error::StoreLocked`] when it is open already;
+    /// [`Error::NotAStore`] when the directory holds something else;
+    /// [`Error::NewerFormat`] when a newer version wrote it;
+    /// [`Error::Damaged`] when the journal or the snapshot is not what was
+    /// written; [`Error::StorageFull`] when there is no room for the
+    /// index or a journal segment; [`Error::Io`] when a system call fails.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<PartStore> {
+        PartStore::open_with(path.as_ref(), self)
     }
 }
 

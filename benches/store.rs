@@ -1,0 +1,191 @@
+//! What a call costs, beside the floor where there is one.
+//!
+//! Durability class of every put here: data, name and metadata durable before the answer. The
+//! floor has the same digests and the same three syncs, in a plain loop.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use md5::{Digest as _, Md5};
+use partstore::{Background, CompletedPart, Options, PartNumber, PartStore, Upload};
+
+const SIZES: [usize; 2] = [1 << 20, 8 << 20];
+const LISTED: u32 = 10_000;
+const SECONDS: u64 = 8;
+
+struct Bench {
+    store: PartStore,
+    upload: Upload,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = Options::cos().min_part_size(0).background(Background::Host);
+        let store = options.open(dir.path().join("data")).expect("a store");
+        let upload = store.initiate_upload("bench").expect("an upload");
+        Self { store, upload, dir }
+    }
+
+    fn put(&self, number: u32, body: Bytes) {
+        let number = PartNumber::new(number).expect("a number");
+        self.store
+            .put_part(&self.upload, number, body)
+            .expect("a part");
+    }
+}
+
+fn put_part(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("put_part");
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(SECONDS));
+    for size in SIZES {
+        group.throughput(Throughput::Bytes(size as u64));
+        let bench = Bench::new();
+        let mut seed = 0;
+        group.bench_function(BenchmarkId::new("new bytes", size), |bencher| {
+            bencher.iter_custom(|times| {
+                fresh_bodies(times, size, &mut seed, |body| bench.put(1, body))
+            });
+            bench.store.sweep().expect("a sweep");
+        });
+        let stored = fresh_body(size, 0);
+        bench.put(2, stored.clone());
+        group.bench_function(BenchmarkId::new("bytes stored already", size), |bencher| {
+            bencher.iter(|| bench.put(3, stored.clone()));
+        });
+        let floor = bench.dir.path().join("floor");
+        fs::create_dir(&floor).expect("a directory");
+        group.bench_function(BenchmarkId::new("floor", size), |bencher| {
+            bencher.iter_custom(|times| {
+                fresh_bodies(times, size, &mut seed, |body| floor_put(&floor, &body))
+            });
+        });
+    }
+}
+
+/// Times `put` for so many bodies that were never put before.
+fn fresh_bodies(times: u64, size: usize, seed: &mut u64, put: impl Fn(Bytes)) -> Duration {
+    let mut total = Duration::ZERO;
+    for _ in 0..times {
+        *seed += 1;
+        let body = fresh_body(size, *seed);
+        let started = Instant::now();
+        put(body);
+        total += started.elapsed();
+    }
+    total
+}
+
+fn fresh_body(size: usize, seed: u64) -> Bytes {
+    let mut bytes = vec![0; size];
+    blake3::Hasher::new()
+        .update(&seed.to_le_bytes())
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes.into()
+}
+
+fn floor_put(dir: &Path, body: &[u8]) {
+    let (staged, log) = (dir.join("staged"), dir.join("log"));
+    let mut file = File::create(&staged).expect("create");
+    let (mut md5, mut blake3) = (Md5::new(), blake3::Hasher::new());
+    let (mut crc32, mut crc64) = (
+        crc32fast::Hasher::new(),
+        crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz),
+    );
+    for block in body.chunks(256 * 1024) {
+        md5.update(block);
+        blake3.update(block);
+        crc32.update(block);
+        crc64.update(block);
+        file.write_all(block).expect("write");
+    }
+    std::hint::black_box((md5.finalize(), crc32.finalize(), crc64.finalize()));
+    file.sync_data().expect("fdatasync");
+    fs::rename(&staged, dir.join(blake3.finalize().to_hex().as_str())).expect("rename");
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .expect("fsync of the directory");
+    let mut log = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .expect("log");
+    log.write_all(&[b'x'; 400]).expect("write the log");
+    log.sync_data().expect("fdatasync of the log");
+}
+
+fn read(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("read");
+    let size = SIZES[1];
+    group.throughput(Throughput::Bytes(size as u64));
+    let bench = Bench::new();
+    bench.put(1, fresh_body(size, 0));
+    let mut into = vec![0; 1 << 20];
+    group.bench_function("part of 8 MiB, verified, from the page cache", |bencher| {
+        bencher.iter(|| {
+            let mut part = bench
+                .store
+                .open_part(&bench.upload, PartNumber::MIN)
+                .expect("the part");
+            while part.read(&mut into).expect("bytes") > 0 {}
+        });
+    });
+}
+
+fn many_parts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("10,000 parts");
+    group.sample_size(10);
+    let bench = Bench::new();
+    // Equal bodies: one blob, so that filling takes no time to speak of.
+    let body = fresh_body(1024, 0);
+    let fill = || {
+        for number in 1..=LISTED {
+            bench.put(number, body.clone());
+        }
+    };
+    fill();
+    group.bench_function("list 1,000", |bencher| {
+        bencher.iter(|| {
+            bench
+                .store
+                .list_parts(&bench.upload, 5_000, 1_000)
+                .expect("a page")
+        });
+    });
+    let list: Vec<_> = (0..LISTED / 1000)
+        .flat_map(|page| {
+            bench
+                .store
+                .list_parts(&bench.upload, page * 1000, 1000)
+                .expect("a page")
+                .parts
+        })
+        .map(|part| CompletedPart::from(&part))
+        .collect();
+    bench
+        .store
+        .complete_upload(&bench.upload, &list)
+        .expect("an object");
+    group.bench_function("complete again", |bencher| {
+        bencher.iter(|| {
+            bench
+                .store
+                .complete_upload(&bench.upload, &list)
+                .expect("the object")
+        });
+    });
+    group.bench_function("open the object", |bencher| {
+        bencher.iter(|| bench.store.open_object(&bench.upload).expect("a reader"));
+    });
+}
+
+criterion_group!(benches, put_part, read, many_parts);
+criterion_main!(benches);
