@@ -1,12 +1,15 @@
 //! All tests of the crate's behaviour, as one binary.
 
 mod abort;
+mod background;
 mod bad_input;
 mod complete;
+mod concurrency;
 mod dedup;
 mod directory;
 mod expire;
 mod fixture;
+mod full_disk;
 mod journal;
 mod journal_segments;
 mod lifecycle;
@@ -15,5 +18,6 @@ mod list_uploads;
 mod model;
 mod put;
 mod read;
+mod recovery;
 mod seen;
 mod sweep;
