@@ -2,7 +2,7 @@
 //!
 //! The crate that takes the CRCs can combine two as well, by squaring 64x64 bit matrices: 30 us each,
 //! 0.3 s for an object of 10,000 parts. Parts of an upload are nearly all of one size, so here the
-//! factor for a size is kept, and combining is one multiplication in GF(2)[x]: 0.1 us.
+//! factor for a size is kept, and combining is one multiplication in GF(2): 0.1 us.
 
 /// The polynomial of ECMA-182, reflected.
 const POLYNOMIAL: u64 = 0xc96c_5795_d787_0f42;

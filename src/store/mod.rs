@@ -9,6 +9,7 @@ mod put;
 mod read;
 mod release;
 mod shared;
+mod writer;
 
 use std::io::Read;
 use std::path::Path;
@@ -19,8 +20,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub use put::PartWriter;
 pub use read::{ObjectReader, PartReader};
+pub use writer::PartWriter;
 
 use engine::Engine;
 use release::Which;
