@@ -1,0 +1,250 @@
+//! A full disk: on a small file system of its own, which only root can mount.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use partstore::{IndexRecovery, Options, Part, PartOptions, PartStore, Upload};
+
+use crate::fixture::{bytes, files, free_options, lines, number, read_part, refusal};
+
+const MIB: usize = 1024 * 1024;
+const DISK: usize = 48 * MIB;
+const HEADROOM: usize = 8 * MIB;
+const FULL: (&str, u16) = ("ServiceUnavailable", 503);
+
+/// A file system of [`DISK`] bytes in memory, gone when this is dropped.
+struct Disk {
+    dir: tempfile::TempDir,
+}
+
+impl Disk {
+    /// `None` where this user may not mount.
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={DISK}"), "partstore"])
+            .arg(dir.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            println!("skipped: a tmpfs can not be mounted here");
+        }
+        mounted.then(|| Self { dir })
+    }
+
+    fn foreign_file(&self) -> PathBuf {
+        self.dir.path().join("foreign")
+    }
+
+    /// Takes all the room that is left, to the last byte.
+    fn fill(&self) {
+        let mut file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.foreign_file())
+            .unwrap();
+        for len in [MIB, 4096, 1] {
+            let piece = vec![7; len];
+            while file.write_all(&piece).is_ok() {}
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: after a panic a store may still have files open there.
+        let done = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.dir.path())
+            .status();
+        if !done.is_ok_and(|status| status.success()) {
+            eprintln!("{} is still mounted", self.dir.path().display());
+        }
+    }
+}
+
+/// A store on a small disk, with an open upload that has a part.
+struct Small {
+    // Dropped in this order: the disk last.
+    store: PartStore,
+    upload: Upload,
+    part: Part,
+    disk: Disk,
+}
+
+fn options() -> Options {
+    free_options().headroom(HEADROOM as u64)
+}
+
+impl Small {
+    fn new() -> Option<Self> {
+        let disk = Disk::mount()?;
+        let store = options().open(disk.dir.path().join("data")).unwrap();
+        let upload = store.initiate_upload("key").unwrap();
+        let part = store.put_part(&upload, number(1), "before").unwrap();
+        Some(Self {
+            store,
+            upload,
+            part,
+            disk,
+        })
+    }
+
+    fn root(&self) -> PathBuf {
+        self.disk.dir.path().join("data")
+    }
+
+    fn put(&self, at: u32, len: usize) -> partstore::Result<Part> {
+        let body = bytes(u64::from(at), len);
+        self.store.put_part(&self.upload, number(at), body)
+    }
+
+    /// Puts parts of a MiB until one is refused. Gives their number.
+    fn put_until_full(&self) -> u32 {
+        let mut stored = 0;
+        loop {
+            match self.put(100 + stored, MIB) {
+                Ok(_) => stored += 1,
+                Err(error) => {
+                    assert_eq!((error.code(), error.http_status()), FULL, "{error}");
+                    return stored;
+                }
+            }
+        }
+    }
+
+    fn assert_nothing_leaked(&self) {
+        assert_eq!(files(&self.root().join("staging")).len(), 0);
+        let stats = self.store.stats().unwrap();
+        assert_eq!((stats.staged_bodies, stats.reserved_bytes), (0, 0));
+    }
+
+    fn assert_readable(&self) {
+        let listed = self.store.list_parts(&self.upload, 0, 1).unwrap().parts;
+        assert_eq!(listed, [self.part.clone()]);
+        let read = read_part(&self.store, &self.upload, number(1));
+        assert_eq!(read, b"before");
+    }
+
+    fn free(&self) -> usize {
+        usize::try_from(self.store.stats().unwrap().free_bytes).unwrap()
+    }
+}
+
+/// Puts end before the headroom does; an abort and a sweep make room again.
+#[test]
+fn a_full_disk_refuses_bodies_and_nothing_else() {
+    let Some(small) = Small::new() else { return };
+    let stored = small.put_until_full();
+    assert!(stored > 20, "{stored} MiB were stored");
+    assert!(small.free() >= HEADROOM, "the headroom is left");
+    let store = &small.store;
+    let replacing = store.put_part(&small.upload, number(1), vec![9; MIB]);
+    assert_eq!(refusal(replacing), FULL);
+    let declared = PartOptions::new().content_length(MIB as u64);
+    assert_eq!(
+        refusal(store.part_writer(&small.upload, number(2), declared)),
+        FULL,
+        "before the body is invited"
+    );
+    let streamed = store.put_part_from(
+        &small.upload,
+        number(1),
+        &vec![9; DISK][..],
+        PartOptions::new(),
+    );
+    assert_eq!(refusal(streamed), FULL, "of no declared length");
+    small.assert_nothing_leaked();
+    small.assert_readable();
+
+    store.abort_upload(&small.upload).unwrap();
+    assert_eq!(store.sweep().unwrap().blobs, u64::from(stored) + 1);
+    let upload = store.initiate_upload("key").unwrap();
+    store.put_part(&upload, number(1), vec![9; MIB]).unwrap();
+}
+
+/// What bodies have declared counts, before they have sent it.
+#[test]
+fn bodies_that_are_being_received_hold_their_room() {
+    let Some(small) = Small::new() else { return };
+    let open = |at, len: usize| {
+        let options = PartOptions::new().content_length(len as u64);
+        small.store.part_writer(&small.upload, number(at), options)
+    };
+    let room = small.free() - HEADROOM;
+    let first = open(2, room / 2).unwrap();
+    assert_eq!(refusal(open(3, room)), FULL);
+    let second = open(3, room / 4).unwrap();
+    assert_eq!(refusal(open(4, room / 2)), FULL);
+    drop(first);
+    drop(open(4, room / 2).unwrap());
+    drop(second);
+    small.assert_nothing_leaked();
+}
+
+/// Somebody else took the headroom, too.
+#[test]
+fn with_no_byte_left_all_but_puts_goes_on() {
+    let Some(mut small) = Small::new() else {
+        return;
+    };
+    let object = small.store.initiate_upload("object").unwrap();
+    let part = small.store.put_part(&object, number(1), "object").unwrap();
+    let list = lines(&[part]);
+    small.store.complete_upload(&object, &list).unwrap();
+    let stored = small.put_until_full();
+    small.disk.fill();
+    assert_eq!(small.free(), 0);
+    assert_eq!(refusal(small.put(1, 10)), FULL);
+    let initiated = small.store.initiate_upload("key");
+    assert_eq!(refusal(initiated), FULL);
+    small.assert_nothing_leaked();
+    small.assert_readable();
+
+    // Twice: from here, and from a store that was opened without a byte to spare.
+    for _ in 0..2 {
+        // The index may not have been written out; everything acknowledged is durable all the same.
+        let _ = small.store.close();
+        small.store = options().open(small.root()).unwrap();
+        small.disk.fill();
+        small.assert_readable();
+        assert_eq!(refusal(small.put(1, 10)), FULL);
+    }
+    small.store.remove_object(&object).unwrap();
+    small.store.abort_upload(&small.upload).unwrap();
+    assert_eq!(small.store.sweep().unwrap().blobs, u64::from(stored) + 2);
+    fs::remove_file(small.disk.foreign_file()).unwrap();
+    small.upload = small.store.initiate_upload("key").unwrap();
+    small.part = small.put(1, MIB).unwrap();
+    assert!(read_part(&small.store, &small.upload, number(1)) == bytes(1, MIB));
+}
+
+/// The room that an abort gives back can be used, although the disk never had a byte to spare.
+#[test]
+fn aborts_and_sweeps_make_room_on_a_disk_without_any() {
+    let Some(mut small) = Small::new() else {
+        return;
+    };
+    let stored = small.put_until_full();
+    small.disk.fill();
+    small.store.abort_upload(&small.upload).unwrap();
+    assert_eq!(small.store.sweep().unwrap().blobs, u64::from(stored) + 1);
+    assert!(small.free() > HEADROOM + MIB);
+    small.upload = small.store.initiate_upload("key").unwrap();
+    small.put(1, MIB).unwrap();
+    small.assert_nothing_leaked();
+}
+
+/// The room that is kept for an abort or a sweep is there for a close, too.
+#[test]
+fn a_store_closes_cleanly_with_no_byte_left() {
+    let Some(small) = Small::new() else { return };
+    small.put_until_full();
+    small.disk.fill();
+    small.store.close().unwrap();
+    let store = options().open(small.root()).unwrap();
+    assert_eq!(store.recovery().index, IndexRecovery::Trusted);
+    assert_eq!(read_part(&store, &small.upload, number(1)), b"before");
+}
