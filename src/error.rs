@@ -169,15 +169,13 @@ pub enum Error {
 
     /// The disk, or the quota on it, is full. Nothing was stored; aborting and sweeping still work
     /// and make room.
-    #[error(
-        "no room at {path}: {needed} bytes needed, {available} available; abort or expire uploads, or add space"
-    )]
+    #[error("no room at {path}{}; abort or expire uploads, or add space", shortfall(*needed, *available))]
     StorageFull {
         /// Where room was wanted.
         path: PathBuf,
-        /// Bytes that were wanted, with the headroom.
+        /// Bytes that were wanted, with the headroom; 0 when it was the kernel that refused a write.
         needed: u64,
-        /// Bytes that were available; 0 when the kernel refused a write.
+        /// Bytes that were available; 0 when it was the kernel that refused a write.
         available: u64,
     },
 
@@ -365,5 +363,12 @@ impl Error {
             next = cause.source();
         }
         line
+    }
+}
+
+fn shortfall(needed: u64, available: u64) -> String {
+    match needed {
+        0 => " (the file system refused a write)".to_owned(),
+        _ => format!(": {needed} bytes needed, {available} available"),
     }
 }

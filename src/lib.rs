@@ -103,6 +103,9 @@ mod error;
 mod file;
 mod id;
 mod ingest;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod locks;
 mod meta;
 mod options;
@@ -114,13 +117,17 @@ mod store;
 mod sweep;
 mod verify;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use digest::{ContentHash, ContentMd5, ETag, ObjectETag};
 pub use error::{Error, Result};
 pub use id::{MAX_KEY_LEN, Upload, UploadId};
 pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLimit, PartOptions};
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
-    DamagedBlob, IndexRecovery, MaintenanceReport, Object, ObjectPart, PartPage, RecoveryReport,
-    Scope, Stats, SweepReport, UploadInfo, UploadMarker, UploadPage, VerifyReport,
+    DamagedBlob, IndexRecovery, MaintenanceReport, Object, ObjectPage, ObjectPart, PartPage,
+    RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker, UploadPage, VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

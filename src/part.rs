@@ -43,6 +43,12 @@ impl PartNumber {
     }
 }
 
+impl From<PartNumber> for u32 {
+    fn from(number: PartNumber) -> Self {
+        number.0.into()
+    }
+}
+
 impl fmt::Display for PartNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -80,6 +80,16 @@ pub struct UploadMarker {
     pub id: Option<UploadId>,
 }
 
+/// One page of [`list_objects`](crate::PartStore::list_objects).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectPage {
+    /// Objects in the order in which their uploads were initiated.
+    pub objects: Vec<Object>,
+    /// The marker of the next page, when there is one.
+    pub next: Option<UploadId>,
+}
+
 /// What opening a store found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -48,9 +48,8 @@ impl Room {
             room: Arc::clone(self),
             unwritten: 0,
         };
-        reservation.extend(bytes)?;
-        self.ballast
-            .lay(file::free_space(&self.root)?.saturating_sub(self.headroom));
+        let available = reservation.extend(bytes)?;
+        self.ballast.lay(available.saturating_sub(self.headroom));
         Ok(reservation)
     }
 
@@ -74,24 +73,26 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Asks for more.
-    pub(crate) fn extend(&mut self, bytes: u64) -> Result<()> {
+    /// Asks for more. Gives what is available in all.
+    pub(crate) fn extend(&mut self, bytes: u64) -> Result<u64> {
         let room = &self.room;
-        let needed = room
-            .reserved()
-            .saturating_add(bytes)
-            .saturating_add(room.headroom);
+        // Added before it is compared: of two bodies that ask at once each sees the other.
+        let reserved = room
+            .reserved
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
+        self.unwritten += bytes;
+        let needed = reserved.saturating_add(room.headroom);
         let available = file::free_space(&room.root)?;
         if available < needed {
+            let path = room.root.clone();
             return Err(Error::StorageFull {
-                path: room.root.clone(),
+                path,
                 needed,
                 available,
             });
         }
-        room.reserved.fetch_add(bytes, Ordering::Relaxed);
-        self.unwritten += bytes;
-        Ok(())
+        Ok(available)
     }
 
     /// Says that bytes were written: the file system counts them now.

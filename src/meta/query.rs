@@ -16,6 +16,20 @@ impl MetaStore {
         self.row(Tree::Uploads, &id.to_bytes(), UploadRecord::decode)
     }
 
+    /// Visits uploads and objects with ids above `after`, ascending: in the order of initiation.
+    pub(crate) fn uploads(
+        &self,
+        after: Option<UploadId>,
+        visit: &mut dyn FnMut(UploadId, UploadRecord) -> Visited,
+    ) -> Result<()> {
+        let from = after.map(UploadId::to_bytes);
+        let from = bound_after(from.as_ref().map(<[u8; UploadId::BYTES]>::as_slice));
+        self.index.scan(Tree::Uploads, from, &mut |key, value| {
+            let id = UploadId::from_bytes(key).ok_or_else(|| damaged(Tree::Uploads, key))?;
+            visit(id, decode(Tree::Uploads, key, value, UploadRecord::decode)?)
+        })
+    }
+
     /// The newest id that any upload or object has.
     pub(crate) fn newest_upload(&self) -> Result<Option<UploadId>> {
         Ok(self

@@ -1,13 +1,15 @@
-//! Listing: parts by number, uploads by key and initiation, in pages (R15 to R18, R32).
+//! Listing: parts by number, uploads by key and initiation, objects by initiation, in pages (R15 to
+//! R18, R32).
 
 use std::ops::{Bound, ControlFlow};
 
+use super::complete::object_of;
 use super::engine::Engine;
 use super::put::part_of;
-use crate::meta::{UploadRecord, after_name};
+use crate::meta::{UploadRecord, UploadState, after_name};
 use crate::{
-    Error, ListUploads, PageLimit, PartPage, Result, Upload, UploadId, UploadInfo, UploadMarker,
-    UploadPage, clock,
+    Error, ListUploads, ObjectPage, PageLimit, PartPage, Result, Upload, UploadId, UploadInfo,
+    UploadMarker, UploadPage, clock,
 };
 
 /// The longest page, entries (R16).
@@ -63,6 +65,24 @@ pub(super) fn uploads(engine: &Engine, query: &ListUploads) -> Result<UploadPage
             None => return Ok(listing.page),
         }
     }
+}
+
+pub(super) fn objects(engine: &Engine, after: Option<UploadId>, limit: u32) -> Result<ObjectPage> {
+    let limit = page_len(engine, "max-objects", limit)?;
+    let mut page = ObjectPage::default();
+    engine.meta.uploads(after, &mut |id, record| {
+        if record.state == UploadState::Open {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if page.objects.len() == limit {
+            page.next = page.objects.last().map(|last| last.upload.id());
+            return Ok(ControlFlow::Break(()));
+        }
+        let upload = Upload::new(record.key.clone(), id);
+        page.objects.push(object_of(engine, &upload, &record)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(page)
 }
 
 /// Where to begin reading in the order of names.

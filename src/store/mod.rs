@@ -31,9 +31,9 @@ use crate::id::check_key;
 use crate::meta::{Change, Claim, UploadRecord, UploadState};
 use crate::verify::Verify;
 use crate::{
-    Background, CompletedPart, Error, ListUploads, MaintenanceReport, Object, Options, Part,
-    PartNumber, PartOptions, PartPage, RecoveryReport, Result, Scope, Stats, SweepReport, Upload,
-    UploadInfo, UploadPage, VerifyReport, clock,
+    Background, CompletedPart, Error, ListUploads, MaintenanceReport, Object, ObjectPage, Options,
+    Part, PartNumber, PartOptions, PartPage, RecoveryReport, Result, Scope, Stats, SweepReport,
+    Upload, UploadId, UploadInfo, UploadPage, VerifyReport, clock,
 };
 
 /// A store of multipart uploads in one directory.
@@ -333,6 +333,22 @@ impl PartStore {
             .record(object)?
             .ok_or_else(|| object.object_not_found())?;
         complete::object_of(&engine, object, &record)
+    }
+
+    /// Lists objects in the order in which their uploads were initiated, after `after` (`None`: all).
+    ///
+    /// Which object is the current one of a key is the server's to record. This is for a server that
+    /// compares its record with what is here, after a crash between a completion and the record.
+    ///
+    /// # Cost
+    /// Some microseconds for each object, and for each open upload that is passed over.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
+    /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
+    /// [`Error::DamagedRow`].
+    pub fn list_objects(&self, after: Option<UploadId>, limit: u32) -> Result<ObjectPage> {
+        list::objects(&*self.engine()?, after, limit)
     }
 
     /// Opens an object for verified reading, whole, at any place, or by part.

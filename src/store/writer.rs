@@ -84,13 +84,7 @@ impl PartWriter {
     /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`], [`Error::Io`].
     pub fn finish(mut self) -> Result<Part> {
         put::check_received(&self.limits, &self.options, self.received)?;
-        if self.torn {
-            let source = io::Error::other("an earlier write to the part failed");
-            return Err(Error::BodyUnreadable {
-                received: self.received,
-                source,
-            });
-        }
+        self.check_untorn()?;
         put::check_length(&self.options, self.received)?;
         let block = std::mem::take(&mut self.block);
         self.take_block(&block)?;
@@ -130,7 +124,31 @@ impl PartWriter {
         }
     }
 
-    fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
+    /// Appends bytes to the body, as [`Write`] does, but fails with an [`Error`].
+    ///
+    /// # Errors
+    /// [`Error::EntityTooLarge`] at the first byte over the maximum (R3); [`Error::IncompleteBody`] at
+    /// the first over the declared length (R8); [`Error::StorageFull`]; [`Error::Io`]. After an error
+    /// the part can not be finished.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check_untorn()?;
+        let taken = self.take(bytes);
+        self.torn = taken.is_err();
+        taken
+    }
+
+    fn check_untorn(&self) -> Result<()> {
+        if !self.torn {
+            return Ok(());
+        }
+        let source = io::Error::other("an earlier write to the part failed");
+        Err(Error::BodyUnreadable {
+            received: self.received,
+            source,
+        })
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.received += bytes.len() as u64;
         put::check_received(&self.limits, &self.options, self.received)?;
         while !bytes.is_empty() {
@@ -172,16 +190,8 @@ impl Write for PartWriter {
     /// Takes all of `bytes`, or fails. The error holds an [`Error`]: [`Error::from_io`] gives it
     /// back.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.torn {
-            return Err(io::Error::other("an earlier write to the part failed"));
-        }
-        match self.append(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            Err(error) => {
-                self.torn = true;
-                Err(error.into_io())
-            }
-        }
+        self.append(bytes).map_err(Error::into_io)?;
+        Ok(bytes.len())
     }
 
     /// Does nothing: bytes are durable after [`finish`](PartWriter::finish).

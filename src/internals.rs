@@ -1,0 +1,211 @@
+//! The decoders of bytes from disk, for the fuzz targets. Not part of the API: present only with
+//! the feature `internals`, and free to change with any release.
+//!
+//! Bytes from disk are untrusted: whatever they hold, nothing here may panic but the `check_`
+//! functions, which do so when decoding and encoding disagree.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::meta::batch::{self, Batch, Tree};
+use crate::meta::journal::{self, Journal, frame};
+use crate::meta::record;
+use crate::meta::rows::{RowReader, RowWriter};
+use crate::meta::{PartRecord, UploadRecord};
+
+/// A row set (`Some`) or removed (`None`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// The number of its tree, `1..=7`.
+    pub tree: u8,
+    /// Its key, at most 1100 bytes.
+    pub key: Vec<u8>,
+    /// Its value, at most 4000 bytes.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Row {
+    fn of(tree: Tree, key: &[u8], value: Option<&[u8]>) -> Self {
+        Self {
+            tree: tree as u8,
+            key: key.to_vec(),
+            value: value.map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// What a journal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// Sequence number and rows of each batch.
+    pub batches: Vec<(u64, Vec<Row>)>,
+    /// Bytes behind the last whole frame that are not zero.
+    pub torn: u64,
+}
+
+/// Makes the first segment of a journal in `dir`.
+///
+/// # Errors
+/// As for any file.
+pub fn create_journal(dir: &Path, segment_len: u64) -> Result<()> {
+    Journal::create(dir, segment_len)
+}
+
+/// Reads the segments in `dir`.
+///
+/// # Errors
+/// [`Error::Damaged`](crate::Error::Damaged).
+pub fn scan_journal(dir: &Path) -> Result<Scanned> {
+    let mut batches = Vec::new();
+    let found = journal::scan(dir, &mut |seq, mutations| {
+        let rows = mutations
+            .iter()
+            .map(|row| Row::of(row.tree, row.key, row.value));
+        batches.push((seq, rows.collect()));
+        Ok(())
+    })?;
+    Ok(Scanned {
+        batches,
+        torn: found.tail.torn,
+    })
+}
+
+/// The frame of a batch with this payload, or of a seal without one.
+#[must_use]
+pub fn frame(segment: u64, (seq, durable): (u64, u64), payload: Option<&[u8]>) -> Vec<u8> {
+    let kind = payload.map_or(frame::Kind::Seal, |_| frame::Kind::Batch);
+    let mut bytes = Vec::new();
+    let payload = payload.unwrap_or_default();
+    frame::encode(segment, kind, (seq, durable), payload, &mut bytes);
+    bytes
+}
+
+/// The payload of a batch of these rows; those of an unknown tree are left out.
+#[must_use]
+pub fn encode_batch(rows: &[Row]) -> Vec<u8> {
+    let mut batch = Batch::default();
+    for row in rows {
+        match (Tree::from_number(row.tree), &row.value) {
+            (Some(tree), Some(value)) => batch.put(tree, &row.key, value),
+            (Some(tree), None) => batch.remove(tree, &row.key),
+            (None, _) => {}
+        }
+    }
+    batch.payload().to_vec()
+}
+
+/// The rows of a payload, if it is one.
+#[must_use]
+pub fn decode_batch(payload: &[u8]) -> Option<Vec<Row>> {
+    let rows = batch::mutations(payload)?;
+    Some(
+        rows.iter()
+            .map(|row| Row::of(row.tree, row.key, row.value))
+            .collect(),
+    )
+}
+
+/// Writes a row file, such as a snapshot; rows of an unknown tree are left out.
+///
+/// # Errors
+/// As for any file.
+pub fn write_rows(path: &Path, seq: u64, rows: &[Row]) -> Result<()> {
+    let mut writer = RowWriter::create(path.to_owned(), seq)?;
+    for row in rows {
+        if let Some(tree) = Tree::from_number(row.tree) {
+            writer.push(tree, &row.key, row.value.as_deref())?;
+        }
+    }
+    writer.finish().map(drop)
+}
+
+/// Reads a row file: its sequence number and its rows.
+///
+/// # Errors
+/// [`Error::Damaged`](crate::Error::Damaged).
+pub fn read_rows(path: &Path) -> Result<(u64, Vec<Row>)> {
+    let mut reader = RowReader::open(path)?;
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next()? {
+        rows.push(Row::of(row.tree, &row.key, row.value.as_deref()));
+    }
+    Ok((reader.seq(), rows))
+}
+
+/// The value of a row with these fields; `None` for an unknown tree.
+#[must_use]
+pub fn seal(tree: u8, key: &[u8], fields: &[u8]) -> Option<Vec<u8>> {
+    Some(record::seal(Tree::from_number(tree)?, key, fields))
+}
+
+/// The fields of a row's value, if it is whole.
+#[must_use]
+pub fn unseal<'a>(tree: u8, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+    record::unseal(Tree::from_number(tree)?, key, value)
+}
+
+/// Reads fields as those of each kind of record. Gives how many they could be.
+///
+/// # Panics
+/// When a record does not encode to the fields that it was read from.
+#[must_use]
+pub fn check_fields(fields: &[u8]) -> usize {
+    let upload = UploadRecord::decode(fields);
+    if let Some(upload) = &upload {
+        assert_eq!(upload.encode(), fields);
+        let _ = record::metadata_row_count(upload.metadata_len);
+    }
+    let part = PartRecord::decode(fields);
+    if let Some(part) = &part {
+        assert_eq!(part.encode(), fields);
+    }
+    let size = record::blob_size(fields);
+    let _ = size.map(record::blob_row_count);
+    let mut crcs = Vec::new();
+    let read = record::read_crcs(fields, &mut crcs);
+    if read.is_some() {
+        assert_eq!(crcs.len() * 4, fields.len());
+    }
+    [
+        upload.is_some(),
+        part.is_some(),
+        size.is_some(),
+        read.is_some(),
+    ]
+    .into_iter()
+    .filter(|could| *could)
+    .count()
+}
+
+/// Reads a key as that of each tree. Gives how many it could be.
+///
+/// # Panics
+/// When what it says does not make the same key again.
+#[must_use]
+pub fn check_key(key: &[u8]) -> usize {
+    let part = record::parse_part_key(key);
+    if let Some((id, number)) = part {
+        assert_eq!(record::part_key(id, number), key);
+    }
+    let reference = record::parse_ref_key(key);
+    if let Some((content, id, number)) = &reference {
+        assert_eq!(record::ref_key(content, *id, *number), key);
+    }
+    let name = record::parse_name_key(key);
+    if let Some((name, id)) = name {
+        assert_eq!(record::name_key(name, id), key);
+    }
+    let content = record::parse_content_key(key);
+    if let Some(content) = &content {
+        assert_eq!(content.as_bytes().as_slice(), key);
+    }
+    [
+        part.is_some(),
+        reference.is_some(),
+        name.is_some(),
+        content.is_some(),
+    ]
+    .into_iter()
+    .filter(|could| *could)
+    .count()
+}
