@@ -9,6 +9,7 @@ mod dedup;
 mod directory;
 mod expire;
 mod fixture;
+mod format;
 mod full_disk;
 mod journal;
 mod journal_segments;
