@@ -57,7 +57,8 @@ fn an_abort_takes_nothing_from_others() {
 /// R28: whatever ended an upload, each call on it finds none.
 #[test]
 fn an_upload_that_ended_answers_alike_however_it_ended() {
-    let ends: [(&str, fn(&Fixture, &Upload, &CompletedPart)); 4] = [
+    type End = fn(&Fixture, &Upload, &CompletedPart);
+    let ends: [(&str, End); 4] = [
         ("aborted", |fixture, upload, _| {
             fixture.store.abort_upload(upload).unwrap();
         }),

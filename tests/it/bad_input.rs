@@ -7,6 +7,8 @@ use partstore::{Error, MAX_KEY_LEN, Part, PartNumber, PartOptions, Result, Uploa
 use crate::fixture::{Fixture, bytes, free_options, number, read_part, refusal};
 
 type Code = (&'static str, u16);
+/// What it is, the answer, and the call.
+type Refused<'a> = (&'a str, Code, &'a dyn Fn(&Before) -> Result<()>);
 
 const ARGUMENT: Code = ("InvalidArgument", 400);
 const NO_UPLOAD: Code = ("NoSuchUpload", 404);
@@ -36,7 +38,7 @@ impl Before {
     }
 
     /// Runs calls that must be refused, each in its way, and looks whether anything changed.
-    fn assert_refused(&self, calls: &[(&str, Code, &dyn Fn(&Self) -> Result<()>)]) {
+    fn assert_refused(&self, calls: &[Refused]) {
         let files = self.fixture.blob_files();
         let numbers = || {
             let stats = self.fixture.store.stats().unwrap();
@@ -50,7 +52,7 @@ impl Before {
             assert_eq!(numbers(), before, "{what}");
             assert_eq!(
                 self.fixture.parts(&self.upload),
-                [self.part.clone()],
+                std::slice::from_ref(&self.part),
                 "{what}"
             );
             let read = read_part(&self.fixture.store, &self.upload, number(1));
@@ -266,7 +268,10 @@ fn a_writer_that_is_dropped_half_way_leaves_nothing() {
         writer.write_all(&bytes(5, len)).unwrap();
         assert_eq!(before.fixture.store.stats().unwrap().staged_bodies, 1);
         drop(writer);
-        assert_eq!(before.fixture.parts(&before.upload), [before.part.clone()]);
+        assert_eq!(
+            before.fixture.parts(&before.upload),
+            std::slice::from_ref(&before.part)
+        );
         before.fixture.assert_tidy();
     }
 }
@@ -286,7 +291,10 @@ fn a_writer_that_failed_can_not_finish() {
     assert_eq!(error.code(), "IncompleteBody");
     assert!(writer.write_all(b"7").is_err());
     assert_eq!(refusal(writer.finish()), INCOMPLETE);
-    assert_eq!(before.fixture.parts(&before.upload), [before.part.clone()]);
+    assert_eq!(
+        before.fixture.parts(&before.upload),
+        std::slice::from_ref(&before.part)
+    );
     before.fixture.assert_tidy();
 }
 

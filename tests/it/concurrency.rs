@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use md5::{Digest, Md5};
-use partstore::{CompletedPart, Error, ListUploads, PartOptions, PartStore, Result, Scope, Upload};
+use partstore::{
+    CompletedPart, Error, ListUploads, Part, PartOptions, PartStore, Result, Scope, Upload,
+};
 
 use crate::fixture::{Fixture, bytes, files, lines, number, race, read_object, read_part};
 
@@ -38,7 +40,7 @@ fn puts_to_one_number_leave_one_of_them() {
     let upload = fixture.initiate("key");
     let last = race(THREADS, |thread| {
         let put = |round: u64| fixture.put(&upload, 1, &bytes(seed(thread) + 100 * round, 5000));
-        (0..20).map(put).last().unwrap()
+        (0..20).map(put).collect::<Vec<Part>>().pop().unwrap()
     });
     let parts = fixture.parts(&upload);
     assert_eq!(parts.len(), 1);
@@ -230,7 +232,9 @@ fn readers_among_replacing_and_sweeping_read_one_body() {
     let done = AtomicBool::new(false);
     race(8, |thread| match thread {
         0 => {
-            (0..40).for_each(|at| drop(fixture.put(&upload, 1, &body(at))));
+            for at in 0..40 {
+                fixture.put(&upload, 1, &body(at));
+            }
             done.store(true, Ordering::Relaxed);
         }
         1 => {

@@ -59,7 +59,8 @@ fn a_second_process_is_refused() {
 /// Directories that must be refused, and left as they were.
 #[test]
 fn what_is_not_a_store_is_refused_and_nothing_is_written() {
-    let cases: [(&str, &dyn Fn(&Path)); 7] = [
+    type Make<'a> = &'a dyn Fn(&Path);
+    let cases: [(&str, Make); 7] = [
         ("a foreign file", &|root| {
             fs::write(root.join("notes.txt"), b"mine").unwrap();
         }),

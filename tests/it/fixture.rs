@@ -237,13 +237,13 @@ pub fn in_own_process(test: &str, role: &str) -> String {
         .env(ROLE, role)
         .output()
         .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
     assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}{}",
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    text
+    said
 }
 
 /// What [`in_own_process`] told this process; `None` in the process that runs all tests.

@@ -123,7 +123,7 @@ impl Small {
 
     fn assert_readable(&self) {
         let listed = self.store.list_parts(&self.upload, 0, 1).unwrap().parts;
-        assert_eq!(listed, [self.part.clone()]);
+        assert_eq!(listed, std::slice::from_ref(&self.part));
         let read = read_part(&self.store, &self.upload, number(1));
         assert_eq!(read, b"before");
     }

@@ -16,7 +16,7 @@ fn an_upload_becomes_an_object_and_goes_without_a_trace() {
         .initiate_upload_with("bucket/video.mp4", b"content-type: video/mp4")
         .unwrap();
     let large = bytes(1, 3 << 20);
-    let parts = [&large[..], b"hello", &large].map(|body| body.to_vec());
+    let parts = [&large[..], b"hello", &large].map(<[u8]>::to_vec);
     let parts: Vec<Part> = (1..)
         .zip(&parts)
         .map(|(at, body)| fixture.put(&upload, at, body))
@@ -82,7 +82,7 @@ impl States {
     }
 
     fn check(&self, store: &PartStore) {
-        assert_eq!(uploads(store), [self.open.clone()]);
+        assert_eq!(uploads(store), std::slice::from_ref(&self.open));
         let listed = store.list_parts(&self.open, 0, 1000).unwrap().parts;
         assert_eq!(listed, self.open_parts);
         for part in &self.open_parts {
@@ -138,7 +138,7 @@ fn the_last_handle_to_go_closes_the_store() {
     drop(store);
     assert_eq!(
         clone.list_parts(&upload, 0, 1).unwrap().parts,
-        [part.clone()]
+        std::slice::from_ref(&part)
     );
     drop(clone);
     let store = free_options().open(&root).unwrap();

@@ -1,6 +1,6 @@
 //! Listing parts: R15 to R18.
 
-use partstore::{PageLimit, Upload};
+use partstore::{PageLimit, PartNumber, Upload};
 
 use crate::fixture::{Fixture, free_options, lines, race, refusal};
 
@@ -113,7 +113,7 @@ fn a_page_has_at_most_a_thousand_parts() {
         assert_eq!(refusal(page(0)), ("InvalidArgument", 400));
         let full = page(1000).unwrap();
         assert_eq!(full.parts.len(), 1000);
-        assert_eq!(full.next.map(|at| at.get()), Some(1000));
+        assert_eq!(full.next.map(PartNumber::get), Some(1000));
         for limit in [1001, u32::MAX] {
             match over {
                 Ok(len) => assert_eq!(page(limit).unwrap().parts.len(), len),

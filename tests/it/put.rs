@@ -37,7 +37,7 @@ pub const WAYS: [(&str, Way); 3] = [
 /// The bytes of a part and what must be known of it.
 fn assert_holds(fixture: &Fixture, upload: &Upload, part: &Part, body: &[u8]) {
     assert_eq!(read_part(&fixture.store, upload, part.number), body);
-    assert_eq!(fixture.parts(upload), [part.clone()]);
+    assert_eq!(fixture.parts(upload), std::slice::from_ref(part));
     assert_eq!(part.size, body.len() as u64);
     assert_eq!(part.etag.to_string(), hex::encode(Md5::digest(body)));
     assert_eq!(
@@ -109,7 +109,7 @@ fn the_largest_part_is_stored_and_one_byte_more_is_not() {
         .store
         .part_writer(&upload, number(1), PartOptions::new())
         .unwrap();
-    writer.write_all(&[0; 300_000]).unwrap();
+    writer.write_all(&bytes(3, 300_000)).unwrap();
     let error = Error::from_io(writer.write_all(&[0]).unwrap_err()).unwrap();
     assert!(
         matches!(

@@ -22,8 +22,9 @@ const NOTHING: (u64, u64, u64, u64) = (0, 0, 0, 0);
 /// The calls that leave garbage; each gives up one blob of 1,000 bytes.
 #[test]
 fn whatever_lost_its_last_reference_goes() {
+    type Call<'a> = &'a dyn Fn(&Fixture);
     let body = bytes(1, 1000);
-    let calls: [(&str, &dyn Fn(&Fixture)); 5] = [
+    let calls: [(&str, Call); 5] = [
         ("replace", &|fixture| {
             let upload = fixture.initiate("key");
             fixture.put(&upload, 1, &body);
