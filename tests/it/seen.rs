@@ -53,14 +53,11 @@ impl Seen {
         (self.uploads.len(), self.objects.len())
     }
 
-    /// Whether nothing but bytes of blobs differs, and those only by an error.
-    pub fn is_but_for_damaged_blobs(&self, whole: &Self) -> bool {
+    /// Whether nothing but the bytes of one blob differs, and those only by an error that names it.
+    pub fn is_but_for_the_blob(&self, whole: &Self, blob: &str) -> bool {
         let mut mended = self.clone();
         let mend = |content: &mut Content, whole: &Content| {
-            if content
-                .as_ref()
-                .is_err_and(|error| error.contains("the blob"))
-            {
+            if content.as_ref().is_err_and(|error| error.contains(blob)) {
                 content.clone_from(whole);
             }
         };
