@@ -101,6 +101,8 @@ fn a_thousand_blobs_go_in_one_sweep() {
 #[test]
 fn a_body_refused_at_its_commit_goes() {
     let fixture = Fixture::new();
+    // What a sweep looks for after an opening has been looked for.
+    sweep(&fixture);
     let upload = fixture.initiate("key");
     let mut writer = fixture
         .store
@@ -122,6 +124,8 @@ fn a_body_refused_at_its_commit_goes() {
 #[test]
 fn a_refused_body_goes_after_a_clean_reopen_too() {
     let mut fixture = Fixture::new();
+    // What a sweep looks for after an opening has been looked for.
+    sweep(&fixture);
     let upload = fixture.initiate("key");
     let writer = fixture
         .store
