@@ -21,7 +21,7 @@ fn options() -> impl Strategy<Value = Options> {
         4 => Just((4096, 0)),
         2 => Just((4096, 20_000)),
         2 => Just((16 * 1024, 32 * 1024)),
-        1 => Just((1024 * 1024, 64 * 1024 * 1024)),
+        1 => Just((256 * 1024, 64 * 1024 * 1024)),
     ];
     journals.prop_map(|(segment_len, snapshot_at)| {
         free_options().journal_sizes(segment_len, snapshot_at)

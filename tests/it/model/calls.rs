@@ -1,12 +1,13 @@
 //! Each call, made on the store and on the map.
 
 mod compare;
+mod listing;
 mod parts;
 
 use std::time::{Duration, SystemTime};
 
 use partstore::{
-    CompletedPart, ETag, IndexRecovery, ListUploads, Numbering, Options, PartNumber, Result, Upload,
+    CompletedPart, ETag, IndexRecovery, Numbering, Options, PartNumber, Result, Upload,
 };
 
 use super::expected::{Entry, Expected};
@@ -77,6 +78,7 @@ impl Run {
             Step::ListUploadsAfter { key, slot, limit } => {
                 self.list_uploads_after(KEYS[*key], *slot, *limit);
             }
+            Step::ListObjects { slot, limit } => self.list_objects(*slot, *limit),
             Step::Look { who } => self.look(&self.name(who)),
             Step::Complete { who, list } => self.complete(&self.name(who), list),
             Step::Abort { who } => self.abort(&self.name(who)),
@@ -242,34 +244,6 @@ impl Run {
         self.expected
             .entries
             .retain(|_, entry| entry.object.is_some());
-    }
-
-    fn list_uploads(&self, prefix: &str, delimiter: &str, limit: u32) {
-        let query = ListUploads::new()
-            .prefix(prefix)
-            .delimiter(delimiter)
-            .limit(limit);
-        let lines = self.expected.lines(prefix, delimiter);
-        self.compare_pages(&query, &lines, limit);
-    }
-
-    /// From a marker that may name anything, also what is gone.
-    fn list_uploads_after(&self, key: &str, slot: usize, limit: u32) {
-        let mut query = ListUploads::new().key_marker(key).limit(limit);
-        let named = self.expected.names.get(slot);
-        if let Some(upload) = named {
-            query = query.upload_id_marker(upload.id());
-        }
-        let behind = |upload: &Upload| match named {
-            Some(named) => (upload.key(), upload.id()) > (key, named.id()),
-            None => upload.key() > key,
-        };
-        let mut lines = self.expected.lines("", "");
-        lines.retain(|line| match line {
-            super::expected::Line::Upload(info) => behind(&info.upload),
-            super::expected::Line::Common(_) => true,
-        });
-        self.compare_pages(&query, &lines, limit);
     }
 
     fn reopen(&mut self, how: Reopen) {

@@ -123,6 +123,10 @@ pub enum Step {
         slot: usize,
         limit: u32,
     },
+    ListObjects {
+        slot: usize,
+        limit: u32,
+    },
     Look {
         who: Who,
     },
@@ -159,7 +163,7 @@ pub enum Step {
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     // Without uploads most calls only answer that there is none.
     let first = initiate();
-    (first, prop::collection::vec(step(), 1..48))
+    (first, prop::collection::vec(step(), 1..40))
         .prop_map(|(first, rest)| std::iter::once(first).chain(rest).collect())
 }
 
@@ -264,6 +268,7 @@ fn listing() -> impl Strategy<Value = Step> {
             slot,
             limit
         }),
+        (0..8usize, limit()).prop_map(|(slot, limit)| Step::ListObjects { slot, limit }),
     ]
 }
 

@@ -1,12 +1,13 @@
 //! Comparing the whole state: uploads, parts, ETags, bytes, objects, numbers, files.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 
 use partstore::{
-    CompletedPart, IndexRecovery, ListUploads, Object, PartStore, Scope, Upload, UploadPage,
+    CompletedPart, IndexRecovery, ListUploads, Object, PartNumber, PartStore, Scope, Upload,
 };
 
-use super::super::expected::{Entry, Line, POOL, crc64};
+use super::super::expected::{Entry, POOL, crc64};
 use super::{Run, code};
 use crate::fixture::{files, read_object, read_part};
 
@@ -116,40 +117,6 @@ impl Run {
         assert!(report.is_clean(), "{report:?}");
         assert_eq!(report.parts, self.expected.all_parts().count() as u64);
     }
-
-    pub(super) fn compare_pages(&self, first: &ListUploads, lines: &[Line], limit: u32) {
-        let (store, mut query) = (&self.fixture.store, first.clone());
-        if !(1..=1000).contains(&limit) {
-            assert_eq!(code(store.list_uploads(&query)), "InvalidArgument");
-            return;
-        }
-        let pages: Vec<_> = lines.chunks(limit as usize).collect();
-        for (at, expected) in pages.iter().copied().enumerate() {
-            let page = store.list_uploads(&query).unwrap();
-            compare_page(&page, expected);
-            let Some(next) = page.next else {
-                assert_eq!(at + 1, pages.len(), "the listing ended early");
-                return;
-            };
-            assert!(at + 1 < pages.len(), "a page behind the last");
-            query = first.clone().key_marker(next.key);
-            if let Some(id) = next.id {
-                query = query.upload_id_marker(id);
-            }
-        }
-        assert_eq!(store.list_uploads(&query).unwrap(), UploadPage::default());
-    }
-}
-
-fn compare_page(page: &UploadPage, expected: &[Line]) {
-    let (mut uploads, mut common) = (Vec::new(), Vec::new());
-    for line in expected {
-        match line {
-            Line::Upload(info) => uploads.push(info.clone()),
-            Line::Common(prefix) => common.push(prefix.clone()),
-        }
-    }
-    assert_eq!((&page.uploads, &page.common_prefixes), (&uploads, &common));
 }
 
 fn compare_open(store: &PartStore, name: &Upload, entry: &Entry) {
@@ -171,6 +138,19 @@ fn compare_object(store: &PartStore, name: &Upload, entry: &Entry) {
     );
     assert!(read_object(store, name) == entry.bytes());
     let reader = store.open_object(name).unwrap();
+    for (number, (_, body)) in &entry.parts {
+        let mut bytes = Vec::new();
+        reader
+            .part(*number)
+            .unwrap()
+            .read_to_end(&mut bytes)
+            .unwrap();
+        assert!(bytes == POOL[*body].bytes);
+    }
+    assert_eq!(
+        code(reader.part(PartNumber::new(77).unwrap())),
+        "InvalidPartNumber"
+    );
     let parts: Vec<_> = reader.parts().iter().map(|placed| &placed.part).collect();
     assert_eq!(
         parts,
