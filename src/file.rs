@@ -106,16 +106,6 @@ impl Handle {
         }
         Ok(())
     }
-
-    /// Takes the file's lock for this process, until the handle is dropped. `false` when somebody
-    /// else has it.
-    pub(crate) fn try_lock(&self) -> Result<bool> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(fs::TryLockError::WouldBlock) => Ok(false),
-            Err(fs::TryLockError::Error(source)) => Err(at("lock", &self.path)(source)),
-        }
-    }
 }
 
 impl Error {
@@ -150,18 +140,31 @@ fn at(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     }
 }
 
-/// Opens the lock file, which may or may not exist.
-pub(crate) fn open_lock(path: PathBuf) -> Result<Handle> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
-    Ok(Handle {
-        file: file.map_err(at("open", &path))?,
-        path,
-    })
+/// A lock file that this process has alone, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock; makes the file if there is none. `None` when somebody else has it.
+    pub(crate) fn take(path: &Path) -> Result<Option<Self>> {
+        let mut open = OpenOptions::new();
+        open.read(true).write(true).create(true).truncate(false);
+        let file = open.open(path).map_err(at("open", path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(source)) => Err(at("lock", path)(source)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is just being started holds the file, too.
+        let _ = self.file.unlock();
+    }
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
@@ -249,6 +252,14 @@ pub(crate) fn sync_parent(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
         _ => sync_dir(Path::new(".")),
+    }
+}
+
+/// [`sync_parent`], unless this user may not read the parent: then whoever made the directory has to.
+pub(crate) fn sync_parent_if_readable(path: &Path) -> Result<()> {
+    match sync_parent(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
     }
 }
 

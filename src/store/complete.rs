@@ -111,23 +111,19 @@ fn unusable(line: Option<&CompletedPart>, reason: &'static str) -> Error {
 }
 
 fn check_order(options: &Options, list: &[CompletedPart]) -> Result<()> {
-    for (before, after) in list.iter().zip(list.iter().skip(1)) {
-        if after.number <= before.number {
-            return Err(Error::InvalidPartOrder {
-                previous: before.number,
-                number: after.number,
-            });
-        }
-        if options.numbering == Numbering::Consecutive
-            && after.number.get() != before.number.get() + 1
-        {
-            return Err(unusable(
-                Some(after),
-                "the part before it is not listed, and numbers must be consecutive",
-            ));
-        }
+    let pairs = || list.iter().zip(list.iter().skip(1));
+    if let Some((before, after)) = pairs().find(|(before, after)| after.number <= before.number) {
+        let (previous, number) = (before.number, after.number);
+        return Err(Error::InvalidPartOrder { previous, number });
     }
-    Ok(())
+    let gap = pairs().find(|(before, after)| after.number.get() != before.number.get() + 1);
+    match gap {
+        Some((_, after)) if options.numbering == Numbering::Consecutive => {
+            let reason = "the part before it is not listed, and numbers must be consecutive";
+            Err(unusable(Some(after), reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_sizes(options: &Options, listed: &[(PartNumber, PartRecord)]) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::blob::BlobStore;
-use crate::file::{self, Handle, Kind};
+use crate::file::{self, Kind, Lock};
 use crate::meta::MetaStore;
 use crate::options::JournalOptions;
 use crate::{Error, Result};
@@ -21,24 +21,26 @@ pub(crate) enum Found {
 
 /// Locks the directory, makes it a store if it is empty, and refuses anything else. Writes nothing
 /// before it is sure.
-pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Handle, Found)> {
+pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Lock, Found)> {
     let known = read_format(root)?;
     if known == Found::Created {
         refuse_foreign(root)?;
         file::create_dirs_durably(root)?;
     }
-    let lock = file::open_lock(root.join("LOCK"))?;
-    if !lock.try_lock()? {
-        return Err(Error::StoreLocked {
-            path: root.to_owned(),
-        });
-    }
+    let lock = Lock::take(&root.join("LOCK"))?.ok_or_else(|| Error::StoreLocked {
+        path: root.to_owned(),
+    })?;
     // Asked again: another process may have made the store before this one had the lock.
     let found = read_format(root)?;
     if found == Found::Created {
         refuse_foreign(root)?;
         create(root, options)?;
     }
+    // What made the store may have been killed before these names were durable.
+    for dir in [&root.join("meta"), root] {
+        file::sync_dir(dir)?;
+    }
+    file::sync_parent_if_readable(root)?;
     Ok((lock, found))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blob::BlobStore;
-use crate::file::Handle;
+use crate::file::Lock;
 use crate::id::IdSource;
 use crate::locks::UploadLocks;
 use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
@@ -27,7 +27,7 @@ pub(crate) struct Engine {
     pub suspects: Suspects,
     pub recovery: RecoveryReport,
     /// Dropped last: nobody else may open the directory while anything of this is at work.
-    _lock: Handle,
+    _lock: Lock,
 }
 
 impl Engine {
@@ -65,6 +65,8 @@ impl Engine {
     }
 
     pub(crate) fn close(self) -> Result<()> {
+        // The index is written out now.
+        self.room.for_release();
         let orphans = self.suspects.orphans();
         self.meta.close(orphans)
     }

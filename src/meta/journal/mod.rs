@@ -89,8 +89,9 @@ impl Journal {
     /// Goes on where `found` says that the journal ends; `last_seq` is the newest batch of journal
     /// and snapshot.
     ///
-    /// Everything that was read is synced first: after a `kill -9` it may stand in the page cache
-    /// only, and what is acknowledged from now on builds on it (I2).
+    /// Everything that was read and may stand in the page cache only is written again and synced
+    /// first: what is acknowledged from now on builds on it (I2). After a `kill -9` a sync would do;
+    /// after a failed sync the kernel may take the lost pages for written.
     pub(crate) fn resume(dir: &Path, segment_len: u64, found: &Scan) -> Result<Self> {
         for number in &found.stillborn {
             file::remove(&segment::path_of(dir, *number))?;
@@ -99,7 +100,14 @@ impl Journal {
         active
             .handle
             .write_zeros(found.tail.end, found.tail.end + found.tail.torn)?;
-        active.handle.sync_all()?;
+        active.write_again(found.tail.end)?;
+        for sealed in found
+            .sealed
+            .iter()
+            .filter(|sealed| sealed.last_seq > found.durable)
+        {
+            Segment::open(dir, sealed.number)?.write_again(sealed.len)?;
+        }
         file::sync_dir(dir)?;
         let spare = found
             .spare
@@ -238,9 +246,8 @@ impl Journal {
             }
         }
         for number in &dropped {
+            // One by one: a power cut must not leave an older one without the one behind it.
             file::remove(&segment::path_of(&self.dir, *number))?;
-        }
-        if !dropped.is_empty() {
             file::sync_dir(&self.dir)?;
         }
         Ok(dropped.len() as u64)

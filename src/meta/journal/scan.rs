@@ -16,6 +16,8 @@ pub(crate) struct Scan {
     pub first_seq: u64,
     /// Sequence number of the newest batch; 0 when there is none.
     pub last_seq: u64,
+    /// The newest batch that a later one knew as durable.
+    pub durable: u64,
     /// The sealed segments, oldest first.
     pub sealed: Vec<Sealed>,
     /// The segment to go on with, and where.
@@ -194,6 +196,7 @@ fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) ->
         };
         visit(frame.header.seq, &mutations)?;
         found.last_seq = frame.header.seq;
+        found.durable = found.durable.max(frame.header.durable);
         found.batches += 1;
         if found.first_seq == 0 {
             found.first_seq = found.last_seq;
@@ -209,12 +212,15 @@ fn end_at_seal(
     frame: &frame::Frame<'_>,
     found: &mut Scan,
 ) -> Result<()> {
-    if frame.header.seq != found.last_seq {
+    // A segment without a batch may be the oldest: one that was too small for the batch behind it.
+    let alone = found.batches == 0 && found.sealed.is_empty();
+    if frame.header.seq != found.last_seq && !alone {
         return Err(source.damaged(
             offset,
             "the segment's seal names another batch than its last",
         ));
     }
+    found.last_seq = frame.header.seq;
     let sealed = Sealed {
         number: source.number,
         last_seq: found.last_seq,

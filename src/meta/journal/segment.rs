@@ -63,6 +63,14 @@ impl Segment {
         })
     }
 
+    /// Writes what it holds before `end` once more, and syncs it.
+    pub(crate) fn write_again(&self, end: u64) -> Result<()> {
+        let mut bytes = vec![0; usize::try_from(end).unwrap_or(0)];
+        self.handle.read_at(&mut bytes, 0)?;
+        self.handle.write_at(&bytes, 0)?;
+        self.handle.sync_all()
+    }
+
     /// Bytes for frames behind `end`, with the seal's room kept back.
     pub(crate) fn room(&self, end: u64) -> u64 {
         self.len.saturating_sub(end + frame::SEAL_LEN as u64)
