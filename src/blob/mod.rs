@@ -122,15 +122,19 @@ impl BlobStore {
     /// Opens the blob for verified reading.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`] when its file is missing or has another length; [`Error::Io`].
+    /// [`Error::DamagedBlob`] when its file is missing or too short; [`Error::Io`].
     pub(crate) fn open_blob(
         self: &Arc<Self>,
         content: ContentHash,
         sums: BlockSums,
     ) -> Result<BlobReader<Arc<Self>>> {
+        let handle = self.open_file(&content)?;
+        if handle.len()? < sums.size {
+            return Err(self.found_damage(&content, "its file is too short"));
+        }
         Ok(BlobReader::new(
             Arc::clone(self),
-            self.open_file(&content)?,
+            handle,
             content,
             Arc::new(sums),
         ))

@@ -7,6 +7,7 @@
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -14,6 +15,10 @@ use super::batch::{Mutation, Tree};
 use super::tally::Tally;
 use crate::file;
 use crate::{Error, Result};
+
+/// For how long the lock of sled's file is waited for: a second in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) struct Index {
     dir: PathBuf,
@@ -25,21 +30,13 @@ pub(crate) struct Index {
 impl Index {
     /// Opens what is there, without looking at its rows: [`count`](Self::count) does.
     pub(crate) fn open(dir: &Path, cache: u64) -> Result<Self> {
+        let db = open_unlocked(dir, cache)?;
         guarded(|| {
-            // No flusher thread: durability is the journal's, and memory is bounded by the cache.
-            let db = sled::Config::new()
-                .path(dir)
-                .cache_capacity(cache)
-                .flush_every_ms(None)
-                .open()?;
-            let trees = Tree::ALL
-                .iter()
-                .map(|tree| db.open_tree(tree.name()))
-                .collect::<sled::Result<_>>()?;
+            let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
             Ok(Self {
                 dir: dir.to_owned(),
-                db,
-                trees,
+                trees: trees.collect::<sled::Result<_>>()?,
+                db: db.clone(),
                 tally: Mutex::default(),
             })
         })
@@ -179,6 +176,26 @@ impl Index {
 
 /// Called with key and value of each row.
 pub(crate) type RowVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
+
+/// Opens sled. It locks its file and gives the lock back by closing it: a child process that this one
+/// is just starting may hold it for a moment longer.
+fn open_unlocked(dir: &Path, cache: u64) -> Result<sled::Db> {
+    // No flusher thread: durability is the journal's, and memory is bounded by the cache.
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(cache)
+        .flush_every_ms(None);
+    let mut opened = guarded(|| config.open());
+    for _ in 0..LOCK_TRIES {
+        match &opened {
+            Err(Error::Index { cause }) if cause.contains("could not acquire lock") => {}
+            _ => break,
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        opened = guarded(|| config.open());
+    }
+    opened
+}
 
 /// Runs sled, whose failures and panics both become an error.
 fn guarded<T>(run: impl FnOnce() -> sled::Result<T>) -> Result<T> {

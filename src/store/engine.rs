@@ -39,6 +39,10 @@ impl Engine {
         let space = Room::new(root.to_owned(), meta_dir.join("ballast"), options.headroom);
         space.for_release();
         let (meta, did) = MetaStore::open(&meta_dir, &options.journal, options.index_cache)?;
+        let orphans = match found {
+            Found::Created => Orphans::None,
+            Found::Existing => did.orphans,
+        };
         let recovery = RecoveryReport {
             created: found == Found::Created,
             index: match did.index {
@@ -47,12 +51,12 @@ impl Engine {
             },
             journal_batches: did.batches,
             torn_bytes: did.torn_bytes,
-            orphans_possible: did.orphans == Orphans::Possible,
+            orphans_possible: orphans == Orphans::Possible,
             elapsed: started.elapsed(),
         };
         Ok(Self {
             ids: IdSource::after(meta.newest_upload()?),
-            suspects: Suspects::new(did.orphans),
+            suspects: Suspects::new(orphans),
             pins: Arc::default(),
             locks: UploadLocks::new(),
             room: Arc::new(space),

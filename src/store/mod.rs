@@ -316,7 +316,7 @@ impl PartStore {
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`] when the upload is not open, or has another key;
-    /// [`Error::NoSuchPart`]; [`Error::DamagedBlob`] when its file is missing;
+    /// [`Error::NoSuchPart`]; [`Error::DamagedBlob`] when its file is missing or too short;
     /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
     pub fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<PartReader> {
         read::open_part(&*self.engine()?, upload, number)
