@@ -220,7 +220,7 @@ impl Options {
 /// # let _ = options;
 /// # Ok::<(), partstore::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PartOptions {
     pub(crate) length: Option<u64>,
     pub(crate) md5: Option<ContentMd5>,

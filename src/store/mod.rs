@@ -137,7 +137,7 @@ impl PartStore {
         number: PartNumber,
         body: impl Into<Bytes>,
     ) -> Result<Part> {
-        self.put_part_with(upload, number, body, &PartOptions::new())
+        self.put_part_with(upload, number, body, PartOptions::new())
     }
 
     /// Puts a part whose bytes are in memory, and checks what was declared about them.
@@ -164,10 +164,10 @@ impl PartStore {
         upload: &Upload,
         number: PartNumber,
         body: impl Into<Bytes>,
-        options: &PartOptions,
+        options: PartOptions,
     ) -> Result<Part> {
         let engine = self.engine()?;
-        let part = put::put_bytes(&engine, (upload, number), &body.into(), options)?;
+        let part = put::put_bytes(&engine, (upload, number), &body.into(), &options)?;
         self.handle.shared.notice_work(&engine);
         Ok(part)
     }

@@ -16,7 +16,7 @@ pub const WAYS: [(&str, Way); 3] = [
         let body = body.to_vec();
         fixture
             .store
-            .put_part_with(upload, number(1), body, &options)
+            .put_part_with(upload, number(1), body, options)
     }),
     ("from a reader", |fixture, upload, body, options| {
         fixture
@@ -57,7 +57,7 @@ fn a_part_is_the_same_whichever_way_it_comes() {
             for (way, put) in WAYS {
                 let fixture = Fixture::new();
                 let upload = fixture.initiate("key");
-                let part = put(&fixture, &upload, &body, options.clone()).expect(way);
+                let part = put(&fixture, &upload, &body, options).expect(way);
                 assert_holds(&fixture, &upload, &part, &body);
                 fixture.assert_tidy();
             }
@@ -210,7 +210,7 @@ fn a_declared_digest_must_be_the_bodys() {
         .expect(way);
         let before = put(&fixture, &upload, b"before", PartOptions::new()).unwrap();
         for options in &wrong {
-            let refused = refusal(put(&fixture, &upload, &body, options.clone()));
+            let refused = refusal(put(&fixture, &upload, &body, *options));
             assert_eq!(refused, ("BadDigest", 400), "{way}: {options:?}");
             assert_holds(&fixture, &upload, &before, b"before");
         }

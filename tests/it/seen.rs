@@ -87,7 +87,7 @@ fn content(reader: partstore::Result<impl Read>) -> Content {
 pub struct Past {
     pub fixture: Fixture,
     pub names: Vec<Upload>,
-    /// After each call: how many frames the first segment held, and what was to be seen.
+    /// After each call: how many batches the journal held, and what was to be seen.
     pub states: Vec<(usize, Seen)>,
 }
 
@@ -108,9 +108,17 @@ impl Past {
     }
 
     fn note(&mut self) {
-        let first = segments(&self.fixture.root()).into_iter().next();
-        let frames = first.map_or(0, |path| frames(&std::fs::read(path).unwrap()).len());
-        self.states.push((frames, self.seen()));
+        let segments = segments(&self.fixture.root());
+        let batches = segments
+            .iter()
+            .map(|path| batches(&std::fs::read(path).unwrap()));
+        self.states.push((batches.sum(), self.seen()));
+    }
+
+    /// What there was to see when the journal held this many batches.
+    pub fn state_after(&self, batches: usize) -> &Seen {
+        let state = self.states.iter().find(|(held, _)| *held == batches);
+        &state.unwrap().1
     }
 
     pub fn initiate(&mut self, key: &str, metadata: usize) -> Upload {
@@ -131,7 +139,7 @@ impl Past {
         let part = self
             .fixture
             .store
-            .put_part_with(upload, number(at), body, &options)
+            .put_part_with(upload, number(at), body, options)
             .unwrap();
         self.note();
         part
@@ -206,4 +214,18 @@ pub fn frames(segment: &[u8]) -> Vec<Frame> {
         start = end;
     }
     frames
+}
+
+/// How many batches a segment holds.
+pub fn batches(segment: &[u8]) -> usize {
+    let frames = frames(segment);
+    frames.iter().filter(|frame| !frame.is_seal).count()
+}
+
+/// The file that an opening was refused for.
+pub fn path_of_damage(opened: partstore::Result<PartStore>) -> PathBuf {
+    match opened {
+        Err(Error::Damaged { path, .. }) => path,
+        other => panic!("{other:?}"),
+    }
 }

@@ -49,7 +49,7 @@ impl Run {
     ) -> (Result<Part>, Option<&'static str>) {
         let store = &self.fixture.store;
         let (upload, number) = target;
-        let put = |options| store.put_part_with(upload, number, body.bytes.clone(), &options);
+        let put = |options| store.put_part_with(upload, number, body.bytes.clone(), options);
         match how {
             How::Memory => (store.put_part(upload, number, body.bytes.clone()), None),
             How::Declared => (put(declared(body)), None),
