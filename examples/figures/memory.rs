@@ -61,7 +61,12 @@ pub fn rows(base: &Path, rows: u32) -> Result<()> {
         "{} part rows, written: {now} MiB resident, {peak} MiB at the peak",
         stats.parts
     );
+    let each = |bytes: u64| bytes / stats.parts.max(1);
+    let journal = each(stats.journal_bytes);
     store.close()?;
+    let index = each(size_of(&root.join("meta/index")));
+    let snapshot = each(size_of(&root.join("meta/snapshot")));
+    println!("on disk, bytes a part: journal {journal}, snapshot {snapshot}, index {index}");
     for (marker, how) in [(true, "after a clean close"), (false, "index rebuilt")] {
         if !marker {
             std::fs::remove_file(root.join("meta/CLEAN")).expect("the marker");
@@ -78,4 +83,19 @@ pub fn rows(base: &Path, rows: u32) -> Result<()> {
         store.close()?;
     }
     Ok(())
+}
+
+/// Bytes of all files below a directory.
+fn size_of(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).expect("a directory");
+    let sizes = entries.map(|entry| {
+        let entry = entry.expect("an entry");
+        let about = entry.metadata().expect("its size");
+        if about.is_dir() {
+            size_of(&entry.path())
+        } else {
+            about.len()
+        }
+    });
+    sizes.sum()
 }
