@@ -85,28 +85,19 @@ impl MetaStore {
         marker_file.remove()?;
         let journal = Journal::resume(&places.journal, options.segment_len, &found)?;
 
+        let truth = Truth {
+            places: &places,
+            snapshots: &snapshots,
+            base,
+        };
         let trusted = match &marker {
-            Some(marker) => snapshots
-                .check(base)
-                .and_then(|()| trust(&places.index, cache, marker, &found)),
+            Some(marker) => truth.trust(cache, marker, &found),
             None => Err(not_trusted("the store was not closed cleanly")),
         };
         let (index, state) = match trusted {
             Ok(index) => (index, IndexState::Trusted),
             Err(error @ Error::Damaged { .. }) => return Err(error),
-            Err(reason) => {
-                let fold = match fold {
-                    Some(fold) => fold,
-                    None => fold_again(&places, base)?,
-                };
-                let index = rebuild(&places.index, cache, fold, &snapshots, base)?;
-                (
-                    index,
-                    IndexState::Rebuilt {
-                        reason: reason.chain(),
-                    },
-                )
-            }
+            Err(reason) => truth.rebuild(cache, fold, &reason)?,
         };
         // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
         file::sync_dir(&places.snapshots)?;
@@ -184,42 +175,64 @@ fn lost_end(journal: &Path, found: &Scan, marker: &Marker) -> Error {
     }
 }
 
-/// Opens the index and believes it if its rows add up to what the close had counted.
-fn trust(index: &Path, cache: u64, marker: &Marker, found: &Scan) -> Result<Index> {
-    if marker.seq != found.last_seq {
-        return Err(not_trusted("the index is older than the journal"));
+/// What an index is compared with, and rebuilt from.
+struct Truth<'a> {
+    places: &'a Places,
+    snapshots: &'a Snapshots,
+    /// The newest snapshot, 0 for none.
+    base: u64,
+}
+
+impl Truth<'_> {
+    /// Opens the index and believes it if its rows add up to what the close had counted.
+    fn trust(&self, cache: u64, marker: &Marker, found: &Scan) -> Result<Index> {
+        self.snapshots.check(self.base)?;
+        if marker.seq != found.last_seq {
+            return Err(not_trusted("the index is older than the journal"));
+        }
+        let index = Index::open(&self.places.index, cache)?;
+        let counted = index.count()?;
+        if counted != marker.tally {
+            let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
+            return Err(not_trusted(&format!(
+                "the index came back with {rows} rows that do not add up to the {expected} it had"
+            )));
+        }
+        Ok(index)
     }
-    let index = Index::open(index, cache)?;
-    let counted = index.count()?;
-    if counted != marker.tally {
-        let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
-        return Err(not_trusted(&format!(
-            "the index came back with {rows} rows that do not add up to the {expected} it had"
-        )));
+
+    /// Deletes the index and builds it from snapshot and journal, which `fold` holds if it was folded.
+    fn rebuild(
+        &self,
+        cache: u64,
+        fold: Option<Fold>,
+        reason: &Error,
+    ) -> Result<(Index, IndexState)> {
+        let fold = match fold {
+            Some(fold) => fold,
+            None => self.fold()?,
+        };
+        let index = Index::create(&self.places.index, cache)?;
+        fold.finish(self.snapshots.open(self.base)?, &mut |tree, key, value| {
+            index.apply(&[Mutation {
+                tree,
+                key,
+                value: Some(value),
+            }])
+        })?;
+        let reason = reason.chain();
+        Ok((index, IndexState::Rebuilt { reason }))
     }
-    Ok(index)
+
+    fn fold(&self) -> Result<Fold> {
+        let mut fold = Fold::new(self.places.snapshots.clone());
+        read_journal(self.places, self.base, Some(&mut fold))?;
+        Ok(fold)
+    }
 }
 
 fn not_trusted(reason: &str) -> Error {
     Error::Index {
         cause: reason.to_owned(),
     }
-}
-
-fn fold_again(places: &Places, base: u64) -> Result<Fold> {
-    let mut fold = Fold::new(places.snapshots.clone());
-    read_journal(places, base, Some(&mut fold))?;
-    Ok(fold)
-}
-
-fn rebuild(dir: &Path, cache: u64, fold: Fold, snapshots: &Snapshots, base: u64) -> Result<Index> {
-    let index = Index::create(dir, cache)?;
-    fold.finish(snapshots.open(base)?, &mut |tree, key, value| {
-        index.apply(&[Mutation {
-            tree,
-            key,
-            value: Some(value),
-        }])
-    })?;
-    Ok(index)
 }
