@@ -255,6 +255,12 @@ impl Run {
             .uploads;
         let open = self.entries.keys().filter(|upload| self.is_open(upload));
         assert!(listed.iter().map(|info| &info.upload).eq(open));
+        let objects = self.store.list_objects(None, 1000).expect("list").objects;
+        let completed = self
+            .names
+            .iter()
+            .filter(|name| self.entries.get(name).is_some_and(|entry| entry.completed));
+        assert!(objects.iter().map(|object| &object.upload).eq(completed));
         for (upload, entry) in &self.entries {
             let mut read = Vec::new();
             let bytes: Vec<u8> = entry

@@ -58,12 +58,6 @@ impl Copies {
         Seen::of(store, &self.past.names)
     }
 
-    /// What there was to see when the journal held this many frames.
-    fn state_after(&self, frames: usize) -> &Seen {
-        let state = self.past.states.iter().find(|(held, _)| *held == frames);
-        &state.unwrap().1
-    }
-
     /// Opens the journal `bytes`, of which `from` on is lost, and compares all that can be seen.
     fn assert_prefix(&self, bytes: &[u8]) {
         let whole = |frame: &&Frame| {
@@ -82,7 +76,7 @@ impl Copies {
         assert_eq!(report.torn_bytes, torn as u64);
         assert_eq!(
             &self.seen(&store),
-            self.state_after(kept.len()),
+            self.past.state_after(kept.len()),
             "{} bytes",
             bytes.len()
         );

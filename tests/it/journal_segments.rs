@@ -1,30 +1,16 @@
-//! The journal in several files: segments and snapshots, whole, missing, damaged or left over.
+//! The journal in several files: segments that are whole, missing, misplaced or larger than others.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use partstore::{Error, Options, PartStore, Scope};
+use partstore::{Options, Scope};
 
-use crate::fixture::{Fixture, bytes, copy_tree, files, free_options, number};
-use crate::seen::{Past, Seen, frames, segments};
+use crate::fixture::{bytes, copy_tree, files, free_options, number};
+use crate::seen::{Past, Seen, batches, frames, path_of_damage, segments};
 
 fn tiny() -> Options {
     free_options().journal_sizes(4096, 0)
-}
-
-fn path_of_damage(opened: partstore::Result<PartStore>) -> PathBuf {
-    match opened {
-        Err(Error::Damaged { path, .. }) => path,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn snapshot(root: &Path) -> PathBuf {
-    let dir = root.join("meta/snapshot");
-    let names = files(&dir);
-    assert_eq!(names.len(), 1, "{names:?}");
-    dir.join(names.first().unwrap())
 }
 
 /// The segments that hold frames.
@@ -43,24 +29,60 @@ fn a_journal_of_several_segments_gives_the_same_state_as_a_running_store() {
     assert_eq!(seen.counts(), (1, 1));
 }
 
-#[test]
-fn snapshots_between_the_calls_change_nothing_that_can_be_seen() {
-    let mut past = Past::new(tiny());
-    let upload = past.initiate("more", 5000);
-    let mut newest = 0;
-    for round in 0..12 {
-        past.put(&upload, round % 5 + 1, u64::from(round) + 20);
-        past.fixture.store.maintain().unwrap();
-        let seq = past.fixture.store.stats().unwrap().snapshot_seq;
-        assert!(seq >= newest);
-        newest = seq;
-        let copy = past.fixture.open_killed();
-        assert_eq!(Seen::of(&copy, &past.names), past.seen());
+/// The journal as if nothing behind byte `cut` of segment `at` had reached the disk. The segment
+/// behind it was made before; those behind that were not.
+fn lose_from(root: &Path, at: usize, cut: usize) {
+    for (segment, path) in segments(root).iter().enumerate().skip(at) {
+        let mut bytes = fs::read(path).unwrap();
+        match segment - at {
+            0 => bytes[cut..].fill(0),
+            1 => bytes[32..].fill(0),
+            _ => {
+                fs::remove_file(path).unwrap();
+                continue;
+            }
+        }
+        fs::write(path, bytes).unwrap();
     }
-    assert_ne!(newest, 0);
-    let seen = past.seen();
-    past.fixture.reopen();
-    assert_eq!(past.seen(), seen);
+}
+
+#[test]
+fn every_prefix_of_a_journal_of_several_segments_opens_to_what_it_says() {
+    let past = Past::new(tiny());
+    let original = past.fixture.killed();
+    fs::remove_dir_all(original.join("meta/index")).unwrap();
+    let mut before = 0;
+    for (at, path) in used(&original).iter().enumerate() {
+        let bytes = fs::read(path).unwrap();
+        let frames = frames(&bytes);
+        let ends = frames.iter().flat_map(|frame| [frame.end - 1, frame.end]);
+        for cut in (32..frames.last().unwrap().end).step_by(301).chain(ends) {
+            let copy = original.with_file_name("cut");
+            let _ = fs::remove_dir_all(&copy);
+            copy_tree(&original, &copy);
+            lose_from(&copy, at, cut);
+            let is_whole = |frame: &&crate::seen::Frame| {
+                bytes[frame.start..frame.end] == segment_after(&bytes, cut)[frame.start..frame.end]
+            };
+            let whole = frames.iter().take_while(is_whole);
+            let kept = before + whole.filter(|frame| !frame.is_seal).count();
+            let store = past.fixture.options.clone().open(&copy).unwrap();
+            assert_eq!(store.recovery().journal_batches, kept as u64);
+            assert_eq!(
+                &Seen::of(&store, &past.names),
+                past.state_after(kept),
+                "{at} {cut}"
+            );
+            store.initiate_upload("later").unwrap();
+        }
+        before += batches(&bytes);
+    }
+}
+
+fn segment_after(bytes: &[u8], cut: usize) -> Vec<u8> {
+    let mut left = bytes.to_vec();
+    left[cut..].fill(0);
+    left
 }
 
 #[test]
@@ -202,88 +224,4 @@ fn a_crash_between_the_removals_of_segments_loses_nothing() {
         let store = store.unwrap_or_else(|error| panic!("{gone} segments removed: {error}"));
         assert_eq!(Seen::of(&store, &past.names), past.seen());
     }
-}
-
-fn with_a_snapshot() -> Past {
-    let mut past = Past::new(tiny());
-    let upload = past.initiate("more", 5000);
-    for round in 0..70 {
-        past.put(&upload, round % 3 + 1, u64::from(round));
-    }
-    assert!(past.fixture.store.maintain().unwrap().snapshot);
-    past
-}
-
-#[test]
-fn a_damaged_snapshot_is_refused_by_name_each_time() {
-    let past = with_a_snapshot();
-    past.fixture.store.close().unwrap();
-    // Cleanly closed, and as if it had been killed.
-    for unclean in [false, true] {
-        let copy = past.fixture.killed();
-        if unclean {
-            fs::remove_file(copy.join("meta/CLEAN")).unwrap();
-        }
-        let path = snapshot(&copy);
-        let original = fs::read(&path).unwrap();
-        for at in (0..original.len()).step_by(original.len() / 25) {
-            let again = copy.with_file_name("again");
-            let _ = fs::remove_dir_all(&again);
-            copy_tree(&copy, &again);
-            let mut bytes = original.clone();
-            bytes[at] ^= 0x20;
-            let damaged = again.join(path.strip_prefix(&copy).unwrap());
-            fs::write(&damaged, &bytes).unwrap();
-            for _ in 0..2 {
-                assert_eq!(
-                    path_of_damage(past.fixture.options.clone().open(&again)),
-                    damaged
-                );
-            }
-            fs::write(&damaged, &original[..at]).unwrap();
-            assert_eq!(
-                path_of_damage(past.fixture.options.clone().open(&again)),
-                damaged
-            );
-        }
-    }
-}
-
-#[test]
-fn a_missing_snapshot_is_refused() {
-    let past = with_a_snapshot();
-    let copy = past.fixture.killed();
-    fs::remove_file(snapshot(&copy)).unwrap();
-    let named = path_of_damage(past.fixture.options.clone().open(&copy));
-    assert!(named.starts_with(copy.join("meta")));
-}
-
-#[test]
-fn what_an_unfinished_snapshot_left_is_removed() {
-    let past = with_a_snapshot();
-    let live = files(&past.fixture.root().join("meta/snapshot"));
-    past.fixture.store.maintain().unwrap();
-    let killed = past.fixture.killed();
-    past.fixture.store.close().unwrap();
-    let closed = past.fixture.killed();
-    for root in [killed, closed] {
-        let dir = root.join("meta/snapshot");
-        fs::write(dir.join("snapshot.tmp"), bytes(1, 1000)).unwrap();
-        fs::write(dir.join("0.run"), bytes(2, 1000)).unwrap();
-        let store = past.fixture.options.clone().open(&root).unwrap();
-        assert_eq!(files(&dir), live);
-        assert_eq!(
-            &Seen::of(&store, &past.names),
-            &past.states.last().unwrap().1
-        );
-    }
-}
-
-#[test]
-fn an_unfinished_snapshot_in_a_store_without_one_is_removed() {
-    let fixture = Fixture::with(tiny());
-    fs::write(fixture.root().join("meta/snapshot/snapshot.tmp"), b"half").unwrap();
-    let copy = fixture.killed();
-    fixture.options.clone().open(&copy).unwrap();
-    assert_eq!(files(&copy.join("meta/snapshot")), BTreeSet::new());
 }

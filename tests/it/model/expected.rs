@@ -109,15 +109,14 @@ impl Entry {
 
     /// The code with which a completion of this open upload must be refused.
     pub fn refusal(&self, list: &[CompletedPart], numbering: Numbering) -> Option<&'static str> {
-        for pair in list.windows(2) {
-            if pair[1].number <= pair[0].number {
-                return Some("InvalidPartOrder");
-            }
-            if numbering == Numbering::Consecutive
-                && pair[1].number.get() != pair[0].number.get() + 1
-            {
-                return Some("InvalidPart");
-            }
+        // R21 before R23: an order that does not ascend is named, whatever gaps there are.
+        let steps = list.windows(2).map(|pair| (pair[0].number, pair[1].number));
+        if steps.clone().any(|(before, after)| after <= before) {
+            return Some("InvalidPartOrder");
+        }
+        let mut steps = steps.map(|(before, after)| after.get() - before.get());
+        if numbering == Numbering::Consecutive && steps.any(|step| step != 1) {
+            return Some("InvalidPart");
         }
         let known = |line: &CompletedPart| {
             self.parts
