@@ -66,7 +66,7 @@
 //! - A completion: microseconds a part, whatever its size.
 //! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 256
 //!   KiB for each body and reader.
-//! - Disk: the bytes, and some 400 bytes of journal and 700 of index a part.
+//! - Disk: the bytes, and some 300 bytes of journal and 1.5 KB of index a part.
 //!
 //! # Quirks
 //!

@@ -220,7 +220,10 @@ impl Truth<'_> {
                 value: Some(value),
             }])
         })?;
-        let reason = reason.chain();
+        let reason = match reason {
+            Error::Index { cause } => cause.clone(),
+            other => other.chain(),
+        };
         Ok((index, IndexState::Rebuilt { reason }))
     }
 
