@@ -24,4 +24,5 @@ mod read;
 mod recovery;
 mod seen;
 mod snapshots;
+mod stopped;
 mod sweep;
