@@ -3,14 +3,15 @@
 //! Durability class of every put here: data, name and metadata durable before the answer. The
 //! floor has the same digests and the same three syncs, in a plain loop.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::path::Path;
+#[path = "../examples/figures/floor.rs"]
+mod floor;
+
+use std::fs;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use md5::{Digest as _, Md5};
 use partstore::{Background, CompletedPart, Options, PartNumber, PartStore, Upload};
 
 const SIZES: [usize; 2] = [1 << 20, 8 << 20];
@@ -55,16 +56,16 @@ fn put_part(criterion: &mut Criterion) {
             });
             bench.store.sweep().expect("a sweep");
         });
-        let stored = fresh_body(size, 0);
+        let stored = floor::body(size, 0);
         bench.put(2, stored.clone());
         group.bench_function(BenchmarkId::new("bytes stored already", size), |bencher| {
             bencher.iter(|| bench.put(3, stored.clone()));
         });
-        let floor = bench.dir.path().join("floor");
-        fs::create_dir(&floor).expect("a directory");
+        let floor_dir = bench.dir.path().join("floor");
+        fs::create_dir(&floor_dir).expect("a directory");
         group.bench_function(BenchmarkId::new("floor", size), |bencher| {
             bencher.iter_custom(|times| {
-                fresh_bodies(times, size, &mut seed, |body| floor_put(&floor, &body))
+                fresh_bodies(times, size, &mut seed, |body| floor::put(&floor_dir, &body))
             });
         });
     }
@@ -75,7 +76,7 @@ fn fresh_bodies(times: u64, size: usize, seed: &mut u64, put: impl Fn(Bytes)) ->
     let mut total = Duration::ZERO;
     for _ in 0..times {
         *seed += 1;
-        let body = fresh_body(size, *seed);
+        let body = floor::body(size, *seed);
         let started = Instant::now();
         put(body);
         total += started.elapsed();
@@ -83,51 +84,12 @@ fn fresh_bodies(times: u64, size: usize, seed: &mut u64, put: impl Fn(Bytes)) ->
     total
 }
 
-fn fresh_body(size: usize, seed: u64) -> Bytes {
-    let mut bytes = vec![0; size];
-    blake3::Hasher::new()
-        .update(&seed.to_le_bytes())
-        .finalize_xof()
-        .fill(&mut bytes);
-    bytes.into()
-}
-
-fn floor_put(dir: &Path, body: &[u8]) {
-    let (staged, log) = (dir.join("staged"), dir.join("log"));
-    let mut file = File::create(&staged).expect("create");
-    let (mut md5, mut blake3) = (Md5::new(), blake3::Hasher::new());
-    let (mut crc32, mut crc64) = (
-        crc32fast::Hasher::new(),
-        crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz),
-    );
-    for block in body.chunks(256 * 1024) {
-        md5.update(block);
-        blake3.update(block);
-        crc32.update(block);
-        crc64.update(block);
-        file.write_all(block).expect("write");
-    }
-    std::hint::black_box((md5.finalize(), crc32.finalize(), crc64.finalize()));
-    file.sync_data().expect("fdatasync");
-    fs::rename(&staged, dir.join(blake3.finalize().to_hex().as_str())).expect("rename");
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .expect("fsync of the directory");
-    let mut log = File::options()
-        .create(true)
-        .append(true)
-        .open(log)
-        .expect("log");
-    log.write_all(&[b'x'; 400]).expect("write the log");
-    log.sync_data().expect("fdatasync of the log");
-}
-
 fn read(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
     let size = SIZES[1];
     group.throughput(Throughput::Bytes(size as u64));
     let bench = Bench::new();
-    bench.put(1, fresh_body(size, 0));
+    bench.put(1, floor::body(size, 0));
     let mut into = vec![0; 1 << 20];
     group.bench_function("part of 8 MiB, verified, from the page cache", |bencher| {
         bencher.iter(|| {
@@ -145,7 +107,7 @@ fn many_parts(criterion: &mut Criterion) {
     group.sample_size(10);
     let bench = Bench::new();
     // Equal bodies: one blob, so that filling takes no time to speak of.
-    let body = fresh_body(1024, 0);
+    let body = floor::body(1024, 0);
     let fill = || {
         for number in 1..=LISTED {
             bench.put(number, body.clone());

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use partstore::{CompletedPart, Options, PartNumber, PartStore, Result, Upload};
 
-use crate::speed::{body, median};
+use crate::floor::body;
+use crate::speed::median;
 
 const PARTS: u32 = 10_000;
 const UPLOADS: u32 = 10;

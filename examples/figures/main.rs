@@ -1,6 +1,7 @@
 //! Prints the store's figures, each beside what it is measured against, with the machine and the
 //! file system: `cargo run --release --example figures -- all`.
 
+mod floor;
 mod limits;
 mod machine;
 mod memory;

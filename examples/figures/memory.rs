@@ -5,9 +5,9 @@ use std::path::Path;
 
 use partstore::{PartNumber, PartOptions, PartStore, Result};
 
+use crate::floor::body;
 use crate::limits::{fill, options};
 use crate::machine::{reset_peak, resident_mib};
-use crate::speed::body;
 
 const STREAMS: u32 = 32;
 const CHUNK: usize = 1 << 20;

@@ -1,14 +1,12 @@
 //! Throughput, each beside its floor, measured in turns within one run.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use md5::{Digest as _, Md5};
 use partstore::{Options, PartNumber, PartStore, Result};
+
+use crate::floor::{self, body};
 
 const PART_LEN: usize = 8 << 20;
 const PART_MIB: f64 = 8.0;
@@ -36,7 +34,7 @@ pub fn put(base: &Path) -> Result<()> {
                     store.put_part(&upload, PartNumber::new(at)?, body.clone())?;
                     ours = started.elapsed();
                 } else {
-                    plain_put(&floor_dir, at, &body);
+                    floor::put(&floor_dir, &body);
                     floor = started.elapsed();
                 }
                 Ok(())
@@ -59,45 +57,6 @@ pub fn put(base: &Path) -> Result<()> {
         rate(floor),
     );
     Ok(())
-}
-
-/// What anybody must do for a durable part: digests, file, name, and a line in a log.
-fn plain_put(dir: &Path, at: u32, body: &[u8]) {
-    let staged = dir.join(format!("{at}.tmp"));
-    let mut file = File::create(&staged).expect("create");
-    let (mut md5, mut blake3) = (Md5::new(), blake3::Hasher::new());
-    let (mut crc32, mut crc64) = (
-        crc32fast::Hasher::new(),
-        crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz),
-    );
-    for block in body.chunks(256 * 1024) {
-        md5.update(block);
-        blake3.update(block);
-        crc32.update(block);
-        crc64.update(block);
-        file.write_all(block).expect("write");
-    }
-    let line = format!(
-        "{:x?} {} {} {}\n",
-        md5.finalize(),
-        blake3.finalize(),
-        crc32.finalize(),
-        crc64.finalize()
-    );
-    file.sync_data().expect("fdatasync");
-    fs::rename(&staged, dir.join(at.to_string())).expect("rename");
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .expect("fsync of the directory");
-    let log = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(dir.join("log"))
-        .expect("log");
-    log.write_all_at(line.as_bytes(), u64::from(at) * 512)
-        .expect("write the log");
-    log.sync_data().expect("fdatasync of the log");
 }
 
 /// Durable puts of 1 KiB parts to one upload, from more and more threads.
@@ -150,16 +109,6 @@ fn small_puts(base: &Path, threads: u32, round: u64) -> Result<f64> {
     });
     outcome?;
     Ok(f64::from(each * threads) / started.elapsed().as_secs_f64())
-}
-
-/// Bytes that no other seed gives.
-pub fn body(len: usize, seed: u64) -> Bytes {
-    let mut bytes = vec![0; len];
-    let mut reader = blake3::Hasher::new()
-        .update(&seed.to_le_bytes())
-        .finalize_xof();
-    reader.fill(&mut bytes);
-    bytes.into()
 }
 
 pub fn median(mut times: Vec<Duration>) -> Duration {
