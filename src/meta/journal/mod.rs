@@ -274,23 +274,19 @@ impl Journal {
         if state.active.room(state.end) >= len {
             return Ok(());
         }
-        let fits = |segment: &Arc<Segment>| segment.room(segment::HEADER_LEN as u64) >= len;
-        if claim == Claim::Growth || !state.spare.as_ref().is_some_and(fits) {
-            // The segment after next: so that the spare is there again when the next one is in use.
-            let behind = self.create_segment(state, len)?;
-            let next = match state.spare.replace(behind) {
-                Some(next) if fits(&next) => next,
-                // A frame larger than a segment: the spare is sealed empty on the way to its own
-                // segment.
-                Some(too_small) => {
-                    state.move_on_to(too_small);
-                    state.spare.take().ok_or(Error::Closed)?
-                }
-                None => state.spare.take().ok_or(Error::Closed)?,
-            };
-            state.move_on_to(next);
-        } else if let Some(next) = state.spare.take() {
-            state.move_on_to(next);
+        let fits = |spare: &Arc<Segment>| spare.room(segment::HEADER_LEN as u64) >= len;
+        let spare_will_do = claim == Claim::Release && state.spare.as_ref().is_some_and(fits);
+        // Made before anything moves: when the disk has no room for it nothing has changed.
+        let behind = (!spare_will_do)
+            .then(|| self.create_segment(state, len))
+            .transpose()?;
+        for next in [state.spare.take(), behind].into_iter().flatten() {
+            if state.active.room(state.end) >= len {
+                state.spare = Some(next);
+            } else {
+                // A spare that is too small for the frame is sealed empty on the way.
+                state.move_on_to(next);
+            }
         }
         Ok(())
     }
