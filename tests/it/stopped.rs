@@ -24,14 +24,18 @@ fn after_a_failed_journal_write_nothing_is_acknowledged_until_the_store_is_opene
     fixture.store.close().unwrap();
     // The signal that goes with the limit must be ignored: a shell can do that for its child.
     let this_test = "stopped::after_a_failed_journal_write_nothing_is_acknowledged_until_the_store_is_opened_again";
-    let status = Command::new("sh")
+    let child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" --exact \"$1\" --nocapture"])
         .arg(std::env::current_exe().unwrap())
         .arg(this_test)
         .env(CHILD, &root)
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success(), "{status}");
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
 
     let store = free_options().open(&root).unwrap();
     let IndexRecovery::Rebuilt { .. } = store.recovery().index else {
