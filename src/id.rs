@@ -175,17 +175,15 @@ impl Upload {
     }
 }
 
-/// Refuses keys that are empty, over [`MAX_KEY_LEN`] bytes, or hold a NUL, which the index uses as
-/// a separator.
-pub(crate) fn check_key(key: &str) -> Result<()> {
-    if key.len() > MAX_KEY_LEN {
-        return Err(Error::KeyTooLong {
-            length: key.len(),
-            maximum: MAX_KEY_LEN,
-        });
+/// Refuses keys that are empty, over `maximum` bytes, or hold a NUL, which the index uses as a
+/// separator.
+pub(crate) fn check_key(key: &str, maximum: usize) -> Result<()> {
+    let length = key.len();
+    if length > maximum {
+        return Err(Error::KeyTooLong { length, maximum });
     }
     if key.is_empty() || key.contains('\0') {
-        let expected = "1 to 1024 bytes of UTF-8 without a NUL character";
+        let expected = "at least one byte of UTF-8 without a NUL character";
         return Err(Error::InvalidArgument {
             argument: "key",
             found: key.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ContentMd5, Result, UploadId};
+use crate::{ContentMd5, MAX_KEY_LEN, PartNumber, Result, UploadId};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -23,6 +23,8 @@ pub struct Options {
     pub(crate) min_part_size: u64,
     pub(crate) min_size_at: MinimumAt,
     pub(crate) max_part_size: u64,
+    pub(crate) max_part_number: PartNumber,
+    pub(crate) max_key_len: usize,
     pub(crate) numbering: Numbering,
     pub(crate) page_limit: PageLimit,
     pub(crate) max_metadata_len: usize,
@@ -95,6 +97,8 @@ impl Options {
             min_part_size: MIB,
             min_size_at: MinimumAt::Complete,
             max_part_size: 5 * GIB,
+            max_part_number: PartNumber::MAX,
+            max_key_len: MAX_KEY_LEN,
             numbering: Numbering::Consecutive,
             page_limit: PageLimit::Refuse,
             max_metadata_len: 8 * 1024,
@@ -139,6 +143,21 @@ impl Options {
     #[must_use]
     pub fn max_part_size(mut self, bytes: u64) -> Self {
         self.max_part_size = bytes;
+        self
+    }
+
+    /// The largest part number, inclusive (R1). Default, and the most, 10,000.
+    #[must_use]
+    pub fn max_part_number(mut self, number: PartNumber) -> Self {
+        self.max_part_number = number;
+        self
+    }
+
+    /// The longest object key, bytes, inclusive: `1..=1024`, larger values are taken as 1024, the
+    /// default.
+    #[must_use]
+    pub fn max_key_len(mut self, bytes: usize) -> Self {
+        self.max_key_len = bytes.min(MAX_KEY_LEN);
         self
     }
 

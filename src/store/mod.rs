@@ -105,12 +105,12 @@ impl PartStore {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when the key is empty or holds a NUL; [`Error::KeyTooLong`] above
-    /// 1024 bytes; [`Error::MetadataTooLarge`] above [`Options::max_metadata_len`];
+    /// [`Options::max_key_len`]; [`Error::MetadataTooLarge`] above [`Options::max_metadata_len`];
     /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Closed`]; [`Error::NoRandomness`];
     /// [`Error::Index`], [`Error::Io`].
     pub fn initiate_upload_with(&self, key: &str, metadata: &[u8]) -> Result<Upload> {
-        check_key(key)?;
         let engine = self.engine()?;
+        check_key(key, engine.options.max_key_len)?;
         engine.check_metadata(metadata)?;
         drop(engine.room.reserve(metadata.len() as u64)?);
         let upload = Upload::new(key, engine.ids.next()?);
@@ -153,6 +153,7 @@ impl PartStore {
     /// to see that they are sound. No copy of the body is made.
     ///
     /// # Errors
+    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);
     /// [`Error::EntityTooLarge`] above the maximum (R3); [`Error::NoSuchUpload`] when the upload is
     /// not open, or has another key (R9, R10); [`Error::IncompleteBody`] when the body is not
     /// as long as declared (R8); [`Error::BadDigest`] when a declared digest is not the body's
@@ -195,6 +196,7 @@ impl PartStore {
     /// Memory: one block of 256 KiB, whatever the part's size.
     ///
     /// # Errors
+    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);
     /// [`Error::EntityTooLarge`] when the declared length is above the maximum (R3);
     /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R9);
     /// [`Error::StorageFull`] when the declared length, with what other bodies have declared,

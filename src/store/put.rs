@@ -26,7 +26,7 @@ pub(super) fn put_bytes(
     let len = body.len() as u64;
     let mut room = admit(
         engine,
-        upload,
+        (upload, number),
         options.length.unwrap_or(len).max(len),
         options,
     )?;
@@ -40,14 +40,18 @@ pub(super) fn put_bytes(
     Ok(part)
 }
 
-/// The checks before a body is invited (R3, R6, R9, R10a): a server calls this before it sends `100
+/// The checks before a body is invited (R1, R3, R6, R9, R10a): a server calls this before it sends `100
 /// Continue`.
 pub(super) fn admit(
     engine: &Engine,
-    upload: &Upload,
+    (upload, number): (&Upload, PartNumber),
     expected: u64,
     options: &PartOptions,
 ) -> Result<Reservation> {
+    if number > engine.options.max_part_number {
+        let found = number.to_string();
+        return Err(Error::InvalidPartNumber { found });
+    }
     let maximum = engine.options.max_part_size;
     if let Some(proposed) = options.length.filter(|declared| *declared > maximum) {
         return Err(Error::EntityTooLarge { proposed, maximum });

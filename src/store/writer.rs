@@ -44,7 +44,8 @@ impl PartWriter {
         options: PartOptions,
     ) -> Result<Self> {
         let engine = shared.engine()?;
-        let room = put::admit(&engine, upload, options.length.unwrap_or(0), &options)?;
+        let expected = options.length.unwrap_or(0);
+        let room = put::admit(&engine, (upload, number), expected, &options)?;
         Ok(Self {
             shared: Arc::clone(shared),
             upload: upload.clone(),

@@ -363,3 +363,23 @@ fn metadata_over_its_limit_is_refused() {
         assert_eq!(refusal(store.initiate_upload_with("key", &over)), too_large);
     }
 }
+
+/// R1
+#[test]
+fn limits_of_numbers_and_keys_can_be_lowered() {
+    let options = free_options().max_part_number(number(3)).max_key_len(4);
+    let fixture = Fixture::with(options);
+    let upload = fixture.initiate("four");
+    fixture.put(&upload, 3, b"the last number");
+    let put = fixture.store.put_part(&upload, number(4), "one more");
+    assert_eq!(refusal(put), ARGUMENT);
+    let writer = fixture
+        .store
+        .part_writer(&upload, number(4), PartOptions::new());
+    assert_eq!(refusal(writer), ARGUMENT);
+    assert_eq!(
+        refusal(fixture.store.initiate_upload("f\u{ef}ve")),
+        ("KeyTooLong", 400)
+    );
+    fixture.assert_tidy();
+}
