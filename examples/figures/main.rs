@@ -27,6 +27,8 @@ enum Figure {
     Bodies,
     /// Resident memory with 1,000,000 part rows. Takes minutes.
     Rows,
+    /// Resident memory of opening the store at `--dir`, which `rows` runs in a process of its own.
+    OpenOnly,
     /// All but `bodies` and `rows`.
     Quick,
     /// All of them.
@@ -50,16 +52,22 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let base = arguments.dir.clone().unwrap_or_else(std::env::temp_dir);
-    println!("{}", machine::describe(&base));
+    if arguments.figure != Figure::OpenOnly {
+        println!("{}", machine::describe(&base));
+    }
     let wanted = |figure| {
         let quick = !matches!(figure, Figure::Bodies | Figure::Rows);
         match arguments.figure {
+            Figure::OpenOnly => false,
             Figure::All => true,
             Figure::Quick => quick,
             one => one == figure,
         }
     };
     let run = || -> partstore::Result<()> {
+        if arguments.figure == Figure::OpenOnly {
+            memory::open_only(&base)?;
+        }
         if wanted(Figure::Put) {
             speed::put(&base)?;
         }
