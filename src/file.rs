@@ -167,6 +167,11 @@ impl Drop for Lock {
     }
 }
 
+/// The path from the root: what it names must not change when the process changes its directory.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(at("resolve", path))
+}
+
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(at("read", path))
 }

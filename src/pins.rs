@@ -86,6 +86,19 @@ impl Pins {
 }
 
 impl Claimed {
+    /// Gives up the claim on all but `kept`, which is sorted.
+    pub(crate) fn keep_only(&mut self, kept: &[ContentHash]) {
+        let mut uses = self.pins.uses.lock();
+        self.contents.retain(|content| {
+            let keep = kept.binary_search(content).is_ok();
+            if !keep {
+                uses.remove(content);
+            }
+            keep
+        });
+        self.pins.released.notify_all();
+    }
+
     pub(crate) fn contents(&self) -> &[ContentHash] {
         &self.contents
     }

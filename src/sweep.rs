@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::blob::BlobStore;
 use crate::meta::{Change, Claim, MetaStore, Orphans};
-use crate::pins::Pins;
+use crate::pins::{Claimed, Pins};
 use crate::{ContentHash, Result, SweepReport};
 
 /// Blobs per claim: one journal sync each.
@@ -94,14 +94,14 @@ impl Sweep<'_> {
             let found = group.len();
             let claimed = self.pins.claim(group);
             report.in_use += (found - claimed.contents().len()) as u64;
-            self.release(claimed.contents(), report)?;
+            self.release(claimed, report)?;
         }
     }
 
     /// Removes those of the claimed blobs that have no reference, and looks at none of them again.
-    fn release(&self, claimed: &[ContentHash], report: &mut SweepReport) -> Result<()> {
+    fn release(&self, mut claimed: Claimed, report: &mut SweepReport) -> Result<()> {
         let (mut change, mut dead, mut bytes) = (Change::default(), Vec::new(), 0);
-        for content in claimed {
+        for content in claimed.contents() {
             change.remove_garbage(content);
             if self.meta.is_referenced(content)? {
                 continue;
@@ -116,6 +116,8 @@ impl Sweep<'_> {
             return Ok(());
         }
         let ticket = self.meta.commit(&change, Claim::Release)?;
+        // Those that stay are anybody's again, before the disk is waited for.
+        claimed.keep_only(&dead);
         // The row goes durably before the file: a durable row always has its file (I1).
         self.meta.wait(ticket)?;
         self.remove_files(&dead)?;
@@ -171,16 +173,21 @@ impl Sweep<'_> {
     /// Removes files so that they stay removed: a clean close must not leave one that a power cut
     /// brings back.
     fn remove_files(&self, contents: &[ContentHash]) -> Result<u64> {
+        self.remove_and_sync(contents).inspect_err(|error| {
+            // Their rows are gone: only a walk finds those that are left.
+            self.suspects.any.store(true, Ordering::Relaxed);
+            self.meta.poison_if_sync_failed(error);
+        })
+    }
+
+    fn remove_and_sync(&self, contents: &[ContentHash]) -> Result<u64> {
         let mut removed = Vec::new();
         for content in contents {
             if self.blobs.remove(content)? {
                 removed.push(*content);
             }
         }
-        self.blobs.sync_names(&removed).inspect_err(|error| {
-            self.suspects.any.store(true, Ordering::Relaxed);
-            self.meta.poison_if_sync_failed(error);
-        })?;
+        self.blobs.sync_names(&removed)?;
         Ok(removed.len() as u64)
     }
 }

@@ -125,21 +125,13 @@ impl Verify<'_> {
         scope: Scope,
         report: &mut VerifyReport,
     ) -> Result<()> {
+        self.verify_not_forgotten(content, report)?;
         // I4: while it is pinned its file stays.
         let _pinned = self.pins.pin(vec![content]);
         let Some(sums) = self.meta.blob(&content)? else {
             return Ok(());
         };
         report.blobs += 1;
-        let forgotten = || -> Result<bool> {
-            Ok(!self.meta.is_garbage(&content)? && !self.meta.is_referenced(&content)?)
-        };
-        // Asked twice: between the questions a reference may have become garbage.
-        if forgotten()? && forgotten()? {
-            report.inconsistent.push(format!(
-                "blob {content}: nobody refers to it, and no sweep will look at it"
-            ));
-        }
         if scope == Scope::Metadata {
             return Ok(());
         }
@@ -154,6 +146,22 @@ impl Verify<'_> {
                 });
             }
             Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// I7. Asked under a claim, when nobody is about to change its references; a blob that is in use is
+    /// left for the next time.
+    fn verify_not_forgotten(&self, content: ContentHash, report: &mut VerifyReport) -> Result<()> {
+        let claimed = self.pins.claim(vec![content]);
+        let known = claimed.contents().is_empty()
+            || self.meta.blob_size(&content)?.is_none()
+            || self.meta.is_garbage(&content)?
+            || self.meta.is_referenced(&content)?;
+        if !known {
+            report.inconsistent.push(format!(
+                "blob {content}: nobody refers to it, and no sweep will look at it"
+            ));
         }
         Ok(())
     }

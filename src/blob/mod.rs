@@ -37,6 +37,8 @@ pub(crate) struct BlobStore {
     opening: u64,
     /// Blobs that this process has written or read through, and found as they should be.
     sound: Mutex<HashSet<ContentHash>>,
+    /// Blobs whose files were renamed to their names, which are not durable (yet).
+    unsynced: Mutex<HashSet<ContentHash>>,
     /// Blobs that were found damaged and not put again since.
     damaged: Mutex<HashSet<ContentHash>>,
 }
@@ -70,6 +72,7 @@ impl BlobStore {
             staged_now: AtomicU64::new(0),
             opening: u64::from_ne_bytes(opening),
             sound: Mutex::default(),
+            unsynced: Mutex::default(),
             damaged: Mutex::default(),
         })
     }
@@ -98,7 +101,7 @@ impl BlobStore {
             Err(error) if error.is_not_found() => return Ok(false),
             Err(error) => return Err(error),
         };
-        if handle.len()? != sums.size {
+        if handle.len()? != sums.size || self.unsynced.lock().contains(content) {
             return Ok(false);
         }
         if self.sound.lock().contains(content) {
@@ -155,6 +158,7 @@ impl BlobStore {
     pub(crate) fn remove(&self, content: &ContentHash) -> Result<bool> {
         self.sound.lock().remove(content);
         self.damaged.lock().remove(content);
+        self.unsynced.lock().remove(content);
         file::remove_if_present(&self.path_of(content))
     }
 
@@ -194,8 +198,11 @@ impl BlobStore {
     fn publish(&self, staged: &Path, content: &ContentHash) -> Result<()> {
         let dir = self.dir_of(content.prefix());
         self.make_dir(content.prefix(), &dir)?;
+        // Until the name is durable nobody may build on the file that has it, however this ends.
+        self.unsynced.lock().insert(*content);
         file::rename(staged, &self.path_of(content))?;
         file::sync_dir(&dir)?;
+        self.unsynced.lock().remove(content);
         self.found_sound(content);
         Ok(())
     }

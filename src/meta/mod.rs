@@ -151,9 +151,23 @@ impl MetaStore {
     pub(crate) fn take_snapshot(&self) -> Result<()> {
         self.check()?;
         let mut base = self.snapshot.lock();
-        let taken = self.snapshots.take(*base, &self.journal);
-        *base = taken.inspect_err(|error| self.poison_if_sync_failed(error))?;
-        Ok(())
+        let taken = self.renew_snapshot(&mut base);
+        taken.inspect_err(|error| self.poison_if_sync_failed(error))
+    }
+
+    /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the
+    /// files that it replaces: they are removed then or the next time.
+    fn renew_snapshot(&self, base: &mut u64) -> Result<()> {
+        if let Some(newer) = self.snapshots.publish(*base, &self.journal)? {
+            *base = newer;
+        }
+        self.snapshots.remove_others(*base)?;
+        self.journal.drop_through(*base)
+    }
+
+    /// Bytes that a snapshot and the runs of its fold take, at most.
+    pub(crate) fn snapshot_needs(&self) -> u64 {
+        self.tally().bytes + 2 * self.journal.len()
     }
 
     /// Reads snapshot and journal from disk, through the newest durable batch.

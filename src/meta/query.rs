@@ -38,15 +38,19 @@ impl MetaStore {
             .and_then(|key| UploadId::from_bytes(&key)))
     }
 
-    /// The metadata that the upload was initiated with.
-    pub(crate) fn metadata(&self, id: UploadId, upload: &UploadRecord) -> Result<Vec<u8>> {
+    /// The metadata that the upload was initiated with; `None` when the upload is gone since `upload`
+    /// was read.
+    pub(crate) fn metadata(&self, id: UploadId, upload: &UploadRecord) -> Result<Option<Vec<u8>>> {
         let mut metadata = Vec::with_capacity(upload.metadata_len as usize);
         for number in 0..record::metadata_row_count(upload.metadata_len) {
             let key = record::numbered_key(&id.to_bytes(), number);
-            let row = self.row(Tree::Metadata, &key, |fields| Some(fields.to_vec()))?;
-            metadata.extend(row.ok_or_else(|| damaged(Tree::Metadata, &key))?);
+            match self.row(Tree::Metadata, &key, |fields| Some(fields.to_vec()))? {
+                Some(row) => metadata.extend(row),
+                None if self.upload(id)?.is_none() => return Ok(None),
+                None => return Err(damaged(Tree::Metadata, &key)),
+            }
         }
-        Ok(metadata)
+        Ok(Some(metadata))
     }
 
     pub(crate) fn part(&self, id: UploadId, number: PartNumber) -> Result<Option<PartRecord>> {

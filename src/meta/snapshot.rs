@@ -1,10 +1,10 @@
 //! Snapshots: `snapshot/<seq>.snap`, the whole live set as of a batch, so that older journal
 //! segments can go.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::fold::Fold;
-use super::journal::Journal;
+use super::journal::{Journal, Sealed};
 use super::rows::{RowReader, RowWriter};
 use crate::file;
 use crate::{Error, Result};
@@ -62,35 +62,44 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Replaces snapshot `base` and all sealed segments by one snapshot. Writes to the store go on
-    /// meanwhile: only files that no longer change are read. Gives the new snapshot's sequence
-    /// number.
-    pub(crate) fn take(&self, base: u64, journal: &Journal) -> Result<u64> {
-        let sealed = journal.sealed();
-        let Some(last) = sealed
-            .last()
-            .map(|sealed| sealed.last_seq)
-            .filter(|last| *last > base)
-        else {
-            return Ok(base);
+    /// Makes one snapshot of snapshot `base` and all sealed segments, durably. Writes to the store go
+    /// on meanwhile: only files that no longer change are read. Gives its sequence number, or `None`
+    /// when no segment is newer than `base`. Nothing is removed yet.
+    pub(crate) fn publish(&self, base: u64, journal: &Journal) -> Result<Option<u64>> {
+        let mut sealed = journal.sealed();
+        sealed.retain(|sealed| sealed.last_seq > base);
+        let Some(last) = sealed.last().map(|sealed| sealed.last_seq) else {
+            return Ok(None);
         };
         self.remove_others(base)?;
+        let staged = self.dir.join("snapshot.tmp");
+        let written = self.write(&staged, base, (&sealed, last), journal);
+        if written.is_err() {
+            // What can not be removed now is removed before the next one.
+            let _ = file::remove_if_present(&staged);
+        }
+        written?;
+        file::rename(&staged, &self.path_of(last))?;
+        file::sync_dir(&self.dir)?;
+        Ok(Some(last))
+    }
+
+    fn write(
+        &self,
+        staged: &Path,
+        base: u64,
+        (sealed, last): (&[Sealed], u64),
+        journal: &Journal,
+    ) -> Result<()> {
         let mut fold = Fold::new(self.dir.clone());
-        journal.read_sealed(&sealed, base, &mut |_, mutations| {
+        journal.read_sealed(sealed, base, &mut |_, mutations| {
             mutations.iter().try_for_each(|mutation| fold.add(mutation))
         })?;
-        let staged = self.dir.join("snapshot.tmp");
-        let mut writer = RowWriter::create(staged.clone(), last)?;
+        let mut writer = RowWriter::create(staged.to_owned(), last)?;
         fold.finish(self.open(base)?, &mut |tree, key, value| {
             writer.push(tree, key, Some(value))
         })?;
-        writer.finish()?.sync_all()?;
-        file::rename(&staged, &self.path_of(last))?;
-        file::sync_dir(&self.dir)?;
-        // Only now that the name is durable may go what the snapshot replaces (I2).
-        self.remove_others(last)?;
-        journal.drop_through(last)?;
-        Ok(last)
+        writer.finish()?.sync_all()
     }
 
     /// Removes every file but the snapshot through `seq`: older snapshots, and what a crash left of

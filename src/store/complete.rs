@@ -21,30 +21,28 @@ pub(super) fn complete(engine: &Engine, upload: &Upload, list: &[CompletedPart])
     let digest = digest_of(list);
     let one_order = engine.locks.lock(upload.id());
     let record = engine.record(upload)?.ok_or_else(|| upload.not_found())?;
-    match record.state {
-        UploadState::Completed(ref done) if done.list == digest => {
+    // Read now: when the answer is due the object may have been removed by somebody else.
+    let metadata = engine.meta.metadata(upload.id(), &record)?;
+    let metadata = metadata.ok_or_else(|| upload.not_found())?;
+    let completion = match &record.state {
+        UploadState::Completed(done) if done.list == digest => {
             // R25, R26: the call that completed it may still be waiting for the disk.
+            let done = done.clone();
             drop(one_order);
             engine.meta.wait_for_all()?;
-            object_of(engine, upload, &record)
+            done
         }
-        UploadState::Completed(_) => Err(upload.not_found()),
+        UploadState::Completed(_) => return Err(upload.not_found()),
         UploadState::Open => {
             let selection = select(engine, upload, list)?;
             let completion = selection.completion(digest);
             let ticket = commit(engine, upload, &record, (&selection, completion.clone()))?;
             drop(one_order);
             engine.meta.wait(ticket)?;
-            object_of(
-                engine,
-                upload,
-                &UploadRecord {
-                    state: UploadState::Completed(completion),
-                    ..record
-                },
-            )
+            completion
         }
-    }
+    };
+    Ok(object(upload, &record, &completion, metadata))
 }
 
 /// What the list selects, and what it leaves out.
@@ -197,7 +195,13 @@ pub(super) fn object_of(engine: &Engine, upload: &Upload, record: &UploadRecord)
     let UploadState::Completed(done) = &record.state else {
         return Err(upload.object_not_found());
     };
-    Ok(Object {
+    let metadata = engine.meta.metadata(upload.id(), record)?;
+    let metadata = metadata.ok_or_else(|| upload.object_not_found())?;
+    Ok(object(upload, record, done, metadata))
+}
+
+fn object(upload: &Upload, record: &UploadRecord, done: &Completion, metadata: Vec<u8>) -> Object {
+    Object {
         upload: upload.clone(),
         etag: ObjectETag {
             md5: done.md5,
@@ -208,6 +212,6 @@ pub(super) fn object_of(engine: &Engine, upload: &Upload, record: &UploadRecord)
         crc64: done.crc64,
         initiated_at: clock::time_of(record.initiated_ms),
         completed_at: clock::time_of(done.completed_ms),
-        metadata: engine.meta.metadata(upload.id(), record)?,
-    })
+        metadata,
+    }
 }

@@ -71,6 +71,7 @@ fn read_format(root: &Path) -> Result<Found> {
     let text = String::from_utf8_lossy(&bytes);
     let format = text
         .strip_prefix(MAGIC)
+        .and_then(|rest| rest.strip_prefix('\n'))
         .and_then(|rest| rest.trim().parse::<u32>().ok());
     match format {
         Some(FORMAT) => Ok(Found::Existing),
@@ -94,7 +95,8 @@ fn refuse_foreign(root: &Path) -> Result<()> {
     };
     for (name, kind) in file::list_if_present(root)? {
         let ours = match (name.as_str(), kind) {
-            ("LOCK" | "FORMAT.tmp", Kind::File) => true,
+            // A file system of its own begins with a lost+found.
+            ("LOCK" | "FORMAT.tmp", Kind::File) | ("lost+found", Kind::Directory) => true,
             ("blobs" | "staging", Kind::Directory) => file::list(&root.join(&name))?.is_empty(),
             ("meta", Kind::Directory) => holds_no_records(&root.join(&name))?,
             _ => false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blob::BlobStore;
-use crate::file::Lock;
+use crate::file::{self, Lock};
 use crate::id::IdSource;
 use crate::locks::UploadLocks;
 use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
@@ -33,6 +33,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn open(root: &Path, options: Options) -> Result<Self> {
         let started = Instant::now();
+        let root = &file::absolute(root)?;
         let (lock, found) = directory::claim(root, &options.journal)?;
         let blobs = BlobStore::open(root)?;
         let meta_dir = root.join("meta");
@@ -141,7 +142,7 @@ impl Engine {
     }
 
     /// # Errors
-    /// [`Error::KeyTooLong`], [`Error::InvalidArgument`], [`Error::MetadataTooLarge`].
+    /// [`Error::MetadataTooLarge`].
     pub(crate) fn check_metadata(&self, metadata: &[u8]) -> Result<()> {
         let (length, maximum) = (metadata.len(), self.options.max_metadata_len);
         if length > maximum {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::release;
@@ -14,28 +14,59 @@ const EVERY: Duration = Duration::from_secs(60);
 /// How long it lets work gather: a sweep syncs once for all blobs of a group.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// One round: expire, sweep, and take a snapshot if the journal has grown long.
-pub(super) fn round(engine: &Engine, go_on: &dyn Fn() -> bool) -> Result<MaintenanceReport> {
-    let mut report = MaintenanceReport::default();
-    if let Some(age) = engine.options.expire_after {
-        report.expired = release::expire(engine, age)?;
+/// One round: expire, sweep, and take a snapshot if the journal has grown long. A step that fails
+/// keeps none of the others from being done; the first failure is the answer.
+pub(super) fn round(
+    engine: &Engine,
+    expire_after: Option<Duration>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<MaintenanceReport> {
+    let expired = expire_after.map_or(Ok(0), |age| release::expire(engine, age, go_on));
+    let sweep = engine.sweep(go_on);
+    let snapshot = if go_on() { snapshot(engine) } else { Ok(false) };
+    Ok(MaintenanceReport {
+        expired: expired?,
+        sweep: sweep?,
+        snapshot: snapshot?,
+    })
+}
+
+/// Takes a snapshot if it is due and leaves the headroom; else the journal just stays as long as it
+/// is.
+fn snapshot(engine: &Engine) -> Result<bool> {
+    if !engine.meta.wants_snapshot() {
+        return Ok(false);
     }
-    report.sweep = engine.sweep(go_on)?;
-    if go_on() && engine.meta.wants_snapshot() {
-        let before = engine.meta.snapshot_seq();
-        engine.meta.take_snapshot()?;
-        report.snapshot = engine.meta.snapshot_seq() != before;
-    }
-    Ok(report)
+    let _room = match engine.room.reserve(engine.meta.snapshot_needs()) {
+        Ok(room) => room,
+        Err(Error::StorageFull { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let before = engine.meta.snapshot_seq();
+    engine.meta.take_snapshot()?;
+    Ok(engine.meta.snapshot_seq() != before)
 }
 
 /// Starts the thread. It ends when [`Shared::stop`] is called.
 pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     let run = move || {
-        while shared.wait_for_work(EVERY, GATHER) == Woken::Work {
+        let mut expiry_due = Instant::now();
+        loop {
+            let Ok(age) = shared.engine().map(|engine| engine.options.expire_after) else {
+                return;
+            };
+            let every = age.map_or(EVERY, |age| age.min(EVERY));
+            if shared.wait_for_work(every, GATHER) == Woken::Stop {
+                return;
+            }
             let Ok(engine) = shared.engine() else { return };
-            let done = round(&engine, &|| !shared.is_stopping());
+            // Looking for expired uploads goes over all that are open: not each time that a sweep is due.
+            let age = age.filter(|_| Instant::now() >= expiry_due);
+            if age.is_some() {
+                expiry_due = Instant::now() + every;
+            }
+            let done = round(&engine, age, &|| !shared.is_stopping());
             *shared.failure.lock() = done.err().map(|error| error.chain());
         }
     };

@@ -31,6 +31,8 @@ pub(super) fn parts(engine: &Engine, upload: &Upload, after: u32, limit: u32) ->
         page.parts.push(part_of(number, &part));
         Ok(ControlFlow::Continue(()))
     })?;
+    // Still open, so no abort or completion has begun to take parts away: those end the upload first.
+    engine.open_record(upload)?;
     Ok(page)
 }
 
@@ -79,7 +81,12 @@ pub(super) fn objects(engine: &Engine, after: Option<UploadId>, limit: u32) -> R
             return Ok(ControlFlow::Break(()));
         }
         let upload = Upload::new(record.key.clone(), id);
-        page.objects.push(object_of(engine, &upload, &record)?);
+        match object_of(engine, &upload, &record) {
+            Ok(object) => page.objects.push(object),
+            // Removed since its record was read.
+            Err(Error::NoSuchObject { .. }) => {}
+            Err(error) => return Err(error),
+        }
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(page)
@@ -157,17 +164,23 @@ impl Listing<'_> {
     }
 
     fn push(&mut self, engine: &Engine, key: &str, id: UploadId) -> Result<()> {
-        // An upload that was completed or aborted since its name was read is left out.
-        if let Some(record) = engine.meta.upload(id)? {
-            self.page
-                .uploads
-                .push(info_of(engine, &Upload::new(key, id), &record)?);
-            self.last = Some(UploadMarker {
-                key: key.to_owned(),
-                id: Some(id),
-            });
+        let upload = Upload::new(key, id);
+        let info = engine
+            .open_record(&upload)
+            .and_then(|record| info_of(engine, &upload, &record));
+        match info {
+            Ok(info) => {
+                self.page.uploads.push(info);
+                self.last = Some(UploadMarker {
+                    key: key.to_owned(),
+                    id: Some(id),
+                });
+                Ok(())
+            }
+            // Completed or aborted since its name was read.
+            Err(Error::NoSuchUpload { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 
@@ -176,10 +189,11 @@ pub(super) fn info_of(
     upload: &Upload,
     record: &UploadRecord,
 ) -> Result<UploadInfo> {
+    let metadata = engine.meta.metadata(upload.id(), record)?;
     Ok(UploadInfo {
         upload: upload.clone(),
         initiated_at: clock::time_of(record.initiated_ms),
-        metadata: engine.meta.metadata(upload.id(), record)?,
+        metadata: metadata.ok_or_else(|| upload.not_found())?,
     })
 }
 

@@ -309,7 +309,7 @@ impl PartStore {
     /// As for [`abort_upload`](Self::abort_upload), but for [`Error::NoSuchUpload`].
     pub fn expire_uploads(&self, older_than: Duration) -> Result<u64> {
         let engine = self.engine()?;
-        let expired = release::expire(&engine, older_than)?;
+        let expired = release::expire(&engine, older_than, &|| true)?;
         self.handle.shared.notice_work(&engine);
         Ok(expired)
     }
@@ -384,7 +384,8 @@ impl PartStore {
     /// # Errors
     /// As for [`sweep`](Self::sweep); [`Error::Damaged`] when a journal segment does not read.
     pub fn maintain(&self) -> Result<MaintenanceReport> {
-        housekeeping::round(&*self.engine()?, &|| true)
+        let engine = self.engine()?;
+        housekeeping::round(&engine, engine.options.expire_after, &|| true)
     }
 
     /// Compares what is on disk with what was acknowledged, while the store is in use. Damaged

@@ -130,11 +130,16 @@ pub struct ObjectReader {
 impl ObjectReader {
     pub(super) fn open(shared: &Arc<Shared>, upload: &Upload) -> Result<Self> {
         let engine = shared.engine()?;
-        let record = engine
-            .record(upload)?
-            .ok_or_else(|| upload.object_not_found())?;
-        let object = object_of(&engine, upload, &record)?;
-        let parts = parts_of(&engine, upload)?;
+        let (object, parts) = {
+            // A completion takes effect row by row: under its lock it has, or it has not.
+            let _whole = engine.locks.lock(upload.id());
+            let record = engine.record(upload)?;
+            let record = record.ok_or_else(|| upload.object_not_found())?;
+            (
+                object_of(&engine, upload, &record)?,
+                parts_of(&engine, upload)?,
+            )
+        };
         let pinned = engine
             .pins
             .pin(parts.iter().map(|placed| placed.part.content).collect());

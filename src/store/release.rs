@@ -4,7 +4,7 @@ use std::ops::{Bound, ControlFlow};
 use std::time::Duration;
 
 use super::engine::Engine;
-use crate::meta::{Change, Claim, UploadState};
+use crate::meta::{Change, Claim, Ticket, UploadState};
 use crate::{Error, Result, Upload, clock};
 
 /// What is to be released.
@@ -14,60 +14,71 @@ pub(super) enum Which {
     Completed,
 }
 
-/// Removes an upload or an object with all its parts in one batch; their blobs are swept later
-/// (R31).
+/// Removes an upload or an object with all its parts, durably; their blobs are swept later (R31).
 pub(super) fn release(engine: &Engine, upload: &Upload, which: Which) -> Result<()> {
     engine.meta.check()?;
     engine.room.for_release();
-    let ticket = {
-        let _one_order = engine.locks.lock(upload.id());
-        let found = engine
-            .record(upload)?
-            .filter(|record| (record.state == UploadState::Open) == (which == Which::Open));
-        let record = found.ok_or_else(|| match which {
-            Which::Open => upload.not_found(),
-            Which::Completed => upload.object_not_found(),
-        })?;
-        let mut parts = Vec::new();
-        engine.meta.parts(upload.id(), 0, &mut |number, part| {
-            parts.push((number, part));
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let _released = engine
-            .pins
-            .pin(parts.iter().map(|(_, part)| part.content).collect());
-        let mut change = Change::default();
-        change.remove_upload(upload.id(), &record);
-        for (number, part) in &parts {
-            change.remove_part(upload.id(), *number, part);
-        }
-        engine.meta.commit(&change, Claim::Release)?
-    };
+    let ticket = commit(engine, upload, which)?;
     engine.meta.wait(ticket)
 }
 
-/// Aborts the uploads that were initiated longer ago than `age` (R33).
-pub(super) fn expire(engine: &Engine, age: Duration) -> Result<u64> {
-    let cutoff = clock::now_ms().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-    let mut expired = Vec::new();
-    engine.meta.open_uploads(Bound::Unbounded, &mut |key, id| {
-        if engine
-            .meta
-            .upload(id)?
-            .is_some_and(|record| record.initiated_ms <= cutoff)
-        {
-            expired.push(Upload::new(key, id));
-        }
+/// One batch; not waited for.
+fn commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
+    let _one_order = engine.locks.lock(upload.id());
+    let found = engine
+        .record(upload)?
+        .filter(|record| (record.state == UploadState::Open) == (which == Which::Open));
+    let record = found.ok_or_else(|| match which {
+        Which::Open => upload.not_found(),
+        Which::Completed => upload.object_not_found(),
+    })?;
+    let mut parts = Vec::new();
+    engine.meta.parts(upload.id(), 0, &mut |number, part| {
+        parts.push((number, part));
         Ok(ControlFlow::Continue(()))
     })?;
-    let mut aborted = 0;
-    for upload in expired {
-        match release(engine, &upload, Which::Open) {
-            Ok(()) => aborted += 1,
+    let _released = engine
+        .pins
+        .pin(parts.iter().map(|(_, part)| part.content).collect());
+    let mut change = Change::default();
+    change.remove_upload(upload.id(), &record);
+    for (number, part) in &parts {
+        change.remove_part(upload.id(), *number, part);
+    }
+    engine.meta.commit(&change, Claim::Release)
+}
+
+/// Aborts the uploads that were initiated longer ago than `age` (R33), as long as `go_on` says so.
+/// One sync for all.
+pub(super) fn expire(engine: &Engine, age: Duration, go_on: &dyn Fn() -> bool) -> Result<u64> {
+    engine.meta.check()?;
+    engine.room.for_release();
+    let (mut aborted, mut newest) = (0, None);
+    for upload in expired(engine, age)? {
+        if !go_on() {
+            break;
+        }
+        match commit(engine, &upload, Which::Open) {
+            Ok(ticket) => (aborted, newest) = (aborted + 1, Some(ticket)),
             // Completed or aborted by somebody else meanwhile.
             Err(Error::NoSuchUpload { .. }) => {}
             Err(error) => return Err(error),
         }
     }
+    newest.map_or(Ok(()), |ticket| engine.meta.wait(ticket))?;
     Ok(aborted)
+}
+
+fn expired(engine: &Engine, age: Duration) -> Result<Vec<Upload>> {
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let cutoff = clock::now_ms().saturating_sub(age_ms);
+    let mut expired = Vec::new();
+    engine.meta.open_uploads(Bound::Unbounded, &mut |key, id| {
+        let record = engine.meta.upload(id)?;
+        if record.is_some_and(|record| record.initiated_ms <= cutoff) {
+            expired.push(Upload::new(key, id));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(expired)
 }

@@ -230,27 +230,25 @@ impl Journal {
     /// Removes the segments that a durable snapshot through `seq` replaces. The one that holds the
     /// newest durable batch stays, so that a journal without any batch is always one that was
     /// lost.
-    pub(crate) fn drop_through(&self, seq: u64) -> Result<u64> {
-        let mut dropped = Vec::new();
-        {
-            let mut state = self.state.lock();
-            let limit = seq.min(state.durable.saturating_sub(1));
-            while let Some(oldest) = state
-                .sealed
-                .front()
-                .copied()
-                .filter(|sealed| sealed.last_seq <= limit)
-            {
-                state.sealed.pop_front();
-                dropped.push(oldest.number);
-            }
-        }
-        for number in &dropped {
-            // One by one: a power cut must not leave an older one without the one behind it.
-            file::remove(&segment::path_of(&self.dir, *number))?;
+    pub(crate) fn drop_through(&self, seq: u64) -> Result<()> {
+        while let Some(number) = self.oldest_through(seq) {
+            // One by one: a power cut must not leave an older one without the one behind it. It is
+            // forgotten only when it is gone: what fails here is done again the next time.
+            file::remove_if_present(&segment::path_of(&self.dir, number))?;
             file::sync_dir(&self.dir)?;
+            self.state.lock().sealed.pop_front();
         }
-        Ok(dropped.len() as u64)
+        Ok(())
+    }
+
+    fn oldest_through(&self, seq: u64) -> Option<u64> {
+        let state = self.state.lock();
+        let limit = seq.min(state.durable.saturating_sub(1));
+        let oldest = state
+            .sealed
+            .front()
+            .filter(|sealed| sealed.last_seq <= limit);
+        oldest.map(|sealed| sealed.number)
     }
 
     /// Stops all acknowledging (I8). The first cause stays.

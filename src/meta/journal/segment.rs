@@ -28,18 +28,15 @@ impl Segment {
     /// and nowhere else.
     pub(crate) fn create(dir: &Path, number: u64, len: u64) -> Result<Self> {
         let path = path_of(dir, number);
-        let created = Self::fill_new(Handle::create_new(path.clone())?, number, len);
-        match created {
-            Ok(segment) => {
-                file::sync_dir(dir)?;
-                Ok(segment)
-            }
-            Err(error) => {
-                // A segment that could not be allocated must not take the little room that is left.
-                file::remove_if_present(&path)?;
-                Err(error)
-            }
+        // An earlier try may have left it: it has no number yet that anything refers to.
+        file::remove_if_present(&path)?;
+        let filled = Self::fill_new(Handle::create_new(path.clone())?, number, len);
+        let made = filled.and_then(|segment| file::sync_dir(dir).map(|()| segment));
+        if made.is_err() {
+            // What could not be made must not take the little room that is left.
+            let _ = file::remove_if_present(&path);
         }
+        made
     }
 
     fn fill_new(handle: Handle, number: u64, len: u64) -> Result<Self> {
