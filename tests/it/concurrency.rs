@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use md5::{Digest, Md5};
 use partstore::{
-    CompletedPart, Error, ListUploads, Part, PartOptions, PartStore, Result, Scope, Upload,
+    Background, CompletedPart, Error, ListUploads, Options, Part, PartOptions, PartStore, Result,
+    Scope, Upload,
 };
 
 use crate::fixture::{Fixture, bytes, files, lines, number, race, read_object, read_part};
@@ -337,4 +338,61 @@ fn uploads_initiated_at_once_are_all_listed() {
     let page = fixture.store.list_uploads(&ListUploads::new()).unwrap();
     let listed: Vec<Upload> = page.uploads.into_iter().map(|info| info.upload).collect();
     assert_eq!(listed, all);
+}
+
+/// R30: an object is seen with its parts, or not yet.
+#[test]
+fn an_object_that_is_opened_while_it_is_completed_is_whole() {
+    let fixture = Fixture::with(Options::s3().min_part_size(0).background(Background::Host));
+    for round in 0..10 {
+        let upload = fixture.initiate("key");
+        let first = fixture.put(&upload, 1, b"first");
+        for at in 2..=150 {
+            fixture.put(&upload, at, &bytes(round, 10));
+        }
+        let list = lines(&[first]);
+        race(2, |thread| {
+            if thread == 0 {
+                fixture.store.complete_upload(&upload, &list).unwrap();
+                return;
+            }
+            loop {
+                match fixture.store.list_parts(&upload, 0, 1000) {
+                    Ok(page) => assert_eq!(page.parts.len(), 150, "all, or no open upload"),
+                    Err(error) => assert!(is_no_upload(&error), "{error}"),
+                }
+                if fixture.store.open_object(&upload).is_ok() {
+                    break assert_eq!(read_object(&fixture.store, &upload), b"first");
+                }
+            }
+        });
+    }
+    assert_sound(&fixture);
+}
+
+/// What goes while it is listed is left out; a healthy store is never called damaged.
+#[test]
+fn looking_at_uploads_that_come_and_go_finds_no_damage() {
+    let fixture = Fixture::new();
+    let (metadata, ends) = (bytes(1, 8000), AtomicBool::new(false));
+    race(4, |thread| {
+        if thread < 2 {
+            for round in 0..150 {
+                let key = format!("key-{thread}");
+                let upload = fixture.store.initiate_upload_with(&key, &metadata).unwrap();
+                fixture.put(&upload, 1, &bytes(round, 50));
+                fixture.store.abort_upload(&upload).unwrap();
+            }
+            ends.store(true, Ordering::Relaxed);
+            return;
+        }
+        while !ends.load(Ordering::Relaxed) {
+            fixture.store.sweep().unwrap();
+            let page = fixture.store.list_uploads(&ListUploads::new()).unwrap();
+            assert!(page.uploads.iter().all(|info| info.metadata == metadata));
+            let report = fixture.store.verify(Scope::Everything).unwrap();
+            assert!(report.is_clean(), "{report:?}");
+        }
+    });
+    assert_sound(&fixture);
 }

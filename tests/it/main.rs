@@ -9,6 +9,7 @@ mod damage;
 mod dedup;
 mod directory;
 mod expire;
+mod faults;
 mod fixture;
 mod format;
 mod full_disk;
