@@ -1,6 +1,7 @@
 //! One lock for all changes to an upload: puts, completion and abort of one upload happen one after
-//! the other, so that exactly one order exists (R28). Held for the commit in memory, never while
-//! bytes are received or anything is synced.
+//! the other, so that exactly one order exists (R28). Held for the commit in memory, not while
+//! bytes are received or the journal is waited for. (It may wait for a sweep that is about to remove
+//! the very blob that a call releases or takes up: rare, and some syncs long.)
 
 use parking_lot::{Mutex, MutexGuard};
 

@@ -152,7 +152,7 @@ pub struct MaintenanceReport {
 /// How much [`verify`](crate::PartStore::verify) reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Journal, snapshot and index, and whether they agree.
+    /// Snapshot and journal; of the index, whether parts, references and blobs agree with each other.
     Metadata,
     /// The same, and every byte of every blob.
     Everything,
@@ -195,8 +195,8 @@ pub struct DamagedBlob {
     pub parts: Vec<(Upload, PartNumber)>,
 }
 
-/// The store in numbers. All but `free_bytes` are kept up as things change: reading them costs no
-/// scan.
+/// The store in numbers, kept up as things change: reading them scans nothing that grows with the
+/// number of parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -225,7 +225,7 @@ pub struct Stats {
     pub pinned_blobs: u64,
     /// Journal on disk, bytes.
     pub journal_bytes: u64,
-    /// Rows of the index and what they take in it, bytes.
+    /// Rows of the index.
     pub index_rows: u64,
     /// Keys and values of those rows, bytes.
     pub index_bytes: u64,

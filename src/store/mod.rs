@@ -143,8 +143,9 @@ impl PartStore {
     /// Puts a part whose bytes are in memory, and checks what was declared about them.
     ///
     /// On `Ok` content, name and metadata are durable, and the part is the one under its number: a
-    /// part that was there is replaced (R11). On `Err` nothing has changed. Of concurrent puts
-    /// to one number the last commit wins.
+    /// part that was there is replaced (R11). On `Err` nothing has changed; only after
+    /// [`Error::Poisoned`] and [`Error::Index`] it takes opening the store again to know. Of
+    /// concurrent puts to one number the last commit wins.
     ///
     /// # Cost
     /// One pass over the bytes for the digests, one for the write. One sync of the file, one of its
@@ -173,7 +174,7 @@ impl PartStore {
         Ok(part)
     }
 
-    /// Puts a part whose bytes come from a reader, to its end. What holds, costs and fails is as
+    /// Puts a part whose bytes come from a reader, to its end. Memory: two blocks of 256 KiB. What holds, costs and fails is as
     /// for [`part_writer`](Self::part_writer) and [`PartWriter::finish`].
     ///
     /// # Errors
@@ -250,7 +251,8 @@ impl PartStore {
     /// listed are dropped.
     ///
     /// On `Ok` the object is durable and readable. The same call again answers the same, from any
-    /// thread and after a restart (R25, R26). On `Err` the upload is as it was (R27).
+    /// thread and after a restart (R25, R26). On `Err` the upload is as it was (R27); only after
+    /// [`Error::Poisoned`] and [`Error::Index`] it takes opening the store again to know.
     ///
     /// # Cost
     /// Some microseconds a part, whatever its size: no byte of a part is read or moved (R29). One
@@ -388,8 +390,8 @@ impl PartStore {
         housekeeping::round(&engine, engine.options.expire_after, &|| true)
     }
 
-    /// Compares what is on disk with what was acknowledged, while the store is in use. Damaged
-    /// blobs are listed, not returned as errors.
+    /// Reads what is on disk and compares it with its checksums, and records with each other, while
+    /// the store is in use. Damaged blobs are listed, not returned as errors.
     ///
     /// # Cost
     /// Some microseconds a part; with [`Scope::Everything`] one read of all blobs.
