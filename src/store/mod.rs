@@ -160,7 +160,7 @@ impl PartStore {
     /// as long as declared (R8); [`Error::BadDigest`] when a declared digest is not the body's
     /// (R7); [`Error::EntityTooSmall`] with [`MinimumAt::Put`](crate::MinimumAt::Put);
     /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Closed`]; [`Error::Index`],
-    /// [`Error::Io`].
+    /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn put_part_with(
         &self,
         upload: &Upload,

@@ -70,7 +70,8 @@ impl PartWriter {
     /// Ends the body and stores the part.
     ///
     /// On `Ok` content, name and metadata are durable, and the part is the one under its number. On
-    /// `Err` nothing has changed: the part before, if there was one, is still there.
+    /// `Err` nothing has changed: the part before, if there was one, is still there. (Only after
+    /// [`Error::Poisoned`] and [`Error::Index`] it takes opening the store again to know.)
     ///
     /// # Cost
     /// One sync of the file, one of its directory, one of the journal, which concurrent parts
@@ -82,7 +83,8 @@ impl PartWriter {
     /// a declared digest is not the body's (R7); [`Error::EntityTooSmall`] with
     /// [`MinimumAt::Put`]; [`Error::NoSuchUpload`] when the upload was completed or
     /// aborted meanwhile (R10); [`Error::BodyUnreadable`] when an earlier write had failed;
-    /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`], [`Error::Io`].
+    /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Index`],
+    /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn finish(mut self) -> Result<Part> {
         put::check_received(&self.limits, &self.options, self.received)?;
         self.check_untorn()?;
