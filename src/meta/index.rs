@@ -22,21 +22,27 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) struct Index {
     dir: PathBuf,
+    /// `None` once it is closed.
+    sled: Option<Sled>,
+    tally: Mutex<Tally>,
+}
+
+struct Sled {
     db: sled::Db,
     trees: Vec<sled::Tree>,
-    tally: Mutex<Tally>,
 }
 
 impl Index {
     /// Opens what is there, without looking at its rows: [`count`](Self::count) does.
     pub(crate) fn open(dir: &Path, cache: u64) -> Result<Self> {
         let db = open_unlocked(dir, cache)?;
-        guarded(|| {
+        // By value: when a tree does not open, sled is dropped where its panics are caught.
+        guarded(move || {
             let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
+            let trees = trees.collect::<sled::Result<_>>()?;
             Ok(Self {
                 dir: dir.to_owned(),
-                trees: trees.collect::<sled::Result<_>>()?,
-                db: db.clone(),
+                sled: Some(Sled { db, trees }),
                 tally: Mutex::default(),
             })
         })
@@ -151,26 +157,37 @@ impl Index {
     }
 
     /// Flushes, closes and syncs the index. Gives what all rows add up to.
-    pub(crate) fn close(self) -> Result<Tally> {
-        let Self {
-            dir,
-            db,
-            trees,
-            tally,
-        } = self;
-        guarded(|| db.flush().map(drop))?;
-        guarded(|| {
-            drop((trees, db));
+    pub(crate) fn close(mut self) -> Result<Tally> {
+        if let Some(sled) = &self.sled {
+            guarded(|| sled.db.flush().map(drop))?;
+        }
+        self.drop_sled()?;
+        file::sync_tree(&self.dir)?;
+        Ok(self.tally())
+    }
+
+    /// sled writes and syncs when it is dropped, and panics when that fails.
+    fn drop_sled(&mut self) -> Result<()> {
+        let sled = self.sled.take();
+        guarded(move || {
+            drop(sled);
             Ok(())
-        })?;
-        file::sync_tree(&dir)?;
-        Ok(tally.into_inner())
+        })
     }
 
     fn tree(&self, tree: Tree) -> sled::Result<&sled::Tree> {
-        self.trees
-            .get(tree.at())
-            .ok_or_else(|| sled::Error::CollectionNotFound(tree.name().into()))
+        let open = self
+            .sled
+            .as_ref()
+            .and_then(|sled| sled.trees.get(tree.at()));
+        open.ok_or_else(|| sled::Error::CollectionNotFound(tree.name().into()))
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // Not closed: whatever sled says, the next open does not believe this index.
+        let _ = self.drop_sled();
     }
 }
 
