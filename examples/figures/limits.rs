@@ -7,6 +7,7 @@ use partstore::{CompletedPart, Options, PartNumber, PartStore, Result, Upload};
 
 use crate::floor::body;
 use crate::speed::median;
+use crate::threads::in_threads;
 
 const PARTS: u32 = 10_000;
 const UPLOADS: u32 = 10;
@@ -86,25 +87,12 @@ pub fn options() -> Options {
 
 /// Puts 10,000 small parts that no other `round` has.
 pub fn fill(store: &PartStore, upload: &Upload, round: u64) -> Result<()> {
-    std::thread::scope(|scope| {
-        let put = |thread: u32| {
-            move || -> Result<()> {
-                for number in (1 + thread..=PARTS).step_by(FILLERS as usize) {
-                    store.put_part(
-                        upload,
-                        PartNumber::new(number)?,
-                        body(64, round << 32 | u64::from(number)),
-                    )?;
-                }
-                Ok(())
-            }
-        };
-        let handles: Vec<_> = (0..FILLERS)
-            .map(|thread| scope.spawn(put(thread)))
-            .collect();
-        handles
-            .into_iter()
-            .try_for_each(|handle| handle.join().expect("a thread panicked"))
+    in_threads(FILLERS, |thread| {
+        for number in (1 + thread..=PARTS).step_by(FILLERS as usize) {
+            let body = body(64, round << 32 | u64::from(number));
+            store.put_part(upload, PartNumber::new(number)?, body)?;
+        }
+        Ok(())
     })
 }
 

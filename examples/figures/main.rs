@@ -6,6 +6,7 @@ mod limits;
 mod machine;
 mod memory;
 mod speed;
+mod threads;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

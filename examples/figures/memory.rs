@@ -1,6 +1,5 @@
 //! Resident memory.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,6 +8,7 @@ use partstore::{IndexRecovery, PartNumber, PartOptions, PartStore, Result};
 use crate::floor::body;
 use crate::limits::{fill, options};
 use crate::machine::{reset_peak, resident_mib};
+use crate::threads::in_threads;
 
 const STREAMS: u32 = 32;
 const CHUNK: usize = 1 << 20;
@@ -19,25 +19,15 @@ pub fn bodies(base: &Path, mib: u64) -> Result<()> {
     let store = PartStore::open(dir.path().join("data"))?;
     let upload = store.initiate_upload("bench/bodies")?;
     reset_peak();
-    std::thread::scope(|scope| {
-        let stream = |number: u32| {
-            let (store, upload) = (&store, &upload);
-            move || -> Result<()> {
-                let chunk = body(CHUNK, u64::from(number));
-                let length = PartOptions::new().content_length(mib << 20);
-                let mut writer = store.part_writer(upload, PartNumber::new(number)?, length)?;
-                for _ in 0..mib {
-                    writer.write_all(&chunk).expect("write to the part");
-                }
-                writer.finish().map(drop)
-            }
-        };
-        let handles: Vec<_> = (1..=STREAMS)
-            .map(|number| scope.spawn(stream(number)))
-            .collect();
-        handles
-            .into_iter()
-            .try_for_each(|handle| handle.join().expect("a thread panicked"))
+    in_threads(STREAMS, |thread| {
+        let number = thread + 1;
+        let chunk = body(CHUNK, u64::from(number));
+        let length = PartOptions::new().content_length(mib << 20);
+        let mut writer = store.part_writer(&upload, PartNumber::new(number)?, length)?;
+        for _ in 0..mib {
+            writer.append(&chunk)?;
+        }
+        writer.finish().map(drop)
     })?;
     let (_, peak) = resident_mib();
     println!(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use partstore::{Options, PartNumber, PartStore, Result};
 
 use crate::floor::{self, body};
+use crate::threads::in_threads;
 
 const PART_LEN: usize = 8 << 20;
 const PART_MIB: f64 = 8.0;
@@ -91,26 +92,14 @@ fn small_puts(dir: &Path, threads: u32, round: u64) -> Result<f64> {
     let upload = store.initiate_upload("bench/small")?;
     let each = SMALL_PUTS / threads.max(4);
     let started = Instant::now();
-    let outcome = std::thread::scope(|scope| {
-        let puts = |thread: u32| {
-            let (store, upload) = (&store, &upload);
-            move || -> Result<()> {
-                for at in 0..each {
-                    let seed = u64::from(thread) << 32 | u64::from(at) | round << 60;
-                    let number = PartNumber::new(1 + thread * each + at)?;
-                    store.put_part(upload, number, body(SMALL_LEN, seed))?;
-                }
-                Ok(())
-            }
-        };
-        let handles: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(puts(thread)))
-            .collect();
-        handles
-            .into_iter()
-            .try_for_each(|handle| handle.join().expect("a thread panicked"))
-    });
-    outcome?;
+    in_threads(threads, |thread| {
+        for at in 0..each {
+            let seed = u64::from(thread) << 32 | u64::from(at) | round << 60;
+            let number = PartNumber::new(1 + thread * each + at)?;
+            store.put_part(&upload, number, body(SMALL_LEN, seed))?;
+        }
+        Ok(())
+    })?;
     Ok(f64::from(each * threads) / started.elapsed().as_secs_f64())
 }
 

@@ -143,12 +143,12 @@ impl MetaStore {
         self.journal.len() > self.snapshot_at.max(2 * live)
     }
 
-    /// Takes a snapshot of what the sealed segments hold, and drops them. Reads no index and stops
-    /// nobody.
+    /// Takes a snapshot of what the sealed segments hold, and drops them; `false` when there was
+    /// nothing new in them. Reads no index and stops nobody.
     ///
     /// # Errors
     /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
-    pub(crate) fn take_snapshot(&self) -> Result<()> {
+    pub(crate) fn take_snapshot(&self) -> Result<bool> {
         self.check()?;
         let mut base = self.snapshot.lock();
         let taken = self.renew_snapshot(&mut base);
@@ -157,12 +157,12 @@ impl MetaStore {
 
     /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the
     /// files that it replaces: they are removed then or the next time.
-    fn renew_snapshot(&self, base: &mut u64) -> Result<()> {
-        if let Some(newer) = self.snapshots.publish(*base, &self.journal)? {
-            *base = newer;
-        }
+    fn renew_snapshot(&self, base: &mut u64) -> Result<bool> {
+        let newer = self.snapshots.publish(*base, &self.journal)?;
+        *base = newer.unwrap_or(*base);
         self.snapshots.remove_others(*base)?;
-        self.journal.drop_through(*base)
+        self.journal.drop_through(*base)?;
+        Ok(newer.is_some())
     }
 
     /// Bytes that a snapshot and the runs of its fold take, at most.

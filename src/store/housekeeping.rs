@@ -42,27 +42,22 @@ fn snapshot(engine: &Engine) -> Result<bool> {
         Err(Error::StorageFull { .. }) => return Ok(false),
         Err(error) => return Err(error),
     };
-    let before = engine.meta.snapshot_seq();
-    engine.meta.take_snapshot()?;
-    Ok(engine.meta.snapshot_seq() != before)
+    engine.meta.take_snapshot()
 }
 
 /// Starts the thread. It ends when [`Shared::stop`] is called.
-pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>> {
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    expire_after: Option<Duration>,
+) -> Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     let run = move || {
+        let every = expire_after.map_or(EVERY, |age| age.min(EVERY));
         let mut expiry_due = Instant::now();
-        loop {
-            let Ok(age) = shared.engine().map(|engine| engine.options.expire_after) else {
-                return;
-            };
-            let every = age.map_or(EVERY, |age| age.min(EVERY));
-            if shared.wait_for_work(every, GATHER) == Woken::Stop {
-                return;
-            }
+        while shared.wait_for_work(every, GATHER) == Woken::Work {
             let Ok(engine) = shared.engine() else { return };
             // Looking for expired uploads goes over all that are open: not each time that a sweep is due.
-            let age = age.filter(|_| Instant::now() >= expiry_due);
+            let age = expire_after.filter(|_| Instant::now() >= expiry_due);
             if age.is_some() {
                 expiry_due = Instant::now() + every;
             }

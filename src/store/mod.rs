@@ -62,12 +62,12 @@ impl PartStore {
     }
 
     pub(crate) fn open_with(path: &Path, options: Options) -> Result<Self> {
-        let background = options.background;
+        let (background, expire_after) = (options.background, options.expire_after);
         let engine = Engine::open(path, options)?;
         let recovery = engine.recovery.clone();
         let shared = Shared::new(engine);
         let housekeeping = match background {
-            Background::Thread => Some(housekeeping::start(&shared)?),
+            Background::Thread => Some(housekeeping::start(&shared, expire_after)?),
             Background::Host => None,
         };
         // There may be garbage from before, or orphans after a crash.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
 use super::engine::Engine;
+use crate::meta::batch::Tree;
 use crate::{Error, Result};
 
 pub(crate) struct Shared {
@@ -57,14 +58,9 @@ impl Shared {
 
     /// Wakes the housekeeping thread if a call has left something to do.
     pub(super) fn notice_work(&self, engine: &Engine) {
-        let garbage = engine
-            .meta
-            .tally()
-            .rows_of(crate::meta::batch::Tree::Garbage)
-            > 0;
+        let garbage = engine.meta.tally().rows_of(Tree::Garbage) > 0;
         if garbage || engine.suspects.any_known() || engine.meta.wants_snapshot() {
-            self.duty.lock().work = true;
-            self.changed.notify_all();
+            self.wake();
         }
     }
 
