@@ -1,0 +1,304 @@
+//! Records a subject, crashes it at many moments, and asks what is left.
+
+use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::image::Image;
+use crate::log::{Op, Recording};
+use crate::loss::{self, Policy};
+use crate::shim::{self, Plan};
+use crate::subject::{Moment, SEEN, Subject};
+
+/// One crash: these numbers and the recording say all about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// It comes behind so many lines of the log.
+    pub at: usize,
+    pub policy: Policy,
+    pub seed: u64,
+}
+
+/// How much of a recording is tried.
+#[derive(Clone, Copy, Debug)]
+pub enum Budget {
+    /// So many crashes, picked at random.
+    Sample(u64),
+    /// Every line, every policy, with so many seeds for the random ones; from the first call on.
+    Every { seeds: u64 },
+}
+
+/// What a recording came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Crash states that were opened and checked. States that are alike, byte for byte and call for
+    /// call, count once.
+    pub states: u64,
+    /// Those of them that came while the check before was opening the store.
+    pub in_recovery: u64,
+    pub failures: Vec<Failure>,
+    /// The classes of syncs that were asked for.
+    pub syncs: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub crash: Option<Crash>,
+    /// A second crash, while what the first had left was opened and checked.
+    pub second: Option<Crash>,
+    pub reason: String,
+}
+
+/// All that a replay needs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Case<H> {
+    pub history: H,
+    pub recording: Recording,
+    /// What the first check did, and what it saw, when the failure came behind a second crash.
+    pub check: Option<(Recording, Option<String>)>,
+    pub failure: Failure,
+}
+
+/// Where directories are made: in memory, if the system has a place there.
+pub fn scratch() -> io::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("crash-");
+    match builder.tempdir_in(memory) {
+        Ok(dir) => Ok(dir),
+        Err(_) => builder.tempdir(),
+    }
+}
+
+pub struct Explorer<'a, S: Subject> {
+    pub subject: &'a S,
+    pub budget: Budget,
+    /// Of so many crashes one is followed by crashes during the check.
+    pub second_every: u64,
+    /// Stops at the first failure.
+    pub first_only: bool,
+    /// Told before each state is opened, so that a check which hangs is noticed.
+    pub alive: &'a mut dyn FnMut(),
+    /// Where the cases of failures are saved.
+    pub keep: Option<PathBuf>,
+}
+
+impl<S: Subject> Explorer<'_, S> {
+    /// Records one run of the subject and explores it.
+    ///
+    /// # Errors
+    /// When directories can not be made.
+    pub fn explore(&mut self, seed: u64, plan: Plan) -> io::Result<Found> {
+        let dir = scratch()?;
+        shim::start(dir.path(), plan);
+        let run = quietly(|| self.subject.run(dir.path(), seed));
+        let recorded = shim::stop();
+        let mut found = Found {
+            syncs: recorded.syncs.into_keys().collect(),
+            ..Found::default()
+        };
+        let recording = recorded.recording;
+        let history = match run {
+            Ok(history) => history,
+            Err(reason) => {
+                found.failures.push(Failure {
+                    crash: None,
+                    second: None,
+                    reason: format!("the run itself: {reason}"),
+                });
+                return Ok(found);
+            }
+        };
+        if let Some(difference) = self.escaped(&recording, dir.path())? {
+            found.failures.push(Failure {
+                crash: None,
+                second: None,
+                reason: format!("the recorder missed something: {difference}"),
+            });
+            return Ok(found);
+        }
+        let mut random = Rng::with_seed(seed ^ 0x6372_6173_68);
+        let mut known = HashSet::new();
+        for crash in self.crashes(&recording, &mut random) {
+            (self.alive)();
+            let image = loss::crash(&recording, crash.at, crash.policy, crash.seed);
+            let moment = Moment::after(&recording.ops[..crash.at]);
+            let mut hasher = DefaultHasher::new();
+            (&image, &moment).hash(&mut hasher);
+            if !known.insert(hasher.finish()) {
+                continue;
+            }
+            found.states += 1;
+            let (check, outcome) = self.check(&image, &history, &moment)?;
+            let mut failures = Vec::new();
+            match outcome {
+                Err(reason) => failures.push((None, None, reason)),
+                Ok(view) if random.u64(0..self.second_every) == 0 => {
+                    for _ in 0..4 {
+                        (self.alive)();
+                        let second = self.second(&check, &mut random);
+                        found.in_recovery += 1;
+                        found.states += 1;
+                        if let Err(reason) = self.check_second(&check, second, &view, &history, &moment)? {
+                            failures.push((Some(second), Some((check.clone(), Some(view.clone()))), reason));
+                            break;
+                        }
+                    }
+                }
+                Ok(_) => {}
+            }
+            for (second, check, reason) in failures {
+                let failure = Failure {
+                    crash: Some(crash),
+                    second,
+                    reason,
+                };
+                self.save(seed, &history, &recording, check, &failure)?;
+                found.failures.push(failure);
+                if self.first_only {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How the replayed log differs from the live directory.
+    fn escaped(&self, recording: &Recording, dir: &Path) -> io::Result<Option<String>> {
+        let (mut replayed, mut live) = (loss::live(recording), Image::of(dir)?);
+        for image in [&mut replayed, &mut live] {
+            image.entries.retain(|path, _| !self.subject.is_unseen(path));
+        }
+        Ok(replayed.difference(&live))
+    }
+
+    fn crashes(&self, recording: &Recording, random: &mut Rng) -> Vec<Crash> {
+        let end = recording.ops.len();
+        match self.budget {
+            Budget::Sample(count) => (0..count)
+                .map(|_| {
+                    let policy = Policy::ALL[random.usize(0..Policy::ALL.len())];
+                    Crash {
+                        at: random.usize(0..=end),
+                        policy,
+                        seed: if policy.is_random() { random.u64(..) } else { 0 },
+                    }
+                })
+                .collect(),
+            Budget::Every { seeds } => {
+                let is_first = |op: &Op| matches!(op, Op::Begin(_));
+                let from = recording.ops.iter().position(is_first).unwrap_or(0);
+                let mut all = Vec::new();
+                for at in from..=end {
+                    for policy in Policy::ALL {
+                        let seeds = if policy.is_random() { seeds } else { 1 };
+                        all.extend((0..seeds).map(|seed| Crash { at, policy, seed }));
+                    }
+                }
+                all
+            }
+        }
+    }
+
+    /// Checks what a crash left; recorded, so that it can be crashed, too.
+    fn check(
+        &self,
+        image: &Image,
+        history: &S::History,
+        moment: &Moment,
+    ) -> io::Result<(Recording, Result<String, String>)> {
+        let dir = scratch()?;
+        image.write(dir.path())?;
+        shim::start(dir.path(), Plan::default());
+        let outcome = quietly(|| self.subject.check(dir.path(), history, moment));
+        let recorded = shim::stop();
+        Ok((recorded.recording, outcome.and_then(|outcome| outcome)))
+    }
+
+    fn second(&self, check: &Recording, random: &mut Rng) -> Crash {
+        // Most of them before the check has seen what is there: that is the recovery.
+        let seen = seen_at(check).unwrap_or(check.ops.len());
+        let last = if random.u32(0..4) == 0 { check.ops.len() } else { seen };
+        Crash {
+            at: random.usize(0..=last),
+            policy: Policy::ALL[random.usize(0..Policy::ALL.len())],
+            seed: random.u64(..),
+        }
+    }
+
+    /// A crash during the check: the same must hold, and what was seen must stay.
+    fn check_second(
+        &self,
+        check: &Recording,
+        crash: Crash,
+        view: &str,
+        history: &S::History,
+        moment: &Moment,
+    ) -> io::Result<Result<(), String>> {
+        let image = loss::crash(check, crash.at, crash.policy, crash.seed);
+        let (_, outcome) = self.check(&image, history, moment)?;
+        let was_seen = seen_at(check).is_some_and(|at| at < crash.at);
+        Ok(outcome.and_then(|second| {
+            if was_seen && second != view {
+                Err(format!("it showed\n  {view}\nand then\n  {second}"))
+            } else {
+                Ok(())
+            }
+        }))
+    }
+
+    /// Runs one crash again.
+    ///
+    /// # Errors
+    /// When directories can not be made.
+    pub fn replay(&self, case: &Case<S::History>) -> io::Result<Result<(), String>> {
+        let Some(crash) = case.failure.crash else {
+            return Ok(Err("there was no crash: the run itself failed".to_owned()));
+        };
+        let moment = Moment::after(&case.recording.ops[..crash.at]);
+        if let (Some(second), Some((check, Some(view)))) = (case.failure.second, &case.check) {
+            return self.check_second(check, second, view, &case.history, &moment);
+        }
+        let image = loss::crash(&case.recording, crash.at, crash.policy, crash.seed);
+        let (_, outcome) = self.check(&image, &case.history, &moment)?;
+        Ok(outcome.map(drop))
+    }
+
+    fn save(
+        &self,
+        seed: u64,
+        history: &S::History,
+        recording: &Recording,
+        check: Option<(Recording, Option<String>)>,
+        failure: &Failure,
+    ) -> io::Result<()> {
+        let Some(keep) = &self.keep else { return Ok(()) };
+        if let Some(parent) = keep.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let at = failure.crash.map_or(0, |crash| crash.at);
+        let path = keep.with_extension(format!("{seed}.{at}.case"));
+        let case = (history, recording, check, failure);
+        let bytes = postcard::to_stdvec(&case).expect("plain values can be written");
+        std::fs::write(path, bytes)
+    }
+}
+
+fn seen_at(check: &Recording) -> Option<usize> {
+    check.ops.iter().position(|op| *op == Op::Ack(SEEN))
+}
+
+/// Runs something that may panic; a panic is a failure with its message.
+fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        format!("panic: {}", text.unwrap_or_default())
+    })
+}

@@ -1,0 +1,96 @@
+//! What was asked of a store, and what it answered.
+
+use md5::{Digest, Md5};
+use partstore::{CompletedPart, ETag, Error, PartNumber};
+use serde::{Deserialize, Serialize};
+
+/// Bytes that follow from a number and a length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Body {
+    pub id: u16,
+    pub len: u32,
+}
+
+impl Body {
+    pub fn bytes(self) -> Vec<u8> {
+        let mut random = fastrand::Rng::with_seed(u64::from(self.id) << 32 | u64::from(self.len));
+        std::iter::repeat_with(|| random.u8(..))
+            .take(self.len as usize)
+            .collect()
+    }
+
+    pub fn etag(self) -> ETag {
+        ETag::from_md5(Md5::digest(self.bytes()).into())
+    }
+
+    pub fn completed(self, number: u16) -> CompletedPart {
+        CompletedPart::new(number_of(number), self.etag())
+    }
+}
+
+pub fn number_of(number: u16) -> PartNumber {
+    PartNumber::new(number.into()).expect("workloads use valid numbers")
+}
+
+/// One call. Uploads are told apart by their keys, which are used once each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    Initiate { key: String },
+    Put { key: String, number: u16, body: Body },
+    /// A body whose Content-MD5 is another's.
+    PutRefused { key: String, number: u16, body: Body },
+    Abort { key: String },
+    Complete { key: String, parts: Vec<(u16, Body)> },
+    Remove { key: String },
+    Sweep,
+    Maintain,
+    Close,
+    Open,
+}
+
+impl Action {
+    /// The upload that the call is about.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Initiate { key }
+            | Self::Put { key, .. }
+            | Self::PutRefused { key, .. }
+            | Self::Abort { key }
+            | Self::Complete { key, .. }
+            | Self::Remove { key } => Some(key),
+            Self::Sweep | Self::Maintain | Self::Close | Self::Open => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    Ok,
+    /// An error that promises that nothing was changed.
+    Refused(String),
+    /// The call did not return, or with an error after which only opening the store again tells.
+    Unknown(String),
+}
+
+impl Outcome {
+    pub fn of<T>(result: &Result<T, Error>) -> Self {
+        match result {
+            Ok(_) => Self::Ok,
+            Err(error @ (Error::Poisoned { .. } | Error::Index { .. })) => {
+                Self::Unknown(error.to_string())
+            }
+            Err(error) => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub action: Action,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    pub calls: Vec<Call>,
+}

@@ -1,0 +1,310 @@
+//! What is asked of a store while it is recorded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use fastrand::Rng;
+use parking_lot::RwLock;
+use partstore::{Error, PartOptions, PartStore, Upload};
+
+use super::history::{Action, Body, Call, History, Outcome, number_of};
+use super::options;
+use crate::shim;
+
+/// All sequences of one, two and three steps of seven.
+pub const SEQUENCES: u64 = 7 + 7 * 7 + 7 * 7 * 7;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// The sequence of steps whose number the seed is, then a clean close.
+    Sequence,
+    /// Random calls from so many threads, then a clean close.
+    Random { threads: usize, calls: usize },
+}
+
+/// Makes calls and writes down what comes of them.
+pub struct Player {
+    dir: PathBuf,
+    store: RwLock<Option<PartStore>>,
+    calls: Mutex<Vec<Call>>,
+    uploads: Mutex<Uploads>,
+}
+
+#[derive(Default)]
+struct Uploads {
+    handles: HashMap<String, Upload>,
+    /// What those that are open hold, as far as it is acknowledged.
+    open: BTreeMap<String, BTreeMap<u16, Body>>,
+    completed: Vec<String>,
+    initiated: u32,
+}
+
+impl Player {
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            store: RwLock::new(Some(options().open(dir)?)),
+            calls: Mutex::default(),
+            uploads: Mutex::default(),
+        })
+    }
+
+    pub fn into_history(self) -> History {
+        History {
+            calls: self.calls.into_inner().expect("no thread panicked"),
+        }
+    }
+
+    pub fn play(&self, workload: &Workload, seed: u64) {
+        match workload {
+            Workload::Sequence => self.sequence(seed % SEQUENCES),
+            Workload::Random { threads, calls } => {
+                std::thread::scope(|scope| {
+                    for thread in 0..*threads {
+                        let random = Rng::with_seed(seed.wrapping_mul(1000) + thread as u64);
+                        scope.spawn(move || self.random(random, *calls, *threads == 1));
+                    }
+                });
+            }
+        }
+    }
+
+    fn sequence(&self, mut number: u64) {
+        let mut len = 1;
+        while number >= 7_u64.pow(len) {
+            number -= 7_u64.pow(len);
+            len += 1;
+        }
+        for _ in 0..len {
+            self.step(number % 7);
+            number /= 7;
+        }
+    }
+
+    /// One of the seven: put, replace, duplicate, abort, complete, remove, sweep.
+    fn step(&self, step: u64) {
+        let body = |id| Body {
+            id,
+            len: 700 + u32::from(id),
+        };
+        match step {
+            0 => self.put(self.current(), 1, body(1)),
+            1 => self.put(self.current(), 1, body(2)),
+            2 => self.put(self.current(), 2, body(1)),
+            3 => self.abort(self.current()),
+            4 => self.complete(self.current()),
+            5 => self.remove(self.newest_object()),
+            _ => self.sweep(),
+        }
+    }
+
+    /// The open upload of a sequence, or a new one.
+    fn current(&self) -> String {
+        let open = self.lock().open.keys().next().cloned();
+        open.unwrap_or_else(|| self.initiate())
+    }
+
+    fn newest_object(&self) -> String {
+        let newest = self.lock().completed.last().cloned();
+        newest.unwrap_or_else(|| self.current())
+    }
+
+    fn random(&self, mut random: Rng, calls: usize, alone: bool) {
+        for _ in 0..calls {
+            match random.u32(0..100) {
+                0..5 => {
+                    self.initiate();
+                }
+                5..60 => {
+                    let body = Body {
+                        id: random.u16(0..10),
+                        len: match random.u32(0..40) {
+                            0 => 0,
+                            1 => 270_000,
+                            _ => 1 << random.u32(0..15),
+                        },
+                    };
+                    let number = random.u16(1..6);
+                    let key = self.any_open(&mut random);
+                    if random.u32(0..12) == 0 {
+                        self.put_refused(key, number, body);
+                    } else {
+                        self.put(key, number, body);
+                    }
+                }
+                60..67 => self.abort(self.any_open(&mut random)),
+                67..77 => self.complete(self.any_open(&mut random)),
+                77..84 => {
+                    let completed = self.lock().completed.clone();
+                    if let Some(key) = random.choice(completed) {
+                        self.remove(key);
+                    }
+                }
+                84..92 => self.sweep(),
+                92..98 => self.maintain(),
+                _ if alone => {
+                    self.close();
+                    self.reopen();
+                }
+                _ => self.maintain(),
+            }
+        }
+    }
+
+    fn any_open(&self, random: &mut Rng) -> String {
+        let open: Vec<String> = self.lock().open.keys().cloned().collect();
+        random.choice(open).unwrap_or_else(|| self.initiate())
+    }
+
+    pub fn initiate(&self) -> String {
+        let key = {
+            let mut uploads = self.lock();
+            uploads.initiated += 1;
+            format!("upload-{:04}", uploads.initiated)
+        };
+        let made = self.call(Action::Initiate { key: key.clone() }, |store| {
+            store.initiate_upload(&key)
+        });
+        if let Some(upload) = made {
+            let mut uploads = self.lock();
+            uploads.handles.insert(key.clone(), upload);
+            uploads.open.insert(key.clone(), BTreeMap::new());
+        }
+        key
+    }
+
+    pub fn put(&self, key: String, number: u16, body: Body) {
+        let Some(upload) = self.handle(&key) else { return };
+        let bytes = body.bytes();
+        let action = Action::Put {
+            key: key.clone(),
+            number,
+            body,
+        };
+        // Both ways in are the same to a user.
+        let put = self.call(action, |store| {
+            if body.len % 2 == 0 {
+                store.put_part(&upload, number_of(number), bytes)
+            } else {
+                store.put_part_from(&upload, number_of(number), &bytes[..], PartOptions::new())
+            }
+        });
+        if put.is_some()
+            && let Some(parts) = self.lock().open.get_mut(&key)
+        {
+            parts.insert(number, body);
+        }
+    }
+
+    pub fn put_refused(&self, key: String, number: u16, body: Body) {
+        let Some(upload) = self.handle(&key) else { return };
+        let options = PartOptions::new().md5([7; 16]);
+        self.call(Action::PutRefused { key, number, body }, |store| {
+            store.put_part_from(&upload, number_of(number), &body.bytes()[..], options)
+        });
+    }
+
+    pub fn abort(&self, key: String) {
+        let Some(upload) = self.handle(&key) else { return };
+        let action = Action::Abort { key: key.clone() };
+        if self.call(action, |store| store.abort_upload(&upload)).is_some() {
+            self.lock().open.remove(&key);
+        }
+    }
+
+    pub fn complete(&self, key: String) {
+        let Some(upload) = self.handle(&key) else { return };
+        let parts: Vec<_> = self
+            .lock()
+            .open
+            .get(&key)
+            .map(|parts| parts.iter().map(|(number, body)| (*number, *body)).collect())
+            .unwrap_or_default();
+        let list: Vec<_> = parts
+            .iter()
+            .map(|(number, body)| body.completed(*number))
+            .collect();
+        let action = Action::Complete {
+            key: key.clone(),
+            parts,
+        };
+        if self.call(action, |store| store.complete_upload(&upload, &list)).is_some() {
+            let mut uploads = self.lock();
+            uploads.open.remove(&key);
+            uploads.completed.push(key);
+        }
+    }
+
+    pub fn remove(&self, key: String) {
+        let Some(upload) = self.handle(&key) else { return };
+        let action = Action::Remove { key: key.clone() };
+        if self.call(action, |store| store.remove_object(&upload)).is_some() {
+            self.lock().completed.retain(|other| *other != key);
+        }
+    }
+
+    pub fn sweep(&self) {
+        self.call(Action::Sweep, PartStore::sweep);
+    }
+
+    pub fn maintain(&self) {
+        self.call(Action::Maintain, PartStore::maintain);
+    }
+
+    /// Closes the store.
+    pub fn close(&self) {
+        let call = self.begin(Action::Close);
+        let store = self.store.write().take();
+        if let Some(store) = store {
+            let outcome = Outcome::of(&store.close());
+            drop(store);
+            self.end(call, outcome);
+        }
+    }
+
+    /// Opens the store again.
+    pub fn reopen(&self) {
+        let call = self.begin(Action::Open);
+        let opened = options().open(&self.dir);
+        let outcome = Outcome::of(&opened);
+        *self.store.write() = opened.ok();
+        self.end(call, outcome);
+    }
+
+    fn call<T>(
+        &self,
+        action: Action,
+        run: impl FnOnce(&PartStore) -> Result<T, Error>,
+    ) -> Option<T> {
+        let store = self.store.read().clone()?;
+        let call = self.begin(action);
+        let result = run(&store);
+        self.end(call, Outcome::of(&result));
+        result.ok()
+    }
+
+    fn begin(&self, action: Action) -> usize {
+        let mut calls = self.calls.lock().expect("no thread panicked");
+        calls.push(Call {
+            action,
+            outcome: Outcome::Unknown("it did not return".to_owned()),
+        });
+        let call = calls.len() - 1;
+        shim::begin(call);
+        call
+    }
+
+    fn end(&self, call: usize, outcome: Outcome) {
+        shim::ack(call);
+        self.calls.lock().expect("no thread panicked")[call].outcome = outcome;
+    }
+
+    fn handle(&self, key: &str) -> Option<Upload> {
+        self.lock().handles.get(key).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Uploads> {
+        self.uploads.lock().expect("no thread panicked")
+    }
+}

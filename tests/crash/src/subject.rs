@@ -1,0 +1,87 @@
+//! What is put to the test: something that keeps data in a directory and answers calls.
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::log::Op;
+
+/// The mark that a check sets when it has seen all that the subject holds.
+pub const SEEN: usize = usize::MAX;
+
+pub trait Subject {
+    /// What was asked of it, call by call, and what it answered.
+    type History: Serialize + DeserializeOwned + Debug;
+
+    /// Works in the empty directory `root`, marks each call with [`begin`](crate::shim::begin) and
+    /// [`ack`](crate::shim::ack), and stops: nothing may run any more when this returns.
+    fn run(&self, root: &Path, seed: u64) -> Self::History;
+
+    /// Opens what a crash left in `root` and compares it with what was acknowledged at that moment.
+    /// Gives what it holds, in words; marks [`SEEN`] once it knows.
+    fn check(&self, root: &Path, history: &Self::History, moment: &Moment) -> Result<String, String>;
+
+    /// Whether the recorder cannot see what happens to a file, because it is mapped to memory.
+    fn is_unseen(&self, _path: &str) -> bool {
+        false
+    }
+}
+
+/// How far each call had come when the crash came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Moment {
+    calls: Vec<Span>,
+}
+
+/// From where to where in the log a call went on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Span {
+    pub begun: Option<usize>,
+    pub acked: Option<usize>,
+}
+
+impl Moment {
+    /// The moment behind these lines of the log.
+    pub fn after(ops: &[Op]) -> Self {
+        let mut moment = Self::default();
+        for (index, op) in ops.iter().enumerate() {
+            match op {
+                Op::Begin(call) if *call != SEEN => moment.span(*call).begun = Some(index),
+                Op::Ack(call) if *call != SEEN => moment.span(*call).acked = Some(index),
+                _ => {}
+            }
+        }
+        moment
+    }
+
+    fn span(&mut self, call: usize) -> &mut Span {
+        if self.calls.len() <= call {
+            self.calls.resize(call + 1, Span::default());
+        }
+        &mut self.calls[call]
+    }
+
+    pub fn of(&self, call: usize) -> Span {
+        self.calls.get(call).copied().unwrap_or_default()
+    }
+
+    /// Whether the call had begun.
+    pub fn begun(&self, call: usize) -> bool {
+        self.of(call).begun.is_some()
+    }
+
+    /// Whether the call had returned.
+    pub fn acked(&self, call: usize) -> bool {
+        self.of(call).acked.is_some()
+    }
+
+    /// Whether one call had returned before another began.
+    pub fn precedes(&self, first: usize, second: usize) -> bool {
+        match (self.of(first).acked, self.of(second).begun) {
+            (Some(end), Some(start)) => end < start,
+            _ => false,
+        }
+    }
+}
