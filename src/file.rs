@@ -75,11 +75,12 @@ impl Handle {
 
     /// Makes the bytes durable, and the length.
     pub(crate) fn sync_data(&self) -> Result<()> {
-        self.file.sync_data().map_err(at(SYNC_DATA, &self.path))
+        let synced = rustix::fs::fdatasync(&self.file);
+        synced.map_err(|errno| at(SYNC_DATA, &self.path)(errno.into()))
     }
 
     pub(crate) fn sync_all(&self) -> Result<()> {
-        self.file.sync_all().map_err(at(SYNC_ALL, &self.path))
+        sync(&self.file).map_err(at(SYNC_ALL, &self.path))
     }
 
     /// Gives the file `len` bytes of disk, which read as zeros. Where the file system cannot,
@@ -249,7 +250,12 @@ pub(crate) fn create_dirs_durably(path: &Path) -> Result<()> {
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<()> {
     let directory = File::open(path).map_err(at("open", path))?;
-    directory.sync_all().map_err(at(SYNC_DIR, path))
+    sync(&directory).map_err(at(SYNC_DIR, path))
+}
+
+/// Not std's `sync_all`, which tries again when it is interrupted (I8).
+fn sync(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fsync(file)?)
 }
 
 /// Makes the name of `path` durable.

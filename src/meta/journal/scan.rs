@@ -108,12 +108,17 @@ pub(crate) fn scan(dir: &Path, visit: &mut Visit<'_>) -> Result<Scan> {
     Ok(found)
 }
 
-/// Whether the directory holds no trace of a batch.
+/// Whether the directory holds no trace of a batch. What was preallocated and never written may
+/// read as anything.
 pub(crate) fn is_unused(dir: &Path) -> Result<bool> {
-    for (name, _) in file::list_if_present(dir)? {
-        let bytes = file::read(&dir.join(name))?;
-        let behind_header = bytes.get(segment::HEADER_LEN..).unwrap_or_default();
-        if behind_header.iter().any(|byte| *byte != 0) {
+    let numbers = match segment::numbers(dir) {
+        Err(error) if error.is_not_found() => return Ok(true),
+        Err(Error::Damaged { .. }) => return Ok(false),
+        numbers => numbers?,
+    };
+    for number in numbers {
+        let bytes = file::read(&segment::path_of(dir, number))?;
+        if frame::durable_by_later_headers(number, &bytes, 0).is_some() {
             return Ok(false);
         }
     }

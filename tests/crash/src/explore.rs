@@ -242,7 +242,7 @@ impl<S: Subject> Explorer<'_, S> {
         moment: &Moment,
     ) -> io::Result<Result<(), String>> {
         let image = loss::crash(check, crash.at, crash.policy, crash.seed);
-        let (_, outcome) = self.check(&image, history, moment)?;
+        let (_, outcome) = self.check(&image, history, &moment.reopened())?;
         let was_seen = seen_at(check).is_some_and(|at| at < crash.at);
         Ok(outcome.and_then(|second| {
             if was_seen && second != view {

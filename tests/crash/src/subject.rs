@@ -33,6 +33,8 @@ pub trait Subject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Moment {
     calls: Vec<Span>,
+    /// Whether a check has opened what was left since, and was itself cut short.
+    pub reopened: bool,
 }
 
 /// From where to where in the log a call went on.
@@ -54,6 +56,14 @@ impl Moment {
             }
         }
         moment
+    }
+
+    /// The same calls, after a check of what they left.
+    pub fn reopened(&self) -> Self {
+        Self {
+            reopened: true,
+            ..self.clone()
+        }
     }
 
     fn span(&mut self, call: usize) -> &mut Span {

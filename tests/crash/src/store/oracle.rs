@@ -174,7 +174,7 @@ impl<'a> Judge<'a> {
 
     /// Whether the last thing that happened was a clean close.
     fn closed(&self) -> bool {
-        self.calls.last().is_some_and(|(call, what)| {
+        !self.moment.reopened && self.calls.last().is_some_and(|(call, what)| {
             what.action == Action::Close && self.done(*call, what)
         })
     }
