@@ -113,6 +113,11 @@ mod part;
 mod pins;
 mod report;
 mod room;
+#[cfg(not(feature = "sabotage"))]
+mod sabotage;
+#[cfg(feature = "sabotage")]
+#[doc(hidden)]
+pub mod sabotage;
 mod store;
 mod sweep;
 mod verify;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use crate::blob::BlobStore;
 use crate::meta::{Change, Claim, MetaStore, Orphans};
 use crate::pins::{Claimed, Pins};
+use crate::sabotage::Step;
 use crate::{ContentHash, Result, SweepReport};
 
 /// Blobs per claim: one journal sync each.
@@ -30,7 +31,8 @@ pub(crate) struct Suspects {
 
 impl Suspects {
     pub(crate) fn new(orphans: Orphans) -> Self {
-        let any = AtomicBool::new(orphans == Orphans::Possible);
+        let sought = !Step::OrphansSought.is_taken();
+        let any = AtomicBool::new(orphans == Orphans::Possible && sought);
         Self {
             published: Mutex::default(),
             any,
@@ -114,6 +116,9 @@ impl Sweep<'_> {
         }
         if change.is_empty() {
             return Ok(());
+        }
+        if Step::RowGoneBeforeFile.is_taken() {
+            self.remove_files(&dead)?;
         }
         let ticket = self.meta.commit(&change, Claim::Release)?;
         // Those that stay are anybody's again, before the disk is waited for.

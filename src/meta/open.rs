@@ -13,6 +13,7 @@ use super::snapshot::Snapshots;
 use super::{MetaStore, Places};
 use crate::file;
 use crate::options::JournalOptions;
+use crate::sabotage::Step;
 use crate::{Error, Result};
 
 /// What opening found and did.
@@ -82,7 +83,9 @@ impl MetaStore {
         if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
             return Err(lost_end(&places.journal, &found, &marker));
         }
-        marker_file.remove()?;
+        if !Step::MarkerRemoved.is_taken() {
+            marker_file.remove()?;
+        }
         let journal = Journal::resume(&places.journal, options.segment_len, &found)?;
 
         let truth = Truth {

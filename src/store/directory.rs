@@ -6,6 +6,7 @@ use crate::blob::BlobStore;
 use crate::file::{self, Kind, Lock};
 use crate::meta::MetaStore;
 use crate::options::JournalOptions;
+use crate::sabotage::Step;
 use crate::{Error, Result};
 
 const FORMAT: u32 = 1;
@@ -45,16 +46,17 @@ pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Lock, Foun
 }
 
 fn create(root: &Path, options: &JournalOptions) -> Result<()> {
+    let format = format!("{MAGIC}\n{FORMAT}\n");
+    if Step::StoreBeforeFormat.is_taken() {
+        file::write_durably(&root.join("FORMAT"), format.as_bytes())?;
+    }
     BlobStore::create(root)?;
     file::create_dir(&root.join("meta"))?;
     MetaStore::create(&root.join("meta"), options)?;
     file::sync_dir(root)?;
     // The last step: without this file all the others are the remains of a creation that did not
     // finish.
-    file::write_durably(
-        &root.join("FORMAT"),
-        format!("{MAGIC}\n{FORMAT}\n").as_bytes(),
-    )
+    file::write_durably(&root.join("FORMAT"), format.as_bytes())
 }
 
 fn read_format(root: &Path) -> Result<Found> {

@@ -7,6 +7,7 @@ use crate::digest::BLOCK_LEN;
 use crate::ingest::Digests;
 use crate::meta::{Change, Claim, PartRecord};
 use crate::room::Reservation;
+use crate::sabotage::Step;
 use crate::{Error, MinimumAt, Options, Part, PartNumber, PartOptions, Result, Upload, clock};
 
 /// Where a body's bytes are when their digests are known.
@@ -136,9 +137,15 @@ pub(super) fn store(
     // between (I4).
     let _pinned = engine.pins.pin(vec![digests.content]);
     let known = engine.meta.blob(&digests.content)?.is_some();
-    let stored =
-        publish(engine, digests, body, known).and_then(|()| commit(engine, target, digests, known));
-    if stored.is_err() && !known && engine.meta.check().is_ok() {
+    let publish = || publish(engine, digests, body, known);
+    let commit = || commit(engine, target, digests, known);
+    let stored = if Step::PublishBeforeCommit.is_taken() {
+        commit().and_then(|part| publish().map(|()| part))
+    } else {
+        publish().and_then(|()| commit())
+    };
+    let sought = !Step::RefusedSought.is_taken();
+    if stored.is_err() && !known && engine.meta.check().is_ok() && sought {
         // I7: the file may be there without a row. In a store that has stopped it may as well have
         // one, in the journal only: there the next open finds out.
         engine.suspects.add(digests.content);

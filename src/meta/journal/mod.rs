@@ -26,6 +26,7 @@ pub(crate) use segment::path_of as segment_path;
 
 use super::batch::Batch;
 use crate::file;
+use crate::sabotage::Step;
 use crate::{Error, Result};
 
 /// What a batch does to the room on the disk.
@@ -100,13 +101,15 @@ impl Journal {
         active
             .handle
             .write_zeros(found.tail.end, found.tail.end + found.tail.torn)?;
-        active.write_again(found.tail.end)?;
-        for sealed in found
-            .sealed
-            .iter()
-            .filter(|sealed| sealed.last_seq > found.durable)
-        {
-            Segment::open(dir, sealed.number)?.write_again(sealed.len)?;
+        if !Step::JournalRewritten.is_taken() {
+            active.write_again(found.tail.end)?;
+            for sealed in found
+                .sealed
+                .iter()
+                .filter(|sealed| sealed.last_seq > found.durable)
+            {
+                Segment::open(dir, sealed.number)?.write_again(sealed.len)?;
+            }
         }
         file::sync_dir(dir)?;
         let spare = found
@@ -302,7 +305,9 @@ impl Journal {
     /// group.
     fn lead(&self, state: &mut MutexGuard<'_, State>) {
         let group = std::mem::take(&mut state.pending);
-        let (durable, last) = (state.durable, state.last_seq);
+        let last = state.last_seq;
+        let honest = !Step::HonestWatermark.is_taken();
+        let durable = if honest { state.durable } else { last };
         state.leading = true;
         let written = MutexGuard::unlocked(state, || write_group(&group, durable));
         state.leading = false;
@@ -380,7 +385,14 @@ fn write_group(group: &[Pending], durable: u64) -> Result<()> {
             );
         }
         first.segment.handle.write_at(&bytes, first.offset)?;
-        first.segment.handle.sync_data()?;
+        if !Step::SealBeforeNext.is_taken() {
+            first.segment.handle.sync_data()?;
+        }
+    }
+    if Step::SealBeforeNext.is_taken() {
+        for frame in group {
+            frame.segment.handle.sync_data()?;
+        }
     }
     Ok(())
 }

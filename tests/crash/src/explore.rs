@@ -81,6 +81,8 @@ pub struct Explorer<'a, S: Subject> {
     pub budget: Budget,
     /// Of so many crashes one is followed by crashes during the check.
     pub second_every: u64,
+    /// The class of syncs that is left out, in the checks, too.
+    pub without: Option<String>,
     /// Stops at the first failure.
     pub first_only: bool,
     /// Told before each state is opened, so that a check which hangs is noticed.
@@ -135,14 +137,20 @@ impl<S: Subject> Explorer<'_, S> {
                 continue;
             }
             found.states += 1;
-            let (check, outcome) = self.check(&image, &history, &moment)?;
+            let (mut check, outcome) = self.check(&image, &history, &moment)?;
+            let mut begins = 0;
+            if crash.policy == Policy::Kill {
+                // The page cache lives on: what was not synced then still is not.
+                check = recording.then(crash.at, &check);
+                begins = crash.at;
+            }
             let mut failures = Vec::new();
             match outcome {
                 Err(reason) => failures.push((None, None, reason)),
                 Ok(view) if random.u64(0..self.second_every) == 0 => {
                     for _ in 0..4 {
                         (self.alive)();
-                        let second = self.second(&check, &mut random);
+                        let second = self.second(&check, begins, &mut random);
                         found.in_recovery += 1;
                         found.states += 1;
                         if let Err(reason) = self.check_second(&check, second, &view, &history, &moment)? {
@@ -182,13 +190,10 @@ impl<S: Subject> Explorer<'_, S> {
         let end = recording.ops.len();
         match self.budget {
             Budget::Sample(count) => (0..count)
-                .map(|_| {
-                    let policy = Policy::ALL[random.usize(0..Policy::ALL.len())];
-                    Crash {
-                        at: random.usize(0..=end),
-                        policy,
-                        seed: if policy.is_random() { random.u64(..) } else { 0 },
-                    }
+                .map(|_| Crash {
+                    at: any_moment(recording, random),
+                    policy: any_policy(random),
+                    seed: random.u64(..),
                 })
                 .collect(),
             Budget::Every { seeds } => {
@@ -215,19 +220,23 @@ impl<S: Subject> Explorer<'_, S> {
     ) -> io::Result<(Recording, Result<String, String>)> {
         let dir = scratch()?;
         image.write(dir.path())?;
-        shim::start(dir.path(), Plan::default());
+        let plan = Plan {
+            without: self.without.clone(),
+            ..Plan::default()
+        };
+        shim::start(dir.path(), plan);
         let outcome = quietly(|| self.subject.check(dir.path(), history, moment));
         let recorded = shim::stop();
         Ok((recorded.recording, outcome.and_then(|outcome| outcome)))
     }
 
-    fn second(&self, check: &Recording, random: &mut Rng) -> Crash {
+    fn second(&self, check: &Recording, begins: usize, random: &mut Rng) -> Crash {
         // Most of them before the check has seen what is there: that is the recovery.
         let seen = seen_at(check).unwrap_or(check.ops.len());
         let last = if random.u32(0..4) == 0 { check.ops.len() } else { seen };
         Crash {
-            at: random.usize(0..=last),
-            policy: Policy::ALL[random.usize(0..Policy::ALL.len())],
+            at: random.usize(begins..=last),
+            policy: any_policy(random),
             seed: random.u64(..),
         }
     }
@@ -242,7 +251,7 @@ impl<S: Subject> Explorer<'_, S> {
         moment: &Moment,
     ) -> io::Result<Result<(), String>> {
         let image = loss::crash(check, crash.at, crash.policy, crash.seed);
-        let (_, outcome) = self.check(&image, history, &moment.reopened())?;
+        let (_, outcome) = self.check(&image, history, &moment.reopened(&check.ops[..crash.at]))?;
         let was_seen = seen_at(check).is_some_and(|at| at < crash.at);
         Ok(outcome.and_then(|second| {
             if was_seen && second != view {
@@ -288,6 +297,25 @@ impl<S: Subject> Explorer<'_, S> {
         let bytes = postcard::to_stdvec(&case).expect("plain values can be written");
         std::fs::write(path, bytes)
     }
+}
+
+/// Any line; every other time right behind one with which a call returned, and often the last.
+fn any_moment(recording: &Recording, random: &mut Rng) -> usize {
+    let end = recording.ops.len();
+    match random.u32(0..10) {
+        0 => end,
+        1..5 => {
+            let from = random.usize(0..=end);
+            let is_ack = |op: &Op| matches!(op, Op::Ack(_));
+            let next = recording.ops[from..].iter().position(is_ack);
+            next.map_or(end, |further| from + further + 1)
+        }
+        _ => random.usize(0..=end),
+    }
+}
+
+fn any_policy(random: &mut Rng) -> Policy {
+    Policy::ALL[random.usize(0..Policy::ALL.len())]
 }
 
 fn seen_at(check: &Recording) -> Option<usize> {

@@ -49,7 +49,7 @@ impl Policy {
         Self::Garbage,
     ];
 
-    /// Whether the seed makes a difference.
+    /// Whether the seed of the loss makes a difference.
     pub fn is_random(self) -> bool {
         !matches!(self, Self::Kill | Self::Strict | Self::Journalled | Self::Zeroed)
     }

@@ -1,21 +1,28 @@
 //! The crash suite: see `docs/reliability.md`.
 
+mod campaign;
 mod explore;
+mod faults;
+mod fleet;
 mod image;
 mod log;
 mod loss;
+mod peers;
 mod shim;
 mod store;
 mod subject;
+mod work;
 
-use std::io::Write;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use explore::{Budget, Explorer};
-use shim::Plan;
-use store::{Store, Workload};
+use crate::explore::{Budget, Case, Explorer};
+use crate::store::{Store, Workload};
 
+/// Records every file-system call of a store and replays every crash that could have been.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -24,46 +31,75 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Explores one workload with one seed after the other.
-    Work {
-        #[arg(long, default_value = "0")]
-        from: u64,
-        #[arg(long, default_value = "1")]
-        seeds: u64,
-        #[arg(long, default_value = "100")]
-        states: u64,
-        #[arg(long, default_value = "1")]
-        threads: usize,
-        #[arg(long)]
-        sequence: bool,
-        #[arg(long)]
-        without: Option<String>,
-    },
+    /// Crashes the store at many moments and checks what is left.
+    States(campaign::States),
+    /// Takes each sync and each step of the commit protocol away: all must be caught.
+    Sabotage(campaign::Sabotage),
+    /// Judges the recorder by stores of which it is known whether they lose anything.
+    Peers(peers::Peers),
+    /// Fails every file-system call in turn, in several ways.
+    Faults(faults::Faults),
+    /// Runs the crash of a saved failure again.
+    Replay { case: PathBuf },
+    /// What one child process does.
+    #[command(hide = true)]
+    Work(work::Work),
+    #[command(hide = true)]
+    Peer(peers::Job),
 }
 
-fn main() {
-    let Command::Work { from, seeds, states, threads, sequence, without } = Arguments::parse().command;
-    let workload = if sequence { Workload::Sequence } else { Workload::Random { threads, calls: 60 / threads } };
-    let subject = Store { workload };
-    let mut total = 0;
-    let begun = std::time::Instant::now();
-    for seed in from..from + seeds {
-        let mut explorer = Explorer {
-            subject: &subject,
-            budget: Budget::Sample(states),
-            second_every: 5,
-            first_only: false,
-            alive: &mut || {},
-            keep: Some("target/crash/x".into()),
-        };
-        let plan = Plan { slow_syncs: threads > 1, without: without.clone(), ..Plan::default() };
-        let found = explorer.explore(seed, plan).unwrap();
-        total += found.states;
-        println!("{seed}: {} states, {} in recovery, {} failures; {:.1}/s", found.states, found.in_recovery, found.failures.len(), total as f64 / begun.elapsed().as_secs_f64());
-        for failure in &found.failures {
-            println!("  {:?} {:?}: {}", failure.crash, failure.second, failure.reason);
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
-        if seed == from { println!("{:#?}", found.syncs); }
-        std::io::stdout().flush().unwrap();
     }
+}
+
+/// `true` when all is as it should be.
+fn run(command: Command) -> io::Result<bool> {
+    match command {
+        Command::States(arguments) => Ok(campaign::states(&arguments)),
+        Command::Sabotage(arguments) => campaign::sabotage(&arguments),
+        Command::Peers(arguments) => Ok(peers::peers(&arguments)),
+        Command::Faults(arguments) => faults::run(&arguments),
+        Command::Replay { case } => replay(&case),
+        Command::Work(work) => {
+            fleet::answer(&work.run()?);
+            Ok(true)
+        }
+        Command::Peer(job) => {
+            fleet::answer(&job.run()?);
+            Ok(true)
+        }
+    }
+}
+
+fn replay(path: &std::path::Path) -> io::Result<bool> {
+    let bytes = std::fs::read(path)?;
+    let case: Case<store::History> = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
+    let explorer = Explorer {
+        subject: &Store {
+            workload: Workload::Random,
+        },
+        budget: Budget::Sample(0),
+        second_every: 1,
+        without: None,
+        first_only: true,
+        alive: &mut || {},
+        keep: None,
+    };
+    println!("{:?}, then {:?}", case.failure.crash, case.failure.second);
+    println!("it failed with: {}", case.failure.reason);
+    match explorer.replay(&case)? {
+        Ok(()) => println!("now it passes"),
+        Err(reason) => {
+            println!("now it fails with: {reason}");
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -10,6 +10,10 @@ use crate::log::Op;
 
 /// The mark that a check sets when it has seen all that the subject holds.
 pub const SEEN: usize = usize::MAX;
+/// The mark that a check sets when what it added itself is acknowledged, and before it takes that
+/// away again.
+pub const PROBED: usize = usize::MAX - 1;
+pub const UNPROBED: usize = usize::MAX - 2;
 
 pub trait Subject {
     /// What was asked of it, call by call, and what it answered.
@@ -35,6 +39,8 @@ pub struct Moment {
     calls: Vec<Span>,
     /// Whether a check has opened what was left since, and was itself cut short.
     pub reopened: bool,
+    /// Whether that check had added what it adds, and not begun to take it away.
+    pub probed: bool,
 }
 
 /// From where to where in the log a call went on.
@@ -50,8 +56,8 @@ impl Moment {
         let mut moment = Self::default();
         for (index, op) in ops.iter().enumerate() {
             match op {
-                Op::Begin(call) if *call != SEEN => moment.span(*call).begun = Some(index),
-                Op::Ack(call) if *call != SEEN => moment.span(*call).acked = Some(index),
+                Op::Begin(call) if *call < UNPROBED => moment.span(*call).begun = Some(index),
+                Op::Ack(call) if *call < UNPROBED => moment.span(*call).acked = Some(index),
                 _ => {}
             }
         }
@@ -59,10 +65,11 @@ impl Moment {
     }
 
     /// The same calls, after a check of what they left.
-    pub fn reopened(&self) -> Self {
+    pub fn reopened(&self, check: &[Op]) -> Self {
         Self {
+            calls: self.calls.clone(),
             reopened: true,
-            ..self.clone()
+            probed: check.contains(&Op::Ack(PROBED)) && !check.contains(&Op::Begin(UNPROBED)),
         }
     }
 

@@ -138,7 +138,8 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
         || None,
         |shim| {
             let node = shim.tracker.node_of(fd)?;
-            let class = class_of(name, shim.tracker.path(node));
+            let covered = shim.tracker.covered(node);
+            let class = class_of(name, shim.tracker.path(node), &covered);
             let begun = shim.tracker.len();
             if shim.plan.without.as_ref() == Some(&class) {
                 return Some(Some(Next::Answer(0)));

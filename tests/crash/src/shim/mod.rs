@@ -102,6 +102,8 @@ pub struct Recorded {
     pub recording: Recording,
     /// How often the fault was met.
     pub hits: u64,
+    /// How many calls it could have hit.
+    pub counted: u64,
     /// Each class of syncs, and how often it was asked for.
     pub syncs: BTreeMap<String, u64>,
 }
@@ -116,6 +118,7 @@ pub fn stop() -> Recorded {
     Recorded {
         recording: shim.tracker.finish(),
         hits: shim.hits,
+        counted: shim.counted,
         syncs: shim.syncs,
     }
 }
@@ -176,9 +179,9 @@ impl Shim {
     }
 }
 
-/// The class of a sync: the call and what it is called on, with names that differ from run to run
-/// left out.
-fn class_of(call: &str, path: &str) -> String {
+/// The class of a sync: the call, what it is called on, with names that differ from run to run left
+/// out, and what it covers.
+fn class_of(call: &str, path: &str, covered: &str) -> String {
     let mut class = Vec::new();
     for part in path.split('/') {
         let (stem, extension) = part.split_once('.').unwrap_or((part, ""));
@@ -191,8 +194,8 @@ fn class_of(call: &str, path: &str) -> String {
         });
         // The files of an index are its own business.
         if part == "index" {
-            break;
+            return format!("sync {}/**", class.join("/"));
         }
     }
-    format!("{call} {}", class.join("/"))
+    format!("{call} {} ({covered})", class.join("/"))
 }

@@ -1,6 +1,6 @@
 //! Which file a call means: names and inodes to nodes of the log.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -18,6 +18,8 @@ pub(super) struct Tracker {
     /// The path of each node when it was last named, below the root.
     paths: Vec<String>,
     recording: Recording,
+    /// What each node has gone through since it was last synced: what the next sync covers.
+    unsynced: HashMap<Node, BTreeSet<&'static str>>,
 }
 
 /// What a path below the root names.
@@ -37,6 +39,7 @@ impl Tracker {
             names: HashMap::from([(ROOT, HashMap::new())]),
             paths: vec![String::new()],
             recording: Recording::default(),
+            unsynced: HashMap::new(),
             root: root.clone(),
         };
         tracker.find(&root, ROOT);
@@ -68,7 +71,27 @@ impl Tracker {
     }
 
     pub fn log(&mut self, op: Op) {
+        let changes: &[(Node, &'static str)] = match &op {
+            Op::Create { at, .. } | Op::Link { at, .. } => &[(at.dir, "create")],
+            Op::Rename { from, to, .. } => &[(from.dir, "rename"), (to.dir, "rename")],
+            Op::Remove { at } => &[(at.dir, "remove")],
+            Op::Write { node, .. } | Op::Truncate { node, .. } => &[(*node, "write")],
+            Op::Allocate { node, .. } => &[(*node, "allocate")],
+            _ => &[],
+        };
+        for (node, change) in changes {
+            self.unsynced.entry(*node).or_default().insert(change);
+        }
         self.recording.ops.push(op);
+    }
+
+    /// What a sync of the node covers that begins now, in words.
+    pub fn covered(&mut self, node: Node) -> String {
+        let covered = self.unsynced.remove(&node).unwrap_or_default();
+        if covered.is_empty() {
+            return "nothing new".to_owned();
+        }
+        Vec::from_iter(covered).join(", ")
     }
 
     pub fn len(&self) -> usize {

@@ -6,7 +6,7 @@ mod workload;
 
 use std::path::Path;
 
-pub use history::{Action, Body, Call, History, Outcome};
+pub use history::{Action, Body, History, Outcome};
 use partstore::{Background, Options};
 pub use workload::{Player, SEQUENCES, Workload};
 
@@ -24,8 +24,8 @@ impl Subject for Store {
     type History = History;
 
     fn run(&self, root: &Path, seed: u64) -> History {
-        let player = Player::open(&root.join(DIR)).expect("an empty directory becomes a store");
-        player.play(&self.workload, seed);
+        let player = Player::open(&root.join(DIR));
+        player.play(self.workload, seed);
         player.close();
         player.into_history()
     }

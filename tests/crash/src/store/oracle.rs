@@ -12,7 +12,7 @@ use partstore::{
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
 use crate::shim;
-use crate::subject::{Moment, SEEN};
+use crate::subject::{Moment, PROBED, SEEN, UNPROBED};
 
 /// The key of the upload by which the check itself sees that the store works.
 const PROBE: &str = "probe";
@@ -138,6 +138,8 @@ fn probe(store: &PartStore) -> Result<(), String> {
     if bytes != PROBE_BODY.bytes() {
         return Err("a further part reads as other bytes".to_owned());
     }
+    shim::ack(PROBED);
+    shim::begin(UNPROBED);
     said("aborting it", store.abort_upload(&upload))
 }
 
@@ -169,7 +171,7 @@ impl<'a> Judge<'a> {
 
     /// Nothing was acknowledged yet.
     fn may_be_absent(&self) -> bool {
-        !self.calls.iter().any(|(call, _)| self.moment.acked(*call))
+        !self.moment.probed && !self.calls.iter().any(|(call, _)| self.moment.acked(*call))
     }
 
     /// Whether the last thing that happened was a clean close.
@@ -191,7 +193,7 @@ impl<'a> Judge<'a> {
 
     /// Everything that the store shows, but for the probe.
     fn view(&self, store: &PartStore) -> Result<View, String> {
-        let mut view = View::new();
+        let (mut view, mut probed) = (View::new(), false);
         let mut add = |upload: &Upload, seen| {
             if upload.key() != PROBE && view.insert(upload.key().to_owned(), seen).is_some() {
                 return Err(format!("{} is there twice", upload.key()));
@@ -206,6 +208,7 @@ impl<'a> Judge<'a> {
                 let reader = said("open_part", store.open_part(&info.upload, part.number))?;
                 parts.insert(part.number.get(), self.body_of(&part, reader)?);
             }
+            probed |= info.upload.key() == PROBE && parts.contains_key(&1);
             add(&info.upload, Seen::Open(parts))?;
         }
         for object in said("list_objects", store.list_objects(None, 1000))?.objects {
@@ -216,6 +219,9 @@ impl<'a> Judge<'a> {
                 parts.push((placed.part.number.get(), self.body_of(&placed.part, one)?));
             }
             add(&object.upload, Seen::Object(parts))?;
+        }
+        if self.moment.probed && !probed {
+            return Err("the part that the first check put is lost".to_owned());
         }
         Ok(view)
     }

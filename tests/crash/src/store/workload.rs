@@ -10,17 +10,44 @@ use partstore::{Error, PartOptions, PartStore, Upload};
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
-use crate::shim;
+use crate::shim::{self, Failure, Fault, Kind, Plan};
+
+/// Calls of a random workload, all threads together.
+const CALLS: u64 = 60;
 
 /// All sequences of one, two and three steps of seven.
 pub const SEQUENCES: u64 = 7 + 7 * 7 + 7 * 7 * 7;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Each ends with a clean close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Workload {
-    /// The sequence of steps whose number the seed is, then a clean close.
+    /// The sequence of steps whose number the seed is.
     Sequence,
-    /// Random calls from so many threads, then a clean close.
-    Random { threads: usize, calls: usize },
+    /// Random calls from one thread, which closes the store and opens it again now and then.
+    Random,
+    /// Random calls from 4 to 8 threads.
+    Threads,
+    /// As `Random`, and one sync fails; the store is opened again after that.
+    FailedSync,
+}
+
+impl Workload {
+    pub const ALL: [Self; 4] = [Self::Sequence, Self::Random, Self::Threads, Self::FailedSync];
+
+    /// What the shim is to do meanwhile.
+    pub fn plan(self, seed: u64) -> Plan {
+        let fault = (self == Self::FailedSync).then(|| Fault {
+            kind: Kind::Sync,
+            nth: seed % 80 + 1,
+            times: 1,
+            failure: Failure::Errno(libc::EIO),
+        });
+        Plan {
+            fault,
+            without: None,
+            slow_syncs: self == Self::Threads,
+        }
+    }
 }
 
 /// Makes calls and writes down what comes of them.
@@ -41,13 +68,41 @@ struct Uploads {
 }
 
 impl Player {
-    pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self {
+    /// Opens a new store; when that fails, [`play`](Self::play) tries again.
+    pub fn open(dir: &Path) -> Self {
+        Self {
             dir: dir.to_owned(),
-            store: RwLock::new(Some(options().open(dir)?)),
+            store: RwLock::new(options().open(dir).ok()),
             calls: Mutex::default(),
             uploads: Mutex::default(),
-        })
+        }
+    }
+
+    /// Goes on after these calls, with a store that is not open yet.
+    pub fn after(dir: &Path, history: History) -> Self {
+        let initiated = |call: &&Call| matches!(call.action, Action::Initiate { .. });
+        let initiated = history.calls.iter().filter(initiated).count();
+        Self {
+            dir: dir.to_owned(),
+            store: RwLock::default(),
+            calls: Mutex::new(history.calls),
+            uploads: Mutex::new(Uploads {
+                initiated: u32::try_from(initiated).expect("fewer than 2^32 calls"),
+                ..Uploads::default()
+            }),
+        }
+    }
+
+    /// The store, while it is open.
+    pub fn store(&self) -> Option<PartStore> {
+        self.store.read().clone()
+    }
+
+    /// The calls so far.
+    pub fn history(&self) -> History {
+        History {
+            calls: self.calls.lock().expect("no thread panicked").clone(),
+        }
     }
 
     pub fn into_history(self) -> History {
@@ -56,17 +111,19 @@ impl Player {
         }
     }
 
-    pub fn play(&self, workload: &Workload, seed: u64) {
+    pub fn play(&self, workload: Workload, seed: u64) {
         match workload {
             Workload::Sequence => self.sequence(seed % SEQUENCES),
-            Workload::Random { threads, calls } => {
-                std::thread::scope(|scope| {
-                    for thread in 0..*threads {
-                        let random = Rng::with_seed(seed.wrapping_mul(1000) + thread as u64);
-                        scope.spawn(move || self.random(random, *calls, *threads == 1));
-                    }
-                });
+            Workload::Random | Workload::FailedSync => {
+                self.random(Rng::with_seed(seed), CALLS, true);
             }
+            Workload::Threads => std::thread::scope(|scope| {
+                let threads = 4 + seed % 5;
+                for thread in 0..threads {
+                    let random = Rng::with_seed(seed.wrapping_mul(1000) + thread);
+                    scope.spawn(move || self.random(random, CALLS / threads, false));
+                }
+            }),
         }
     }
 
@@ -110,8 +167,12 @@ impl Player {
         newest.unwrap_or_else(|| self.current())
     }
 
-    fn random(&self, mut random: Rng, calls: usize, alone: bool) {
+    fn random(&self, mut random: Rng, calls: u64, alone: bool) {
         for _ in 0..calls {
+            if alone && self.has_stopped() {
+                self.close();
+                self.reopen();
+            }
             match random.u32(0..100) {
                 0..5 => {
                     self.initiate();
@@ -143,6 +204,13 @@ impl Player {
                 _ => self.maintain(),
             }
         }
+    }
+
+    /// Whether the store is not open, or has stopped after a failed sync.
+    fn has_stopped(&self) -> bool {
+        let calls = self.calls.lock().expect("no thread panicked");
+        let stopped = |call: &Call| matches!(call.outcome, Outcome::Unknown(_));
+        self.store.read().is_none() || calls.last().is_some_and(stopped)
     }
 
     fn any_open(&self, random: &mut Rng) -> String {

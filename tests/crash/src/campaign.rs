@@ -1,0 +1,196 @@
+//! Whole campaigns: many recordings on all cores, and the tables of what came of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use partstore::sabotage::Step;
+
+use crate::fleet;
+use crate::store::{SEQUENCES, Workload};
+use crate::work::{CASES, Done, Work, name_of};
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct States {
+    /// How many crash states, at least, unless the time is up before.
+    #[arg(long, default_value_t = 5000)]
+    states: u64,
+    /// How long, at most.
+    #[arg(long, default_value_t = 600)]
+    minutes: u64,
+    /// The first seed; another one gives other recordings.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Every crash of each sequence, instead of some.
+    #[arg(long)]
+    every_sequence: bool,
+}
+
+/// Explores the store until there are enough states. `true` when nothing failed.
+pub fn states(arguments: &States) -> bool {
+    let begun = Instant::now();
+    let limit = Duration::from_secs(60 * arguments.minutes);
+    let jobs = jobs(arguments);
+    let counted = AtomicU64::new(0);
+    let told = Mutex::new(Instant::now());
+    let go_on = || counted.load(Ordering::Relaxed) < arguments.states && begun.elapsed() < limit;
+    let commands: Vec<_> = jobs.iter().map(Work::arguments).collect();
+    let answers = fleet::run(&commands, &go_on, &|_, answer: &Result<Done, String>| {
+        if let Ok(done) = answer {
+            counted.fetch_add(done.states, Ordering::Relaxed);
+        }
+        let mut told = told.lock().expect("no panic");
+        if told.elapsed() > Duration::from_secs(60) {
+            *told = Instant::now();
+            println!("  {} states so far", counted.load(Ordering::Relaxed));
+        }
+    });
+    let mut table: BTreeMap<String, Done> = BTreeMap::new();
+    let mut lost = Vec::new();
+    for (job, answer) in jobs.iter().zip(&answers) {
+        match answer {
+            Some(Ok(done)) => {
+                let name = job.workload.first().copied().map_or_else(String::new, name_of);
+                table.entry(name).or_default().add(done);
+            }
+            Some(Err(reason)) => lost.push(reason.clone()),
+            None => {}
+        }
+    }
+    println!("{:<12} {:>10} {:>9} {:>12} {:>9}", "workload", "recordings", "states", "in recovery", "failures");
+    let mut all = Done::default();
+    for (name, done) in &table {
+        row(name, done);
+        all.add(done);
+    }
+    row("all", &all);
+    println!("seed {}, {:.0} s", arguments.seed, begun.elapsed().as_secs_f64());
+    for (name, failure) in &all.failures {
+        println!("FAILED {name}: {:?}, then {:?}\n  {}", failure.crash, failure.second, failure.reason);
+    }
+    for reason in &lost {
+        println!("FAILED {reason}");
+    }
+    if !all.failures.is_empty() {
+        println!("each is saved: crash replay {CASES}/store-*.case");
+    }
+    all.failures.is_empty() && lost.is_empty()
+}
+
+fn row(name: &str, done: &Done) {
+    let failures = done.failures.len();
+    println!(
+        "{name:<12} {:>10} {:>9} {:>12} {failures:>9}",
+        done.recordings, done.states, done.in_recovery
+    );
+}
+
+/// Sequences and random workloads in turn, so that a campaign cut short has seen all of them.
+fn jobs(arguments: &States) -> Vec<Work> {
+    let work = |workload, from, seeds, states, every| Work {
+        workload: vec![workload],
+        from,
+        seeds,
+        states,
+        every,
+        without: None,
+        step: None,
+        first_only: false,
+    };
+    let mut sequences = Vec::new();
+    let every = arguments.every_sequence.then_some(2);
+    let step = if arguments.every_sequence { 3 } else { 21 };
+    for from in (0..SEQUENCES).step_by(step) {
+        let seeds = (SEQUENCES - from).min(step as u64);
+        sequences.push(work(Workload::Sequence, from, seeds, 4, every));
+    }
+    let mut random = Vec::new();
+    let per_recording = if arguments.every_sequence { 200 } else { 20 };
+    let enough = arguments.states / per_recording / 5 + 4;
+    for round in 0..enough {
+        let from = arguments.seed.wrapping_mul(1_000_000) + 5 * round;
+        for workload in [Workload::Random, Workload::Threads, Workload::FailedSync] {
+            random.push(work(workload, from, 5, per_recording, None));
+        }
+    }
+    let (mut sequences, mut random) = (sequences.into_iter(), random.into_iter());
+    let mut jobs = Vec::new();
+    loop {
+        let before = jobs.len();
+        jobs.extend(sequences.next());
+        jobs.extend(random.next());
+        if jobs.len() == before {
+            return jobs;
+        }
+    }
+}
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct Sabotage {
+    /// After how many recordings a sabotage counts as not caught.
+    #[arg(long, default_value_t = 120)]
+    recordings: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Takes away each class of syncs and each step of the protocol. `true` when each was caught.
+pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
+    let begun = Instant::now();
+    let work = |seeds, states| Work {
+        workload: vec![
+            Workload::Random,
+            Workload::Threads,
+            Workload::Sequence,
+            Workload::FailedSync,
+        ],
+        from: arguments.seed,
+        seeds,
+        states,
+        every: None,
+        without: None,
+        step: None,
+        first_only: true,
+    };
+    // The classes are those that a sound run asks for.
+    let sound = fleet::run::<Done>(&[work(6, 20).arguments()], &|| true, &|_, _| {});
+    let Some(Some(Ok(sound))) = sound.into_iter().next() else {
+        return Err(io::Error::other("the sound run failed"));
+    };
+    let classes = sound.syncs.iter().map(|class| (class.clone(), Some(class.clone()), None));
+    let steps = Step::ALL.map(|step| format!("{step:?}"));
+    let steps = steps.iter().map(|step| (format!("step {step}"), None, Some(step.clone())));
+    let all: Vec<_> = classes.chain(steps).collect();
+    let jobs: Vec<_> = all
+        .iter()
+        .map(|(_, without, step)| {
+            let mut job = work(arguments.recordings.div_ceil(4), 60);
+            (job.without, job.step) = (without.clone(), step.clone());
+            job.arguments()
+        })
+        .collect();
+    let answers = fleet::run::<Done>(&jobs, &|| true, &|_, _| {});
+    println!("{:<66} {:>7}  caught by", "taken away", "states");
+    let mut caught = 0;
+    for ((name, ..), answer) in all.iter().zip(answers) {
+        let (states, by) = match answer {
+            Some(Ok(done)) => {
+                let by = done.failures.first().map(|(workload, failure)| {
+                    let policy = failure.second.or(failure.crash).map(|crash| crash.policy);
+                    let reason = failure.reason.lines().next().unwrap_or_default();
+                    let short: String = reason.chars().take(90).collect();
+                    format!("{workload}, {policy:?}: {short}")
+                });
+                (done.states, by)
+            }
+            Some(Err(reason)) => (0, Some(reason)),
+            None => (0, None),
+        };
+        caught += usize::from(by.is_some());
+        println!("{name:<66} {states:>7}  {}", by.unwrap_or_else(|| "NOT CAUGHT".to_owned()));
+    }
+    println!("{caught} of {} caught, {:.0} s", all.len(), begun.elapsed().as_secs_f64());
+    Ok(caught == all.len() && sound.failures.is_empty())
+}

@@ -1,0 +1,149 @@
+//! The work of one child process: some recordings of the store, explored.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use partstore::sabotage::Step;
+use serde::{Deserialize, Serialize};
+
+use crate::explore::{Budget, Explorer, Failure};
+use crate::fleet;
+use crate::store::{Store, Workload};
+
+/// Where the cases of failures lie.
+pub const CASES: &str = "target/crash";
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct Work {
+    #[arg(long, value_enum)]
+    pub workload: Vec<Workload>,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub from: u64,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1)]
+    pub seeds: u64,
+    /// Crashes that are tried for each recording.
+    #[arg(long, default_value_t = 100)]
+    pub states: u64,
+    /// Tries every crash, with so many seeds for the random policies.
+    #[arg(long)]
+    pub every: Option<u64>,
+    /// Leaves out the syncs of a class.
+    #[arg(long)]
+    pub without: Option<String>,
+    /// Takes a step of the commit protocol away.
+    #[arg(long)]
+    pub step: Option<String>,
+    /// Stops at the first failure.
+    #[arg(long)]
+    pub first_only: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Done {
+    pub recordings: u64,
+    pub states: u64,
+    pub in_recovery: u64,
+    pub failures: Vec<(String, Failure)>,
+    pub syncs: BTreeSet<String>,
+}
+
+impl Done {
+    pub fn add(&mut self, other: &Self) {
+        self.recordings += other.recordings;
+        self.states += other.states;
+        self.in_recovery += other.in_recovery;
+        self.failures.extend(other.failures.iter().cloned());
+        self.syncs.extend(other.syncs.iter().cloned());
+    }
+}
+
+impl Work {
+    /// The arguments by which a child does this.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["work".to_owned()];
+        let mut add = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
+        for workload in &self.workload {
+            add("workload", name_of(*workload));
+        }
+        add("from", self.from.to_string());
+        add("seeds", self.seeds.to_string());
+        add("states", self.states.to_string());
+        if let Some(every) = self.every {
+            add("every", every.to_string());
+        }
+        if let Some(class) = &self.without {
+            add("without", class.clone());
+        }
+        if let Some(step) = &self.step {
+            add("step", step.clone());
+        }
+        if self.first_only {
+            arguments.push("--first-only".to_owned());
+        }
+        arguments
+    }
+
+    /// # Errors
+    /// When directories can not be made.
+    pub fn run(&self) -> io::Result<Done> {
+        silence();
+        let step = |name: &String| Step::ALL.into_iter().find(|step| format!("{step:?}") == *name);
+        if let Some(name) = &self.step {
+            step(name)
+                .ok_or_else(|| io::Error::other(format!("there is no step {name}")))?
+                .take_away();
+        }
+        let mut done = Done::default();
+        for seed in self.from..self.from + self.seeds {
+            for workload in &self.workload {
+                self.explore(*workload, seed, &mut done)?;
+                if self.first_only && !done.failures.is_empty() {
+                    return Ok(done);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn explore(&self, workload: Workload, seed: u64, done: &mut Done) -> io::Result<()> {
+        let name = format!("{} {seed}", name_of(workload));
+        let case = format!("store-{}", name_of(workload));
+        let sabotaged = self.without.is_some() || self.step.is_some();
+        let mut explorer = Explorer {
+            subject: &Store { workload },
+            budget: match self.every {
+                Some(seeds) => Budget::Every { seeds },
+                None => Budget::Sample(self.states),
+            },
+            second_every: 5,
+            without: self.without.clone(),
+            first_only: self.first_only,
+            alive: &mut fleet::alive,
+            keep: (!sabotaged).then(|| PathBuf::from(CASES).join(case)),
+        };
+        let mut plan = workload.plan(seed);
+        plan.without.clone_from(&self.without);
+        let found = explorer.explore(seed, plan)?;
+        done.recordings += 1;
+        done.states += found.states;
+        done.in_recovery += found.in_recovery;
+        done.syncs.extend(found.syncs);
+        done.failures
+            .extend(found.failures.into_iter().map(|failure| (name.clone(), failure)));
+        Ok(())
+    }
+}
+
+pub fn name_of(workload: Workload) -> String {
+    let value = clap::ValueEnum::to_possible_value(&workload);
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// Panics are caught and told as failures.
+fn silence() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
