@@ -83,6 +83,7 @@ impl MetaStore {
         if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
             return Err(lost_end(&places.journal, &found, &marker));
         }
+        snapshots.check(base)?;
         if !Step::MarkerRemoved.is_taken() {
             marker_file.remove()?;
         }
@@ -189,7 +190,6 @@ struct Truth<'a> {
 impl Truth<'_> {
     /// Opens the index and believes it if its rows add up to what the close had counted.
     fn trust(&self, cache: u64, marker: &Marker, found: &Scan) -> Result<Index> {
-        self.snapshots.check(self.base)?;
         if marker.seq != found.last_seq {
             return Err(not_trusted("the index is older than the journal"));
         }

@@ -24,11 +24,14 @@ pub(crate) enum Found {
 /// before it is sure.
 pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Lock, Found)> {
     let known = read_format(root)?;
+    let lock_file = root.join("LOCK");
     if known == Found::Created {
-        refuse_foreign(root)?;
+        // Where there is a LOCK another process may be making the store at this moment: what lies
+        // there is looked at under the lock.
+        refuse_foreign(root).or_else(|error| lock_file.exists().then_some(()).ok_or(error))?;
         file::create_dirs_durably(root)?;
     }
-    let lock = Lock::take(&root.join("LOCK"))?.ok_or_else(|| Error::StoreLocked {
+    let lock = Lock::take(&lock_file)?.ok_or_else(|| Error::StoreLocked {
         path: root.to_owned(),
     })?;
     // Asked again: another process may have made the store before this one had the lock.

@@ -26,7 +26,11 @@ impl Fixture {
     }
 
     pub fn with(options: Options) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), options)
+    }
+
+    /// In a given directory.
+    pub fn within(dir: tempfile::TempDir, options: Options) -> Self {
         let store = options.clone().open(dir.path().join("data")).unwrap();
         Self {
             store,
@@ -205,6 +209,52 @@ pub fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// A directory in memory where there is one: for tests that open thousands of stores.
+pub fn fast_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+/// Numbers that look random and are the same each time.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// One of `0..limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).unwrap()
+    }
+
+    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+        (!of.is_empty()).then(|| &of[self.below(of.len())])
+    }
+}
+
+/// A number that can be set from outside, for a longer run or to repeat one.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Says what was being done when a panic passes by.
+pub struct Doing(pub String);
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("while doing: {}", self.0);
+        }
+    }
+}
+
 /// What a server would answer to a call that was refused.
 pub fn refusal<T: Debug>(result: Result<T>) -> (&'static str, u16) {
     let error = result.unwrap_err();
@@ -232,11 +282,7 @@ pub fn race<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T>
 
 /// Runs one test again as a process of its own, which finds `role` by [`role`]. Gives its output.
 pub fn in_own_process(test: &str, role: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture"])
-        .env(ROLE, role)
-        .output()
-        .unwrap();
+    let output = own_process(test, role).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success() && said.contains("1 passed"),
@@ -246,7 +292,16 @@ pub fn in_own_process(test: &str, role: &str) -> String {
     said
 }
 
-/// What [`in_own_process`] told this process; `None` in the process that runs all tests.
+/// How to run one test as a process of its own.
+pub fn own_process(test: &str, role: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([test, "--exact", "--nocapture", "--include-ignored"])
+        .env(ROLE, role);
+    command
+}
+
+/// What [`own_process`] told this process; `None` in the process that runs all tests.
 pub fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }

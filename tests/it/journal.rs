@@ -204,6 +204,7 @@ fn a_damaged_header_of_a_segment_is_refused_by_name() {
             &Frame {
                 start: 0,
                 end: 32,
+                seq: 0,
                 is_seal: false,
             },
         );

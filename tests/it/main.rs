@@ -16,6 +16,7 @@ mod full_disk;
 mod index_trust;
 mod journal;
 mod journal_segments;
+mod killed;
 mod lifecycle;
 mod list_parts;
 mod list_uploads;

@@ -53,11 +53,22 @@ impl Seen {
         (self.uploads.len(), self.objects.len())
     }
 
-    /// Whether nothing but the bytes of one blob differs, and those only by an error that names it.
-    pub fn is_but_for_the_blob(&self, whole: &Self, blob: &str) -> bool {
+    /// How many parts of uploads and objects have this blob's bytes.
+    pub fn holders(&self, blob: &str) -> usize {
+        let of_uploads = self.uploads.iter().flat_map(|(_, parts)| parts);
+        let of_objects = self.objects.iter().flat_map(|(_, parts, _)| parts);
+        let parts = of_uploads.map(|(part, _)| part).chain(of_objects);
+        parts
+            .filter(|part| part.content.to_string() == blob)
+            .count()
+    }
+
+    /// Whether nothing but the bytes of these blobs differs, and those only by errors that name one.
+    pub fn is_but_for(&self, whole: &Self, blobs: &[String]) -> bool {
         let mut mended = self.clone();
+        let named = |error: &String| blobs.iter().any(|blob| error.contains(blob));
         let mend = |content: &mut Content, whole: &Content| {
-            if content.as_ref().is_err_and(|error| error.contains(blob)) {
+            if content.as_ref().is_err_and(named) {
                 content.clone_from(whole);
             }
         };
@@ -87,7 +98,7 @@ fn content(reader: partstore::Result<impl Read>) -> Content {
 pub struct Past {
     pub fixture: Fixture,
     pub names: Vec<Upload>,
-    /// After each call: how many batches the journal held, and what was to be seen.
+    /// After each call: the newest batch of the journal, and what was to be seen.
     pub states: Vec<(usize, Seen)>,
 }
 
@@ -109,13 +120,14 @@ impl Past {
 
     fn note(&mut self) {
         let segments = segments(&self.fixture.root());
-        let batches = segments
+        let newest = segments
             .iter()
-            .map(|path| batches(&std::fs::read(path).unwrap()));
-        self.states.push((batches.sum(), self.seen()));
+            .filter_map(|path| frames(&std::fs::read(path).unwrap()).pop())
+            .map(|frame| frame.seq);
+        self.states.push((newest.max().unwrap_or(0), self.seen()));
     }
 
-    /// What there was to see when the journal held this many batches.
+    /// What there was to see when this was the newest batch.
     pub fn state_after(&self, batches: usize) -> &Seen {
         let state = self.states.iter().find(|(held, _)| *held == batches);
         &state.unwrap().1
@@ -192,6 +204,7 @@ pub fn tail(root: &Path) -> PathBuf {
 pub struct Frame {
     pub start: usize,
     pub end: usize,
+    pub seq: usize,
     pub is_seal: bool,
 }
 
@@ -205,10 +218,12 @@ pub fn frames(segment: &[u8]) -> Vec<Frame> {
             _ => break,
         };
         let len = u32::from_be_bytes(header[4..8].try_into().unwrap()) as usize;
+        let seq = u64::from_be_bytes(header[8..16].try_into().unwrap());
         let end = start + 32 + len.next_multiple_of(8);
         frames.push(Frame {
             start,
             end,
+            seq: usize::try_from(seq).unwrap(),
             is_seal,
         });
         start = end;

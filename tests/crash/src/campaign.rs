@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use partstore::sabotage::Step;
 
+use crate::explore::Failure;
 use crate::fleet;
 use crate::store::{SEQUENCES, Workload};
 use crate::work::{CASES, Done, Work, name_of};
@@ -52,23 +53,37 @@ pub fn states(arguments: &States) -> bool {
     for (job, answer) in jobs.iter().zip(&answers) {
         match answer {
             Some(Ok(done)) => {
-                let name = job.workload.first().copied().map_or_else(String::new, name_of);
+                let name = job
+                    .workload
+                    .first()
+                    .copied()
+                    .map_or_else(String::new, name_of);
                 table.entry(name).or_default().add(done);
             }
             Some(Err(reason)) => lost.push(reason.clone()),
             None => {}
         }
     }
-    println!("{:<12} {:>10} {:>9} {:>12} {:>9}", "workload", "recordings", "states", "in recovery", "failures");
+    println!(
+        "{:<12} {:>10} {:>9} {:>12} {:>9}",
+        "workload", "recordings", "states", "in recovery", "failures"
+    );
     let mut all = Done::default();
     for (name, done) in &table {
         row(name, done);
         all.add(done);
     }
     row("all", &all);
-    println!("seed {}, {:.0} s", arguments.seed, begun.elapsed().as_secs_f64());
+    println!(
+        "seed {}, {:.0} s",
+        arguments.seed,
+        begun.elapsed().as_secs_f64()
+    );
     for (name, failure) in &all.failures {
-        println!("FAILED {name}: {:?}, then {:?}\n  {}", failure.crash, failure.second, failure.reason);
+        println!(
+            "FAILED {name}: {:?}, then {:?}\n  {}",
+            failure.crash, failure.second, failure.reason
+        );
     }
     for reason in &lost {
         println!("FAILED {reason}");
@@ -99,7 +114,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
         step: None,
         first_only: false,
     };
-    let mut sequences = Vec::new();
+    let mut sequences = vec![work(Workload::Creation, arguments.seed, 1, 0, None)];
     let every = arguments.every_sequence.then_some(2);
     let step = if arguments.every_sequence { 3 } else { 21 };
     for from in (0..SEQUENCES).step_by(step) {
@@ -136,6 +151,13 @@ pub struct Sabotage {
     seed: u64,
 }
 
+/// Syncs of which nobody needs what they cover; they are made for what they may cover at other
+/// times, which are classes of their own.
+const VACUOUS: [&str; 1] = [
+    // An older snapshot that comes back is removed again.
+    "fsync store/meta/snapshot (remove)",
+];
+
 /// Takes away each class of syncs and each step of the protocol. `true` when each was caught.
 pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
     let begun = Instant::now();
@@ -145,6 +167,7 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
             Workload::Threads,
             Workload::Sequence,
             Workload::FailedSync,
+            Workload::Creation,
         ],
         from: arguments.seed,
         seeds,
@@ -159,38 +182,52 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
     let Some(Some(Ok(sound))) = sound.into_iter().next() else {
         return Err(io::Error::other("the sound run failed"));
     };
-    let classes = sound.syncs.iter().map(|class| (class.clone(), Some(class.clone()), None));
+    let classes = sound
+        .syncs
+        .iter()
+        .filter(|class| !VACUOUS.contains(&class.as_str()));
+    let classes = classes.map(|class| (class.clone(), Some(class.clone()), None));
     let steps = Step::ALL.map(|step| format!("{step:?}"));
-    let steps = steps.iter().map(|step| (format!("step {step}"), None, Some(step.clone())));
+    let steps = steps
+        .iter()
+        .map(|step| (format!("step {step}"), None, Some(step.clone())));
     let all: Vec<_> = classes.chain(steps).collect();
     let jobs: Vec<_> = all
         .iter()
         .map(|(_, without, step)| {
-            let mut job = work(arguments.recordings.div_ceil(4), 60);
+            let mut job = work(arguments.recordings.div_ceil(5), 60);
             (job.without, job.step) = (without.clone(), step.clone());
             job.arguments()
         })
         .collect();
-    let answers = fleet::run::<Done>(&jobs, &|| true, &|_, _| {});
     println!("{:<66} {:>7}  caught by", "taken away", "states");
-    let mut caught = 0;
-    for ((name, ..), answer) in all.iter().zip(answers) {
+    let caught = AtomicU64::new(0);
+    fleet::run::<Done>(&jobs, &|| true, &|job, answer| {
         let (states, by) = match answer {
-            Some(Ok(done)) => {
-                let by = done.failures.first().map(|(workload, failure)| {
-                    let policy = failure.second.or(failure.crash).map(|crash| crash.policy);
-                    let reason = failure.reason.lines().next().unwrap_or_default();
-                    let short: String = reason.chars().take(90).collect();
-                    format!("{workload}, {policy:?}: {short}")
-                });
-                (done.states, by)
-            }
-            Some(Err(reason)) => (0, Some(reason)),
-            None => (0, None),
+            Ok(done) => (done.states, done.failures.first().map(caught_by)),
+            Err(reason) => (0, Some(reason.clone())),
         };
-        caught += usize::from(by.is_some());
-        println!("{name:<66} {states:>7}  {}", by.unwrap_or_else(|| "NOT CAUGHT".to_owned()));
-    }
-    println!("{caught} of {} caught, {:.0} s", all.len(), begun.elapsed().as_secs_f64());
-    Ok(caught == all.len() && sound.failures.is_empty())
+        caught.fetch_add(u64::from(by.is_some()), Ordering::Relaxed);
+        let by = by.unwrap_or_else(|| "NOT CAUGHT".to_owned());
+        println!("{:<66} {states:>7}  {by}", all[job].0);
+    });
+    let caught = caught.into_inner();
+    println!(
+        "{caught} of {} caught, {:.0} s",
+        all.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    println!(
+        "not tried, as nothing needs what they cover: {}",
+        VACUOUS.join("; ")
+    );
+    Ok(caught == all.len() as u64 && sound.failures.is_empty())
+}
+
+fn caught_by((workload, failure): &(String, Failure)) -> String {
+    let policy = failure.second.or(failure.crash);
+    let policy = policy.map_or_else(String::new, |crash| format!("{:?}", crash.policy));
+    let reason = failure.reason.lines().next().unwrap_or_default();
+    let short: String = reason.chars().take(90).collect();
+    format!("{workload}, {policy}: {short}")
 }

@@ -30,8 +30,9 @@ pub struct Crash {
 pub enum Budget {
     /// So many crashes, picked at random.
     Sample(u64),
-    /// Every line, every policy, with so many seeds for the random ones; from the first call on.
-    Every { seeds: u64 },
+    /// Every line, every policy, with so many seeds for the random ones; from the first call on, or
+    /// from the beginning.
+    Every { seeds: u64, creation: bool },
 }
 
 /// What a recording came to.
@@ -117,7 +118,8 @@ impl<S: Subject> Explorer<'_, S> {
                 return Ok(found);
             }
         };
-        if let Some(difference) = self.escaped(&recording, dir.path())? {
+        // The self-check: nothing may have escaped the shim.
+        if let Some(difference) = loss::live(&recording).difference(&Image::of(dir.path())?) {
             found.failures.push(Failure {
                 crash: None,
                 second: None,
@@ -153,8 +155,14 @@ impl<S: Subject> Explorer<'_, S> {
                         let second = self.second(&check, begins, &mut random);
                         found.in_recovery += 1;
                         found.states += 1;
-                        if let Err(reason) = self.check_second(&check, second, &view, &history, &moment)? {
-                            failures.push((Some(second), Some((check.clone(), Some(view.clone()))), reason));
+                        if let Err(reason) =
+                            self.check_second(&check, second, &view, &history, &moment)?
+                        {
+                            failures.push((
+                                Some(second),
+                                Some((check.clone(), Some(view.clone()))),
+                                reason,
+                            ));
                             break;
                         }
                     }
@@ -177,15 +185,6 @@ impl<S: Subject> Explorer<'_, S> {
         Ok(found)
     }
 
-    /// How the replayed log differs from the live directory.
-    fn escaped(&self, recording: &Recording, dir: &Path) -> io::Result<Option<String>> {
-        let (mut replayed, mut live) = (loss::live(recording), Image::of(dir)?);
-        for image in [&mut replayed, &mut live] {
-            image.entries.retain(|path, _| !self.subject.is_unseen(path));
-        }
-        Ok(replayed.difference(&live))
-    }
-
     fn crashes(&self, recording: &Recording, random: &mut Rng) -> Vec<Crash> {
         let end = recording.ops.len();
         match self.budget {
@@ -196,8 +195,8 @@ impl<S: Subject> Explorer<'_, S> {
                     seed: random.u64(..),
                 })
                 .collect(),
-            Budget::Every { seeds } => {
-                let is_first = |op: &Op| matches!(op, Op::Begin(_));
+            Budget::Every { seeds, creation } => {
+                let is_first = |op: &Op| creation || matches!(op, Op::Begin(_));
                 let from = recording.ops.iter().position(is_first).unwrap_or(0);
                 let mut all = Vec::new();
                 for at in from..=end {
@@ -233,7 +232,11 @@ impl<S: Subject> Explorer<'_, S> {
     fn second(&self, check: &Recording, begins: usize, random: &mut Rng) -> Crash {
         // Most of them before the check has seen what is there: that is the recovery.
         let seen = seen_at(check).unwrap_or(check.ops.len());
-        let last = if random.u32(0..4) == 0 { check.ops.len() } else { seen };
+        let last = if random.u32(0..4) == 0 {
+            check.ops.len()
+        } else {
+            seen
+        };
         Crash {
             at: random.usize(begins..=last),
             policy: any_policy(random),
@@ -287,7 +290,9 @@ impl<S: Subject> Explorer<'_, S> {
         check: Option<(Recording, Option<String>)>,
         failure: &Failure,
     ) -> io::Result<()> {
-        let Some(keep) = &self.keep else { return Ok(()) };
+        let Some(keep) = &self.keep else {
+            return Ok(());
+        };
         if let Some(parent) = keep.parent() {
             std::fs::create_dir_all(parent)?;
         }

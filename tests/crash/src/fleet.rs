@@ -52,7 +52,9 @@ pub fn run<T: DeserializeOwned + Send>(
         for _ in 0..cores {
             scope.spawn(|| {
                 while go_on() {
-                    let Some(job) = queue.lock().expect("no panic").pop_front() else { return };
+                    let Some(job) = queue.lock().expect("no panic").pop_front() else {
+                        return;
+                    };
                     let answer = one(&jobs[job]);
                     tell(job, &answer);
                     answers.lock().expect("no panic")[job] = Some(answer);

@@ -55,7 +55,9 @@ impl Image {
                 (Some(Some(here)), Some(Some(there))) => {
                     let place = here.iter().zip(there).position(|(a, b)| a != b);
                     let lens = (here.len(), there.len());
-                    return Some(format!("{path}: lengths {lens:?}, first difference {place:?}"));
+                    return Some(format!(
+                        "{path}: lengths {lens:?}, first difference {place:?}"
+                    ));
                 }
                 (here, there) => {
                     let on = |side: Option<&Option<_>>| side.is_some();

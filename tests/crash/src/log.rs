@@ -27,23 +27,44 @@ pub enum Op {
         directory: bool,
     },
     /// A file gets one more name.
-    Link { at: Entry, node: Node },
-    Rename { from: Entry, to: Entry, node: Node },
+    Link {
+        at: Entry,
+        node: Node,
+    },
+    Rename {
+        from: Entry,
+        to: Entry,
+        node: Node,
+    },
     /// A name goes, of a file or of an empty directory.
-    Remove { at: Entry },
+    Remove {
+        at: Entry,
+    },
     Write {
         node: Node,
         offset: u64,
         bytes: Vec<u8>,
     },
-    Truncate { node: Node, len: u64 },
+    Truncate {
+        node: Node,
+        len: u64,
+    },
     /// Room for bytes that are not written yet, which may make the file longer.
-    Allocate { node: Node, end: u64 },
+    Allocate {
+        node: Node,
+        end: u64,
+    },
     /// A sync returned. It covers what stands before `begun` in the log.
-    Sync { node: Node, begun: usize },
+    Sync {
+        node: Node,
+        begun: usize,
+    },
     /// A sync failed: what was written before `begun` and not synced yet is lost for good, whatever
     /// a later sync answers. So do ext4 and xfs.
-    SyncFailed { node: Node, begun: usize },
+    SyncFailed {
+        node: Node,
+        begun: usize,
+    },
     /// A call of the subject begins.
     Begin(usize),
     /// A call of the subject has returned.
@@ -64,7 +85,10 @@ impl Recording {
         let mut paths: HashMap<Node, HashMap<String, Node>> = HashMap::new();
         let mut highest = ROOT.0;
         let set = |paths: &mut HashMap<_, HashMap<_, _>>, at: &Entry, node: Node| {
-            paths.entry(at.dir).or_default().insert(at.name.clone(), node);
+            paths
+                .entry(at.dir)
+                .or_default()
+                .insert(at.name.clone(), node);
         };
         let forget = |paths: &mut HashMap<_, HashMap<_, _>>, at: &Entry| {
             paths.entry(at.dir).or_default().remove(&at.name);
@@ -90,10 +114,16 @@ impl Recording {
         // What the next process found is what the first had made; the rest is new.
         let mut same = HashMap::from([(ROOT, ROOT)]);
         for found in &next.before {
-            let node = same.get(&found.at.dir).and_then(|dir| paths.get(dir)?.get(&found.at.name));
+            let node = same
+                .get(&found.at.dir)
+                .and_then(|dir| paths.get(dir)?.get(&found.at.name));
             same.insert(found.node, *node.expect("a kill leaves everything"));
         }
-        let node = |node: Node| same.get(&node).copied().unwrap_or(Node(highest + 1 + node.0));
+        let node = |node: Node| {
+            same.get(&node)
+                .copied()
+                .unwrap_or(Node(highest + 1 + node.0))
+        };
         let entry = |at: &Entry| Entry {
             dir: node(at.dir),
             name: at.name.clone(),
@@ -109,7 +139,12 @@ impl Recording {
 
 impl Op {
     /// The same line in another log, `by` lines further on.
-    fn moved(&self, node: &dyn Fn(Node) -> Node, entry: &dyn Fn(&Entry) -> Entry, by: usize) -> Self {
+    fn moved(
+        &self,
+        node: &dyn Fn(Node) -> Node,
+        entry: &dyn Fn(&Entry) -> Entry,
+        by: usize,
+    ) -> Self {
         let mut op = self.clone();
         match &mut op {
             Self::Create { at, node: of, .. } | Self::Link { at, node: of } => {
@@ -119,7 +154,9 @@ impl Op {
                 (*from, *to, *of) = (entry(from), entry(to), node(*of));
             }
             Self::Remove { at } => *at = entry(at),
-            Self::Write { node: of, .. } | Self::Truncate { node: of, .. } | Self::Allocate { node: of, .. } => {
+            Self::Write { node: of, .. }
+            | Self::Truncate { node: of, .. }
+            | Self::Allocate { node: of, .. } => {
                 *of = node(*of);
             }
             Self::Sync { node: of, begun } | Self::SyncFailed { node: of, begun } => {

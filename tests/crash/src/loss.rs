@@ -15,7 +15,17 @@ const SECTOR: u64 = 512;
 const PAGE: u64 = 4096;
 
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
 )]
 pub enum Policy {
     /// `kill -9`: nothing is lost.
@@ -51,7 +61,10 @@ impl Policy {
 
     /// Whether the seed of the loss makes a difference.
     pub fn is_random(self) -> bool {
-        !matches!(self, Self::Kill | Self::Strict | Self::Journalled | Self::Zeroed)
+        !matches!(
+            self,
+            Self::Kill | Self::Strict | Self::Journalled | Self::Zeroed
+        )
     }
 }
 
@@ -129,7 +142,9 @@ impl Loss {
     /// Whether a data line has become durable.
     fn is_durable(&self, node: Node, index: usize) -> bool {
         let lost = |ranges: &Vec<(usize, usize)>| {
-            ranges.iter().any(|(from, to)| (*from..*to).contains(&index))
+            ranges
+                .iter()
+                .any(|(from, to)| (*from..*to).contains(&index))
         };
         index < self.synced(node) && !self.failed.get(&node).is_some_and(lost)
     }
@@ -178,7 +193,10 @@ impl Loss {
                 let moment = match pick(&[self.seed, 8, file, part], 4) {
                     0 => from,
                     1 | 2 => self.end,
-                    _ => from + pick(&[self.seed, 9, file, part], (self.end - from + 1) as u64) as usize,
+                    _ => {
+                        from + pick(&[self.seed, 9, file, part], (self.end - from + 1) as u64)
+                            as usize
+                    }
                 };
                 index < moment
             }
@@ -321,7 +339,9 @@ impl Disk {
     }
 
     fn len(&self, node: Node) -> u64 {
-        self.files.get(&node).map_or(0, |content| content.len() as u64)
+        self.files
+            .get(&node)
+            .map_or(0, |content| content.len() as u64)
     }
 
     fn put(&mut self, node: Node, offset: u64, bytes: &[u8]) {
@@ -341,7 +361,8 @@ impl Disk {
         content.resize(len as usize, 0);
         if garbage {
             for at in old..len {
-                content[at as usize] = pick(&[u64::from(node.0), at / 8], u64::MAX).to_le_bytes()[at as usize % 8];
+                content[at as usize] =
+                    pick(&[u64::from(node.0), at / 8], u64::MAX).to_le_bytes()[at as usize % 8];
             }
         }
     }

@@ -25,12 +25,12 @@ pub trait Subject {
 
     /// Opens what a crash left in `root` and compares it with what was acknowledged at that moment.
     /// Gives what it holds, in words; marks [`SEEN`] once it knows.
-    fn check(&self, root: &Path, history: &Self::History, moment: &Moment) -> Result<String, String>;
-
-    /// Whether the recorder cannot see what happens to a file, because it is mapped to memory.
-    fn is_unseen(&self, _path: &str) -> bool {
-        false
-    }
+    fn check(
+        &self,
+        root: &Path,
+        history: &Self::History,
+        moment: &Moment,
+    ) -> Result<String, String>;
 }
 
 /// How far each call had come when the crash came.

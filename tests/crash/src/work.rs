@@ -91,7 +91,11 @@ impl Work {
     /// When directories can not be made.
     pub fn run(&self) -> io::Result<Done> {
         silence();
-        let step = |name: &String| Step::ALL.into_iter().find(|step| format!("{step:?}") == *name);
+        let step = |name: &String| {
+            Step::ALL
+                .into_iter()
+                .find(|step| format!("{step:?}") == *name)
+        };
         if let Some(name) = &self.step {
             step(name)
                 .ok_or_else(|| io::Error::other(format!("there is no step {name}")))?
@@ -116,7 +120,14 @@ impl Work {
         let mut explorer = Explorer {
             subject: &Store { workload },
             budget: match self.every {
-                Some(seeds) => Budget::Every { seeds },
+                _ if workload == Workload::Creation => Budget::Every {
+                    seeds: 8,
+                    creation: true,
+                },
+                Some(seeds) => Budget::Every {
+                    seeds,
+                    creation: false,
+                },
                 None => Budget::Sample(self.states),
             },
             second_every: 5,
@@ -132,8 +143,12 @@ impl Work {
         done.states += found.states;
         done.in_recovery += found.in_recovery;
         done.syncs.extend(found.syncs);
-        done.failures
-            .extend(found.failures.into_iter().map(|failure| (name.clone(), failure)));
+        done.failures.extend(
+            found
+                .failures
+                .into_iter()
+                .map(|failure| (name.clone(), failure)),
+        );
         Ok(())
     }
 }

@@ -86,7 +86,11 @@ fn write_file(fd: c_int, bytes: &[u8], at: Option<u64>) -> ssize_t {
                 return Some(-1);
             };
             let end = || raw::stat(fd).map(|stat| stat.len);
-            let offset = if raw::appends(fd) { end() } else { at.or_else(|| raw::position(fd)) };
+            let offset = if raw::appends(fd) {
+                end()
+            } else {
+                at.or_else(|| raw::position(fd))
+            };
             let offset = offset?;
             let written = through(&bytes[..len]);
             if let Some(done @ 1..) = usize::try_from(written).ok() {
@@ -115,7 +119,11 @@ fn read_file(fd: c_int, len: usize, through: impl Fn(usize) -> ssize_t) -> ssize
 }
 
 /// Changes a file's size or room with `through`; it counts as a write.
-fn resize(fd: c_int, op: impl FnOnce(crate::log::Node) -> Op, through: impl Fn() -> c_int) -> c_int {
+fn resize(
+    fd: c_int,
+    op: impl FnOnce(crate::log::Node) -> Op,
+    through: impl Fn() -> c_int,
+) -> c_int {
     recorded(&through, |shim| {
         let node = shim.tracker.node_of(fd)?;
         if refused(shim, Kind::Write) {
@@ -138,18 +146,24 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
         || None,
         |shim| {
             let node = shim.tracker.node_of(fd)?;
-            let covered = shim.tracker.covered(node);
-            let class = class_of(name, shim.tracker.path(node), &covered);
+            let covered = shim.tracker.unsynced(node);
+            let class = covered.map(|covered| class_of(name, shim.tracker.path(node), &covered));
             let begun = shim.tracker.len();
-            if shim.plan.without.as_ref() == Some(&class) {
-                return Some(Some(Next::Answer(0)));
+            if let Some(class) = class {
+                if shim.plan.without.as_ref() == Some(&class) {
+                    return Some(Some(Next::Answer(0)));
+                }
+                *shim.syncs.entry(class).or_default() += 1;
             }
-            *shim.syncs.entry(class).or_default() += 1;
+            shim.tracker.syncing(node);
             if refused(shim, Kind::Sync) {
                 shim.tracker.log(Op::SyncFailed { node, begun });
                 return Some(Some(Next::Answer(-1)));
             }
-            let pause = shim.plan.slow_syncs.then(|| Duration::from_micros(fastrand::u64(20..400)));
+            let pause = shim
+                .plan
+                .slow_syncs
+                .then(|| Duration::from_micros(fastrand::u64(20..400)));
             Some(Some(Next::Sync(node, begun, pause)))
         },
     );
@@ -161,7 +175,9 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
                 std::thread::sleep(pause);
             }
             let answer = through();
-            if answer == 0 && let Some(shim) = lock().as_mut() {
+            if answer == 0
+                && let Some(shim) = lock().as_mut()
+            {
                 shim.tracker.log(Op::Sync { node, begun });
             }
             answer
@@ -172,7 +188,14 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
 fn rename_file(from: (c_int, &CStr), to: (c_int, &CStr), flags: c_uint) -> c_int {
     let through = || {
         let ((from_dir, from), (to_dir, to)) = (from, to);
-        raw::fd(call!(SYS_renameat2, from_dir, from.as_ptr(), to_dir, to.as_ptr(), flags))
+        raw::fd(call!(
+            SYS_renameat2,
+            from_dir,
+            from.as_ptr(),
+            to_dir,
+            to.as_ptr(),
+            flags
+        ))
     };
     recorded(through, |shim| {
         let source = shim.tracker.place_of(from.0, from.1)?;
@@ -191,7 +214,14 @@ fn rename_file(from: (c_int, &CStr), to: (c_int, &CStr), flags: c_uint) -> c_int
 fn link_file(from: (c_int, &CStr), to: (c_int, &CStr), flags: c_int) -> c_int {
     let through = || {
         let ((from_dir, from), (to_dir, to)) = (from, to);
-        raw::fd(call!(SYS_linkat, from_dir, from.as_ptr(), to_dir, to.as_ptr(), flags))
+        raw::fd(call!(
+            SYS_linkat,
+            from_dir,
+            from.as_ptr(),
+            to_dir,
+            to.as_ptr(),
+            flags
+        ))
     };
     recorded(through, |shim| {
         let source = shim.tracker.place_of(from.0, from.1)?;
@@ -326,7 +356,11 @@ libc_functions! {
 
 /// `sync_file_range` is not among them: it promises nothing about what survives.
 fn allocate(fd: c_int, mode: c_int, offset: off64_t, len: off64_t) -> c_int {
-    let end = if mode & libc::FALLOC_FL_KEEP_SIZE == 0 { unsigned(offset + len) } else { 0 };
+    let end = if mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
+        unsigned(offset + len)
+    } else {
+        0
+    };
     resize(
         fd,
         |node| Op::Allocate { node, end },

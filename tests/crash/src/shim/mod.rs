@@ -185,7 +185,10 @@ fn class_of(call: &str, path: &str, covered: &str) -> String {
     let mut class = Vec::new();
     for part in path.split('/') {
         let (stem, extension) = part.split_once('.').unwrap_or((part, ""));
-        let is_hex = !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        let is_hex = !stem.is_empty()
+            && stem
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         class.push(match (is_hex, stem.len(), extension) {
             (true, 2, "") => "xx".to_owned(),
             (true, _, "") => "*".to_owned(),

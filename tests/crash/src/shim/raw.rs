@@ -76,7 +76,10 @@ pub fn fd(answer: c_long) -> c_int {
     answer as c_int
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "isize is as wide as long on Linux")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "isize is as wide as long on Linux"
+)]
 pub fn size(answer: c_long) -> isize {
     answer as isize
 }

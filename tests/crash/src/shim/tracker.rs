@@ -42,6 +42,7 @@ impl Tracker {
             unsynced: HashMap::new(),
             root: root.clone(),
         };
+        tracker.unsynced.insert(ROOT, BTreeSet::from(["found"]));
         tracker.find(&root, ROOT);
         tracker
     }
@@ -50,7 +51,10 @@ impl Tracker {
     fn find(&mut self, dir: &Path, node: Node) {
         for entry in std::fs::read_dir(dir).expect("it can be listed") {
             let path = entry.expect("it can be listed").path();
-            let name = path.file_name().expect("entries have names").to_string_lossy();
+            let name = path
+                .file_name()
+                .expect("entries have names")
+                .to_string_lossy();
             let at = Entry {
                 dir: node,
                 name: name.into_owned(),
@@ -58,6 +62,8 @@ impl Tracker {
             let c_path = CString::new(path.as_os_str().as_bytes()).expect("a path has no NUL");
             let stat = raw::stat_at(libc::AT_FDCWD, &c_path, 0).expect("it can be looked at");
             let found = self.add(&at, path.is_dir(), stat.inode);
+            // A process that was killed may not have synced it.
+            self.unsynced.insert(found, BTreeSet::from(["found"]));
             let content = (!path.is_dir()).then(|| std::fs::read(&path).expect("it can be read"));
             self.recording.before.push(Found {
                 at,
@@ -80,18 +86,22 @@ impl Tracker {
             _ => &[],
         };
         for (node, change) in changes {
-            self.unsynced.entry(*node).or_default().insert(change);
+            let unsynced = self.unsynced.entry(*node).or_default();
+            unsynced.remove("found");
+            unsynced.insert(change);
         }
         self.recording.ops.push(op);
     }
 
-    /// What a sync of the node covers that begins now, in words.
-    pub fn covered(&mut self, node: Node) -> String {
-        let covered = self.unsynced.remove(&node).unwrap_or_default();
-        if covered.is_empty() {
-            return "nothing new".to_owned();
-        }
-        Vec::from_iter(covered).join(", ")
+    /// What a sync of the node would cover now, in words; `None` when it has nothing to do.
+    pub fn unsynced(&self, node: Node) -> Option<String> {
+        let covered = self.unsynced.get(&node)?;
+        Some(Vec::from_iter(covered.iter().copied()).join(", "))
+    }
+
+    /// A sync of the node begins.
+    pub fn syncing(&mut self, node: Node) {
+        self.unsynced.remove(&node);
     }
 
     pub fn len(&self) -> usize {
@@ -131,7 +141,9 @@ impl Tracker {
             })
             .collect::<Option<_>>()?;
         let (name, parents) = parts.split_last()?;
-        let dir = parents.iter().try_fold(ROOT, |dir, name| self.child(dir, name))?;
+        let dir = parents
+            .iter()
+            .try_fold(ROOT, |dir, name| self.child(dir, name))?;
         let entry = Entry {
             dir,
             name: name.clone(),

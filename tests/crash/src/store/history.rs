@@ -35,13 +35,30 @@ pub fn number_of(number: u16) -> PartNumber {
 /// One call. Uploads are told apart by their keys, which are used once each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    Initiate { key: String },
-    Put { key: String, number: u16, body: Body },
+    Initiate {
+        key: String,
+    },
+    Put {
+        key: String,
+        number: u16,
+        body: Body,
+    },
     /// A body whose Content-MD5 is another's.
-    PutRefused { key: String, number: u16, body: Body },
-    Abort { key: String },
-    Complete { key: String, parts: Vec<(u16, Body)> },
-    Remove { key: String },
+    PutRefused {
+        key: String,
+        number: u16,
+        body: Body,
+    },
+    Abort {
+        key: String,
+    },
+    Complete {
+        key: String,
+        parts: Vec<(u16, Body)>,
+    },
+    Remove {
+        key: String,
+    },
     Sweep,
     Maintain,
     Close,

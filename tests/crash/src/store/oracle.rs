@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 
-use partstore::{
-    ETag, IndexRecovery, ListUploads, Part, PartStore, Scope, Upload,
-};
+use partstore::{ETag, IndexRecovery, ListUploads, Part, PartStore, Scope, Upload};
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
@@ -86,7 +84,9 @@ fn same(when: &str, before: &View, after: &View) -> Result<(), String> {
     if before == after {
         return Ok(());
     }
-    Err(format!("{when} it shows\n  {after:?}\ninstead of\n  {before:?}"))
+    Err(format!(
+        "{when} it shows\n  {after:?}\ninstead of\n  {before:?}"
+    ))
 }
 
 fn verify(store: &PartStore) -> Result<(), String> {
@@ -130,7 +130,10 @@ fn names(dir: &Path) -> BTreeSet<String> {
 fn probe(store: &PartStore) -> Result<(), String> {
     let upload = said("a further upload", store.initiate_upload(PROBE))?;
     let number = number_of(1);
-    said("a further part", store.put_part(&upload, number, PROBE_BODY.bytes()))?;
+    said(
+        "a further part",
+        store.put_part(&upload, number, PROBE_BODY.bytes()),
+    )?;
     let mut bytes = Vec::new();
     said("reading it", store.open_part(&upload, number))?
         .read_to_end(&mut bytes)
@@ -176,9 +179,11 @@ impl<'a> Judge<'a> {
 
     /// Whether the last thing that happened was a clean close.
     fn closed(&self) -> bool {
-        !self.moment.reopened && self.calls.last().is_some_and(|(call, what)| {
-            what.action == Action::Close && self.done(*call, what)
-        })
+        !self.moment.reopened
+            && self
+                .calls
+                .last()
+                .is_some_and(|(call, what)| what.action == Action::Close && self.done(*call, what))
     }
 
     /// Whether the call had returned `Ok`.
@@ -242,7 +247,11 @@ impl<'a> Judge<'a> {
     }
 
     fn judge(&self, view: &View) -> Result<(), String> {
-        let known: BTreeSet<&str> = self.calls.iter().filter_map(|(_, call)| call.action.key()).collect();
+        let known: BTreeSet<&str> = self
+            .calls
+            .iter()
+            .filter_map(|(_, call)| call.action.key())
+            .collect();
         if let Some(foreign) = view.keys().find(|key| !known.contains(key.as_str())) {
             return Err(format!("nobody initiated {foreign}"));
         }
@@ -267,18 +276,24 @@ impl<'a> Judge<'a> {
     fn judge_upload(&self, calls: &[(usize, &Call)], seen: Option<&Seen>) -> Result<(), String> {
         let any = |what: &dyn Fn(&Action) -> bool| calls.iter().any(|(_, call)| what(&call.action));
         let done = |what: &dyn Fn(&Action) -> bool| {
-            calls.iter().any(|(at, call)| what(&call.action) && self.done(*at, call))
+            calls
+                .iter()
+                .any(|(at, call)| what(&call.action) && self.done(*at, call))
         };
         let initiate = |action: &Action| matches!(action, Action::Initiate { .. });
         let abort = |action: &Action| matches!(action, Action::Abort { .. });
         let complete = |action: &Action| matches!(action, Action::Complete { .. });
         let remove = |action: &Action| matches!(action, Action::Remove { .. });
         match seen {
-            None if done(&initiate) && !any(&abort) && !any(&remove) => Err("it is lost".to_owned()),
+            None if done(&initiate) && !any(&abort) && !any(&remove) => {
+                Err("it is lost".to_owned())
+            }
             None => Ok(()),
             Some(_) if done(&abort) => Err("it was aborted and is there".to_owned()),
             Some(_) if done(&remove) => Err("it was removed and is there".to_owned()),
-            Some(Seen::Open(_)) if done(&complete) => Err("it was completed and is open".to_owned()),
+            Some(Seen::Open(_)) if done(&complete) => {
+                Err("it was completed and is open".to_owned())
+            }
             Some(Seen::Open(parts)) => self.judge_parts(calls, parts),
             Some(Seen::Object(found)) => {
                 let lists = calls.iter().filter_map(|(at, call)| match &call.action {
@@ -297,7 +312,11 @@ impl<'a> Judge<'a> {
     }
 
     /// Each part is the last acknowledged one, or one that began later.
-    fn judge_parts(&self, calls: &[(usize, &Call)], found: &BTreeMap<u16, Body>) -> Result<(), String> {
+    fn judge_parts(
+        &self,
+        calls: &[(usize, &Call)],
+        found: &BTreeMap<u16, Body>,
+    ) -> Result<(), String> {
         let mut puts: BTreeMap<u16, Vec<(usize, Body, bool)>> = BTreeMap::new();
         for (at, call) in calls {
             if let Action::Put { number, body, .. } = &call.action {

@@ -21,6 +21,8 @@ pub const SEQUENCES: u64 = 7 + 7 * 7 + 7 * 7 * 7;
 /// Each ends with a clean close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Workload {
+    /// A new store, and one part in it: for crashes while the store is made.
+    Creation,
     /// The sequence of steps whose number the seed is.
     Sequence,
     /// Random calls from one thread, which closes the store and opens it again now and then.
@@ -32,8 +34,6 @@ pub enum Workload {
 }
 
 impl Workload {
-    pub const ALL: [Self; 4] = [Self::Sequence, Self::Random, Self::Threads, Self::FailedSync];
-
     /// What the shim is to do meanwhile.
     pub fn plan(self, seed: u64) -> Plan {
         let fault = (self == Self::FailedSync).then(|| Fault {
@@ -113,6 +113,7 @@ impl Player {
 
     pub fn play(&self, workload: Workload, seed: u64) {
         match workload {
+            Workload::Creation => self.sequence(0),
             Workload::Sequence => self.sequence(seed % SEQUENCES),
             Workload::Random | Workload::FailedSync => {
                 self.random(Rng::with_seed(seed), CALLS, true);
@@ -236,7 +237,9 @@ impl Player {
     }
 
     pub fn put(&self, key: String, number: u16, body: Body) {
-        let Some(upload) = self.handle(&key) else { return };
+        let Some(upload) = self.handle(&key) else {
+            return;
+        };
         let bytes = body.bytes();
         let action = Action::Put {
             key: key.clone(),
@@ -259,7 +262,9 @@ impl Player {
     }
 
     pub fn put_refused(&self, key: String, number: u16, body: Body) {
-        let Some(upload) = self.handle(&key) else { return };
+        let Some(upload) = self.handle(&key) else {
+            return;
+        };
         let options = PartOptions::new().md5([7; 16]);
         self.call(Action::PutRefused { key, number, body }, |store| {
             store.put_part_from(&upload, number_of(number), &body.bytes()[..], options)
@@ -267,20 +272,32 @@ impl Player {
     }
 
     pub fn abort(&self, key: String) {
-        let Some(upload) = self.handle(&key) else { return };
+        let Some(upload) = self.handle(&key) else {
+            return;
+        };
         let action = Action::Abort { key: key.clone() };
-        if self.call(action, |store| store.abort_upload(&upload)).is_some() {
+        if self
+            .call(action, |store| store.abort_upload(&upload))
+            .is_some()
+        {
             self.lock().open.remove(&key);
         }
     }
 
     pub fn complete(&self, key: String) {
-        let Some(upload) = self.handle(&key) else { return };
+        let Some(upload) = self.handle(&key) else {
+            return;
+        };
         let parts: Vec<_> = self
             .lock()
             .open
             .get(&key)
-            .map(|parts| parts.iter().map(|(number, body)| (*number, *body)).collect())
+            .map(|parts| {
+                parts
+                    .iter()
+                    .map(|(number, body)| (*number, *body))
+                    .collect()
+            })
             .unwrap_or_default();
         let list: Vec<_> = parts
             .iter()
@@ -290,7 +307,10 @@ impl Player {
             key: key.clone(),
             parts,
         };
-        if self.call(action, |store| store.complete_upload(&upload, &list)).is_some() {
+        if self
+            .call(action, |store| store.complete_upload(&upload, &list))
+            .is_some()
+        {
             let mut uploads = self.lock();
             uploads.open.remove(&key);
             uploads.completed.push(key);
@@ -298,9 +318,14 @@ impl Player {
     }
 
     pub fn remove(&self, key: String) {
-        let Some(upload) = self.handle(&key) else { return };
+        let Some(upload) = self.handle(&key) else {
+            return;
+        };
         let action = Action::Remove { key: key.clone() };
-        if self.call(action, |store| store.remove_object(&upload)).is_some() {
+        if self
+            .call(action, |store| store.remove_object(&upload))
+            .is_some()
+        {
             self.lock().completed.retain(|other| *other != key);
         }
     }

@@ -1,0 +1,48 @@
+//! The schedule that the calling thread runs under, if it runs under one.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+thread_local! {
+    // All tasks of one execution run on one thread of the system.
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+    static WAKE_UPS_LOST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the body of one execution. All that it spawns it joins.
+pub fn run(body: impl FnOnce()) {
+    RUNNING.set(true);
+    body();
+    RUNNING.set(false);
+}
+
+/// Runs what a task does while it is alone, without schedule points: more schedules differ where it
+/// matters. No other task may hold a lock.
+pub fn pause<T>(alone: impl FnOnce() -> T) -> T {
+    let before = RUNNING.replace(false);
+    let done = alone();
+    RUNNING.set(before);
+    done
+}
+
+/// Whether shuttle decides what happens next.
+#[must_use]
+pub fn decides() -> bool {
+    RUNNING.get() && !std::thread::panicking()
+}
+
+/// Lets any other task run first.
+pub fn point() {
+    if decides() {
+        shuttle::thread::sleep(Duration::ZERO);
+    }
+}
+
+/// From now on `notify_all` wakes nobody, or does again: a fault that a test must find.
+pub fn lose_wake_ups(lost: bool) {
+    WAKE_UPS_LOST.set(lost);
+}
+
+pub(crate) fn wake_ups_are_lost() -> bool {
+    WAKE_UPS_LOST.get()
+}
