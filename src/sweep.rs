@@ -159,6 +159,10 @@ impl Sweep<'_> {
                 let claimed = self.pins.claim(group.to_vec());
                 report.orphans += self.remove_orphans(claimed.contents())?;
             }
+            // A process that was killed may have removed files whose names are still durable: a
+            // power cut after the next clean close must not bring them back.
+            let synced = self.blobs.sync_dir(prefix);
+            synced.inspect_err(|error| self.meta.poison_if_sync_failed(error))?;
         }
         self.suspects.any.store(false, Ordering::Relaxed);
         Ok(())

@@ -169,7 +169,17 @@ impl BlobStore {
         prefixes.dedup();
         prefixes
             .into_iter()
-            .try_for_each(|prefix| file::sync_dir(&self.dir_of(prefix)))
+            .try_for_each(|prefix| self.sync_dir(prefix))
+    }
+
+    /// Makes the names of the blobs whose hashes begin with this byte durable, and that others are
+    /// gone.
+    pub(crate) fn sync_dir(&self, prefix: u8) -> Result<()> {
+        match file::sync_dir(&self.dir_of(prefix)) {
+            // There is no such blob, and never was.
+            Err(error) if error.is_not_found() => Ok(()),
+            synced => synced,
+        }
     }
 
     /// The blob files whose hashes begin with this byte. Files with other names are nobody's and

@@ -1,6 +1,6 @@
 //! Records a subject, crashes it at many moments, and asks what is left.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::Image;
 use crate::log::{Op, Recording};
 use crate::loss::{self, Policy};
-use crate::shim::{self, Plan};
+use crate::shim::{self, Plan, Recorded};
 use crate::subject::{Moment, SEEN, Subject};
 
 /// One crash: these numbers and the recording say all about it.
@@ -45,7 +45,7 @@ pub struct Found {
     pub in_recovery: u64,
     pub failures: Vec<Failure>,
     /// The classes of syncs that were asked for.
-    pub syncs: Vec<String>,
+    pub syncs: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +139,9 @@ impl<S: Subject> Explorer<'_, S> {
                 continue;
             }
             found.states += 1;
-            let (mut check, outcome) = self.check(&image, &history, &moment)?;
+            let (recorded, outcome) = self.check(&image, &history, &moment)?;
+            found.syncs.extend(recorded.syncs.into_keys());
+            let mut check = recorded.recording;
             let mut begins = 0;
             if crash.policy == Policy::Kill {
                 // The page cache lives on: what was not synced then still is not.
@@ -150,9 +152,17 @@ impl<S: Subject> Explorer<'_, S> {
             match outcome {
                 Err(reason) => failures.push((None, None, reason)),
                 Ok(view) if random.u64(0..self.second_every) == 0 => {
-                    for _ in 0..4 {
+                    let mut seconds = vec![];
+                    if crash.policy == Policy::Kill {
+                        seconds.push(Crash {
+                            at: check.ops.len(),
+                            policy: Policy::Strict,
+                            seed: 0,
+                        });
+                    }
+                    seconds.resize_with(4, || self.second(&check, begins, &mut random));
+                    for second in seconds {
                         (self.alive)();
-                        let second = self.second(&check, begins, &mut random);
                         found.in_recovery += 1;
                         found.states += 1;
                         if let Err(reason) =
@@ -216,7 +226,7 @@ impl<S: Subject> Explorer<'_, S> {
         image: &Image,
         history: &S::History,
         moment: &Moment,
-    ) -> io::Result<(Recording, Result<String, String>)> {
+    ) -> io::Result<(Recorded, Result<String, String>)> {
         let dir = scratch()?;
         image.write(dir.path())?;
         let plan = Plan {
@@ -225,8 +235,7 @@ impl<S: Subject> Explorer<'_, S> {
         };
         shim::start(dir.path(), plan);
         let outcome = quietly(|| self.subject.check(dir.path(), history, moment));
-        let recorded = shim::stop();
-        Ok((recorded.recording, outcome.and_then(|outcome| outcome)))
+        Ok((shim::stop(), outcome.and_then(|outcome| outcome)))
     }
 
     fn second(&self, check: &Recording, begins: usize, random: &mut Rng) -> Crash {

@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::time::Instant;
 
-use partstore::{ETag, Error, ListUploads, Part, PartStore, Scope};
+use partstore::{ETag, Error, ListUploads, Part, PartStore, Scope, VerifyReport};
 use serde::{Deserialize, Serialize};
 
 use crate::explore::scratch;
@@ -235,7 +235,8 @@ fn sweep(arguments: &Faults) -> io::Result<bool> {
     let (mut jobs, mut owners) = (Vec::new(), Vec::new());
     for (column, cell) in Cell::all().into_iter().enumerate() {
         let last = calls[&(cell.scene, cell.kind)];
-        let tried = |k: &u64| (k + column as u64) % arguments.every.max(1) == 0 || *k == last;
+        let tried =
+            |k: &u64| (k + column as u64).is_multiple_of(arguments.every.max(1)) || *k == last;
         let all: Vec<u64> = (arguments.from..=last).filter(tried).collect();
         for chunk in all.chunks(CHUNK) {
             jobs.push(job(cell, chunk, chunk.ends_with(&[last])));
@@ -371,8 +372,8 @@ fn sound_calls() -> io::Result<BTreeMap<(Scene, Kind), u64>> {
 
 /// The script takes a snapshot, which replaces journal segments.
 fn covers(recording: &Recording) {
-    let takes = |op: &Op| matches!(op, Op::Rename { to, .. } if to.name.ends_with(".snap"));
-    let replaces = |op: &Op| matches!(op, Op::Remove { at } if at.name.ends_with(".log"));
+    let takes = |op: &Op| matches!(op, Op::Rename { to, .. } if is_a("snap", &to.name));
+    let replaces = |op: &Op| matches!(op, Op::Remove { at } if is_a("log", &at.name));
     assert!(
         recording.ops.iter().any(takes),
         "the script takes no snapshot"
@@ -417,9 +418,7 @@ fn control() -> io::Result<bool> {
 fn with_a_failed_sync(mut recording: Recording) -> Recording {
     let paths = Paths::of(&recording);
     let sync = recording.ops.iter_mut().rev().find_map(|op| match op {
-        Op::Sync { node, begun } if paths.path(*node).ends_with(".log") => {
-            Some((*node, *begun, op))
-        }
+        Op::Sync { node, begun } if is_a("log", &paths.path(*node)) => Some((*node, *begun, op)),
         _ => None,
     });
     if let Some((node, begun, op)) = sync {
@@ -560,12 +559,12 @@ fn killed() -> io::Result<(Recording, History)> {
     let dir = scratch()?;
     shim::start(dir.path(), Plan::default());
     let mut script = Script::new(Player::after(&dir.path().join(DIR), History::default()));
-    script.to_be_killed();
+    script.before_the_kill();
     let history = script.player.history();
     let mut recording = shim::stop().recording;
     drop(script);
     let published = recording.ops.iter().rposition(|op| match op {
-        Op::Rename { to, .. } => to.name.ends_with(".snap"),
+        Op::Rename { to, .. } => is_a("snap", &to.name),
         _ => false,
     });
     let published = published.ok_or_else(|| io::Error::other("the script takes no snapshot"))?;
@@ -577,7 +576,7 @@ fn killed() -> io::Result<(Recording, History)> {
             node,
             offset,
             bytes,
-        } if *offset > 0 && paths.path(*node).ends_with(".log") => {
+        } if *offset > 0 && is_a("log", &paths.path(*node)) => {
             Some((*node, offset + bytes.len() as u64))
         }
         _ => None,
@@ -592,7 +591,7 @@ fn killed() -> io::Result<(Recording, History)> {
         .names
         .values()
         .map(|at| &at.name)
-        .filter(|name| name.ends_with(".log"))
+        .filter(|name| is_a("log", name))
         .max();
     let last = last
         .and_then(|name| name.trim_end_matches(".log").parse::<u64>().ok())
@@ -618,6 +617,12 @@ fn killed() -> io::Result<(Recording, History)> {
     }
     recording.ops.extend(remains);
     Ok((recording, history))
+}
+
+fn is_a(extension: &str, name: &str) -> bool {
+    std::path::Path::new(name)
+        .extension()
+        .is_some_and(|found| found == extension)
 }
 
 /// What the recording says about failed syncs that must not be so (I8).
@@ -798,7 +803,7 @@ impl Script {
     }
 
     /// Leaves of everything something; the last call is to take a snapshot.
-    fn to_be_killed(&mut self) {
+    fn before_the_kill(&mut self) {
         self.open();
         let object = self.initiate();
         self.put(&object, 1, SMALL);
@@ -978,7 +983,7 @@ impl Script {
         let hits = shim::hits();
         let report = store.verify(Scope::Everything);
         self.troubled |= shim::hits() > hits;
-        if !self.troubled && !report.as_ref().is_ok_and(|report| report.is_clean()) {
+        if !self.troubled && !report.as_ref().is_ok_and(VerifyReport::is_clean) {
             self.wrong
                 .push(format!("no fault was met, and verify says {report:?}"));
         }
