@@ -40,10 +40,9 @@ pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Lock, Foun
         refuse_foreign(root)?;
         create(root, options)?;
     }
-    // What made the store may have been killed before these names were durable.
-    for dir in [&root.join("meta"), root] {
-        file::sync_dir(dir)?;
-    }
+    // What made the store may have been killed before these names were durable; those below had to
+    // be before it had its FORMAT file.
+    file::sync_dir(root)?;
     file::sync_parent_if_readable(root)?;
     Ok((lock, found))
 }

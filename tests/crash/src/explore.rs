@@ -14,7 +14,7 @@ use crate::image::Image;
 use crate::log::{Op, Recording};
 use crate::loss::{self, Policy};
 use crate::shim::{self, Plan, Recorded};
-use crate::subject::{Moment, SEEN, Subject};
+use crate::subject::{Moment, PROBED, SEEN, Subject};
 
 /// One crash: these numbers and the recording say all about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,13 +152,16 @@ impl<S: Subject> Explorer<'_, S> {
             match outcome {
                 Err(reason) => failures.push((None, None, reason)),
                 Ok(view) if random.u64(0..self.second_every) == 0 => {
-                    let mut seconds = vec![];
+                    let mut seconds = Vec::new();
                     if crash.policy == Policy::Kill {
-                        seconds.push(Crash {
-                            at: check.ops.len(),
+                        // What was killed had synced nothing; what came next has built on it.
+                        let probed = check.ops.iter().position(|op| *op == Op::Ack(PROBED));
+                        let ends = probed.map(|at| at + 1).into_iter().chain([check.ops.len()]);
+                        seconds.extend(ends.map(|at| Crash {
+                            at,
                             policy: Policy::Strict,
                             seed: 0,
-                        });
+                        }));
                     }
                     seconds.resize_with(4, || self.second(&check, begins, &mut random));
                     for second in seconds {

@@ -130,7 +130,11 @@ impl Work {
                 },
                 None => Budget::Sample(self.states),
             },
-            second_every: 5,
+            second_every: match workload {
+                Workload::Creation => 1,
+                _ if sabotaged => 3,
+                _ => 5,
+            },
             without: self.without.clone(),
             first_only: self.first_only,
             alive: &mut fleet::alive,

@@ -39,5 +39,5 @@ fn every_sync_and_every_step_is_needed() {
 
 #[test]
 fn no_failing_call_loses_anything() {
-    crash("faults --every 4");
+    crash("faults --every 8");
 }

@@ -14,6 +14,7 @@ use crate::subject::{Moment, PROBED, SEEN, UNPROBED};
 
 /// The key of the upload by which the check itself sees that the store works.
 const PROBE: &str = "probe";
+const PROBE_PARTS: u16 = 12;
 const PROBE_BODY: Body = Body { id: 999, len: 3000 };
 
 /// What a store shows.
@@ -130,10 +131,13 @@ fn names(dir: &Path) -> BTreeSet<String> {
 fn probe(store: &PartStore) -> Result<(), String> {
     let upload = said("a further upload", store.initiate_upload(PROBE))?;
     let number = number_of(1);
-    said(
-        "a further part",
-        store.put_part(&upload, number, PROBE_BODY.bytes()),
-    )?;
+    // More than one, so that the journal goes on to its next segment.
+    for number in 1..=PROBE_PARTS {
+        said(
+            "a further part",
+            store.put_part(&upload, number_of(number), PROBE_BODY.bytes()),
+        )?;
+    }
     let mut bytes = Vec::new();
     said("reading it", store.open_part(&upload, number))?
         .read_to_end(&mut bytes)
@@ -213,7 +217,8 @@ impl<'a> Judge<'a> {
                 let reader = said("open_part", store.open_part(&info.upload, part.number))?;
                 parts.insert(part.number.get(), self.body_of(&part, reader)?);
             }
-            probed |= info.upload.key() == PROBE && parts.contains_key(&1);
+            let all = parts.len() == usize::from(PROBE_PARTS);
+            probed |= info.upload.key() == PROBE && all;
             add(&info.upload, Seen::Open(parts))?;
         }
         for object in said("list_objects", store.list_objects(None, 1000))?.objects {
