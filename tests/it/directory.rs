@@ -10,7 +10,7 @@ use partstore::{
 };
 
 use crate::fixture::{
-    Fixture, files, free_options, in_own_process, number, read_part, refusal, role,
+    Fixture, bytes, files, free_options, in_own_process, number, read_part, refusal, role,
 };
 
 fn open(path: &Path) -> Result<PartStore> {
@@ -190,6 +190,18 @@ fn a_creation_that_was_interrupted_is_finished() {
     let killed = fixture.killed();
     fs::remove_file(killed.join("FORMAT")).unwrap();
     fs::remove_dir_all(killed.join("meta/index")).unwrap();
+    // What the first segment was given and nobody wrote yet may read as anything.
+    for written in [0, 32] {
+        let torn = fixture.killed();
+        fs::remove_file(torn.join("FORMAT")).unwrap();
+        fs::remove_dir_all(torn.join("meta/index")).unwrap();
+        let segment = torn.join("meta/journal/00000000000000000001.log");
+        let mut content = fs::read(&segment).unwrap();
+        content.truncate(written);
+        content.extend(bytes(1, 4096));
+        fs::write(&segment, content).unwrap();
+        assert_becomes_a_store(&torn);
+    }
     assert_becomes_a_store(&killed);
 }
 
@@ -268,7 +280,7 @@ fn a_closed_store_answers_that_it_is_closed() {
 fn a_part_that_is_being_read_outlives_its_store() {
     let mut fixture = Fixture::new();
     let upload = fixture.initiate("key");
-    let body = crate::fixture::bytes(1, 600_000);
+    let body = bytes(1, 600_000);
     fixture.put(&upload, 1, &body);
     let mut reader = fixture.store.open_part(&upload, number(1)).unwrap();
     let mut read = vec![0; 1000];

@@ -16,8 +16,8 @@ use crate::work::{CASES, Done, Work, name_of};
 #[derive(clap::Args, Clone, Debug)]
 pub struct States {
     /// How many crash states, at least, unless the time is up before.
-    #[arg(long, default_value_t = 5000)]
-    states: u64,
+    #[arg(long = "states", default_value_t = 5000)]
+    count: u64,
     /// How long, at most.
     #[arg(long, default_value_t = 600)]
     minutes: u64,
@@ -32,18 +32,18 @@ pub struct States {
 /// Explores the store until there are enough states. `true` when nothing failed.
 pub fn states(arguments: &States) -> bool {
     let begun = Instant::now();
-    let limit = Duration::from_secs(60 * arguments.minutes);
+    let limit = Duration::from_mins(arguments.minutes);
     let jobs = jobs(arguments);
     let counted = AtomicU64::new(0);
     let told = Mutex::new(Instant::now());
-    let go_on = || counted.load(Ordering::Relaxed) < arguments.states && begun.elapsed() < limit;
+    let go_on = || counted.load(Ordering::Relaxed) < arguments.count && begun.elapsed() < limit;
     let commands: Vec<_> = jobs.iter().map(Work::arguments).collect();
     let answers = fleet::run(&commands, &go_on, &|_, answer: &Result<Done, String>| {
         if let Ok(done) = answer {
             counted.fetch_add(done.states, Ordering::Relaxed);
         }
         let mut told = told.lock().expect("no panic");
-        if told.elapsed() > Duration::from_secs(60) {
+        if told.elapsed() > Duration::from_mins(1) {
             *told = Instant::now();
             println!("  {} states so far", counted.load(Ordering::Relaxed));
         }
@@ -110,6 +110,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
         seeds,
         states,
         every,
+        second_every: None,
         without: None,
         step: None,
         first_only: false,
@@ -123,7 +124,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
     }
     let mut random = Vec::new();
     let per_recording = if arguments.every_sequence { 200 } else { 20 };
-    let enough = arguments.states / per_recording / 5 + 4;
+    let enough = arguments.count / per_recording / 5 + 4;
     for round in 0..enough {
         let from = arguments.seed.wrapping_mul(1_000_000) + 5 * round;
         for workload in [Workload::Random, Workload::Threads, Workload::FailedSync] {
@@ -173,6 +174,7 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
         seeds,
         states,
         every: None,
+        second_every: None,
         without: None,
         step: None,
         first_only: true,

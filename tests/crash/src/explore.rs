@@ -1,7 +1,7 @@
 //! Records a subject, crashes it at many moments, and asks what is left.
 
-use std::collections::{BTreeSet, HashSet};
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -127,7 +127,7 @@ impl<S: Subject> Explorer<'_, S> {
             });
             return Ok(found);
         }
-        let mut random = Rng::with_seed(seed ^ 0x6372_6173_68);
+        let mut random = Rng::with_seed(seed ^ 0x63_7261_7368);
         let mut known = HashSet::new();
         for crash in self.crashes(&recording, &mut random) {
             (self.alive)();
@@ -163,7 +163,7 @@ impl<S: Subject> Explorer<'_, S> {
                             seed: 0,
                         }));
                     }
-                    seconds.resize_with(4, || self.second(&check, begins, &mut random));
+                    seconds.resize_with(4, || Self::second(&check, begins, &mut random));
                     for second in seconds {
                         (self.alive)();
                         found.in_recovery += 1;
@@ -241,7 +241,7 @@ impl<S: Subject> Explorer<'_, S> {
         Ok((shim::stop(), outcome.and_then(|outcome| outcome)))
     }
 
-    fn second(&self, check: &Recording, begins: usize, random: &mut Rng) -> Crash {
+    fn second(check: &Recording, begins: usize, random: &mut Rng) -> Crash {
         // Most of them before the check has seen what is there: that is the recovery.
         let seen = seen_at(check).unwrap_or(check.ops.len());
         let last = if random.u32(0..4) == 0 {

@@ -41,8 +41,7 @@ enum Command {
     Faults(faults::Faults),
     /// Runs the crash of a saved failure again.
     Replay { case: PathBuf },
-    /// What one child process does.
-    #[command(hide = true)]
+    /// Explores some recordings, as each child process of a campaign does.
     Work(work::Work),
     #[command(hide = true)]
     Peer(peers::Job),
@@ -68,8 +67,9 @@ fn run(command: Command) -> io::Result<bool> {
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Replay { case } => replay(&case),
         Command::Work(work) => {
-            fleet::answer(&work.run()?);
-            Ok(true)
+            let done = work.run()?;
+            fleet::answer(&done);
+            Ok(done.failures.is_empty())
         }
         Command::Peer(job) => {
             fleet::answer(&job.run()?);

@@ -30,6 +30,9 @@ pub struct Work {
     /// Tries every crash, with so many seeds for the random policies.
     #[arg(long)]
     pub every: Option<u64>,
+    /// Follows one crash of so many by crashes during its check.
+    #[arg(long)]
+    pub second_every: Option<u64>,
     /// Leaves out the syncs of a class.
     #[arg(long)]
     pub without: Option<String>,
@@ -130,11 +133,11 @@ impl Work {
                 },
                 None => Budget::Sample(self.states),
             },
-            second_every: match workload {
+            second_every: self.second_every.unwrap_or(match workload {
                 Workload::Creation => 1,
                 _ if sabotaged => 3,
                 _ => 5,
-            },
+            }),
             without: self.without.clone(),
             first_only: self.first_only,
             alive: &mut fleet::alive,

@@ -3,6 +3,8 @@
 //! `open` and `openat` take a variable number of arguments in C, which Rust cannot define. On the
 //! platforms that Linux and Rust share, a caller passes the mode where a fixed argument would be.
 
+#![expect(unused_unsafe, reason = "some of the functions need none")]
+
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::time::Duration;
 
@@ -93,7 +95,7 @@ fn write_file(fd: c_int, bytes: &[u8], at: Option<u64>) -> ssize_t {
             };
             let offset = offset?;
             let written = through(&bytes[..len]);
-            if let Some(done @ 1..) = usize::try_from(written).ok() {
+            if let Ok(done @ 1..) = usize::try_from(written) {
                 let bytes = bytes[..done].to_vec();
                 shim.tracker.log(Op::Write {
                     node,
@@ -306,7 +308,6 @@ macro_rules! libc_functions {
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> $answer {
                 // SAFETY: the caller keeps libc's contract for this function.
-                #[allow(unused_unsafe, reason = "some need none")]
                 unsafe { $body }
             }
         )*

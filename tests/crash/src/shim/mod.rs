@@ -100,8 +100,6 @@ pub fn start(root: &Path, plan: Plan) {
 /// What was recorded.
 pub struct Recorded {
     pub recording: Recording,
-    /// How often the fault was met.
-    pub hits: u64,
     /// How many calls it could have hit.
     pub counted: u64,
     /// Each class of syncs, and how often it was asked for.
@@ -117,7 +115,6 @@ pub fn stop() -> Recorded {
     let shim = lock().take().expect("a recording was started");
     Recorded {
         recording: shim.tracker.finish(),
-        hits: shim.hits,
         counted: shim.counted,
         syncs: shim.syncs,
     }
@@ -141,12 +138,7 @@ pub fn relent() {
     }
 }
 
-/// The length of the log so far.
-pub fn position() -> usize {
-    lock().as_ref().map_or(0, |shim| shim.tracker.len())
-}
-
-/// Whether the fault was met.
+/// How often the fault was met.
 pub fn hits() -> u64 {
     lock().as_ref().map_or(0, |shim| shim.hits)
 }

@@ -96,7 +96,8 @@ impl Tracker {
     /// What a sync of the node would cover now, in words; `None` when it has nothing to do.
     pub fn unsynced(&self, node: Node) -> Option<String> {
         let covered = self.unsynced.get(&node)?;
-        Some(Vec::from_iter(covered.iter().copied()).join(", "))
+        let words: Vec<_> = covered.iter().copied().collect();
+        Some(words.join(", "))
     }
 
     /// A sync of the node begins.

@@ -48,12 +48,12 @@ pub fn check(dir: &Path, history: &History, moment: &Moment) -> Result<String, S
     probe(&store)?;
     let after = judge.view(&store)?;
     same("after a sweep and a put", &view, &after)?;
-    close(store)?;
+    close(&store)?;
 
     let store = open(dir)?;
     same("after the second open", &view, &judge.view(&store)?)?;
     tidy(dir, &store)?;
-    close(store)?;
+    close(&store)?;
     Ok(format!("{view:?}"))
 }
 
@@ -63,7 +63,7 @@ fn open(dir: &Path) -> Result<PartStore, String> {
         .map_err(|error| format!("the store does not open: {}", chain(&error)))
 }
 
-fn close(store: PartStore) -> Result<(), String> {
+fn close(store: &PartStore) -> Result<(), String> {
     said("close", store.close())
 }
 
@@ -196,7 +196,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether the call may have had an effect: it was not refused, as far as anybody knows.
-    fn may_count(&self, what: &Call) -> bool {
+    fn may_count(what: &Call) -> bool {
         !matches!(what.outcome, Outcome::Refused(_))
     }
 
@@ -265,7 +265,7 @@ impl<'a> Judge<'a> {
                 .calls
                 .iter()
                 .copied()
-                .filter(|(_, call)| call.action.key() == Some(key) && self.may_count(call))
+                .filter(|(_, call)| call.action.key() == Some(key) && Self::may_count(call))
                 .collect();
             self.judge_upload(&calls, view.get(key)).map_err(|reason| {
                 let told: Vec<_> = calls

@@ -147,12 +147,12 @@ impl Player {
             len: 700 + u32::from(id),
         };
         match step {
-            0 => self.put(self.current(), 1, body(1)),
-            1 => self.put(self.current(), 1, body(2)),
-            2 => self.put(self.current(), 2, body(1)),
-            3 => self.abort(self.current()),
-            4 => self.complete(self.current()),
-            5 => self.remove(self.newest_object()),
+            0 => self.put(&self.current(), 1, body(1)),
+            1 => self.put(&self.current(), 1, body(2)),
+            2 => self.put(&self.current(), 2, body(1)),
+            3 => self.abort(&self.current()),
+            4 => self.complete(&self.current()),
+            5 => self.remove(&self.newest_object()),
             _ => self.sweep(),
         }
     }
@@ -183,17 +183,17 @@ impl Player {
                     let number = random.u16(1..6);
                     let key = self.any_open(&mut random);
                     if random.u32(0..12) == 0 {
-                        self.put_refused(key, number, body);
+                        self.put_refused(&key, number, body);
                     } else {
-                        self.put(key, number, body);
+                        self.put(&key, number, body);
                     }
                 }
-                60..67 => self.abort(self.any_open(&mut random)),
-                67..77 => self.complete(self.any_open(&mut random)),
+                60..67 => self.abort(&self.any_open(&mut random)),
+                67..77 => self.complete(&self.any_open(&mut random)),
                 77..84 => {
                     let completed = self.lock().completed.clone();
                     if let Some(key) = random.choice(completed) {
-                        self.remove(key);
+                        self.remove(&key);
                     }
                 }
                 84..92 => self.sweep(),
@@ -236,62 +236,66 @@ impl Player {
         key
     }
 
-    pub fn put(&self, key: String, number: u16, body: Body) {
-        let Some(upload) = self.handle(&key) else {
+    pub fn put(&self, key: &str, number: u16, body: Body) {
+        let Some(upload) = self.handle(key) else {
             return;
         };
         let bytes = body.bytes();
         let action = Action::Put {
-            key: key.clone(),
+            key: key.to_owned(),
             number,
             body,
         };
         // Both ways in are the same to a user.
         let put = self.call(action, |store| {
-            if body.len % 2 == 0 {
+            if body.len.is_multiple_of(2) {
                 store.put_part(&upload, number_of(number), bytes)
             } else {
                 store.put_part_from(&upload, number_of(number), &bytes[..], PartOptions::new())
             }
         });
         if put.is_some()
-            && let Some(parts) = self.lock().open.get_mut(&key)
+            && let Some(parts) = self.lock().open.get_mut(key)
         {
             parts.insert(number, body);
         }
     }
 
-    pub fn put_refused(&self, key: String, number: u16, body: Body) {
-        let Some(upload) = self.handle(&key) else {
+    pub fn put_refused(&self, key: &str, number: u16, body: Body) {
+        let Some(upload) = self.handle(key) else {
             return;
         };
         let options = PartOptions::new().md5([7; 16]);
-        self.call(Action::PutRefused { key, number, body }, |store| {
+        self.call(Action::PutRefused {
+            key: key.to_owned(),
+            number,
+            body,
+        }, |store| {
             store.put_part_from(&upload, number_of(number), &body.bytes()[..], options)
         });
     }
 
-    pub fn abort(&self, key: String) {
-        let Some(upload) = self.handle(&key) else {
+    pub fn abort(&self, key: &str) {
+        let Some(upload) = self.handle(key) else {
             return;
         };
-        let action = Action::Abort { key: key.clone() };
+        let action = Action::Abort { key: key.to_owned() };
         if self
             .call(action, |store| store.abort_upload(&upload))
             .is_some()
         {
-            self.lock().open.remove(&key);
+            self.lock().open.remove(key);
         }
     }
 
-    pub fn complete(&self, key: String) {
-        let Some(upload) = self.handle(&key) else {
+    pub fn complete(&self, key: &str) {
+        let Some(upload) = self.handle(key) else {
             return;
         };
         let parts: Vec<_> = self
             .lock()
             .open
-            .get(&key)
+            .get(key)
             .map(|parts| {
                 parts
                     .iter()
@@ -304,7 +308,7 @@ impl Player {
             .map(|(number, body)| body.completed(*number))
             .collect();
         let action = Action::Complete {
-            key: key.clone(),
+            key: key.to_owned(),
             parts,
         };
         if self
@@ -312,21 +316,21 @@ impl Player {
             .is_some()
         {
             let mut uploads = self.lock();
-            uploads.open.remove(&key);
-            uploads.completed.push(key);
+            uploads.open.remove(key);
+            uploads.completed.push(key.to_owned());
         }
     }
 
-    pub fn remove(&self, key: String) {
-        let Some(upload) = self.handle(&key) else {
+    pub fn remove(&self, key: &str) {
+        let Some(upload) = self.handle(key) else {
             return;
         };
-        let action = Action::Remove { key: key.clone() };
+        let action = Action::Remove { key: key.to_owned() };
         if self
             .call(action, |store| store.remove_object(&upload))
             .is_some()
         {
-            self.lock().completed.retain(|other| *other != key);
+            self.lock().completed.retain(|other| other != key);
         }
     }
 
