@@ -22,6 +22,8 @@ pub enum Step {
     SealBeforeNext,
     /// An open writes again what may stand in the page cache only.
     JournalRewritten,
+    /// An open makes the spare segment durable that it finds.
+    SpareRewritten,
     /// A frame claims to be durable only what is.
     HonestWatermark,
     /// After an unclean close all files in `blobs/` are looked at.
@@ -40,7 +42,7 @@ mod taken {
 
     impl Step {
         /// All of them.
-        pub const ALL: [Self; 11] = [
+        pub const ALL: [Self; 12] = [
             Self::PublishBeforeCommit,
             Self::DurableBeforeAnswer,
             Self::RowGoneBeforeFile,
@@ -49,6 +51,7 @@ mod taken {
             Self::StoreBeforeFormat,
             Self::SealBeforeNext,
             Self::JournalRewritten,
+            Self::SpareRewritten,
             Self::HonestWatermark,
             Self::OrphansSought,
             Self::RefusedSought,

@@ -41,13 +41,11 @@ impl MarkerFile {
     }
 
     /// Removes the marker durably, before anything else is changed: from then on only another clean
-    /// close makes the next open a clean one.
+    /// close makes the next open a clean one. Also where there is none: an open that failed or was
+    /// killed may have removed it, not durably.
     pub(crate) fn remove(&self) -> Result<()> {
-        if file::remove_if_present(&self.path)? {
-            file::sync_parent(&self.path)
-        } else {
-            Ok(())
-        }
+        file::remove_if_present(&self.path)?;
+        file::sync_parent(&self.path)
     }
 
     pub(crate) fn write(&self, marker: &Marker) -> Result<()> {

@@ -116,6 +116,10 @@ impl Journal {
             .spare
             .map(|number| Segment::open(dir, number))
             .transpose()?;
+        if let Some(spare) = spare.as_ref().filter(|_| !Step::SpareRewritten.is_taken()) {
+            // Whoever made it may have been killed before its header was durable.
+            spare.write_again(segment::HEADER_LEN as u64)?;
+        }
         let state = State {
             last_seq: found.last_seq,
             durable: found.last_seq,

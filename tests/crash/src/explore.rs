@@ -82,6 +82,8 @@ pub struct Explorer<'a, S: Subject> {
     pub budget: Budget,
     /// Of so many crashes one is followed by crashes during the check.
     pub second_every: u64,
+    /// Follows each kill by crashes at every line of the check.
+    pub every_second: bool,
     /// The class of syncs that is left out, in the checks, too.
     pub without: Option<String>,
     /// Stops at the first failure.
@@ -153,7 +155,14 @@ impl<S: Subject> Explorer<'_, S> {
                 Err(reason) => failures.push((None, None, reason)),
                 Ok(view) if random.u64(0..self.second_every) == 0 => {
                     let mut seconds = Vec::new();
-                    if crash.policy == Policy::Kill {
+                    if self.every_second && crash.policy == Policy::Kill {
+                        let lines = begins..=check.ops.len();
+                        seconds.extend(lines.map(|at| Crash {
+                            at,
+                            policy: Policy::TornJournalled,
+                            seed: random.u64(..),
+                        }));
+                    } else if crash.policy == Policy::Kill {
                         // What was killed had synced nothing; what came next has built on it.
                         let probed = check.ops.iter().position(|op| *op == Op::Ack(PROBED));
                         let ends = probed.map(|at| at + 1).into_iter().chain([check.ops.len()]);
@@ -163,7 +172,8 @@ impl<S: Subject> Explorer<'_, S> {
                             seed: 0,
                         }));
                     }
-                    seconds.resize_with(4, || Self::second(&check, begins, &mut random));
+                    let count = seconds.len().max(4);
+                    seconds.resize_with(count, || Self::second(&check, begins, &mut random));
                     for second in seconds {
                         (self.alive)();
                         found.in_recovery += 1;

@@ -33,6 +33,9 @@ pub struct Work {
     /// Follows one crash of so many by crashes during its check.
     #[arg(long)]
     pub second_every: Option<u64>,
+    /// Follows each kill by crashes at every line of its check.
+    #[arg(long)]
+    pub every_second: bool,
     /// Leaves out the syncs of a class.
     #[arg(long)]
     pub without: Option<String>,
@@ -138,6 +141,7 @@ impl Work {
                 _ if sabotaged => 3,
                 _ => 5,
             }),
+            every_second: self.every_second || (sabotaged && workload == Workload::Creation),
             without: self.without.clone(),
             first_only: self.first_only,
             alive: &mut fleet::alive,

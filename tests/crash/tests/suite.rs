@@ -59,6 +59,13 @@ fn what_a_killed_sweep_removed_stays_removed() {
     crash("work --workload sequence --from 371 --every 1 --second-every 1");
 }
 
+/// A spare journal segment whose maker was killed was taken over without a sync; a power cut when the
+/// journal had just gone on to it left it without its header, and the store did not open.
+#[test]
+fn a_spare_segment_of_a_killed_process_is_made_durable() {
+    crash("work --workload creation --every-second");
+}
+
 /// The same without the sync that mended it: the suite would see it.
 #[test]
 #[should_panic(expected = "after a sweep there are 1 blob files for 0 blobs")]

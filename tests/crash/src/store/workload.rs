@@ -266,20 +266,23 @@ impl Player {
             return;
         };
         let options = PartOptions::new().md5([7; 16]);
-        self.call(Action::PutRefused {
-            key: key.to_owned(),
-            number,
-            body,
-        }, |store| {
-            store.put_part_from(&upload, number_of(number), &body.bytes()[..], options)
-        });
+        self.call(
+            Action::PutRefused {
+                key: key.to_owned(),
+                number,
+                body,
+            },
+            |store| store.put_part_from(&upload, number_of(number), &body.bytes()[..], options),
+        );
     }
 
     pub fn abort(&self, key: &str) {
         let Some(upload) = self.handle(key) else {
             return;
         };
-        let action = Action::Abort { key: key.to_owned() };
+        let action = Action::Abort {
+            key: key.to_owned(),
+        };
         if self
             .call(action, |store| store.abort_upload(&upload))
             .is_some()
@@ -325,7 +328,9 @@ impl Player {
         let Some(upload) = self.handle(key) else {
             return;
         };
-        let action = Action::Remove { key: key.to_owned() };
+        let action = Action::Remove {
+            key: key.to_owned(),
+        };
         if self
             .call(action, |store| store.remove_object(&upload))
             .is_some()
