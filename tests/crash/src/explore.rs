@@ -82,8 +82,8 @@ pub struct Explorer<'a, S: Subject> {
     pub budget: Budget,
     /// Of so many crashes one is followed by crashes during the check.
     pub second_every: u64,
-    /// Follows each kill by crashes at every line of the check.
-    pub every_second: bool,
+    /// Follows each kill by crashes at every line of the check, or at one of so many.
+    pub second_step: Option<usize>,
     /// The class of syncs that is left out, in the checks, too.
     pub without: Option<String>,
     /// Stops at the first failure.
@@ -154,26 +154,7 @@ impl<S: Subject> Explorer<'_, S> {
             match outcome {
                 Err(reason) => failures.push((None, None, reason)),
                 Ok(view) if random.u64(0..self.second_every) == 0 => {
-                    let mut seconds = Vec::new();
-                    if self.every_second && crash.policy == Policy::Kill {
-                        let lines = begins..=check.ops.len();
-                        seconds.extend(lines.map(|at| Crash {
-                            at,
-                            policy: Policy::TornJournalled,
-                            seed: random.u64(..),
-                        }));
-                    } else if crash.policy == Policy::Kill {
-                        // What was killed had synced nothing; what came next has built on it.
-                        let probed = check.ops.iter().position(|op| *op == Op::Ack(PROBED));
-                        let ends = probed.map(|at| at + 1).into_iter().chain([check.ops.len()]);
-                        seconds.extend(ends.map(|at| Crash {
-                            at,
-                            policy: Policy::Strict,
-                            seed: 0,
-                        }));
-                    }
-                    let count = seconds.len().max(4);
-                    seconds.resize_with(count, || Self::second(&check, begins, &mut random));
+                    let seconds = self.seconds(&check, begins, crash.policy, &mut random);
                     for second in seconds {
                         (self.alive)();
                         found.in_recovery += 1;
@@ -249,6 +230,41 @@ impl<S: Subject> Explorer<'_, S> {
         shim::start(dir.path(), plan);
         let outcome = quietly(|| self.subject.check(dir.path(), history, moment));
         Ok((shim::stop(), outcome.and_then(|outcome| outcome)))
+    }
+
+    /// Crashes during a check, which begins at a line of its recording.
+    fn seconds(
+        &self,
+        check: &Recording,
+        begins: usize,
+        first: Policy,
+        random: &mut Rng,
+    ) -> Vec<Crash> {
+        let mut seconds = Vec::new();
+        let strict = |at| Crash {
+            at,
+            policy: Policy::Strict,
+            seed: 0,
+        };
+        if let (Some(step), Policy::Kill) = (self.second_step, first) {
+            let from = begins + random.usize(0..step);
+            for at in (from..=check.ops.len()).step_by(step) {
+                let torn = Crash {
+                    at,
+                    policy: Policy::TornJournalled,
+                    seed: random.u64(..),
+                };
+                seconds.extend([strict(at), torn]);
+            }
+        } else if first == Policy::Kill {
+            // What was killed had synced nothing; what came next has built on it.
+            let probed = check.ops.iter().position(|op| *op == Op::Ack(PROBED));
+            seconds.extend(probed.map(|at| strict(at + 1)));
+            seconds.push(strict(check.ops.len()));
+        }
+        let count = seconds.len().max(4);
+        seconds.resize_with(count, || Self::second(check, begins, random));
+        seconds
     }
 
     fn second(check: &Recording, begins: usize, random: &mut Rng) -> Crash {
@@ -350,7 +366,7 @@ fn seen_at(check: &Recording) -> Option<usize> {
 }
 
 /// Runs something that may panic; a panic is a failure with its message.
-fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+pub fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

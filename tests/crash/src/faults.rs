@@ -23,14 +23,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::time::Instant;
 
 use partstore::{ETag, Error, ListUploads, Part, PartStore, Scope, VerifyReport};
 use serde::{Deserialize, Serialize};
 
-use crate::explore::scratch;
+use crate::explore::{quietly, scratch};
 use crate::fleet;
 use crate::image::Image;
 use crate::log::{Entry, Node, Op, ROOT, Recording};
@@ -1042,13 +1041,4 @@ impl Script {
             self.call(Player::close);
         }
     }
-}
-
-/// Runs something that may panic; a panic is a failure with its message.
-fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        format!("panic: {}", text.unwrap_or_default())
-    })
 }

@@ -87,7 +87,7 @@ fn replay(path: &std::path::Path) -> io::Result<bool> {
         },
         budget: Budget::Sample(0),
         second_every: 1,
-        every_second: false,
+        second_step: None,
         without: None,
         first_only: true,
         alive: &mut || {},

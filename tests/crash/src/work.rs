@@ -33,9 +33,9 @@ pub struct Work {
     /// Follows one crash of so many by crashes during its check.
     #[arg(long)]
     pub second_every: Option<u64>,
-    /// Follows each kill by crashes at every line of its check.
+    /// Follows each kill by crashes at every line of its check, or at one of so many.
     #[arg(long)]
-    pub every_second: bool,
+    pub second_step: Option<usize>,
     /// Leaves out the syncs of a class.
     #[arg(long)]
     pub without: Option<String>,
@@ -141,7 +141,9 @@ impl Work {
                 _ if sabotaged => 3,
                 _ => 5,
             }),
-            every_second: self.every_second || (sabotaged && workload == Workload::Creation),
+            second_step: self
+                .second_step
+                .or((sabotaged && workload == Workload::Creation).then_some(4)),
             without: self.without.clone(),
             first_only: self.first_only,
             alive: &mut fleet::alive,

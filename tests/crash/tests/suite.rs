@@ -63,7 +63,7 @@ fn what_a_killed_sweep_removed_stays_removed() {
 /// journal had just gone on to it left it without its header, and the store did not open.
 #[test]
 fn a_spare_segment_of_a_killed_process_is_made_durable() {
-    crash("work --workload creation --every-second");
+    crash("work --workload creation --second-step 4");
 }
 
 /// The same without the sync that mended it: the suite would see it.

@@ -194,7 +194,7 @@ impl Job {
             subject: peer.ok_or_else(|| io::Error::other("there is no such store"))?,
             budget: Budget::Sample(self.states),
             second_every: 5,
-            every_second: false,
+            second_step: None,
             without: None,
             first_only: false,
             alive: &mut fleet::alive,

@@ -21,7 +21,8 @@ pub const SEQUENCES: u64 = 7 + 7 * 7 + 7 * 7 * 7;
 /// Each ends with a clean close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Workload {
-    /// A new store, and one part in it: for crashes while the store is made.
+    /// A new store, and one part in it; then it is closed and opened, and takes another: for crashes
+    /// while a store is made or opened.
     Creation,
     /// The sequence of steps whose number the seed is.
     Sequence,
@@ -113,7 +114,12 @@ impl Player {
 
     pub fn play(&self, workload: Workload, seed: u64) {
         match workload {
-            Workload::Creation => self.sequence(0),
+            Workload::Creation => {
+                self.step(0);
+                self.close();
+                self.reopen();
+                self.step(1);
+            }
             Workload::Sequence => self.sequence(seed % SEQUENCES),
             Workload::Random | Workload::FailedSync => {
                 self.random(Rng::with_seed(seed), CALLS, true);
