@@ -1,4 +1,5 @@
-//! What `cargo test` runs of the crash suite; `docs/reliability.md` has the long runs.
+//! What `cargo test` runs of the crash suite; `docs/reliability.md` has the long runs. The tables stay in
+//! `target/tmp/crash-*.txt`.
 
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -23,6 +24,10 @@ fn run(arguments: &str, more: &[&str]) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     println!("crash {arguments}\n{said}");
+    // The tables are worth reading also when all is well.
+    let name = arguments.split(' ').next().unwrap();
+    let report = format!("{}/crash-{name}.txt", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(report, &output.stdout).unwrap();
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
