@@ -14,8 +14,6 @@ pub enum Step {
     RowGoneBeforeFile,
     /// An open removes the CLEAN marker before it changes anything.
     MarkerRemoved,
-    /// A close writes the CLEAN marker after the index.
-    IndexBeforeMarker,
     /// A new store is whole before it gets its FORMAT file.
     StoreBeforeFormat,
     /// A journal segment is durable with its seal before the next one is written.
@@ -42,12 +40,11 @@ mod taken {
 
     impl Step {
         /// All of them.
-        pub const ALL: [Self; 12] = [
+        pub const ALL: [Self; 11] = [
             Self::PublishBeforeCommit,
             Self::DurableBeforeAnswer,
             Self::RowGoneBeforeFile,
             Self::MarkerRemoved,
-            Self::IndexBeforeMarker,
             Self::StoreBeforeFormat,
             Self::SealBeforeNext,
             Self::JournalRewritten,

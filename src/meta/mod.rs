@@ -191,15 +191,11 @@ impl MetaStore {
     pub(crate) fn close(self, orphans: Orphans) -> Result<()> {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
-        let marker = |tally| Marker {
+        let tally = self.index.close()?;
+        self.marker.write(&Marker {
             seq: newest.seq(),
             tally,
             orphans,
-        };
-        if Step::IndexBeforeMarker.is_taken() {
-            self.marker.write(&marker(self.index.tally()))?;
-        }
-        let tally = self.index.close()?;
-        self.marker.write(&marker(tally))
+        })
     }
 }
