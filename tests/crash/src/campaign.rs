@@ -147,7 +147,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Sabotage {
     /// After how many recordings a sabotage counts as not caught.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 240)]
     recordings: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
