@@ -110,11 +110,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
         seeds,
         states,
         every,
-        second_every: None,
-        second_step: None,
-        without: None,
-        step: None,
-        first_only: false,
+        ..Work::default()
     };
     let mut sequences = vec![work(Workload::Creation, arguments.seed, 1, 0, None)];
     let every = arguments.every_sequence.then_some(2);
@@ -174,12 +170,8 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
         from: arguments.seed,
         seeds,
         states,
-        every: None,
-        second_every: None,
-        second_step: None,
-        without: None,
-        step: None,
         first_only: true,
+        ..Work::default()
     };
     // The classes are those that a sound run asks for.
     let sound = fleet::run::<Done>(&[work(6, 20).arguments()], &|| true, &|_, _| {});

@@ -14,7 +14,7 @@ use crate::store::{Store, Workload};
 /// Where the cases of failures lie.
 pub const CASES: &str = "target/crash";
 
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct Work {
     #[arg(long, value_enum)]
     pub workload: Vec<Workload>,
