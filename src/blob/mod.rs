@@ -182,6 +182,20 @@ impl BlobStore {
         }
     }
 
+    /// The bytes with which hashes of blobs begin: the directories `blobs/xx` that are there.
+    pub(crate) fn prefixes(&self) -> Result<Vec<u8>> {
+        let names = file::list(&self.blobs)?;
+        Ok(names
+            .iter()
+            .filter(|(_, kind)| *kind == Kind::Directory)
+            .filter_map(|(name, _)| {
+                let mut prefix = [0];
+                hex::decode_to_slice(name, &mut prefix).ok()?;
+                (hex::encode(prefix) == *name).then(|| u8::from_be_bytes(prefix))
+            })
+            .collect())
+    }
+
     /// The blob files whose hashes begin with this byte. Files with other names are nobody's and
     /// left alone.
     pub(crate) fn files(&self, prefix: u8) -> Result<Vec<ContentHash>> {

@@ -80,6 +80,8 @@ pub fn scratch() -> io::Result<tempfile::TempDir> {
 pub struct Explorer<'a, S: Subject> {
     pub subject: &'a S,
     pub budget: Budget,
+    /// The policies of the first crashes.
+    pub policies: &'a [Policy],
     /// Of so many crashes one is followed by crashes during the check.
     pub second_every: u64,
     /// Follows each kill by crashes at every line of the check, or at one of so many.
@@ -195,7 +197,7 @@ impl<S: Subject> Explorer<'_, S> {
             Budget::Sample(count) => (0..count)
                 .map(|_| Crash {
                     at: any_moment(recording, random),
-                    policy: any_policy(random),
+                    policy: self.policies[random.usize(0..self.policies.len())],
                     seed: random.u64(..),
                 })
                 .collect(),
@@ -204,7 +206,7 @@ impl<S: Subject> Explorer<'_, S> {
                 let from = recording.ops.iter().position(is_first).unwrap_or(0);
                 let mut all = Vec::new();
                 for at in from..=end {
-                    for policy in Policy::ALL {
+                    for &policy in self.policies {
                         let seeds = if policy.is_random() { seeds } else { 1 };
                         all.extend((0..seeds).map(|seed| Crash { at, policy, seed }));
                     }
@@ -277,7 +279,7 @@ impl<S: Subject> Explorer<'_, S> {
         };
         Crash {
             at: random.usize(begins..=last),
-            policy: any_policy(random),
+            policy: Policy::ALL[random.usize(0..Policy::ALL.len())],
             seed: random.u64(..),
         }
     }
@@ -342,23 +344,20 @@ impl<S: Subject> Explorer<'_, S> {
     }
 }
 
-/// Any line; every other time right behind one with which a call returned, and often the last.
+/// Any line; often right behind one with which a call returned or a name changed, and often the last.
 fn any_moment(recording: &Recording, random: &mut Rng) -> usize {
     let end = recording.ops.len();
+    let from = random.usize(0..=end);
+    let behind_next = |wanted: fn(&Op) -> bool| {
+        let next = recording.ops[from..].iter().position(wanted);
+        next.map_or(end, |further| from + further + 1)
+    };
     match random.u32(0..10) {
         0 => end,
-        1..5 => {
-            let from = random.usize(0..=end);
-            let is_ack = |op: &Op| matches!(op, Op::Ack(_));
-            let next = recording.ops[from..].iter().position(is_ack);
-            next.map_or(end, |further| from + further + 1)
-        }
-        _ => random.usize(0..=end),
+        1..4 => behind_next(|op| matches!(op, Op::Ack(_))),
+        4..7 => behind_next(Op::changes_a_name),
+        _ => from,
     }
-}
-
-fn any_policy(random: &mut Rng) -> Policy {
-    Policy::ALL[random.usize(0..Policy::ALL.len())]
 }
 
 fn seen_at(check: &Recording) -> Option<usize> {

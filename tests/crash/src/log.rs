@@ -71,6 +71,15 @@ pub enum Op {
     Ack(usize),
 }
 
+impl Op {
+    pub fn changes_a_name(&self) -> bool {
+        matches!(
+            self,
+            Self::Create { .. } | Self::Link { .. } | Self::Rename { .. } | Self::Remove { .. }
+        )
+    }
+}
+
 /// A recording: what lay there before, and what was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {

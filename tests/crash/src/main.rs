@@ -86,6 +86,7 @@ fn replay(path: &std::path::Path) -> io::Result<bool> {
             workload: Workload::Random,
         },
         budget: Budget::Sample(0),
+        policies: &[],
         second_every: 1,
         second_step: None,
         without: None,

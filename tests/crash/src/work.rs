@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explore::{Budget, Explorer, Failure};
 use crate::fleet;
+use crate::loss::Policy;
 use crate::store::{Store, Workload};
 
 /// Where the cases of failures lie.
@@ -128,6 +129,11 @@ impl Work {
         let name = format!("{} {seed}", name_of(workload));
         let case = format!("store-{}", name_of(workload));
         let sabotaged = self.without.is_some() || self.step.is_some();
+        // What a killed process left unsynced matters only then.
+        let after_kill = self
+            .without
+            .as_ref()
+            .is_some_and(|class| class.ends_with("(found)"));
         let mut explorer = Explorer {
             subject: &Store { workload },
             budget: match self.every {
@@ -141,16 +147,10 @@ impl Work {
                 },
                 None => Budget::Sample(self.states),
             },
+            policies: if after_kill { &[Policy::Kill] } else { &Policy::ALL },
             second_every: self.second_every.unwrap_or(match workload {
                 Workload::Creation => 1,
-                // What a killed process left unsynced matters only then.
-                _ if self
-                    .without
-                    .as_ref()
-                    .is_some_and(|class| class.ends_with("(found)")) =>
-                {
-                    1
-                }
+                _ if after_kill => 1,
                 _ if sabotaged => 3,
                 _ => 5,
             }),

@@ -193,6 +193,7 @@ impl Job {
         let mut explorer = Explorer {
             subject: peer.ok_or_else(|| io::Error::other("there is no such store"))?,
             budget: Budget::Sample(self.states),
+            policies: &Policy::ALL,
             second_every: 5,
             second_step: None,
             without: None,
