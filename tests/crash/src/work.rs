@@ -147,7 +147,11 @@ impl Work {
                 },
                 None => Budget::Sample(self.states),
             },
-            policies: if after_kill { &[Policy::Kill] } else { &Policy::ALL },
+            policies: if after_kill {
+                &[Policy::Kill]
+            } else {
+                &Policy::ALL
+            },
             second_every: self.second_every.unwrap_or(match workload {
                 Workload::Creation => 1,
                 _ if after_kill => 1,

@@ -1,7 +1,15 @@
-//! The file layer, with the functions of `src/file.rs`, over a [`disk`] in memory.
+//! The file layer, with the calls of `src/file/mod.rs`, over a [`disk`] in memory.
+
+#[path = "../../../src/file/composed.rs"]
+mod composed;
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub(crate) use composed::{
+    create_dirs_durably, list_if_present, read_if_present, remove_if_present, sync_parent,
+    sync_parent_if_readable, write_durably,
+};
 
 use crate::disk::{self, Contents, Node};
 use crate::{Error, Result};
@@ -124,24 +132,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(contents.step().seen.clone())
 }
 
-pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
-    match read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let staged = path.with_extension("tmp");
-    remove_if_present(&staged)?;
-    let handle = Handle::create_new(staged.clone())?;
-    handle.write_at(bytes, 0)?;
-    handle.sync_all()?;
-    rename(&staged, path)?;
-    sync_parent(path)
-}
-
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     disk::rename(from, to).map_err(at("rename", from))
 }
@@ -150,18 +140,14 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     disk::remove(path).map_err(at("remove", path))
 }
 
-pub(crate) fn remove_if_present(path: &Path) -> Result<bool> {
-    match remove(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
 pub(crate) fn remove_tree_if_present(path: &Path) -> Result<()> {
     disk::remove_tree(path);
     Ok(())
+}
+
+pub(crate) fn is_dir(path: &Path) -> bool {
+    disk::find(path).is_some()
 }
 
 pub(crate) fn create_dir(path: &Path) -> Result<()> {
@@ -173,27 +159,8 @@ pub(crate) fn create_dir(path: &Path) -> Result<()> {
     }
 }
 
-pub(crate) fn create_dirs_durably(path: &Path) -> Result<()> {
-    if disk::find(path).is_some() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        create_dirs_durably(parent)?;
-    }
-    create_dir(path)?;
-    sync_parent(path)
-}
-
 pub(crate) fn sync_dir(path: &Path) -> Result<()> {
     disk::sync_names(path).map_err(at(SYNC, path))
-}
-
-pub(crate) fn sync_parent(path: &Path) -> Result<()> {
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-pub(crate) fn sync_parent_if_readable(path: &Path) -> Result<()> {
-    sync_parent(path)
 }
 
 pub(crate) fn sync_tree(path: &Path) -> Result<()> {
@@ -217,13 +184,6 @@ pub(crate) fn list(path: &Path) -> Result<Vec<(String, Kind)>> {
         (name.to_string_lossy().into_owned(), kind)
     };
     Ok(nodes.into_iter().map(entry).collect())
-}
-
-pub(crate) fn list_if_present(path: &Path) -> Result<Vec<(String, Kind)>> {
-    match list(path) {
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        other => other,
-    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]

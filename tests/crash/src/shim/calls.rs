@@ -187,55 +187,40 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
     }
 }
 
-fn rename_file(from: (c_int, &CStr), to: (c_int, &CStr), flags: c_uint) -> c_int {
-    let through = || {
-        let ((from_dir, from), (to_dir, to)) = (from, to);
-        raw::fd(call!(
-            SYS_renameat2,
-            from_dir,
-            from.as_ptr(),
-            to_dir,
-            to.as_ptr(),
-            flags
-        ))
-    };
+/// Gives a file another name with `through`, or one more.
+fn name_again(
+    kind: Kind,
+    from: (c_int, &CStr),
+    to: (c_int, &CStr),
+    through: impl Fn(*const c_char, *const c_char) -> c_int,
+) -> c_int {
+    let through = || through(from.1.as_ptr(), to.1.as_ptr());
     recorded(through, |shim| {
         let source = shim.tracker.place_of(from.0, from.1)?;
         let target = shim.tracker.place_of(to.0, to.1)?;
-        if refused(shim, Kind::Rename) {
+        if refused(shim, kind) {
             return Some(-1);
         }
         let answer = through();
         if let (0, Some(node)) = (answer, source.node) {
-            shim.tracker.rename(source.entry, target.entry, node);
+            match kind {
+                Kind::Rename => shim.tracker.rename(source.entry, target.entry, node),
+                _ => shim.tracker.link(target.entry, node),
+            }
         }
         Some(answer)
     })
 }
 
+fn rename_file(from: (c_int, &CStr), to: (c_int, &CStr), flags: c_uint) -> c_int {
+    name_again(Kind::Rename, from, to, |old, new| {
+        raw::fd(call!(SYS_renameat2, from.0, old, to.0, new, flags))
+    })
+}
+
 fn link_file(from: (c_int, &CStr), to: (c_int, &CStr), flags: c_int) -> c_int {
-    let through = || {
-        let ((from_dir, from), (to_dir, to)) = (from, to);
-        raw::fd(call!(
-            SYS_linkat,
-            from_dir,
-            from.as_ptr(),
-            to_dir,
-            to.as_ptr(),
-            flags
-        ))
-    };
-    recorded(through, |shim| {
-        let source = shim.tracker.place_of(from.0, from.1)?;
-        let target = shim.tracker.place_of(to.0, to.1)?;
-        if refused(shim, Kind::Create) {
-            return Some(-1);
-        }
-        let answer = through();
-        if let (0, Some(node)) = (answer, source.node) {
-            shim.tracker.link(target.entry, node);
-        }
-        Some(answer)
+    name_again(Kind::Create, from, to, |old, new| {
+        raw::fd(call!(SYS_linkat, from.0, old, to.0, new, flags))
     })
 }
 

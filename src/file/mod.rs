@@ -6,10 +6,17 @@
 //! is never tried again: the kernel may have dropped the dirty pages, so a second success proves
 //! nothing (I8).
 
+mod composed;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+pub(crate) use composed::{
+    create_dirs_durably, list_if_present, read_if_present, remove_if_present, sync_parent,
+    sync_parent_if_readable, write_durably,
+};
 
 use crate::{Error, Result};
 
@@ -86,7 +93,8 @@ impl Handle {
     /// Gives the file `len` bytes of disk, which read as zeros. Where the file system cannot,
     /// writes the zeros.
     pub(crate) fn allocate(&self, len: u64) -> Result<()> {
-        match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, len) {
+        let flags = rustix::fs::FallocateFlags::empty();
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, 0, len)) {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
                 self.write_zeros(0, len)
@@ -177,26 +185,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(at("read", path))
 }
 
-/// Reads a file, or nothing where there is none.
-pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
-    match read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Puts a whole small file in place so that after a crash it is there as given, or not at all.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let staged = path.with_extension("tmp");
-    remove_if_present(&staged)?;
-    let handle = Handle::create_new(staged.clone())?;
-    handle.write_at(bytes, 0)?;
-    handle.sync_all()?;
-    rename(&staged, path)?;
-    sync_parent(path)
-}
-
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(at("rename", from))
 }
@@ -205,21 +193,16 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).map_err(at("remove", path))
 }
 
-/// Removes a file; `false` when there was none.
-pub(crate) fn remove_if_present(path: &Path) -> Result<bool> {
-    match remove(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 pub(crate) fn remove_tree_if_present(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(source) if source.kind() == io::ErrorKind::NotADirectory => remove(path),
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(source)),
         _ => Ok(()),
     }
+}
+
+pub(crate) fn is_dir(path: &Path) -> bool {
+    path.is_dir()
 }
 
 /// Makes a directory unless it exists.
@@ -232,21 +215,6 @@ pub(crate) fn create_dir(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a directory and its parents; every directory that gained an entry is synced.
-pub(crate) fn create_dirs_durably(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        create_dirs_durably(parent)?;
-    }
-    create_dir(path)?;
-    sync_parent(path)
-}
-
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<()> {
     let directory = File::open(path).map_err(at("open", path))?;
@@ -256,22 +224,6 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
 /// Not std's `sync_all`, which tries again when it is interrupted (I8).
 fn sync(file: &File) -> io::Result<()> {
     Ok(rustix::fs::fsync(file)?)
-}
-
-/// Makes the name of `path` durable.
-pub(crate) fn sync_parent(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        _ => sync_dir(Path::new(".")),
-    }
-}
-
-/// [`sync_parent`], unless this user may not read the parent: then whoever made the directory has to.
-pub(crate) fn sync_parent_if_readable(path: &Path) -> Result<()> {
-    match sync_parent(path) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        other => other,
-    }
 }
 
 /// Makes everything below a directory durable.
@@ -305,14 +257,6 @@ pub(crate) fn list(path: &Path) -> Result<Vec<(String, Kind)>> {
     }
     entries.sort();
     Ok(entries)
-}
-
-/// [`list`], or nothing where there is no such directory.
-pub(crate) fn list_if_present(path: &Path) -> Result<Vec<(String, Kind)>> {
-    match list(path) {
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        other => other,
-    }
 }
 
 /// Bytes that this user may still write to the file system that holds `path`.
