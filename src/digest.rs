@@ -190,6 +190,16 @@ impl BlockSums {
         size.div_ceil(BLOCK_LEN as u64)
     }
 
+    /// The CRC-32 of the whole, combined from those of the blocks.
+    pub(crate) fn crc32(&self) -> u32 {
+        let mut whole = crc32fast::Hasher::new();
+        for (at, crc) in (0..).zip(&self.crcs) {
+            let len = self.block_len(at) as u64;
+            whole.combine(&crc32fast::Hasher::new_with_initial_len(*crc, len));
+        }
+        whole.finalize()
+    }
+
     /// Bytes in block `at`, which lies inside the blob.
     pub(crate) fn block_len(&self, at: u64) -> usize {
         let start = at * BLOCK_LEN as u64;

@@ -1,87 +1,113 @@
-//! One pass over a body: its digests, and for a streamed body its staged file.
+//! The digests of a body, in one pass.
 //!
 //! MD5 is the ETag, BLAKE3 the blob's name, CRC-32 of each block what reads are checked with,
 //! CRC-32 and CRC-64 of the whole what clients compare. Exactly the bytes that were written are
-//! hashed.
+//! hashed. MD5 goes on [elsewhere](crate::lanes) while the caller does the rest and writes.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
-use md5::{Digest as _, Md5};
 
 use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::lanes::{BodyMd5, Lanes};
 use crate::{ContentHash, ETag};
 
-/// Everything that is known of a body once it has been read.
+/// Takes a body chunk by chunk.
+pub(crate) struct BodyHasher {
+    md5: BodyMd5,
+    blake3: blake3::Hasher,
+    sums: SumsHasher,
+}
+
+/// The checksums of a body: what is known of it besides MD5 and BLAKE3.
 #[derive(Clone, Debug)]
-pub(crate) struct Digests {
-    pub md5: [u8; 16],
-    pub content: ContentHash,
+pub(crate) struct Sums {
     pub crc32: u32,
     pub crc64: u64,
-    pub sums: BlockSums,
-}
-
-impl Digests {
-    pub(crate) fn etag(&self) -> ETag {
-        ETag::from_md5(self.md5)
-    }
-
-    pub(crate) fn size(&self) -> u64 {
-        self.sums.size
-    }
-
-    /// The digests of a body in memory.
-    pub(crate) fn of(body: &[u8]) -> Self {
-        let mut hasher = BodyHasher::new();
-        body.chunks(BLOCK_LEN)
-            .for_each(|block| hasher.update_block(block));
-        hasher.finish()
-    }
-}
-
-/// Takes a body block by block.
-pub(crate) struct BodyHasher {
-    md5: Md5,
-    blake3: blake3::Hasher,
-    crc32: crc32fast::Hasher,
-    crc64: crc_fast::Digest,
-    sums: BlockSums,
+    pub blocks: BlockSums,
 }
 
 impl BodyHasher {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(lanes: &Arc<Lanes>) -> Self {
         Self {
-            md5: Md5::new(),
+            md5: BodyMd5::new(Arc::clone(lanes)),
             blake3: blake3::Hasher::new(),
-            crc32: crc32fast::Hasher::new(),
-            crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz),
-            sums: BlockSums::default(),
+            sums: SumsHasher::new(),
         }
     }
 
-    /// Takes the next block: [`BLOCK_LEN`] bytes, only the last may be shorter.
-    pub(crate) fn update_block(&mut self, block: &[u8]) {
+    /// Takes the next chunk: whole blocks of [`BLOCK_LEN`] bytes, only the last may end within one.
+    pub(crate) fn update(&mut self, chunk: &Bytes) {
+        self.update_names(chunk);
+        self.update_sums(chunk);
+    }
+
+    /// Takes the next chunk, but for the checksums. Whoever has the whole body looks first whether its
+    /// bytes are stored already.
+    pub(crate) fn update_names(&mut self, chunk: &Bytes) {
+        self.md5.begin(chunk.clone());
+        self.blake3.update(chunk);
+    }
+
+    /// The checksums of the next chunk.
+    pub(crate) fn update_sums(&mut self, chunk: &[u8]) {
+        chunk
+            .chunks(BLOCK_LEN)
+            .for_each(|block| self.sums.update_block(block));
+    }
+
+    /// The checksums of the whole body, whose blocks have these.
+    pub(crate) fn update_known_sums(&mut self, body: &[u8], blocks: BlockSums) {
+        self.sums.crc64.update(body);
+        self.sums.blocks = blocks;
+    }
+
+    /// Waits until MD5 has what the others have, and lets go of the chunk.
+    pub(crate) fn settle(&mut self) {
+        self.md5.settle();
+    }
+
+    /// The BLAKE3 hash of what was taken.
+    pub(crate) fn content(&self) -> ContentHash {
+        ContentHash::from_bytes(*self.blake3.finalize().as_bytes())
+    }
+
+    /// The checksums of what was taken.
+    pub(crate) fn sums(&self) -> Sums {
+        Sums {
+            crc32: self.sums.blocks.crc32(),
+            crc64: self.sums.crc64.finalize(),
+            blocks: self.sums.blocks.clone(),
+        }
+    }
+
+    /// The MD5 digest of what was taken; waits for it.
+    pub(crate) fn etag(&mut self) -> ETag {
+        ETag::from_md5(self.md5.digest())
+    }
+}
+
+struct SumsHasher {
+    crc64: crc_fast::Digest,
+    blocks: BlockSums,
+}
+
+impl SumsHasher {
+    fn new() -> Self {
+        Self {
+            crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz),
+            blocks: BlockSums::default(),
+        }
+    }
+
+    fn update_block(&mut self, block: &[u8]) {
         debug_assert!(
-            block.len() <= BLOCK_LEN && self.sums.size.is_multiple_of(BLOCK_LEN as u64),
+            block.len() <= BLOCK_LEN && self.blocks.size.is_multiple_of(BLOCK_LEN as u64),
             "a short block came before"
         );
-        self.md5.update(block);
-        self.blake3.update(block);
         self.crc64.update(block);
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(block);
-        // The CRC of the whole is combined from those of the blocks: no second pass over the bytes.
-        self.crc32.combine(&crc);
-        self.sums.crcs.push(crc.finalize());
-        self.sums.size += block.len() as u64;
-    }
-
-    pub(crate) fn finish(self) -> Digests {
-        Digests {
-            md5: self.md5.finalize().into(),
-            content: ContentHash::from_bytes(*self.blake3.finalize().as_bytes()),
-            crc32: self.crc32.finalize(),
-            crc64: self.crc64.finalize(),
-            sums: self.sums,
-        }
+        self.blocks.crcs.push(crc32fast::hash(block));
+        self.blocks.size += block.len() as u64;
     }
 }

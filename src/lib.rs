@@ -96,6 +96,7 @@
 )]
 
 mod blob;
+mod buffers;
 mod clock;
 mod crc64;
 mod digest;
@@ -106,6 +107,7 @@ mod ingest;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod lanes;
 mod locks;
 mod meta;
 mod options;
@@ -120,6 +122,7 @@ mod sabotage;
 pub mod sabotage;
 mod store;
 mod sweep;
+mod thread;
 mod verify;
 
 #[cfg(doctest)]

@@ -233,6 +233,11 @@ pub struct Stats {
     pub snapshot_seq: u64,
     /// Bytes that can still be written to the file system.
     pub free_bytes: u64,
+    /// Whether bodies are written past the page cache (`O_DIRECT`): when the file system takes it.
+    pub direct_writes: bool,
+    /// Whether MD5 of bodies that come in at the same time is computed side by side: when the processor
+    /// has AVX2.
+    pub md5_lanes: bool,
     /// The last failure of the housekeeping thread.
     pub background_failure: Option<String>,
 }

@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 pub(crate) use reader::BlobReader;
-pub(crate) use stage::StagedBlob;
+pub(crate) use stage::{DurableBlob, StagedBlob};
 
+use crate::buffers::{ALIGNMENT, Buffers};
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::file::{self, Handle, Kind};
 use crate::{ContentHash, Error, Result};
@@ -30,6 +31,9 @@ pub(crate) struct BlobStore {
     staging: PathBuf,
     /// For each directory `blobs/xx`: whether this process knows that its name is durable.
     durable_dirs: Vec<Mutex<bool>>,
+    buffers: Arc<Buffers>,
+    /// Whether the file system takes writes that bypass the page cache.
+    writes_direct: bool,
     staged: AtomicU64,
     staged_now: AtomicU64,
     /// Tells the staged files of this opening from those of an earlier one that may still be
@@ -51,7 +55,7 @@ impl BlobStore {
     }
 
     /// Opens the store; whatever lies in `staging/` was never acknowledged and goes (I7).
-    pub(crate) fn open(root: &Path) -> Result<Self> {
+    pub(crate) fn open(root: &Path, buffers: Arc<Buffers>) -> Result<Self> {
         let (blobs, staging) = (root.join("blobs"), root.join("staging"));
         file::create_dir(&staging)?;
         for (name, kind) in file::list(&staging)? {
@@ -65,8 +69,10 @@ impl BlobStore {
             cause: cause.to_string(),
         })?;
         Ok(Self {
+            writes_direct: takes_direct(&staging.join("probe"), &buffers),
             blobs,
             staging,
+            buffers,
             durable_dirs: (0..256).map(|_| Mutex::new(false)).collect(),
             staged: AtomicU64::new(0),
             staged_now: AtomicU64::new(0),
@@ -80,10 +86,13 @@ impl BlobStore {
     /// Begins a body.
     pub(crate) fn stage(self: &Arc<Self>) -> Result<StagedBlob> {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
-        StagedBlob::create(
-            Arc::clone(self),
-            &self.staging.join(format!("{:016x}-{number}", self.opening)),
-        )
+        let name = format!("{:016x}-{number}", self.opening);
+        StagedBlob::create(Arc::clone(self), self.staging.join(name))
+    }
+
+    /// Whether bodies are written past the page cache.
+    pub(crate) fn writes_direct(&self) -> bool {
+        self.writes_direct
     }
 
     /// Bodies being received.
@@ -272,6 +281,18 @@ impl BlobStore {
     fn path_of(&self, content: &ContentHash) -> PathBuf {
         self.dir_of(content.prefix()).join(content.to_string())
     }
+}
+
+/// Whether the file system takes a write that bypasses the page cache. What it does not tell (it may be
+/// full) counts as no.
+fn takes_direct(probe: &Path, buffers: &Arc<Buffers>) -> bool {
+    let mut block = buffers.take();
+    block.fill(ALIGNMENT);
+    let written = Handle::create_direct(probe.to_owned())
+        .and_then(|handle| handle.write_at(block.as_ref(), 0));
+    // What can not be removed now is removed when the store is opened.
+    let _ = file::remove_if_present(probe);
+    written.is_ok()
 }
 
 const _: () = assert!(BLOCK_LEN.is_power_of_two(), "blocks are aligned");

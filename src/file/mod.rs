@@ -10,7 +10,7 @@ mod composed;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub(crate) use composed::{
@@ -43,6 +43,28 @@ impl Handle {
             file: file.map_err(at("create", &path))?,
             path,
         })
+    }
+
+    /// Makes a file that is written past the page cache, where the file system can do that: whole
+    /// and aligned blocks, until [`leave_direct`](Self::leave_direct).
+    pub(crate) fn create_direct(path: PathBuf) -> Result<Self> {
+        let mut open = OpenOptions::new();
+        open.read(true).write(true).create_new(true);
+        let direct = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+        let file = open.custom_flags(direct).open(&path);
+        Ok(Self {
+            file: file.map_err(at("create", &path))?,
+            path,
+        })
+    }
+
+    /// What is written from now on goes through the page cache.
+    pub(crate) fn leave_direct(&self) -> Result<()> {
+        let flags = rustix::fs::fcntl_getfl(&self.file);
+        let left = flags.and_then(|flags| {
+            rustix::fs::fcntl_setfl(&self.file, flags - rustix::fs::OFlags::DIRECT)
+        });
+        left.map_err(|errno| at("set the flags of", &self.path)(errno.into()))
     }
 
     pub(crate) fn open_read(path: PathBuf) -> Result<Self> {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blob::BlobStore;
+use crate::buffers::Buffers;
 use crate::file::{self, Lock};
 use crate::id::IdSource;
+use crate::lanes::Lanes;
 use crate::locks::UploadLocks;
 use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
 use crate::pins::Pins;
@@ -20,6 +22,8 @@ pub(crate) struct Engine {
     pub options: Options,
     pub meta: MetaStore,
     pub blobs: Arc<BlobStore>,
+    pub buffers: Arc<Buffers>,
+    pub lanes: Arc<Lanes>,
     pub pins: Arc<Pins>,
     pub locks: UploadLocks,
     pub ids: IdSource,
@@ -35,7 +39,8 @@ impl Engine {
         let started = Instant::now();
         let root = &file::absolute(root)?;
         let (lock, found) = directory::claim(root, &options.journal)?;
-        let blobs = BlobStore::open(root)?;
+        let buffers = Arc::<Buffers>::default();
+        let blobs = BlobStore::open(root, Arc::clone(&buffers))?;
         let meta_dir = root.join("meta");
         let space = Room::new(root.to_owned(), meta_dir.join("ballast"), options.headroom);
         space.for_release();
@@ -62,6 +67,8 @@ impl Engine {
             locks: UploadLocks::new(),
             room: Arc::new(space),
             blobs: Arc::new(blobs),
+            buffers,
+            lanes: Arc::new(Lanes::new()),
             _lock: lock,
             options,
             meta,
@@ -137,6 +144,8 @@ impl Engine {
             index_bytes: tally.bytes,
             snapshot_seq: self.meta.snapshot_seq(),
             free_bytes: self.blobs.free_space()?,
+            direct_writes: self.blobs.writes_direct(),
+            md5_lanes: self.lanes.are_used(),
             background_failure: None,
         })
     }

@@ -1,12 +1,12 @@
 //! Housekeeping: expiry, sweep, snapshot; by one thread named `partstore`, or by the host.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::release;
 use super::shared::{Shared, Woken};
+use crate::thread::{self, JoinHandle};
 use crate::{Error, MaintenanceReport, Result};
 
 /// How long the thread sleeps when nobody wakes it: expiry is looked at this often.
@@ -65,12 +65,9 @@ pub(super) fn start(
             *shared.failure.lock() = done.err().map(|error| error.chain());
         }
     };
-    std::thread::Builder::new()
-        .name("partstore".to_owned())
-        .spawn(run)
-        .map_err(|source| Error::Io {
-            op: "start the thread of",
-            path: "partstore".into(),
-            source,
-        })
+    thread::start("partstore", run).map_err(|source| Error::Io {
+        op: "start the thread of",
+        path: "partstore".into(),
+        source,
+    })
 }

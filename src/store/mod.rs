@@ -14,7 +14,6 @@ mod writer;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +28,7 @@ use shared::Shared;
 
 use crate::id::check_key;
 use crate::meta::{Change, Claim, UploadRecord, UploadState};
+use crate::thread::JoinHandle;
 use crate::verify::Verify;
 use crate::{
     Background, CompletedPart, Error, ListUploads, MaintenanceReport, Object, ObjectPage, Options,
@@ -169,7 +169,7 @@ impl PartStore {
         options: PartOptions,
     ) -> Result<Part> {
         let engine = self.engine()?;
-        let part = put::put_bytes(&engine, (upload, number), &body.into(), &options)?;
+        let part = put::put_bytes(&engine, (upload, number), body.into(), &options)?;
         self.handle.shared.notice_work(&engine);
         Ok(part)
     }

@@ -1,27 +1,31 @@
 //! Putting a part: admit, receive, check, publish, commit, wait. The order of these steps is the
 //! store's promise.
 
+use bytes::Bytes;
+
 use super::engine::Engine;
-use crate::blob::StagedBlob;
-use crate::digest::BLOCK_LEN;
-use crate::ingest::Digests;
+use crate::blob::{DurableBlob, StagedBlob};
+use crate::buffers::LARGE;
+use crate::digest::BlockSums;
+use crate::ingest::{BodyHasher, Sums};
 use crate::meta::{Change, Claim, PartRecord};
 use crate::room::Reservation;
 use crate::sabotage::Step;
 use crate::{Error, MinimumAt, Options, Part, PartNumber, PartOptions, Result, Upload, clock};
 
-/// Where a body's bytes are when their digests are known.
-pub(super) enum Body<'a> {
+/// Where a body's bytes are when its BLAKE3 hash is known.
+pub(super) enum Body {
+    /// In a file, and their checksums taken.
     Staged(StagedBlob),
-    Memory(&'a [u8]),
+    Memory(Bytes),
 }
 
-/// Puts a body that is in memory. Its digests are taken before anything is written, so that a
-/// refused body and one whose bytes are stored already cost no write.
+/// Puts a body that is in memory. Its BLAKE3 hash is taken before anything is written, so that one
+/// whose bytes are stored already costs no write.
 pub(super) fn put_bytes(
     engine: &Engine,
     (upload, number): (&Upload, PartNumber),
-    body: &[u8],
+    body: Bytes,
     options: &PartOptions,
 ) -> Result<Part> {
     let len = body.len() as u64;
@@ -33,10 +37,11 @@ pub(super) fn put_bytes(
     )?;
     check_received(&engine.options, options, len)?;
     check_length(options, len)?;
-    let digests = Digests::of(body);
-    check_digests(options, &digests)?;
-    check_minimum(&engine.options, number, &digests)?;
-    let part = store(engine, (upload, number), &digests, Body::Memory(body))?;
+    check_minimum(&engine.options, number, len)?;
+    let mut hasher = BodyHasher::new(&engine.lanes);
+    hasher.update_names(&body);
+    let body = Body::Memory(body);
+    let part = store(engine, (upload, number), hasher, body, options)?;
     room.written(len);
     Ok(part)
 }
@@ -85,36 +90,49 @@ pub(super) fn check_length(options: &PartOptions, received: u64) -> Result<()> {
     }
 }
 
-/// R7, and the other digests that a client may declare.
-pub(super) fn check_digests(options: &PartOptions, digests: &Digests) -> Result<()> {
-    let compare = |algorithm, expected: Option<String>, found: String| match expected {
-        Some(expected) if expected != found => Err(Error::BadDigest {
-            algorithm,
-            expected,
-            found,
-        }),
-        _ => Ok(()),
+/// R7.
+fn check_md5(options: &PartOptions, hasher: &mut BodyHasher) -> Result<()> {
+    let Some(declared) = options.md5 else {
+        return Ok(());
     };
-    compare(
-        "Content-MD5",
-        options.md5.map(|md5| hex::encode(md5.as_bytes())),
-        hex::encode(digests.md5),
-    )?;
-    compare(
-        "CRC-32",
-        options.crc32.map(|crc| format!("{crc:08x}")),
-        format!("{:08x}", digests.crc32),
-    )?;
-    compare(
-        "CRC-64",
-        options.crc64.map(|crc| format!("{crc:016x}")),
-        format!("{:016x}", digests.crc64),
-    )
+    let found = hasher.etag();
+    let (expected, found) = (hex::encode(declared.as_bytes()), found.to_string());
+    compare("Content-MD5", expected, found)
+}
+
+/// The other checksums that a client may declare.
+fn check_sums(options: &PartOptions, sums: &Sums) -> Result<()> {
+    if let Some(declared) = options.crc32 {
+        compare(
+            "CRC-32",
+            format!("{declared:08x}"),
+            format!("{:08x}", sums.crc32),
+        )?;
+    }
+    if let Some(declared) = options.crc64 {
+        compare(
+            "CRC-64",
+            format!("{declared:016x}"),
+            format!("{:016x}", sums.crc64),
+        )?;
+    }
+    Ok(())
+}
+
+fn compare(algorithm: &'static str, expected: String, found: String) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::BadDigest {
+        algorithm,
+        expected,
+        found,
+    })
 }
 
 /// R4, for embedders that want it at put already.
-pub(super) fn check_minimum(limits: &Options, number: PartNumber, digests: &Digests) -> Result<()> {
-    let (size, minimum) = (digests.size(), limits.min_part_size);
+pub(super) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> Result<()> {
+    let minimum = limits.min_part_size;
     if limits.min_size_at == MinimumAt::Put && size < minimum {
         return Err(Error::EntityTooSmall {
             number,
@@ -127,49 +145,75 @@ pub(super) fn check_minimum(limits: &Options, number: PartNumber, digests: &Dige
 }
 
 /// Publishes the blob and commits the part, in this order (I1).
+///
+/// The body's MD5 is still being computed meanwhile: the file is written and synced without it. It is
+/// waited for before the file gets its name if it may refuse the body, else before the commit.
 pub(super) fn store(
     engine: &Engine,
     target: (&Upload, PartNumber),
-    digests: &Digests,
-    body: Body<'_>,
+    mut hasher: BodyHasher,
+    body: Body,
+    options: &PartOptions,
 ) -> Result<Part> {
+    let content = hasher.content();
     // Pinned before it is looked for, until the part is durable: no sweep can take the blob in
     // between (I4).
-    let _pinned = engine.pins.pin(vec![digests.content]);
-    let known = engine.meta.blob(&digests.content)?.is_some();
-    let publish = || publish(engine, digests, body, known);
-    let commit = || commit(engine, target, digests, known);
+    let _pinned = engine.pins.pin(vec![content]);
+    let known = engine.meta.blob(&content)?;
+    let is_new = known.is_none();
+    let stored = match known {
+        Some(blocks) if engine.blobs.is_sound(&content, &blocks)? => Some(blocks),
+        _ => None,
+    };
+    let durable = match (body, stored) {
+        (Body::Staged(_), Some(_)) => None,
+        (Body::Memory(bytes), Some(blocks)) => {
+            hasher.update_known_sums(&bytes, blocks);
+            None
+        }
+        (Body::Staged(staged), None) => Some(engine.passing(staged.sync())?),
+        (Body::Memory(bytes), None) => Some(write(engine, &mut hasher, &bytes)?),
+    };
+    let sums = hasher.sums();
+    check_md5(options, &mut hasher)?;
+    check_sums(options, &sums)?;
+    let publish = || match durable {
+        Some(durable) => engine.passing(durable.publish(&content)),
+        None => Ok(()),
+    };
+    let mut commit = || {
+        let part = PartRecord {
+            size: sums.blocks.size,
+            etag: hasher.etag(),
+            content,
+            crc32: sums.crc32,
+            crc64: sums.crc64,
+            stored_ms: clock::now_ms(),
+        };
+        commit(engine, target, &part, is_new.then_some(&sums.blocks))
+    };
     let stored = if Step::PublishBeforeCommit.is_taken() {
         commit().and_then(|part| publish().map(|()| part))
     } else {
         publish().and_then(|()| commit())
     };
     let sought = !Step::RefusedSought.is_taken();
-    if stored.is_err() && !known && engine.meta.check().is_ok() && sought {
+    if stored.is_err() && is_new && engine.meta.check().is_ok() && sought {
         // I7: the file may be there without a row. In a store that has stopped it may as well have
         // one, in the journal only: there the next open finds out.
-        engine.suspects.add(digests.content);
+        engine.suspects.add(content);
     }
     stored
 }
 
-/// Sees to it that the blob's file is there, sound and durable, name included.
-fn publish(engine: &Engine, digests: &Digests, body: Body<'_>, known: bool) -> Result<()> {
-    if known && engine.blobs.is_sound(&digests.content, &digests.sums)? {
-        return Ok(());
+/// Writes a body from memory and makes it durable.
+fn write(engine: &Engine, hasher: &mut BodyHasher, body: &Bytes) -> Result<DurableBlob> {
+    let mut staged = engine.blobs.stage()?;
+    for chunk in body.chunks(LARGE) {
+        hasher.update_sums(chunk);
+        staged.write(chunk)?;
     }
-    let staged = match body {
-        Body::Staged(staged) => staged,
-        Body::Memory(bytes) => {
-            let mut staged = engine.blobs.stage()?;
-            bytes
-                .chunks(BLOCK_LEN)
-                .try_for_each(|block| staged.write(block))?;
-            staged
-        }
-    };
-    let durable = engine.passing(staged.sync())?;
-    engine.passing(durable.publish(&digests.content))
+    engine.passing(staged.sync())
 }
 
 /// Makes the part take its place, if the upload is still open, and returns when that is durable
@@ -177,17 +221,9 @@ fn publish(engine: &Engine, digests: &Digests, body: Body<'_>, known: bool) -> R
 fn commit(
     engine: &Engine,
     (upload, number): (&Upload, PartNumber),
-    digests: &Digests,
-    known: bool,
+    part: &PartRecord,
+    new_blob: Option<&BlockSums>,
 ) -> Result<Part> {
-    let part = PartRecord {
-        size: digests.size(),
-        etag: digests.etag(),
-        content: digests.content,
-        crc32: digests.crc32,
-        crc64: digests.crc64,
-        stored_ms: clock::now_ms(),
-    };
     let ticket = {
         let _one_order = engine.locks.lock(upload.id());
         engine.open_record(upload)?;
@@ -198,15 +234,15 @@ fn commit(
             .as_ref()
             .map(|before| engine.pins.pin(vec![before.content]));
         let mut change = Change::default();
-        if !known {
-            change.add_blob(&digests.content, &digests.sums);
+        if let Some(sums) = new_blob {
+            change.add_blob(&part.content, sums);
         }
-        change.put_part((upload.id(), number), &part, replaced.as_ref());
+        change.put_part((upload.id(), number), part, replaced.as_ref());
         engine.meta.commit(&change, Claim::Growth)?
     };
     // No lock is held here: this is where commits gather to a group.
     engine.meta.wait(ticket)?;
-    Ok(part_of(number, &part))
+    Ok(part_of(number, part))
 }
 
 pub(super) fn part_of(number: PartNumber, record: &PartRecord) -> Part {

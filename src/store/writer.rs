@@ -3,12 +3,14 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::put::{self, Body};
 use super::shared::Shared;
 #[cfg(doc)]
 use crate::MinimumAt;
 use crate::blob::StagedBlob;
-use crate::digest::BLOCK_LEN;
+use crate::buffers::{Buffer, Buffers};
 use crate::ingest::BodyHasher;
 use crate::room::{Reservation, UNDECLARED_STEP};
 use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload};
@@ -17,8 +19,8 @@ use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload};
 /// [`PartStore::part_writer`](crate::PartStore::part_writer).
 ///
 /// Nothing is stored before [`finish`](PartWriter::finish) returns `Ok`; dropping the writer leaves
-/// nothing. It holds one block of 256 KiB in memory, whatever the body's size, and may be moved to
-/// another thread.
+/// nothing. It holds at most 1 MiB in memory, whatever the body's size, and 256 KiB when 64 others are at
+/// work; it may be moved to another thread.
 #[must_use = "a part is stored by finish"]
 pub struct PartWriter {
     shared: Arc<Shared>,
@@ -29,8 +31,10 @@ pub struct PartWriter {
     staged: StagedBlob,
     room: Reservation,
     hasher: BodyHasher,
-    /// The bytes since the last whole block.
-    block: Vec<u8>,
+    buffers: Arc<Buffers>,
+    /// The bytes that are not written and hashed yet. A full buffer waits for the next byte, since the end
+    /// of a body is hashed while its file is synced.
+    buffer: Option<Buffer>,
     /// Bytes that were offered, also when they were then refused.
     received: u64,
     /// A write failed: what was received since is not known.
@@ -54,8 +58,9 @@ impl PartWriter {
             limits: engine.options.clone(),
             staged: engine.blobs.stage()?,
             room,
-            hasher: BodyHasher::new(),
-            block: Vec::new(),
+            hasher: BodyHasher::new(&engine.lanes),
+            buffers: Arc::clone(&engine.buffers),
+            buffer: None,
             received: 0,
             torn: false,
         })
@@ -89,17 +94,17 @@ impl PartWriter {
         put::check_received(&self.limits, &self.options, self.received)?;
         self.check_untorn()?;
         put::check_length(&self.options, self.received)?;
-        let block = std::mem::take(&mut self.block);
-        self.take_block(&block)?;
-        let digests = self.hasher.finish();
-        put::check_digests(&self.options, &digests)?;
-        put::check_minimum(&self.limits, self.number, &digests)?;
+        put::check_minimum(&self.limits, self.number, self.received)?;
+        if let Some(buffer) = self.buffer.take() {
+            self.write_and_hash(&buffer.freeze())?;
+        }
         let engine = self.shared.engine()?;
         let part = put::store(
             &engine,
             (&self.upload, self.number),
-            &digests,
+            self.hasher,
             Body::Staged(self.staged),
+            &self.options,
         )?;
         self.shared.notice_work(&engine);
         Ok(part)
@@ -110,9 +115,9 @@ impl PartWriter {
     /// # Errors
     /// As for [`finish`](Self::finish); [`Error::BodyUnreadable`] when the reader fails.
     pub(super) fn copy_from(&mut self, body: &mut dyn Read) -> Result<()> {
-        let mut block = vec![0; BLOCK_LEN];
         loop {
-            let len = match body.read(&mut block) {
+            let buffer = self.space()?;
+            let len = match body.read(buffer.space()) {
                 Ok(0) => return Ok(()),
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -123,7 +128,8 @@ impl PartWriter {
                     });
                 }
             };
-            self.append(block.get(..len).unwrap_or_default())?;
+            buffer.fill(len);
+            self.receive(len)?;
         }
     }
 
@@ -152,38 +158,37 @@ impl PartWriter {
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
-        self.received += bytes.len() as u64;
-        put::check_received(&self.limits, &self.options, self.received)?;
+        self.receive(bytes.len())?;
         while !bytes.is_empty() {
-            let taken = bytes.len().min(BLOCK_LEN - self.block.len());
-            let (now, later) = bytes.split_at(taken);
-            bytes = later;
-            if taken == BLOCK_LEN {
-                // A whole block at once needs no copy.
-                self.take_block(now)?;
-                continue;
-            }
-            self.block.extend_from_slice(now);
-            if self.block.len() == BLOCK_LEN {
-                let mut block = std::mem::take(&mut self.block);
-                self.take_block(&block)?;
-                block.clear();
-                self.block = block;
-            }
+            let taken = self.space()?.take_from(bytes);
+            bytes = bytes.split_at(taken).1;
         }
         Ok(())
     }
 
-    fn take_block(&mut self, block: &[u8]) -> Result<()> {
-        let len = block.len() as u64;
-        if len == 0 {
-            return Ok(());
+    fn receive(&mut self, len: usize) -> Result<()> {
+        self.received += len as u64;
+        put::check_received(&self.limits, &self.options, self.received)
+    }
+
+    /// A buffer with space; a full one is written and hashed before.
+    fn space(&mut self) -> Result<&mut Buffer> {
+        if let Some(full) = self.buffer.take_if(|buffer| buffer.is_full()) {
+            self.write_and_hash(&full.freeze())?;
+            // The lane thread lets go of the buffer before the next one is taken.
+            self.hasher.settle();
         }
+        let buffers = &self.buffers;
+        Ok(self.buffer.get_or_insert_with(|| buffers.take()))
+    }
+
+    fn write_and_hash(&mut self, chunk: &Bytes) -> Result<()> {
+        let len = chunk.len() as u64;
         if self.room.left() < len {
             self.room.extend(UNDECLARED_STEP)?;
         }
-        self.staged.write(block)?;
-        self.hasher.update_block(block);
+        self.hasher.update(chunk);
+        self.staged.write(chunk)?;
         self.room.written(len);
         Ok(())
     }

@@ -29,6 +29,20 @@ impl Handle {
         Ok(Self { contents, path })
     }
 
+    /// This disk has no page cache to bypass.
+    pub(crate) fn create_direct(path: PathBuf) -> Result<Self> {
+        Err(at("create", &path)(io::ErrorKind::Unsupported.into()))
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
+    pub(crate) fn leave_direct(&self) -> Result<()> {
+        Ok(())
+    }
+
     pub(crate) fn open_read(path: PathBuf) -> Result<Self> {
         let contents = disk::open(&path).map_err(at("open", &path))?;
         Ok(Self { contents, path })

@@ -22,6 +22,8 @@
 
 #[path = "../../../src/blob/mod.rs"]
 mod blob;
+#[path = "../../../src/buffers.rs"]
+mod buffers;
 #[path = "../../../src/clock.rs"]
 mod clock;
 #[path = "../../../src/crc64.rs"]
@@ -36,6 +38,8 @@ mod file;
 mod id;
 #[path = "../../../src/ingest.rs"]
 mod ingest;
+#[path = "../../../src/lanes/mod.rs"]
+mod lanes;
 #[path = "../../../src/locks.rs"]
 mod locks;
 #[path = "../../../src/meta/mod.rs"]
@@ -56,6 +60,7 @@ mod sabotage;
 mod store;
 #[path = "../../../src/sweep.rs"]
 mod sweep;
+mod thread;
 #[path = "../../../src/verify.rs"]
 mod verify;
 

@@ -38,6 +38,13 @@ impl Condvar {
         MutexGuard::unlocked(guard, schedule::point);
     }
 
+    /// Wakes one who waits.
+    pub fn notify_one(&self) {
+        if schedule::decides() && !schedule::wake_ups_are_lost() {
+            self.waiting.notify_one();
+        }
+    }
+
     /// Wakes everybody who waits.
     pub fn notify_all(&self) {
         if schedule::decides() && !schedule::wake_ups_are_lost() {

@@ -38,6 +38,11 @@ impl<T> Mutex<T> {
         }
     }
 
+    /// The value, which nobody else can have.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Held<'_, T> {
         // shuttle lets others run when a mutex is let go, not before a free one is taken.
         schedule::point();

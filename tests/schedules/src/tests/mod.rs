@@ -1,6 +1,7 @@
 //! The schedules that are tried, and what the tests share.
 
 mod groups;
+mod lanes;
 mod order;
 mod pinned;
 mod snapshots;

@@ -1,0 +1,283 @@
+//! The lane thread: takes what bodies submit and hashes up to sixteen chunks side by side.
+//!
+//! It runs the lanes a slice at a time. Between slices, chunks that have come in take the lanes that are
+//! free, and those that are done leave: nobody waits for company, and nobody for another's chunk to
+//! end. A body that stalls has submitted nothing and has no lane.
+//!
+//! A chunk is never lost: whoever submitted it has it still, and hashes it itself when the thread
+//! has died with it ([`Pending::wait`] answers `None`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use super::kernel::{self, Block, LANES, State};
+use crate::thread::{self, JoinHandle};
+
+/// Blocks of each lane between two looks at the queue: 64 KiB.
+const SLICE: usize = 1024;
+/// Slices after which a chunk makes room when others wait: 1 MiB.
+const TURN: usize = 16 * SLICE;
+
+/// The chunks that wait for a lane, and the thread, which is started with the first of them.
+pub(crate) struct Lanes {
+    queue: Arc<Queue>,
+    thread: Mutex<Thread>,
+}
+
+enum Thread {
+    NotYet,
+    Started(JoinHandle<()>),
+    Failed,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    chunks: VecDeque<Chunk>,
+    /// Nobody takes chunks any more.
+    closed: bool,
+    #[cfg(test)]
+    breaks_down: bool,
+}
+
+/// One body's chunk, on its way.
+struct Chunk {
+    state: State,
+    bytes: Bytes,
+    /// Blocks that are hashed.
+    done: usize,
+    /// And those when it came into its lane.
+    since: usize,
+    answer: Arc<Answer>,
+}
+
+#[derive(Default)]
+struct Answer {
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Progress {
+    #[default]
+    Hashing,
+    Hashed(State),
+    GivenUp,
+}
+
+/// A chunk that was submitted.
+pub(super) struct Pending {
+    answer: Arc<Answer>,
+}
+
+impl Pending {
+    /// Waits until the chunk is hashed; `None` when that has to be done by somebody else.
+    pub(super) fn wait(self) -> Option<State> {
+        let mut progress = self.answer.progress.lock();
+        loop {
+            match *progress {
+                Progress::Hashing => self.answer.changed.wait(&mut progress),
+                Progress::Hashed(state) => return Some(state),
+                Progress::GivenUp => return None,
+            }
+        }
+    }
+}
+
+impl Lanes {
+    pub(crate) fn new() -> Self {
+        let thread = if kernel::has_lanes() {
+            Thread::NotYet
+        } else {
+            Thread::Failed
+        };
+        Self {
+            queue: Arc::default(),
+            thread: Mutex::new(thread),
+        }
+    }
+
+    /// Whether bodies are hashed side by side.
+    pub(crate) fn are_used(&self) -> bool {
+        !matches!(*self.thread.lock(), Thread::Failed) && !self.queue.waiting.lock().closed
+    }
+
+    /// Has whole blocks hashed; `None` when nobody is there to do it.
+    pub(super) fn submit(&self, state: State, bytes: Bytes) -> Option<Pending> {
+        self.start()?;
+        let answer = Arc::<Answer>::default();
+        let chunk = Chunk {
+            state,
+            bytes,
+            done: 0,
+            since: 0,
+            answer: Arc::clone(&answer),
+        };
+        let mut waiting = self.queue.waiting.lock();
+        if waiting.closed {
+            return None;
+        }
+        waiting.chunks.push_back(chunk);
+        drop(waiting);
+        self.queue.more.notify_one();
+        Some(Pending { answer })
+    }
+
+    /// Lets the thread panic, with what is in its lanes, before it looks at the queue again.
+    #[cfg(test)]
+    pub(super) fn break_down(&self) {
+        self.queue.waiting.lock().breaks_down = true;
+        self.queue.more.notify_one();
+    }
+
+    fn start(&self) -> Option<()> {
+        let mut thread = self.thread.lock();
+        if let Thread::NotYet = *thread {
+            let queue = Arc::clone(&self.queue);
+            let started = thread::start("partstore-md5", move || run(&queue));
+            *thread = started.map_or(Thread::Failed, Thread::Started);
+        }
+        match *thread {
+            Thread::Started(_) => Some(()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Thread::Started(thread) = std::mem::replace(self.thread.get_mut(), Thread::Failed) {
+            // A panic of its own is behind it: the bodies have helped themselves.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Queue {
+    /// Takes no more chunks, and gives up those that wait.
+    fn close(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.closed = true;
+        let given_up = std::mem::take(&mut waiting.chunks);
+        drop(waiting);
+        drop(given_up);
+        self.more.notify_all();
+    }
+
+    /// Fills the free lanes; waits if none is at work. `false` when it is over.
+    fn admit(&self, lanes: &mut Vec<Chunk>) -> bool {
+        let mut waiting = self.waiting.lock();
+        while lanes.is_empty() && waiting.chunks.is_empty() && !waiting.closed {
+            #[cfg(test)]
+            assert!(!waiting.breaks_down, "a test wants it");
+            self.more.wait(&mut waiting);
+        }
+        #[cfg(test)]
+        assert!(!waiting.breaks_down, "a test wants it");
+        if lanes.is_empty() && waiting.chunks.is_empty() {
+            return false;
+        }
+        let mut others = waiting.chunks.len();
+        if others > LANES - lanes.len() {
+            let had_their_turn = lanes.extract_if(.., |chunk| chunk.done - chunk.since >= TURN);
+            waiting.chunks.extend(had_their_turn);
+        }
+        while others > 0
+            && lanes.len() < LANES
+            && let Some(mut chunk) = waiting.chunks.pop_front()
+        {
+            chunk.since = chunk.done;
+            lanes.push(chunk);
+            others -= 1;
+        }
+        true
+    }
+}
+
+/// What the thread does. However it ends, nobody waits for it afterwards.
+fn run(queue: &Queue) {
+    struct CloseAtEnd<'a>(&'a Queue);
+    impl Drop for CloseAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+    let _close_at_end = CloseAtEnd(queue);
+    let mut lanes = Vec::with_capacity(LANES);
+    while queue.admit(&mut lanes) {
+        slice(&mut lanes);
+        lanes.retain_mut(|chunk| !chunk.leave_if_done());
+    }
+}
+
+/// Hashes as many blocks of each lane as the shortest has left, or a slice.
+fn slice(lanes: &mut [Chunk]) {
+    let left = lanes.iter().map(|chunk| chunk.left().len()).min();
+    let len = left.unwrap_or(0).min(SLICE);
+    let mut states = [kernel::START; LANES];
+    for (state, chunk) in states.iter_mut().zip(&*lanes) {
+        *state = chunk.state;
+    }
+    let mut work: Vec<(&mut State, &[Block])> = states
+        .iter_mut()
+        .zip(&*lanes)
+        .map(|(state, chunk)| (state, chunk.left().split_at(len).0))
+        .collect();
+    match &mut work[..] {
+        // A lone message is fastest without lanes.
+        [(state, blocks)] => kernel::compress_one(state, blocks),
+        work => kernel::compress_many(work),
+    }
+    for (chunk, state) in lanes.iter_mut().zip(states) {
+        chunk.state = state;
+        chunk.done += len;
+    }
+}
+
+impl Chunk {
+    /// The blocks that are not hashed yet.
+    fn left(&self) -> &[Block] {
+        let (blocks, _) = self.bytes.as_chunks();
+        blocks.get(self.done..).unwrap_or_default()
+    }
+
+    /// Answers when all is hashed; `true` then.
+    fn leave_if_done(&mut self) -> bool {
+        let done = self.left().is_empty();
+        if done {
+            // Whoever waits may want the memory back.
+            self.bytes = Bytes::new();
+            self.done = 0;
+            self.answer.give(Progress::Hashed(self.state));
+        }
+        done
+    }
+}
+
+impl Drop for Chunk {
+    /// Nobody hashes it any more: unless it is answered, it is given up.
+    fn drop(&mut self) {
+        self.answer.give(Progress::GivenUp);
+    }
+}
+
+impl Answer {
+    /// The first answer counts.
+    fn give(&self, answer: Progress) {
+        let mut progress = self.progress.lock();
+        if *progress == Progress::Hashing {
+            *progress = answer;
+        }
+        drop(progress);
+        self.changed.notify_all();
+    }
+}
