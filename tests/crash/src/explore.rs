@@ -14,7 +14,7 @@ use crate::image::Image;
 use crate::log::{Op, Recording};
 use crate::loss::{self, Policy};
 use crate::shim::{self, Plan, Recorded};
-use crate::subject::{Moment, PROBED, SEEN, Subject};
+use crate::subject::{ADDED, Moment, PROBED, SEEN, Subject};
 
 /// One crash: these numbers and the recording say all about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub enum Budget {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Crash states that were opened and checked. States that are alike, byte for byte and call for
-    /// call, count once.
+    /// call, count once, but for kills.
     pub states: u64,
     /// Those of them that came while the check before was opening the store.
     pub in_recovery: u64,
@@ -138,7 +138,9 @@ impl<S: Subject> Explorer<'_, S> {
             let image = loss::crash(&recording, crash.at, crash.policy, crash.seed);
             let moment = Moment::after(&recording.ops[..crash.at]);
             let mut hasher = DefaultHasher::new();
-            (&image, &moment).hash(&mut hasher);
+            // After a kill alike states differ in what is not synced yet.
+            let unsynced = (crash.policy == Policy::Kill).then_some(crash.at);
+            (&image, &moment, unsynced).hash(&mut hasher);
             if !known.insert(hasher.finish()) {
                 continue;
             }
@@ -264,6 +266,13 @@ impl<S: Subject> Explorer<'_, S> {
             seconds.extend(probed.map(|at| strict(at + 1)));
             seconds.push(strict(check.ops.len()));
         }
+        // What stands behind a torn tail must not become part of the first batch after it.
+        let added = check.ops.iter().position(|op| *op == Op::Ack(ADDED));
+        seconds.extend(added.map(|at| Crash {
+            at: at + 1,
+            policy: Policy::Kill,
+            seed: 0,
+        }));
         let count = seconds.len().max(4);
         seconds.resize_with(count, || Self::second(check, begins, random));
         seconds
@@ -277,8 +286,14 @@ impl<S: Subject> Explorer<'_, S> {
         } else {
             seen
         };
+        let from = random.usize(begins..=last);
+        let changed = check.ops[from..last].iter().position(Op::changes_a_name);
+        let at = match changed {
+            Some(further) if random.bool() => from + further + 1,
+            _ => from,
+        };
         Crash {
-            at: random.usize(begins..=last),
+            at,
             policy: Policy::ALL[random.usize(0..Policy::ALL.len())],
             seed: random.u64(..),
         }

@@ -10,6 +10,8 @@ use crate::log::Op;
 
 /// The mark that a check sets when it has seen all that the subject holds.
 pub const SEEN: usize = usize::MAX;
+/// The mark that a check sets when the first thing that it adds itself is acknowledged.
+pub const ADDED: usize = usize::MAX - 3;
 /// The mark that a check sets when what it added itself is acknowledged, and before it takes that
 /// away again.
 pub const PROBED: usize = usize::MAX - 1;
@@ -41,6 +43,8 @@ pub struct Moment {
     pub reopened: bool,
     /// Whether that check had added what it adds, and not begun to take it away.
     pub probed: bool,
+    /// Whether it had added it at all.
+    pub put_again: bool,
 }
 
 /// From where to where in the log a call went on.
@@ -56,8 +60,8 @@ impl Moment {
         let mut moment = Self::default();
         for (index, op) in ops.iter().enumerate() {
             match op {
-                Op::Begin(call) if *call < UNPROBED => moment.span(*call).begun = Some(index),
-                Op::Ack(call) if *call < UNPROBED => moment.span(*call).acked = Some(index),
+                Op::Begin(call) if *call < ADDED => moment.span(*call).begun = Some(index),
+                Op::Ack(call) if *call < ADDED => moment.span(*call).acked = Some(index),
                 _ => {}
             }
         }
@@ -70,6 +74,7 @@ impl Moment {
             calls: self.calls.clone(),
             reopened: true,
             probed: check.contains(&Op::Ack(PROBED)) && !check.contains(&Op::Begin(UNPROBED)),
+            put_again: check.contains(&Op::Ack(PROBED)),
         }
     }
 

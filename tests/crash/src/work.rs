@@ -15,6 +15,16 @@ use crate::store::{Store, Workload};
 /// Where the cases of failures lie.
 pub const CASES: &str = "target/crash";
 
+/// For what a second process must not take for durable.
+const MOSTLY_KILLS: [Policy; 6] = [
+    Policy::Kill,
+    Policy::Kill,
+    Policy::Kill,
+    Policy::Strict,
+    Policy::TornStrict,
+    Policy::TornJournalled,
+];
+
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Work {
     #[arg(long, value_enum)]
@@ -147,13 +157,13 @@ impl Work {
                 },
                 None => Budget::Sample(self.states),
             },
-            policies: if after_kill {
-                &[Policy::Kill]
-            } else {
-                &Policy::ALL
+            policies: match workload {
+                _ if after_kill => &[Policy::Kill],
+                Workload::Repaired => &MOSTLY_KILLS,
+                _ => &Policy::ALL,
             },
             second_every: self.second_every.unwrap_or(match workload {
-                Workload::Creation => 1,
+                Workload::Creation | Workload::Repaired => 1,
                 _ if after_kill => 1,
                 _ if sabotaged => 3,
                 _ => 5,

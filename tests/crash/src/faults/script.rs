@@ -185,10 +185,9 @@ impl Script {
         let hit = shim::hits() > hits;
         self.troubled |= hit;
         let acknowledged = self.acknowledged();
-        let is_known =
-            !self.player.history().calls.iter().any(|call| {
-                call.action.key().is_some() && matches!(call.outcome, Outcome::Unknown(_))
-            });
+        let is_known = !self.player.history().calls.iter().any(|call| {
+            call.action.upload().is_some() && matches!(call.outcome, Outcome::Unknown(_))
+        });
         match seen {
             Ok(seen) if is_known && seen != acknowledged => {
                 self.wrong
@@ -264,20 +263,24 @@ impl Script {
                 continue;
             }
             match call.action {
-                Action::Initiate { key } => {
-                    view.insert(key, (false, Vec::new()));
+                Action::Initiate { upload, .. } => {
+                    view.insert(upload, (false, Vec::new()));
                 }
-                Action::Put { key, number, body } => {
-                    let (_, parts) = view.entry(key).or_default();
+                Action::Put {
+                    upload,
+                    number,
+                    body,
+                } => {
+                    let (_, parts) = view.entry(upload).or_default();
                     parts.retain(|(other, _)| *other != number);
                     parts.push((number, body));
                     parts.sort_unstable();
                 }
-                Action::Complete { key, parts } => {
-                    view.insert(key, (true, parts));
+                Action::Complete { upload, parts } => {
+                    view.insert(upload, (true, parts));
                 }
-                Action::Abort { key } | Action::Remove { key } => {
-                    view.remove(&key);
+                Action::Abort { upload } | Action::Remove { upload } => {
+                    view.remove(&upload);
                 }
                 _ => {}
             }

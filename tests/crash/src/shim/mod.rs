@@ -172,9 +172,10 @@ impl Shim {
 }
 
 /// The class of a sync: the call, what it is called on, with names that differ from run to run left
-/// out, and what it covers.
+/// out, and what it covers. A store that lies deeper has the same classes.
 fn class_of(call: &str, path: &str, covered: &str) -> String {
     let mut class = Vec::new();
+    let path = path.strip_prefix("deep/").unwrap_or(path);
     for part in path.split('/') {
         let (stem, extension) = part.split_once('.').unwrap_or((part, ""));
         let is_hex = !stem.is_empty()

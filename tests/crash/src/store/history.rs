@@ -32,32 +32,41 @@ pub fn number_of(number: u16) -> PartNumber {
     PartNumber::new(number.into()).expect("workloads use valid numbers")
 }
 
-/// One call. Uploads are told apart by their keys, which are used once each.
+/// One call. Uploads are told apart by names that only the history knows, each used once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
+    /// Two uploads may have the same key; then their metadata differ.
     Initiate {
+        upload: String,
         key: String,
+        metadata: Body,
     },
     Put {
-        key: String,
+        upload: String,
         number: u16,
         body: Body,
     },
     /// A body whose Content-MD5 is another's.
     PutRefused {
-        key: String,
+        upload: String,
         number: u16,
         body: Body,
     },
     Abort {
-        key: String,
+        upload: String,
     },
     Complete {
-        key: String,
+        upload: String,
         parts: Vec<(u16, Body)>,
     },
     Remove {
-        key: String,
+        upload: String,
+    },
+    /// The file of a body is damaged, or removed, by somebody else, while the store is closed.
+    Damage {
+        body: Body,
+        /// The name of the file.
+        content: String,
     },
     Sweep,
     Maintain,
@@ -67,15 +76,15 @@ pub enum Action {
 
 impl Action {
     /// The upload that the call is about.
-    pub fn key(&self) -> Option<&str> {
+    pub fn upload(&self) -> Option<&str> {
         match self {
-            Self::Initiate { key }
-            | Self::Put { key, .. }
-            | Self::PutRefused { key, .. }
-            | Self::Abort { key }
-            | Self::Complete { key, .. }
-            | Self::Remove { key } => Some(key),
-            Self::Sweep | Self::Maintain | Self::Close | Self::Open => None,
+            Self::Initiate { upload, .. }
+            | Self::Put { upload, .. }
+            | Self::PutRefused { upload, .. }
+            | Self::Abort { upload }
+            | Self::Complete { upload, .. }
+            | Self::Remove { upload } => Some(upload),
+            Self::Damage { .. } | Self::Sweep | Self::Maintain | Self::Close | Self::Open => None,
         }
     }
 }
@@ -110,4 +119,6 @@ pub struct Call {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     pub calls: Vec<Call>,
+    /// The store lies below a directory that it had to make.
+    pub deep: bool,
 }

@@ -4,7 +4,7 @@ mod history;
 mod oracle;
 mod workload;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use history::{Action, Body, History, Outcome};
 use partstore::{Background, Options};
@@ -24,15 +24,24 @@ impl Subject for Store {
     type History = History;
 
     fn run(&self, root: &Path, seed: u64) -> History {
-        let player = Player::open(&root.join(DIR));
+        let deep = self.workload == Workload::Creation;
+        let player = Player::open(&place(root, deep));
         player.play(self.workload, seed);
         player.close();
-        player.into_history()
+        History {
+            deep,
+            ..player.into_history()
+        }
     }
 
     fn check(&self, root: &Path, history: &History, moment: &Moment) -> Result<String, String> {
-        oracle::check(&root.join(DIR), history, moment)
+        oracle::check(&place(root, history.deep), history, moment)
     }
+}
+
+fn place(root: &Path, deep: bool) -> PathBuf {
+    let above = if deep { "deep" } else { "" };
+    root.join(above).join(DIR)
 }
 
 /// Small segments and early snapshots, so that both happen all the time.

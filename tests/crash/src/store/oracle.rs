@@ -1,21 +1,26 @@
 //! What a store may hold after a crash, and what it must.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::Path;
 
-use partstore::{ETag, IndexRecovery, ListUploads, Part, PartStore, Scope, Upload};
+use md5::{Digest, Md5};
+use partstore::{ETag, Error, IndexRecovery, ListUploads, Object, Part, PartStore, Scope, Upload};
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
 use crate::shim;
-use crate::subject::{Moment, PROBED, SEEN, UNPROBED};
+use crate::subject::{ADDED, Moment, PROBED, SEEN, UNPROBED};
 
-/// The key of the upload by which the check itself sees that the store works.
-const PROBE: &str = "probe";
+/// The key of the upload by which the check itself sees that the store works: as long as those of the
+/// workloads.
+const PROBE: &str = "upload-0000";
 const PROBE_PARTS: u16 = 12;
-const PROBE_BODY: Body = Body { id: 999, len: 3000 };
+/// What the check puts.
+pub const FURTHER: Body = Body { id: 999, len: 3000 };
 
 /// What a store shows.
 type View = BTreeMap<String, Seen>;
@@ -28,11 +33,7 @@ enum Seen {
 
 /// Opens the store and asks everything that a user can ask.
 pub fn check(dir: &Path, history: &History, moment: &Moment) -> Result<String, String> {
-    let judge = Judge::new(history, moment);
-    if !dir.exists() && judge.may_be_absent() {
-        shim::ack(SEEN);
-        return Ok("{}".to_owned());
-    }
+    let mut judge = Judge::new(history, moment);
     let store = open(dir)?;
     let view = judge.view(&store)?;
     judge.judge(&view)?;
@@ -43,16 +44,23 @@ pub fn check(dir: &Path, history: &History, moment: &Moment) -> Result<String, S
         ));
     }
     shim::ack(SEEN);
-    verify(&store)?;
-    tidy(dir, &store)?;
-    probe(&store)?;
+    // What is done first meets what the crash left; the second meets what the first has mended.
+    if judge.probes_first() {
+        judge.probe(&store)?;
+        judge.verify(&store)?;
+        judge.tidy(dir, &store)?;
+    } else {
+        judge.verify(&store)?;
+        judge.tidy(dir, &store)?;
+        judge.probe(&store)?;
+    }
     let after = judge.view(&store)?;
     same("after a sweep and a put", &view, &after)?;
     close(&store)?;
 
     let store = open(dir)?;
     same("after the second open", &view, &judge.view(&store)?)?;
-    tidy(dir, &store)?;
+    judge.tidy(dir, &store)?;
     close(&store)?;
     Ok(format!("{view:?}"))
 }
@@ -67,7 +75,7 @@ fn close(store: &PartStore) -> Result<(), String> {
     said("close", store.close())
 }
 
-fn said<T>(what: &str, result: Result<T, partstore::Error>) -> Result<T, String> {
+fn said<T>(what: &str, result: Result<T, Error>) -> Result<T, String> {
     result.map_err(|error| format!("{what}: {}", chain(&error)))
 }
 
@@ -90,35 +98,6 @@ fn same(when: &str, before: &View, after: &View) -> Result<(), String> {
     ))
 }
 
-fn verify(store: &PartStore) -> Result<(), String> {
-    let report = said("verify", store.verify(Scope::Everything))?;
-    if report.is_clean() {
-        Ok(())
-    } else {
-        Err(format!("verify finds {report:?}"))
-    }
-}
-
-/// After a sweep nothing lies there that nothing refers to (I7).
-fn tidy(dir: &Path, store: &PartStore) -> Result<(), String> {
-    said("sweep", store.sweep())?;
-    let stats = said("stats", store.stats())?;
-    let mut blobs = 0;
-    for prefix in names(&dir.join("blobs")) {
-        blobs += names(&dir.join("blobs").join(prefix)).len() as u64;
-    }
-    let staged = names(&dir.join("staging"));
-    if (blobs, stats.garbage) != (stats.blobs, 0) || !staged.is_empty() {
-        return Err(format!(
-            "after a sweep there are {blobs} blob files for {} blobs, {} of them garbage, and {} staged files",
-            stats.blobs,
-            stats.garbage,
-            staged.len()
-        ));
-    }
-    Ok(())
-}
-
 fn names(dir: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten();
     entries
@@ -127,27 +106,21 @@ fn names(dir: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The store works: an upload can be made, written, read and aborted.
-fn probe(store: &PartStore) -> Result<(), String> {
-    let upload = said("a further upload", store.initiate_upload(PROBE))?;
-    let number = number_of(1);
-    // More than one, so that the journal goes on to its next segment.
-    for number in 1..=PROBE_PARTS {
-        said(
-            "a further part",
-            store.put_part(&upload, number_of(number), PROBE_BODY.bytes()),
-        )?;
+/// The whole object as it follows from its parts: size, ETag and CRC-64 (R34).
+fn is_made_of(object: &Object, parts: &[(u16, Body)]) -> bool {
+    let mut digests = Md5::new();
+    let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz);
+    let mut size = 0;
+    for (_, body) in parts {
+        digests.update(body.etag().as_bytes());
+        crc.update(&body.bytes());
+        size += u64::from(body.len);
     }
-    let mut bytes = Vec::new();
-    said("reading it", store.open_part(&upload, number))?
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("reading it: {error}"))?;
-    if bytes != PROBE_BODY.bytes() {
-        return Err("a further part reads as other bytes".to_owned());
-    }
-    shim::ack(PROBED);
-    shim::begin(UNPROBED);
-    said("aborting it", store.abort_upload(&upload))
+    let md5 = ETag::from_md5(digests.finalize().into());
+    object.size == size
+        && object.crc64 == crc.finalize()
+        && usize::from(object.parts) == parts.len()
+        && object.etag.to_string() == format!("{md5}-{}", parts.len())
 }
 
 /// Knows the history up to the crash.
@@ -155,6 +128,10 @@ struct Judge<'a> {
     calls: Vec<(usize, &'a Call)>,
     moment: &'a Moment,
     bodies: HashMap<ETag, Body>,
+    /// What the history calls an upload, by key and metadata.
+    names: HashMap<(&'a str, Vec<u8>), &'a str>,
+    /// Bodies whose files somebody has damaged and that were not put again since, and their files' names.
+    damaged: BTreeMap<Body, &'a str>,
 }
 
 impl<'a> Judge<'a> {
@@ -169,16 +146,133 @@ impl<'a> Judge<'a> {
             Action::Put { body, .. } => Some((body.etag(), *body)),
             _ => None,
         });
-        Self {
-            bodies: bodies.chain([(PROBE_BODY.etag(), PROBE_BODY)]).collect(),
+        let names = calls.iter().filter_map(|(_, call)| match &call.action {
+            Action::Initiate {
+                upload,
+                key,
+                metadata,
+            } => Some(((key.as_str(), metadata.bytes()), upload.as_str())),
+            _ => None,
+        });
+        let mut judge = Self {
+            bodies: bodies.chain([(FURTHER.etag(), FURTHER)]).collect(),
+            names: names.collect(),
+            damaged: BTreeMap::new(),
             calls,
             moment,
+        };
+        judge.damaged = judge.damaged();
+        judge
+    }
+
+    fn damaged(&self) -> BTreeMap<Body, &'a str> {
+        let damages = self
+            .calls
+            .iter()
+            .filter_map(|(at, call)| match &call.action {
+                Action::Damage { body, content } => Some((*at, *body, content.as_str())),
+                _ => None,
+            });
+        let put_again = |damage: usize, body: Body| {
+            self.calls.iter().any(|(put, call)| {
+                matches!(&call.action, Action::Put { body: again, .. } if *again == body)
+                    && self.done(*put, call)
+                    && self.moment.precedes(damage, *put)
+            })
+        };
+        damages
+            .filter(|(_, body, _)| *body != FURTHER || !self.moment.put_again)
+            .filter(|(at, body, _)| !put_again(*at, *body))
+            .map(|(_, body, content)| (body, content))
+            .collect()
+    }
+
+    /// Each order is right for half of the states.
+    fn probes_first(&self) -> bool {
+        let mut hasher = DefaultHasher::new();
+        self.moment.hash(&mut hasher);
+        hasher.finish().is_multiple_of(2)
+    }
+
+    /// Metadata as long as that of the workload's last upload: then a frame of the check is as long as
+    /// one of the workload, and what stands behind a torn tail would line up with it.
+    fn metadata(&self) -> Vec<u8> {
+        let last = self
+            .calls
+            .iter()
+            .rev()
+            .find_map(|(_, call)| match &call.action {
+                Action::Initiate { metadata, .. } => Some(metadata.len),
+                _ => None,
+            });
+        let (id, len) = (FURTHER.id, last.unwrap_or(0));
+        Body { id, len }.bytes()
+    }
+
+    /// The store works: an upload can be made, written, read and aborted.
+    fn probe(&mut self, store: &PartStore) -> Result<(), String> {
+        let metadata = self.metadata();
+        let made = store.initiate_upload_with(PROBE, &metadata);
+        let upload = said("a further upload", made)?;
+        shim::ack(ADDED);
+        // More than one, so that the journal goes on to its next segment.
+        for number in 1..=PROBE_PARTS {
+            said(
+                "a further part",
+                store.put_part(&upload, number_of(number), FURTHER.bytes()),
+            )?;
+        }
+        self.damaged.remove(&FURTHER);
+        let mut bytes = Vec::new();
+        said("reading it", store.open_part(&upload, number_of(1)))?
+            .read_to_end(&mut bytes)
+            .map_err(|error| format!("reading it: {error}"))?;
+        if bytes != FURTHER.bytes() {
+            return Err("a further part reads as other bytes".to_owned());
+        }
+        shim::ack(PROBED);
+        shim::begin(UNPROBED);
+        said("aborting it", store.abort_upload(&upload))
+    }
+
+    fn verify(&self, store: &PartStore) -> Result<(), String> {
+        let report = said("verify", store.verify(Scope::Everything))?;
+        let known = |hash: String| self.damaged.values().any(|content| *content == hash);
+        let only_known = report
+            .damaged
+            .iter()
+            .all(|blob| known(blob.hash.to_string()));
+        if only_known && report.inconsistent.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("verify finds {report:?}"))
         }
     }
 
-    /// Nothing was acknowledged yet.
-    fn may_be_absent(&self) -> bool {
-        !self.moment.probed && !self.calls.iter().any(|(call, _)| self.moment.acked(*call))
+    /// After a sweep nothing lies there that nothing refers to (I7).
+    fn tidy(&self, dir: &Path, store: &PartStore) -> Result<(), String> {
+        said("sweep", store.sweep())?;
+        let stats = said("stats", store.stats())?;
+        let (mut blobs, blobs_dir) = (0, dir.join("blobs"));
+        for prefix in names(&blobs_dir) {
+            blobs += names(&blobs_dir.join(prefix)).len() as u64;
+        }
+        let file = |content: &str| blobs_dir.join(&content[..2]).join(content);
+        let gone = self
+            .damaged
+            .values()
+            .filter(|content| !file(content).exists());
+        let least = stats.blobs.saturating_sub(gone.count() as u64);
+        let staged = names(&dir.join("staging"));
+        if !(least..=stats.blobs).contains(&blobs) || stats.garbage != 0 || !staged.is_empty() {
+            return Err(format!(
+                "after a sweep there are {blobs} blob files for {} blobs, {} of them garbage, and {} staged files",
+                stats.blobs,
+                stats.garbage,
+                staged.len()
+            ));
+        }
+        Ok(())
     }
 
     /// Whether the last thing that happened was a clean close.
@@ -203,32 +297,34 @@ impl<'a> Judge<'a> {
     /// Everything that the store shows, but for the probe.
     fn view(&self, store: &PartStore) -> Result<View, String> {
         let (mut view, mut probed) = (View::new(), false);
-        let mut add = |upload: &Upload, seen| {
-            if upload.key() != PROBE && view.insert(upload.key().to_owned(), seen).is_some() {
-                return Err(format!("{} is there twice", upload.key()));
-            }
-            Ok(())
-        };
         let uploads = said("list_uploads", store.list_uploads(&ListUploads::new()))?;
         for info in uploads.uploads {
             let page = said("list_parts", store.list_parts(&info.upload, 0, 1000))?;
             let mut parts = BTreeMap::new();
             for part in page.parts {
-                let reader = said("open_part", store.open_part(&info.upload, part.number))?;
-                parts.insert(part.number.get(), self.body_of(&part, reader)?);
+                let open = || store.open_part(&info.upload, part.number);
+                parts.insert(part.number.get(), self.body_of(&part, open)?);
             }
             let all = parts.len() == usize::from(PROBE_PARTS);
             probed |= info.upload.key() == PROBE && all;
-            add(&info.upload, Seen::Open(parts))?;
+            self.add(&mut view, &info.upload, &info.metadata, Seen::Open(parts))?;
         }
         for object in said("list_objects", store.list_objects(None, 1000))?.objects {
             let reader = said("open_object", store.open_object(&object.upload))?;
             let mut parts = Vec::new();
             for placed in reader.parts() {
-                let one = said("part of an object", reader.part(placed.part.number))?;
-                parts.push((placed.part.number.get(), self.body_of(&placed.part, one)?));
+                let open = || reader.part(placed.part.number);
+                parts.push((placed.part.number.get(), self.body_of(&placed.part, open)?));
             }
-            add(&object.upload, Seen::Object(parts))?;
+            if *reader.object() != object || !is_made_of(&object, &parts) {
+                return Err(format!("it does not follow from its parts: {object:?}"));
+            }
+            self.add(
+                &mut view,
+                &object.upload,
+                &object.metadata,
+                Seen::Object(parts),
+            )?;
         }
         if self.moment.probed && !probed {
             return Err("the part that the first check put is lost".to_owned());
@@ -236,18 +332,44 @@ impl<'a> Judge<'a> {
         Ok(view)
     }
 
+    fn add(
+        &self,
+        view: &mut View,
+        upload: &Upload,
+        metadata: &[u8],
+        seen: Seen,
+    ) -> Result<(), String> {
+        let key = upload.key();
+        if key == PROBE {
+            return Ok(());
+        }
+        let len = metadata.len();
+        let name = self.names.get(&(key, metadata.to_vec()));
+        let name = name.ok_or_else(|| format!("nobody initiated {key} with these {len} bytes"))?;
+        match view.insert((*name).to_owned(), seen) {
+            Some(_) => Err(format!("{name} is there twice")),
+            None => Ok(()),
+        }
+    }
+
     /// The body that a part holds: its bytes are read, all of them.
-    fn body_of(&self, part: &Part, mut reader: impl Read) -> Result<Body, String> {
+    fn body_of<R: Read>(
+        &self,
+        part: &Part,
+        open: impl FnOnce() -> Result<R, Error>,
+    ) -> Result<Body, String> {
         let body = self.bodies.get(&part.etag);
         let body = *body.ok_or_else(|| format!("nobody put {part:?}"))?;
         let mut bytes = Vec::new();
-        reader
-            .read_to_end(&mut bytes)
-            .map_err(|error| format!("reading {body:?}: {}", chain(&error)))?;
-        if bytes == body.bytes() && part.size == u64::from(body.len) {
-            Ok(body)
-        } else {
-            Err(format!("{body:?} reads as other bytes"))
+        let read = open().and_then(|mut reader| {
+            let read = reader.read_to_end(&mut bytes);
+            read.map_err(|error| Error::from_io(error).unwrap_or(Error::Closed))
+        });
+        match read {
+            Err(Error::DamagedBlob { .. }) if self.damaged.contains_key(&body) => Ok(body),
+            Err(error) => Err(format!("reading {body:?}: {}", chain(&error))),
+            Ok(_) if bytes == body.bytes() && part.size == u64::from(body.len) => Ok(body),
+            Ok(_) => Err(format!("{body:?} reads as other bytes")),
         }
     }
 
@@ -255,25 +377,23 @@ impl<'a> Judge<'a> {
         let known: BTreeSet<&str> = self
             .calls
             .iter()
-            .filter_map(|(_, call)| call.action.key())
+            .filter_map(|(_, call)| call.action.upload())
             .collect();
-        if let Some(foreign) = view.keys().find(|key| !known.contains(key.as_str())) {
-            return Err(format!("nobody initiated {foreign}"));
-        }
-        for key in known {
+        for name in known {
             let calls: Vec<_> = self
                 .calls
                 .iter()
                 .copied()
-                .filter(|(_, call)| call.action.key() == Some(key) && Self::may_count(call))
+                .filter(|(_, call)| call.action.upload() == Some(name) && Self::may_count(call))
                 .collect();
-            self.judge_upload(&calls, view.get(key)).map_err(|reason| {
-                let told: Vec<_> = calls
-                    .iter()
-                    .map(|(call, what)| format!("{:?}: {what:?}", self.moment.of(*call)))
-                    .collect();
-                format!("{key}: {reason}\n  {}", told.join("\n  "))
-            })?;
+            self.judge_upload(&calls, view.get(name))
+                .map_err(|reason| {
+                    let told: Vec<_> = calls
+                        .iter()
+                        .map(|(call, what)| format!("{:?}: {what:?}", self.moment.of(*call)))
+                        .collect();
+                    format!("{name}: {reason}\n  {}", told.join("\n  "))
+                })?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What is asked of a store while it is recorded.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -10,6 +12,7 @@ use partstore::{Error, PartOptions, PartStore, Upload};
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
+use super::oracle::FURTHER;
 use crate::shim::{self, Failure, Fault, Kind, Plan};
 
 /// Calls of a random workload, all threads together.
@@ -32,6 +35,11 @@ pub enum Workload {
     Threads,
     /// As `Random`, and one sync fails; the store is opened again after that.
     FailedSync,
+    /// Uploads are initiated from 8 threads: with an even seed, frames of equal length in groups; with
+    /// an odd one, each longer than a segment.
+    Groups,
+    /// A blob's file is damaged or removed while the store is closed, and the same bytes are put again.
+    Repaired,
 }
 
 impl Workload {
@@ -46,7 +54,7 @@ impl Workload {
         Plan {
             fault,
             without: None,
-            slow_syncs: self == Self::Threads,
+            slow_syncs: matches!(self, Self::Threads | Self::Groups),
         }
     }
 }
@@ -62,6 +70,8 @@ pub struct Player {
 #[derive(Default)]
 struct Uploads {
     handles: HashMap<String, Upload>,
+    /// The names of the files of bodies that were put.
+    contents: HashMap<Body, String>,
     /// What those that are open hold, as far as it is acknowledged.
     open: BTreeMap<String, BTreeMap<u16, Body>>,
     completed: Vec<String>,
@@ -103,12 +113,14 @@ impl Player {
     pub fn history(&self) -> History {
         History {
             calls: self.calls.lock().expect("no thread panicked").clone(),
+            deep: false,
         }
     }
 
     pub fn into_history(self) -> History {
         History {
             calls: self.calls.into_inner().expect("no thread panicked"),
+            deep: false,
         }
     }
 
@@ -131,6 +143,13 @@ impl Player {
                     scope.spawn(move || self.random(random, CALLS / threads, false));
                 }
             }),
+            Workload::Groups => std::thread::scope(|scope| {
+                let len = if seed.is_multiple_of(2) { 480 } else { 6000 };
+                for _ in 0..8 {
+                    scope.spawn(move || (0..4).for_each(|_| drop(self.initiate_with(None, len))));
+                }
+            }),
+            Workload::Repaired => self.repaired(&mut Rng::with_seed(seed)),
         }
     }
 
@@ -169,6 +188,26 @@ impl Player {
         open.unwrap_or_else(|| self.initiate())
     }
 
+    /// The body that is damaged is the one that the check puts, too.
+    fn repaired(&self, random: &mut Rng) {
+        let upload = self.initiate();
+        self.put(&upload, 1, FURTHER);
+        self.step(0);
+        if random.bool() {
+            self.complete(&upload);
+        }
+        self.close();
+        self.damage(FURTHER, random);
+        self.reopen();
+        if random.bool() {
+            self.step(2);
+        }
+        let again = self.initiate();
+        self.put(&again, 2, FURTHER);
+        self.step(random.u64(0..7));
+        self.sweep();
+    }
+
     fn newest_object(&self) -> String {
         let newest = self.lock().completed.last().cloned();
         newest.unwrap_or_else(|| self.current())
@@ -181,25 +220,23 @@ impl Player {
                 self.reopen();
             }
             match random.u32(0..100) {
-                0..5 => {
-                    self.initiate();
-                }
+                0..5 => drop(self.initiate_any(&mut random)),
                 5..60 => {
                     let body = any_body(&mut random);
                     let number = random.u16(1..6);
-                    let key = self.any_open(&mut random);
+                    let upload = self.any_open(&mut random);
                     if random.u32(0..12) == 0 {
-                        self.put_refused(&key, number, body);
+                        self.put_refused(&upload, number, body);
                     } else {
-                        self.put(&key, number, body);
+                        self.put(&upload, number, body);
                     }
                 }
                 60..67 => self.abort(&self.any_open(&mut random)),
                 67..77 => self.complete(&self.any_open(&mut random)),
                 77..84 => {
                     let completed = self.lock().completed.clone();
-                    if let Some(key) = random.choice(completed) {
-                        self.remove(&key);
+                    if let Some(upload) = random.choice(completed) {
+                        self.remove(&upload);
                     }
                 }
                 84..92 => self.sweep(),
@@ -222,33 +259,86 @@ impl Player {
 
     fn any_open(&self, random: &mut Rng) -> String {
         let open: Vec<String> = self.lock().open.keys().cloned().collect();
-        random.choice(open).unwrap_or_else(|| self.initiate())
+        let chosen = random.choice(open);
+        chosen.unwrap_or_else(|| self.initiate_any(random))
     }
 
     pub fn initiate(&self) -> String {
-        let key = {
-            let mut uploads = self.lock();
-            uploads.initiated += 1;
-            format!("upload-{:04}", uploads.initiated)
-        };
-        let made = self.call(Action::Initiate { key: key.clone() }, |store| {
-            store.initiate_upload(&key)
-        });
-        if let Some(upload) = made {
-            let mut uploads = self.lock();
-            uploads.handles.insert(key.clone(), upload);
-            uploads.open.insert(key.clone(), BTreeMap::new());
-        }
-        key
+        self.initiate_with(None, 0)
     }
 
-    pub fn put(&self, key: &str, number: u16, body: Body) {
-        let Some(upload) = self.handle(key) else {
+    /// Some metadata; now and then under the key of another upload.
+    fn initiate_any(&self, random: &mut Rng) -> String {
+        let others: Vec<String> = self.lock().open.keys().cloned().collect();
+        let key = random.choice(others).filter(|_| random.u32(0..5) == 0);
+        self.initiate_with(key, any_metadata_len(random))
+    }
+
+    /// Gives the upload's name, which is its key, too, unless it has the key of another.
+    fn initiate_with(&self, key: Option<String>, metadata_len: u32) -> String {
+        let (upload, key, metadata) = {
+            let mut uploads = self.lock();
+            uploads.initiated += 1;
+            let upload = format!("upload-{:04}", uploads.initiated);
+            let least = if key.is_some() { 16 } else { 0 };
+            let metadata = Body {
+                id: u16::try_from(uploads.initiated).expect("fewer than 2^16 uploads"),
+                len: metadata_len.max(least),
+            };
+            let key = key.and_then(|other| {
+                uploads
+                    .handles
+                    .get(&other)
+                    .map(|other| other.key().to_owned())
+            });
+            let key = key.unwrap_or_else(|| upload.clone());
+            (upload, key, metadata)
+        };
+        let action = Action::Initiate {
+            upload: upload.clone(),
+            key: key.clone(),
+            metadata,
+        };
+        let bytes = metadata.bytes();
+        let made = self.call(action, |store| store.initiate_upload_with(&key, &bytes));
+        if let Some(handle) = made {
+            let mut uploads = self.lock();
+            uploads.handles.insert(upload.clone(), handle);
+            uploads.open.insert(upload.clone(), BTreeMap::new());
+        }
+        upload
+    }
+
+    /// Damages or removes the file of a body, durably. The store is closed.
+    fn damage(&self, body: Body, random: &mut Rng) {
+        let Some(content) = self.lock().contents.get(&body).cloned() else {
+            return;
+        };
+        let dir = self.dir.join("blobs").join(&content[..2]);
+        let file = dir.join(&content);
+        let call = self.begin(Action::Damage { body, content });
+        let done = match random.u32(0..3) {
+            0 => std::fs::remove_file(file).and_then(|()| File::open(dir)?.sync_all()),
+            1 => File::options().write(true).open(file).and_then(|file| {
+                file.set_len(u64::from(body.len / 2))?;
+                file.sync_all()
+            }),
+            _ => File::options().write(true).open(file).and_then(|file| {
+                file.write_all_at(&[!body.bytes()[100]], 100)?;
+                file.sync_all()
+            }),
+        };
+        done.expect("the file of a part that was acknowledged is there");
+        self.end(call, Outcome::Ok);
+    }
+
+    pub fn put(&self, name: &str, number: u16, body: Body) {
+        let Some(upload) = self.handle(name) else {
             return;
         };
         let bytes = body.bytes();
         let action = Action::Put {
-            key: key.to_owned(),
+            upload: name.to_owned(),
             number,
             body,
         };
@@ -260,21 +350,23 @@ impl Player {
                 store.put_part_from(&upload, number_of(number), &bytes[..], PartOptions::new())
             }
         });
-        if put.is_some()
-            && let Some(parts) = self.lock().open.get_mut(key)
-        {
-            parts.insert(number, body);
+        if let Some(part) = put {
+            let mut uploads = self.lock();
+            uploads.contents.insert(body, part.content.to_string());
+            if let Some(parts) = uploads.open.get_mut(name) {
+                parts.insert(number, body);
+            }
         }
     }
 
-    pub fn put_refused(&self, key: &str, number: u16, body: Body) {
-        let Some(upload) = self.handle(key) else {
+    pub fn put_refused(&self, name: &str, number: u16, body: Body) {
+        let Some(upload) = self.handle(name) else {
             return;
         };
         let options = PartOptions::new().md5([7; 16]);
         self.call(
             Action::PutRefused {
-                key: key.to_owned(),
+                upload: name.to_owned(),
                 number,
                 body,
             },
@@ -282,29 +374,29 @@ impl Player {
         );
     }
 
-    pub fn abort(&self, key: &str) {
-        let Some(upload) = self.handle(key) else {
+    pub fn abort(&self, name: &str) {
+        let Some(upload) = self.handle(name) else {
             return;
         };
         let action = Action::Abort {
-            key: key.to_owned(),
+            upload: name.to_owned(),
         };
         if self
             .call(action, |store| store.abort_upload(&upload))
             .is_some()
         {
-            self.lock().open.remove(key);
+            self.lock().open.remove(name);
         }
     }
 
-    pub fn complete(&self, key: &str) {
-        let Some(upload) = self.handle(key) else {
+    pub fn complete(&self, name: &str) {
+        let Some(upload) = self.handle(name) else {
             return;
         };
         let parts: Vec<_> = self
             .lock()
             .open
-            .get(key)
+            .get(name)
             .map(|parts| {
                 parts
                     .iter()
@@ -317,7 +409,7 @@ impl Player {
             .map(|(number, body)| body.completed(*number))
             .collect();
         let action = Action::Complete {
-            key: key.to_owned(),
+            upload: name.to_owned(),
             parts,
         };
         if self
@@ -325,23 +417,23 @@ impl Player {
             .is_some()
         {
             let mut uploads = self.lock();
-            uploads.open.remove(key);
-            uploads.completed.push(key.to_owned());
+            uploads.open.remove(name);
+            uploads.completed.push(name.to_owned());
         }
     }
 
-    pub fn remove(&self, key: &str) {
-        let Some(upload) = self.handle(key) else {
+    pub fn remove(&self, name: &str) {
+        let Some(upload) = self.handle(name) else {
             return;
         };
         let action = Action::Remove {
-            key: key.to_owned(),
+            upload: name.to_owned(),
         };
         if self
             .call(action, |store| store.remove_object(&upload))
             .is_some()
         {
-            self.lock().completed.retain(|other| other != key);
+            self.lock().completed.retain(|other| other != name);
         }
     }
 
@@ -401,8 +493,8 @@ impl Player {
         self.calls.lock().expect("no thread panicked")[call].outcome = outcome;
     }
 
-    fn handle(&self, key: &str) -> Option<Upload> {
-        self.lock().handles.get(key).cloned()
+    fn handle(&self, name: &str) -> Option<Upload> {
+        self.lock().handles.get(name).cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Uploads> {
@@ -423,5 +515,15 @@ fn any_body(random: &mut Rng) -> Body {
             id: random.u16(0..10),
             len: 1 << random.u32(4..15),
         },
+    }
+}
+
+/// Mostly little; sometimes more than a segment holds.
+fn any_metadata_len(random: &mut Rng) -> u32 {
+    match random.u32(0..20) {
+        0..8 => 0,
+        8..15 => random.u32(1..600),
+        15..18 => random.u32(600..4000),
+        _ => random.u32(6000..8192),
     }
 }
