@@ -70,13 +70,19 @@ pub fn scan_journal(dir: &Path) -> Result<Scanned> {
     })
 }
 
-/// The frame of a batch with this payload, or of a seal without one.
+/// The frame of a batch with this payload, or of a seal without one, for the segment with this number
+/// and salt.
 #[must_use]
-pub fn frame(segment: u64, (seq, durable): (u64, u64), payload: Option<&[u8]>) -> Vec<u8> {
+pub fn frame(
+    (number, salt): (u64, u64),
+    (seq, durable): (u64, u64),
+    payload: Option<&[u8]>,
+) -> Vec<u8> {
     let kind = payload.map_or(frame::Kind::Seal, |_| frame::Kind::Batch);
     let mut bytes = Vec::new();
     let payload = payload.unwrap_or_default();
-    frame::encode(segment, kind, (seq, durable), payload, &mut bytes);
+    let stamp = frame::Stamp { number, salt };
+    frame::encode(stamp, kind, (seq, durable), payload, &mut bytes);
     bytes
 }
 

@@ -18,8 +18,12 @@ pub enum Step {
     StoreBeforeFormat,
     /// A journal segment is durable with its seal before the next one is written.
     SealBeforeNext,
-    /// An open writes again what may stand in the page cache only.
-    JournalRewritten,
+    /// An open zeroes what a torn write left behind the journal's end.
+    TailZeroed,
+    /// An open writes the journal's last segment again, which may stand in the page cache only.
+    TailRewritten,
+    /// And the sealed ones that may.
+    SealedRewritten,
     /// An open makes the spare segment durable that it finds.
     SpareRewritten,
     /// A frame claims to be durable only what is.
@@ -40,14 +44,16 @@ mod taken {
 
     impl Step {
         /// All of them.
-        pub const ALL: [Self; 11] = [
+        pub const ALL: [Self; 13] = [
             Self::PublishBeforeCommit,
             Self::DurableBeforeAnswer,
             Self::RowGoneBeforeFile,
             Self::MarkerRemoved,
             Self::StoreBeforeFormat,
             Self::SealBeforeNext,
-            Self::JournalRewritten,
+            Self::TailZeroed,
+            Self::TailRewritten,
+            Self::SealedRewritten,
             Self::SpareRewritten,
             Self::HonestWatermark,
             Self::OrphansSought,

@@ -29,6 +29,7 @@ enum Input {
 struct Segment {
     dir: tempfile::TempDir,
     header: Vec<u8>,
+    salt: u64,
 }
 
 static SEGMENT: LazyLock<Segment> = LazyLock::new(|| {
@@ -36,7 +37,8 @@ static SEGMENT: LazyLock<Segment> = LazyLock::new(|| {
     create_journal(dir.path(), 4096).expect("a segment");
     let path = dir.path().join("00000000000000000001.log");
     let header = fs::read(path).expect("a segment")[..32].to_vec();
-    Segment { dir, header }
+    let salt = u64::from_be_bytes(header[20..28].try_into().expect("8 bytes"));
+    Segment { dir, header, salt }
 });
 
 fn write(frames: &[u8]) {
@@ -51,7 +53,7 @@ fn batches(batches: Vec<Vec<AnyRow>>, group: u8, damage: &[Damage], cut: Option<
     for (seq, rows) in (1..).zip(batches) {
         let rows: Vec<Row> = rows.into_iter().map(Row::from).collect();
         let durable = (seq - 1) / group * group;
-        bytes.extend(frame(1, (seq, durable), Some(&encode_batch(&rows))));
+        bytes.extend(frame((1, SEGMENT.salt), (seq, durable), Some(&encode_batch(&rows))));
         written.push((seq, rows));
     }
     let whole = bytes.clone();

@@ -29,7 +29,7 @@ const REMEMBERED: usize = 65_536;
 pub(crate) struct BlobStore {
     blobs: PathBuf,
     staging: PathBuf,
-    /// For each directory `blobs/xx`: whether this process knows that its name is durable.
+    /// For each directory `blobs/xx`: whether this process knows that its name is durable, and those in it.
     durable_dirs: Vec<Mutex<bool>>,
     buffers: Arc<Buffers>,
     /// Whether the file system takes writes that bypass the page cache.
@@ -100,8 +100,8 @@ impl BlobStore {
         self.staged_now.load(Ordering::Relaxed)
     }
 
-    /// Whether the blob's file is there and holds what it should. The first time that this process
-    /// asks it reads the file; later it looks at the length only.
+    /// Whether the blob's file is there, durably, and holds what it should. The first time that this
+    /// process asks it reads the file; later it looks at the length only.
     ///
     /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
     pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<bool> {
@@ -113,6 +113,7 @@ impl BlobStore {
         if handle.len()? != sums.size || self.unsynced.lock().contains(content) {
             return Ok(false);
         }
+        self.make_durable(content.prefix(), &self.dir_of(content.prefix()))?;
         if self.sound.lock().contains(content) {
             return Ok(true);
         }
@@ -230,7 +231,7 @@ impl BlobStore {
     /// Puts a durable file in its place, and makes its name durable (I1).
     fn publish(&self, staged: &Path, content: &ContentHash) -> Result<()> {
         let dir = self.dir_of(content.prefix());
-        self.make_dir(content.prefix(), &dir)?;
+        self.make_durable(content.prefix(), &dir)?;
         // Until the name is durable nobody may build on the file that has it, however this ends.
         self.unsynced.lock().insert(*content);
         file::rename(staged, &self.path_of(content))?;
@@ -240,15 +241,16 @@ impl BlobStore {
         Ok(())
     }
 
-    /// Makes `blobs/xx` and its name durable, once in this process: what an earlier process made
-    /// may not be durable.
-    fn make_dir(&self, prefix: u8, dir: &Path) -> Result<()> {
+    /// Makes `blobs/xx`, its name and those in it durable, once in this process: what an earlier process
+    /// made or renamed may not be.
+    fn make_durable(&self, prefix: u8, dir: &Path) -> Result<()> {
         let Some(durable) = self.durable_dirs.get(usize::from(prefix)) else {
             return Ok(());
         };
         let mut durable = durable.lock();
         if !*durable {
             file::create_dir(dir)?;
+            file::sync_dir(dir)?;
             file::sync_dir(&self.blobs)?;
             *durable = true;
         }

@@ -1,10 +1,9 @@
 //! What is composed of single calls of the file layer.
 
-use std::io;
 use std::path::Path;
 
 use super::{Handle, Kind, create_dir, is_dir, list, read, remove, rename, sync_dir};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Reads a file, or nothing where there is none.
 pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -35,19 +34,15 @@ pub(crate) fn remove_if_present(path: &Path) -> Result<bool> {
     }
 }
 
-/// Makes a directory and its parents; every directory that gained an entry is synced.
-pub(crate) fn create_dirs_durably(path: &Path) -> Result<()> {
+/// Makes a directory and its parents, as far as they are not there; nothing is synced.
+pub(crate) fn create_dirs(path: &Path) -> Result<()> {
     if is_dir(path) {
         return Ok(());
     }
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        create_dirs_durably(parent)?;
+    if let Some(parent) = path.parent() {
+        create_dirs(parent)?;
     }
-    create_dir(path)?;
-    sync_parent(path)
+    create_dir(path)
 }
 
 /// Makes the name of `path` durable.
@@ -55,14 +50,6 @@ pub(crate) fn sync_parent(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
         _ => sync_dir(Path::new(".")),
-    }
-}
-
-/// [`sync_parent`], unless this user may not read the parent: then whoever made the directory has to.
-pub(crate) fn sync_parent_if_readable(path: &Path) -> Result<()> {
-    match sync_parent(path) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        other => other,
     }
 }
 

@@ -10,12 +10,11 @@ mod composed;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub(crate) use composed::{
-    create_dirs_durably, list_if_present, read_if_present, remove_if_present, sync_parent,
-    sync_parent_if_readable, write_durably,
+    create_dirs, list_if_present, read_if_present, remove_if_present, sync_parent, write_durably,
 };
 
 use crate::{Error, Result};
@@ -246,6 +245,24 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
 /// Not std's `sync_all`, which tries again when it is interrupted (I8).
 fn sync(file: &File) -> io::Result<()> {
     Ok(rustix::fs::fsync(file)?)
+}
+
+/// Makes the name of a directory durable, and those of the directories above it on the same file
+/// system. One that this user may not read is left to whoever made it.
+pub(crate) fn sync_parents(path: &Path) -> Result<()> {
+    let path = path.canonicalize().map_err(at("resolve", path))?;
+    let device = |path: &Path| path.metadata().ok().map(|found| found.dev());
+    let here = device(&path);
+    for parent in path.ancestors().skip(1) {
+        if device(parent) != here {
+            break;
+        }
+        match sync_dir(parent) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes everything below a directory durable.

@@ -29,7 +29,7 @@ pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Lock, Foun
         // Where there is a LOCK another process may be making the store at this moment: what lies
         // there is looked at under the lock.
         refuse_foreign(root).or_else(|error| lock_file.exists().then_some(()).ok_or(error))?;
-        file::create_dirs_durably(root)?;
+        file::create_dirs(root)?;
     }
     let lock = Lock::take(&lock_file)?.ok_or_else(|| Error::StoreLocked {
         path: root.to_owned(),
@@ -40,10 +40,9 @@ pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Lock, Foun
         refuse_foreign(root)?;
         create(root, options)?;
     }
-    // What made the store may have been killed before these names were durable; those below had to
-    // be before it had its FORMAT file.
+    // What made the store may have been killed before this name was durable; all others had to be
+    // before it had its FORMAT file.
     file::sync_dir(root)?;
-    file::sync_parent_if_readable(root)?;
     Ok((lock, found))
 }
 
@@ -56,6 +55,8 @@ fn create(root: &Path, options: &JournalOptions) -> Result<()> {
     file::create_dir(&root.join("meta"))?;
     MetaStore::create(&root.join("meta"), options)?;
     file::sync_dir(root)?;
+    // The directories above may be just as new, whoever made them.
+    file::sync_parents(root)?;
     // The last step: without this file all the others are the remains of a creation that did not
     // finish.
     file::write_durably(&root.join("FORMAT"), format.as_bytes())

@@ -162,7 +162,7 @@ pub(super) fn store(
     let known = engine.meta.blob(&content)?;
     let is_new = known.is_none();
     let stored = match known {
-        Some(blocks) if engine.blobs.is_sound(&content, &blocks)? => Some(blocks),
+        Some(blocks) if engine.passing(engine.blobs.is_sound(&content, &blocks))? => Some(blocks),
         _ => None,
     };
     let durable = match (body, stored) {

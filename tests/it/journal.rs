@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use partstore::{Error, Options, PartStore};
 
-use crate::fixture::{copy_tree, free_options, number};
+use crate::fixture::{Fixture, copy_tree, free_options, number};
 use crate::seen::{Frame, Past, Seen, frames, segments, tail};
 
 fn one_segment() -> Options {
@@ -228,4 +228,42 @@ fn a_frame_in_another_segment_is_never_applied() {
         assert_ne!(store.recovery().torn_bytes, 0);
         assert_eq!(copies.seen(&store), whole);
     }
+}
+
+/// What a client may write into metadata: at every place where a frame could begin, the header of one
+/// that was written when everything was durable.
+fn forged_frames() -> Vec<u8> {
+    let mut forged = Vec::new();
+    for phase in 0..8 {
+        forged.resize(forged.len() + 9 + phase, b' ');
+        let mut header = b"PSb1".to_vec();
+        header.extend(0_u32.to_be_bytes());
+        header.extend(9_u64.to_be_bytes());
+        header.extend(u64::MAX.to_be_bytes());
+        header.extend(0_u32.to_be_bytes());
+        let first_segment = 1_u64.to_be_bytes();
+        let crc = crc32fast::hash(&[first_segment.as_slice(), &header].concat());
+        header.extend(crc.to_be_bytes());
+        forged.extend(header);
+    }
+    forged
+}
+
+#[test]
+fn a_client_cannot_make_a_torn_tail_look_like_damage() {
+    let fixture = Fixture::with(one_segment());
+    fixture.initiate("first");
+    fixture
+        .store
+        .initiate_upload_with("second", &forged_frames())
+        .unwrap();
+    let root = fixture.killed();
+    // The header of the last frame did not reach the disk; what is behind it did.
+    let tail = tail(&root);
+    let mut bytes = fs::read(&tail).unwrap();
+    let last = frames(&bytes).last().unwrap().start;
+    bytes[last..last + 32].fill(0);
+    fs::write(&tail, bytes).unwrap();
+    let store = fixture.options.clone().open(&root).unwrap();
+    assert!(store.recovery().torn_bytes > 0);
 }

@@ -7,8 +7,9 @@
 //!
 //! `durable` is the last sequence number that was durable when the frame was written. A whole frame
 //! that says so of an earlier one that does not read is the proof that the earlier one was damaged
-//! later: it was not merely torn by a crash. The header's CRC covers the number of its segment too,
-//! so that a frame in the wrong file does not read.
+//! later: it was not merely torn by a crash. The header's CRC covers the [`Stamp`] of its segment too:
+//! a frame in the wrong file does not read, and a client that writes a frame into a key or into
+//! metadata, to make a torn tail look like damage, cannot know the salt.
 
 use crate::meta::codec::Cursor;
 
@@ -39,6 +40,15 @@ pub(crate) const SEAL_LEN: usize = HEADER_LEN;
 /// No batch is larger, bytes: releasing the 10,000 parts of an upload takes 1.6 MiB.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 256 * 1024 * 1024;
 
+/// What tells the frames of a segment from those of another, and from bytes that look like one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// The number of the segment.
+    pub number: u64,
+    /// Chosen at random when it was made; 0 in segments that are older than salts.
+    pub salt: u64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub kind: Kind,
@@ -63,7 +73,7 @@ pub(crate) fn frame_len(payload: usize) -> usize {
 
 /// Appends a frame to `out`.
 pub(crate) fn encode(
-    segment: u64,
+    stamp: Stamp,
     kind: Kind,
     (seq, durable): (u64, u64),
     payload: &[u8],
@@ -79,21 +89,24 @@ pub(crate) fn encode(
     out.extend_from_slice(&seq.to_be_bytes());
     out.extend_from_slice(&durable.to_be_bytes());
     out.extend_from_slice(&crc32fast::hash(payload).to_be_bytes());
-    let header_crc = header_crc(segment, out.get(start..).unwrap_or_default());
+    let header_crc = header_crc(stamp, out.get(start..).unwrap_or_default());
     out.extend_from_slice(&header_crc.to_be_bytes());
     out.extend_from_slice(payload);
     out.resize(start + frame_len(payload.len()), 0);
 }
 
-fn header_crc(segment: u64, fields: &[u8]) -> u32 {
+fn header_crc(stamp: Stamp, fields: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&segment.to_be_bytes());
+    hasher.update(&stamp.number.to_be_bytes());
+    if stamp.salt != 0 {
+        hasher.update(&stamp.salt.to_be_bytes());
+    }
     hasher.update(fields);
     hasher.finalize()
 }
 
 /// Reads the header at `offset` of a segment, if there is a whole one.
-pub(crate) fn header_at(segment: u64, bytes: &[u8], offset: usize) -> Option<Header> {
+pub(crate) fn header_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Header> {
     let header = bytes.get(offset..)?.first_chunk::<HEADER_LEN>()?;
     let (fields, crc) = header.split_last_chunk::<4>()?;
     let mut cursor = Cursor::new(fields);
@@ -101,7 +114,7 @@ pub(crate) fn header_at(segment: u64, bytes: &[u8], offset: usize) -> Option<Hea
     let kind = [Kind::Batch, Kind::Seal]
         .into_iter()
         .find(|kind| kind.magic() == magic)?;
-    if u32::from_be_bytes(*crc) != header_crc(segment, fields) {
+    if u32::from_be_bytes(*crc) != header_crc(stamp, fields) {
         return None;
     }
     let len = usize::try_from(cursor.u32()?)
@@ -117,8 +130,8 @@ pub(crate) fn header_at(segment: u64, bytes: &[u8], offset: usize) -> Option<Hea
 }
 
 /// Reads the frame at `offset` of a segment, if there is a whole one.
-pub(crate) fn frame_at(segment: u64, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
-    let header = header_at(segment, bytes, offset)?;
+pub(crate) fn frame_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
+    let header = header_at(stamp, bytes, offset)?;
     let end = offset + frame_len(header.len);
     let body = bytes.get(offset + HEADER_LEN..end)?;
     let (payload, padding) = body.split_at_checked(header.len)?;
@@ -132,10 +145,10 @@ pub(crate) fn frame_at(segment: u64, bytes: &[u8], offset: usize) -> Option<Fram
 }
 
 /// Looks behind `offset` for a whole header; gives the largest `durable` of those found.
-pub(crate) fn durable_by_later_headers(segment: u64, bytes: &[u8], offset: usize) -> Option<u64> {
+pub(crate) fn durable_by_later_headers(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<u64> {
     let places = (offset.next_multiple_of(ALIGNMENT)..bytes.len()).step_by(ALIGNMENT);
     places
-        .filter_map(|place| header_at(segment, bytes, place))
+        .filter_map(|place| header_at(stamp, bytes, place))
         .map(|header| header.durable)
         .max()
 }

@@ -94,15 +94,20 @@ impl Journal {
     /// first: what is acknowledged from now on builds on it (I2). After a `kill -9` a sync would do;
     /// after a failed sync the kernel may take the lost pages for written.
     pub(crate) fn resume(dir: &Path, segment_len: u64, found: &Scan) -> Result<Self> {
-        for number in &found.stillborn {
+        for number in found.stillborn.iter().rev() {
+            // The newest first and one by one: a kill or a power cut must not leave a gap.
             file::remove(&segment::path_of(dir, *number))?;
+            file::sync_dir(dir)?;
         }
         let active = Segment::open(dir, found.tail.number)?;
-        active
-            .handle
-            .write_zeros(found.tail.end, found.tail.end + found.tail.torn)?;
-        if !Step::JournalRewritten.is_taken() {
+        if !Step::TailZeroed.is_taken() {
+            let torn = found.tail.end + found.tail.torn;
+            active.handle.write_zeros(found.tail.end, torn)?;
+        }
+        if !Step::TailRewritten.is_taken() {
             active.write_again(found.tail.end)?;
+        }
+        if !Step::SealedRewritten.is_taken() {
             for sealed in found
                 .sealed
                 .iter()
@@ -227,7 +232,9 @@ impl Journal {
             let state = self.state.lock();
             let sealed = state.sealed.iter().map(|sealed| sealed.number);
             (
-                sealed.chain([state.active.number]).collect::<Vec<_>>(),
+                sealed
+                    .chain([state.active.stamp.number])
+                    .collect::<Vec<_>>(),
                 state.durable,
             )
         };
@@ -357,11 +364,10 @@ impl State {
     /// Seals the active segment; what follows goes to `next`.
     fn move_on_to(&mut self, next: Arc<Segment>) {
         self.place(frame::Kind::Seal, self.last_seq, Vec::new());
-        let Segment { number, len, .. } = *self.active;
         self.sealed.push_back(Sealed {
-            number,
+            number: self.active.stamp.number,
             last_seq: self.last_seq,
-            len,
+            len: self.active.len,
         });
         self.active = next;
         self.end = segment::HEADER_LEN as u64;
@@ -371,7 +377,7 @@ impl State {
 /// Writes the frames, segment by segment: one is durable with its seal before the next is written
 /// to, so that a segment with frames proves the one before it whole.
 fn write_group(group: &[Pending], durable: u64) -> Result<()> {
-    for run in group.chunk_by(|before, after| before.segment.number == after.segment.number) {
+    for run in group.chunk_by(|before, after| before.segment.stamp == after.segment.stamp) {
         let Some(first) = run.first() else { continue };
         let mut bytes = Vec::with_capacity(
             run.iter()
@@ -381,7 +387,7 @@ fn write_group(group: &[Pending], durable: u64) -> Result<()> {
         for pending in run {
             let numbers = (pending.seq, durable);
             frame::encode(
-                first.segment.number,
+                first.segment.stamp,
                 pending.kind,
                 numbers,
                 &pending.payload,

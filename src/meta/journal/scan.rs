@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::frame::{self, Kind};
+use super::frame::{self, Kind, Stamp};
 use super::segment::{self, damaged};
 use crate::file;
 use crate::meta::batch::{self, Mutation};
@@ -75,26 +75,11 @@ pub(crate) fn scan(dir: &Path, visit: &mut Visit<'_>) -> Result<Scan> {
     for number in numbers {
         let path = segment::path_of(dir, number);
         let bytes = file::read(&path)?;
+        let source = Source::new(&path, number, &bytes);
         if found.tail.number == 0 {
-            read_segment(
-                &Source {
-                    path: &path,
-                    number,
-                    bytes: &bytes,
-                },
-                &mut found,
-                visit,
-            )?;
+            read_segment(&source, &mut found, visit)?;
         } else {
-            read_behind_tail(
-                &Source {
-                    path: &path,
-                    number,
-                    bytes: &bytes,
-                },
-                &mut found,
-                dir,
-            )?;
+            read_behind_tail(&source, &mut found, dir)?;
         }
     }
     if found.tail.number == 0 {
@@ -117,8 +102,9 @@ pub(crate) fn is_unused(dir: &Path) -> Result<bool> {
         numbers => numbers?,
     };
     for number in numbers {
-        let bytes = file::read(&segment::path_of(dir, number))?;
-        if frame::durable_by_later_headers(number, &bytes, 0).is_some() {
+        let path = segment::path_of(dir, number);
+        let bytes = file::read(&path)?;
+        if Source::new(&path, number, &bytes).holds_a_frame() {
             return Ok(false);
         }
     }
@@ -131,11 +117,7 @@ pub(crate) fn read_sealed(dir: &Path, segments: &[Sealed], visit: &mut Visit<'_>
     for Sealed { number, .. } in segments {
         let path = segment::path_of(dir, *number);
         let bytes = file::read(&path)?;
-        let source = Source {
-            path: &path,
-            number: *number,
-            bytes: &bytes,
-        };
+        let source = Source::new(&path, *number, &bytes);
         read_segment(&source, &mut found, visit)?;
         if found.tail.number != 0 {
             return Err(source.damaged(
@@ -155,9 +137,8 @@ pub(crate) fn check_through(dir: &Path, numbers: &[u64], durable: u64) -> Result
         let bytes = file::read(&path)?;
         let mut offset = segment::HEADER_LEN;
         while seq < durable {
-            let frame = frame::frame_at(*number, &bytes, offset);
-            let frame = frame
-                .filter(|_| segment::has_header(*number, &bytes))
+            let frame = segment::stamp_of(*number, &bytes)
+                .and_then(|stamp| frame::frame_at(stamp, &bytes, offset))
                 .ok_or_else(|| {
                     damaged(&path, offset as u64, "an acknowledged batch does not read")
                 })?;
@@ -170,13 +151,31 @@ pub(crate) fn check_through(dir: &Path, numbers: &[u64], durable: u64) -> Result
     Ok(())
 }
 
+/// A segment that is read.
 struct Source<'a> {
     path: &'a Path,
     number: u64,
+    /// `None` when its header does not read.
+    stamp: Option<Stamp>,
     bytes: &'a [u8],
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    fn new(path: &'a Path, number: u64, bytes: &'a [u8]) -> Self {
+        Self {
+            path,
+            number,
+            stamp: segment::stamp_of(number, bytes),
+            bytes,
+        }
+    }
+
+    /// Without a header no frame was ever written.
+    fn holds_a_frame(&self) -> bool {
+        let durable = |stamp| frame::durable_by_later_headers(stamp, self.bytes, 0);
+        self.stamp.and_then(durable).is_some()
+    }
+
     fn damaged(&self, offset: usize, reason: &str) -> Error {
         damaged(self.path, offset as u64, reason)
     }
@@ -184,11 +183,11 @@ impl Source<'_> {
 
 /// Reads the segments up to the tail: each but the tail itself ends with a seal.
 fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) -> Result<()> {
-    if !segment::has_header(source.number, source.bytes) {
+    let Some(stamp) = source.stamp else {
         return Err(source.damaged(0, "the segment's header does not read"));
-    }
+    };
     let mut offset = segment::HEADER_LEN;
-    while let Some(frame) = frame::frame_at(source.number, source.bytes, offset) {
+    while let Some(frame) = frame::frame_at(stamp, source.bytes, offset) {
         if frame.header.kind == Kind::Seal {
             return end_at_seal(source, offset, &frame, found);
         }
@@ -208,7 +207,7 @@ fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) ->
         }
         offset = frame.end;
     }
-    end_at_tail(source, offset, found)
+    end_at_tail(source, stamp, offset, found)
 }
 
 fn end_at_seal(
@@ -237,8 +236,8 @@ fn end_at_seal(
 
 /// Nothing whole stands at `offset`. A later frame that knew this place as durable makes it damage
 /// (a flipped bit, a hole); otherwise it is the tail, whole or torn.
-fn end_at_tail(source: &Source<'_>, offset: usize, found: &mut Scan) -> Result<()> {
-    let later = frame::durable_by_later_headers(source.number, source.bytes, offset);
+fn end_at_tail(source: &Source<'_>, stamp: Stamp, offset: usize, found: &mut Scan) -> Result<()> {
+    let later = frame::durable_by_later_headers(stamp, source.bytes, offset);
     if later.is_some_and(|durable| durable > found.last_seq) {
         return Err(source.damaged(offset, "an acknowledged batch does not read"));
     }
@@ -257,8 +256,7 @@ fn end_at_tail(source: &Source<'_>, offset: usize, found: &mut Scan) -> Result<(
 
 /// Behind the tail there may be one segment that was made ahead of its use; it holds no frame.
 fn read_behind_tail(source: &Source<'_>, found: &mut Scan, dir: &Path) -> Result<()> {
-    let in_use = frame::durable_by_later_headers(source.number, source.bytes, 0).is_some();
-    if in_use {
+    if source.holds_a_frame() {
         // A segment is written to only when the one before it is durable with its seal.
         let tail = segment::path_of(dir, found.tail.number);
         return Err(damaged(
@@ -267,10 +265,7 @@ fn read_behind_tail(source: &Source<'_>, found: &mut Scan, dir: &Path) -> Result
             "the end of this journal segment does not read",
         ));
     }
-    if segment::has_header(source.number, source.bytes)
-        && found.spare.is_none()
-        && found.stillborn.is_empty()
-    {
+    if source.stamp.is_some() && found.spare.is_none() && found.stillborn.is_empty() {
         found.spare = Some(source.number);
     } else {
         found.stillborn.push(source.number);

@@ -2,11 +2,15 @@
 //! upwards.
 //!
 //! A segment begins with a header of [`HEADER_LEN`] bytes, durable with its name before the first
-//! frame is written.
+//! frame is written:
+//!
+//! ```text
+//! magic, 8 bytes | number u64 | CRC-32 of both u32 | salt u64 | CRC-32 of all before u32
+//! ```
 
 use std::path::{Path, PathBuf};
 
-use super::frame;
+use super::frame::{self, Stamp};
 use crate::file::{self, Handle};
 use crate::meta::codec::Cursor;
 use crate::{Error, Result};
@@ -17,7 +21,7 @@ const MAGIC: [u8; 8] = *b"PSjrnl\x01\n";
 /// A segment open for appending.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    pub number: u64,
+    pub stamp: Stamp,
     pub handle: Handle,
     /// Bytes of the file.
     pub len: u64,
@@ -40,24 +44,28 @@ impl Segment {
     }
 
     fn fill_new(handle: Handle, number: u64, len: u64) -> Result<Self> {
-        handle.allocate(len)?;
-        handle.write_at(&header(number), 0)?;
-        handle.sync_all()?;
-        Ok(Self {
+        let mut salt = [0; 8];
+        getrandom::fill(&mut salt).map_err(|cause| Error::NoRandomness {
+            cause: cause.to_string(),
+        })?;
+        let stamp = Stamp {
             number,
-            handle,
-            len,
-        })
+            salt: u64::from_ne_bytes(salt),
+        };
+        handle.allocate(len)?;
+        handle.write_at(&header(stamp), 0)?;
+        handle.sync_all()?;
+        Ok(Self { stamp, handle, len })
     }
 
     pub(crate) fn open(dir: &Path, number: u64) -> Result<Self> {
         let handle = Handle::open_write(path_of(dir, number))?;
         let len = handle.len()?;
-        Ok(Self {
-            number,
-            handle,
-            len,
-        })
+        let mut header = [0; HEADER_LEN];
+        handle.read_at(&mut header, 0)?;
+        let stamp = stamp_of(number, &header)
+            .ok_or_else(|| damaged(handle.path(), 0, "the segment's header does not read"))?;
+        Ok(Self { stamp, handle, len })
     }
 
     /// Writes what it holds before `end` once more, and syncs it.
@@ -74,18 +82,27 @@ impl Segment {
     }
 }
 
-fn header(number: u64) -> [u8; HEADER_LEN] {
+fn header(stamp: Stamp) -> [u8; HEADER_LEN] {
+    let mut fields = [MAGIC.as_slice(), &stamp.number.to_be_bytes()].concat();
+    fields.extend(crc32fast::hash(&fields).to_be_bytes());
+    if stamp.salt != 0 {
+        fields.extend(stamp.salt.to_be_bytes());
+        fields.extend(crc32fast::hash(&fields).to_be_bytes());
+    }
     let mut header = [0; HEADER_LEN];
-    let fields = [MAGIC.as_slice(), &number.to_be_bytes()].concat();
-    let crc = crc32fast::hash(&fields).to_be_bytes();
-    for (to, from) in header.iter_mut().zip(fields.iter().chain(&crc)) {
-        *to = *from;
+    for (to, from) in header.iter_mut().zip(fields) {
+        *to = from;
     }
     header
 }
 
-pub(crate) fn has_header(number: u64, bytes: &[u8]) -> bool {
-    Cursor::new(bytes).array() == Some(header(number))
+/// The stamp of segment `number`, if it begins with a whole header.
+pub(crate) fn stamp_of(number: u64, bytes: &[u8]) -> Option<Stamp> {
+    let found: [u8; HEADER_LEN] = Cursor::new(bytes).array()?;
+    let (_, end) = found.split_last_chunk::<12>()?;
+    let salt = u64::from_be_bytes(*end.first_chunk()?);
+    let stamp = Stamp { number, salt };
+    (header(stamp) == found).then_some(stamp)
 }
 
 pub(crate) fn path_of(dir: &Path, number: u64) -> PathBuf {

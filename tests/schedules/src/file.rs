@@ -7,8 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use composed::{
-    create_dirs_durably, list_if_present, read_if_present, remove_if_present, sync_parent,
-    sync_parent_if_readable, write_durably,
+    create_dirs, list_if_present, read_if_present, remove_if_present, sync_parent, write_durably,
 };
 
 use crate::disk::{self, Contents, Node};
@@ -30,6 +29,7 @@ impl Handle {
     }
 
     /// This disk has no page cache to bypass.
+    #[expect(clippy::needless_pass_by_value, reason = "it is so in the real layer")]
     pub(crate) fn create_direct(path: PathBuf) -> Result<Self> {
         Err(at("create", &path)(io::ErrorKind::Unsupported.into()))
     }
@@ -175,6 +175,10 @@ pub(crate) fn create_dir(path: &Path) -> Result<()> {
 
 pub(crate) fn sync_dir(path: &Path) -> Result<()> {
     disk::sync_names(path).map_err(at(SYNC, path))
+}
+
+pub(crate) fn sync_parents(path: &Path) -> Result<()> {
+    path.ancestors().skip(1).try_for_each(sync_dir)
 }
 
 pub(crate) fn sync_tree(path: &Path) -> Result<()> {

@@ -21,7 +21,7 @@ const SEGMENT_LEN: u64 = 170;
 const STEPS: usize = 150;
 
 fn create() -> Arc<Journal> {
-    file::create_dirs_durably(Path::new(DIR)).unwrap();
+    file::create_dirs(Path::new(DIR)).unwrap();
     Journal::create(Path::new(DIR), SEGMENT_LEN).unwrap();
     Arc::new(open().1)
 }
