@@ -273,7 +273,7 @@ impl<S: Subject> Explorer<'_, S> {
             policy: Policy::Kill,
             seed: 0,
         }));
-        let count = seconds.len().max(4);
+        let count = seconds.len().max(3);
         seconds.resize_with(count, || Self::second(check, begins, random));
         seconds
     }
@@ -359,7 +359,8 @@ impl<S: Subject> Explorer<'_, S> {
     }
 }
 
-/// Any line; often right behind one with which a call returned or a name changed, and often the last.
+/// Any line; often right behind one with which a call returned, a name changed or bytes were written,
+/// and often the last.
 fn any_moment(recording: &Recording, random: &mut Rng) -> usize {
     let end = recording.ops.len();
     let from = random.usize(0..=end);
@@ -370,7 +371,8 @@ fn any_moment(recording: &Recording, random: &mut Rng) -> usize {
     match random.u32(0..10) {
         0 => end,
         1..4 => behind_next(|op| matches!(op, Op::Ack(_))),
-        4..7 => behind_next(Op::changes_a_name),
+        4..6 => behind_next(Op::changes_a_name),
+        6..8 => behind_next(|op| matches!(op, Op::Write { .. })),
         _ => from,
     }
 }

@@ -186,8 +186,8 @@ impl Loss {
             Policy::TornStrict | Policy::TornJournalled | Policy::Garbage => {
                 let (file, page) = (u64::from(node.0), place / PAGE);
                 let from = self.synced(node);
-                // A page in eight is torn: then each of its sectors has a fate of its own.
-                let torn = pick(&[self.seed, 7, file, page], 8) == 0;
+                // A page in four is torn: then each of its sectors has a fate of its own.
+                let torn = pick(&[self.seed, 7, file, page], 4) == 0;
                 let part = if torn { place / SECTOR } else { page };
                 // Nothing, everything, or what was there at some moment.
                 let moment = match pick(&[self.seed, 8, file, part], 4) {

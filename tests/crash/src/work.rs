@@ -25,6 +25,16 @@ const MOSTLY_KILLS: [Policy; 6] = [
     Policy::TornJournalled,
 ];
 
+/// For what stands behind a torn tail.
+const MOSTLY_TORN: [Policy; 6] = [
+    Policy::TornJournalled,
+    Policy::TornJournalled,
+    Policy::TornStrict,
+    Policy::Kill,
+    Policy::Strict,
+    Policy::Journalled,
+];
+
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Work {
     #[arg(long, value_enum)]
@@ -160,10 +170,11 @@ impl Work {
             policies: match workload {
                 _ if after_kill => &[Policy::Kill],
                 Workload::Repaired => &MOSTLY_KILLS,
+                Workload::Groups => &MOSTLY_TORN,
                 _ => &Policy::ALL,
             },
             second_every: self.second_every.unwrap_or(match workload {
-                Workload::Creation | Workload::Repaired => 1,
+                Workload::Creation | Workload::Groups | Workload::Repaired => 1,
                 _ if after_kill => 1,
                 _ if sabotaged => 3,
                 _ => 5,
