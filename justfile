@@ -19,7 +19,7 @@ bench *ARGS:
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
 
-# 1,000,000 crash states and 1,000 kills, or what MINUTES hold; docs/reliability.md has what was run
+# 1,000,000 crash states and 1,000 kills, or what MINUTES hold: just crash-long 600 1; docs/reliability.md has what was run
 crash-long MINUTES="600" SEED="1":
     cargo run -p crash -- states --states 1000000 --every-sequence --minutes {{ MINUTES }} --seed {{ SEED }}
     PARTSTORE_KILLS=1000 PARTSTORE_SEED={{ SEED }} cargo test -p partstore --test it -- --nocapture many_kills
