@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 use crate::explore::{Budget, Case, Explorer};
 use crate::store::{Store, Workload};
 
-/// Records every file-system call of a store and replays every crash that could have been.
+/// Records every file-system call of a store and replays crashes that could have been.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]

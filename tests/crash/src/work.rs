@@ -158,7 +158,7 @@ impl Work {
             subject: &Store { workload },
             budget: match self.every {
                 _ if workload == Workload::Creation => Budget::Every {
-                    seeds: if sabotaged { 1 } else { 8 },
+                    seeds: self.every.unwrap_or(if sabotaged { 1 } else { 8 }),
                     creation: true,
                 },
                 Some(seeds) => Budget::Every {

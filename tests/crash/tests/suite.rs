@@ -71,6 +71,19 @@ fn a_spare_segment_of_a_killed_process_is_made_durable() {
     crash("work --workload creation --second-step 4");
 }
 
+/// CLEAN was removed by an open that failed before the directory was synced; the next open saw none and
+/// synced nothing; a power cut brought it back.
+#[test]
+fn a_marker_that_a_failed_open_removed_stays_removed() {
+    crash("faults --column new,sync,EIO,once");
+}
+
+/// fsync was tried again when it was interrupted, by std.
+#[test]
+fn an_interrupted_sync_is_not_tried_again() {
+    crash("faults --column new,sync,EINTR,once");
+}
+
 /// The same without the sync that mended it: the suite would see it.
 #[test]
 #[should_panic(expected = "after a sweep there are 1 blob files for 0 blobs")]

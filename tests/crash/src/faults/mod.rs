@@ -60,6 +60,9 @@ pub struct Faults {
     /// Runs one again: SCENE,KIND,FAILURE,MODE,K.
     #[arg(long)]
     only: Option<String>,
+    /// Tries every k of one column: SCENE,KIND,FAILURE,MODE.
+    #[arg(long)]
+    column: Option<Cell>,
     /// Only sees that the sweep would notice: syncs are answered with success and not done.
     #[arg(long)]
     control: bool,
@@ -85,6 +88,9 @@ pub fn run(arguments: &Faults) -> io::Result<bool> {
     }
     if let Some(only) = &arguments.only {
         return replay(only);
+    }
+    if let Some(cell) = arguments.column {
+        return column(cell);
     }
     let controlled = control()?;
     Ok(controlled && (arguments.control || sweep(arguments)?))
@@ -219,6 +225,13 @@ fn replay(only: &str) -> io::Result<bool> {
     }
     report(&[(cell, tried.failures.clone())]);
     Ok(tried.failures.is_empty())
+}
+
+fn column(cell: Cell) -> io::Result<bool> {
+    let tried = cell.tried(&[], true, || {})?;
+    println!("{cell}: {} runs, {} states", tried.runs, tried.states);
+    report(&[(cell, tried.failures.clone())]);
+    Ok(tried.runs > 0 && tried.failures.is_empty())
 }
 
 fn report(failures: &[(Cell, Vec<(u64, String)>)]) {

@@ -27,13 +27,8 @@ fn recorded<T>(through: impl FnOnce() -> T, record: impl FnOnce(&mut Shim) -> Op
 
 /// Fails with the planned error, if it is this call's turn.
 fn refused(shim: &mut Shim, kind: Kind) -> bool {
-    match shim.fails(kind) {
-        Some(Failure::Errno(errno)) => {
-            raw::set_errno(errno);
-            true
-        }
-        _ => false,
-    }
+    let refuses = shim.refuses(kind);
+    refuses.inspect(|errno| raw::set_errno(*errno)).is_some()
 }
 
 /// How many of `len` bytes may be moved: all, half, or none because of an error.
@@ -149,6 +144,7 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
         |shim| {
             let node = shim.tracker.node_of(fd)?;
             let covered = shim.tracker.unsynced(node);
+            let covered = covered.filter(|_| !shim.aside);
             let class = covered.map(|covered| class_of(name, shim.tracker.path(node), &covered));
             let begun = shim.tracker.len();
             if let Some(class) = class {

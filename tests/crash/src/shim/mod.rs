@@ -32,6 +32,8 @@ struct Shim {
     counted: u64,
     hits: u64,
     syncs: BTreeMap<String, u64>,
+    /// Who calls now is not the subject.
+    aside: bool,
 }
 
 /// What the shim does besides recording.
@@ -93,6 +95,7 @@ pub fn start(root: &Path, plan: Plan) {
         counted: 0,
         hits: 0,
         syncs: BTreeMap::new(),
+        aside: false,
     });
     ACTIVE.store(true, Ordering::SeqCst);
 }
@@ -138,6 +141,19 @@ pub fn relent() {
     }
 }
 
+/// Does something that the subject does not do: it is recorded, but its syncs have no class.
+pub fn aside<T>(run: impl FnOnce() -> T) -> T {
+    let set = |aside| {
+        if let Some(shim) = lock().as_mut() {
+            shim.aside = aside;
+        }
+    };
+    set(true);
+    let done = run();
+    set(false);
+    done
+}
+
 /// How often the fault was met.
 pub fn hits() -> u64 {
     lock().as_ref().map_or(0, |shim| shim.hits)
@@ -158,12 +174,24 @@ fn active() -> bool {
 }
 
 impl Shim {
+    /// Whether this call, which moves no bytes, is to fail with an error.
+    fn refuses(&mut self, kind: Kind) -> Option<c_int> {
+        if self
+            .plan
+            .fault
+            .is_some_and(|fault| fault.failure == Failure::Short)
+        {
+            return None;
+        }
+        match self.fails(kind)? {
+            Failure::Errno(errno) => Some(errno),
+            Failure::Short => None,
+        }
+    }
+
     /// Whether this call is to fail.
     fn fails(&mut self, kind: Kind) -> Option<Failure> {
         let fault = self.plan.fault.filter(|fault| fault.kind == kind)?;
-        if fault.failure == Failure::Short && !matches!(kind, Kind::Read | Kind::Write) {
-            return None;
-        }
         self.counted += 1;
         let hit = (fault.nth..fault.nth.saturating_add(fault.times)).contains(&self.counted);
         self.hits += u64::from(hit);
