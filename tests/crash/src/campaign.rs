@@ -10,6 +10,7 @@ use partstore::sabotage::Step;
 
 use crate::explore::Failure;
 use crate::fleet;
+use crate::loss::Policy;
 use crate::store::{SEQUENCES, Workload};
 use crate::work::{CASES, Done, Work, name_of};
 
@@ -225,17 +226,22 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
     let all: Vec<_> = classes.into_iter().chain(steps).collect();
     let jobs: Vec<_> = all
         .iter()
-        .map(|(_, without, step)| {
-            let work = Work {
+        .map(|(name, without, step)| {
+            let mut work = Work {
                 without: without.clone(),
                 step: step.clone(),
-                workload: WORKLOADS.to_vec(),
+                workload: GENERAL.to_vec(),
                 from: arguments.seed,
-                seeds: arguments.recordings.div_ceil(WORKLOADS.len() as u64),
+                seeds: arguments.recordings.div_ceil(GENERAL.len() as u64),
                 states: 60,
                 first_only: true,
                 ..Work::default()
             };
+            let directed = DIRECTED.iter().find(|(known, ..)| known == name);
+            if let Some((_, workload, policy)) = directed {
+                (work.workload, work.policy) = (vec![*workload], *policy);
+                work.every = (*workload == Workload::Creation).then_some(8);
+            }
             work.arguments()
         })
         .collect();
@@ -264,15 +270,47 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
     Ok(caught == all.len() as u64 && known)
 }
 
-/// All workloads, in the order in which they are tried.
-const WORKLOADS: [Workload; 7] = [
+/// Where most is caught soon.
+const GENERAL: [Workload; 5] = [
     Workload::Random,
     Workload::Threads,
     Workload::Sequence,
     Workload::FailedSync,
-    Workload::Repaired,
-    Workload::Groups,
     Workload::Creation,
+];
+
+/// What random calls would show only after many states, and what shows it.
+const DIRECTED: [(&str, Workload, Option<Policy>); 10] = [
+    (
+        "fsync deep (create)",
+        Workload::Creation,
+        Some(Policy::Kill),
+    ),
+    ("fsync deep (found)", Workload::Creation, Some(Policy::Kill)),
+    (
+        "fsync store (create)",
+        Workload::Creation,
+        Some(Policy::TornStrict),
+    ),
+    (
+        "fsync store (create, remove, rename)",
+        Workload::Repaired,
+        None,
+    ),
+    ("fsync store (found)", Workload::Repaired, None),
+    (
+        "fsync store/blobs (found)",
+        Workload::Repaired,
+        Some(Policy::Kill),
+    ),
+    ("fsync store/meta/journal (found)", Workload::Groups, None),
+    (
+        "step TailZeroed",
+        Workload::Groups,
+        Some(Policy::TornJournalled),
+    ),
+    ("step TailRewritten", Workload::Groups, None),
+    ("step SealedRewritten", Workload::Groups, None),
 ];
 
 /// Whether a run from which nothing is taken away asks for the known classes of syncs, for no others,
@@ -285,7 +323,7 @@ fn asks_for_what_is_known(arguments: &Sabotage) -> io::Result<bool> {
         ..Work::default()
     };
     let others = Work {
-        workload: WORKLOADS[..6].to_vec(),
+        workload: [&GENERAL[..4], &[Workload::Repaired, Workload::Groups]].concat(),
         from: arguments.seed,
         seeds: 10,
         states: 20,

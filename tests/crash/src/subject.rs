@@ -16,6 +16,8 @@ pub const ADDED: usize = usize::MAX - 3;
 /// away again.
 pub const PROBED: usize = usize::MAX - 1;
 pub const UNPROBED: usize = usize::MAX - 2;
+/// The mark that a check sets when it has closed the subject for the last time.
+pub const CLOSED: usize = usize::MAX - 4;
 
 pub trait Subject {
     /// What was asked of it, call by call, and what it answered.
@@ -41,10 +43,32 @@ pub struct Moment {
     calls: Vec<Span>,
     /// Whether a check has opened what was left since, and was itself cut short.
     pub reopened: bool,
-    /// Whether that check had added what it adds, and not begun to take it away.
-    pub probed: bool,
-    /// Whether it had added it at all.
-    pub put_again: bool,
+    /// How far that check had come.
+    pub stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    #[default]
+    Begun,
+    /// It had added what it adds.
+    Probed,
+    /// It had begun to take that away.
+    Unprobed,
+    /// It had closed the subject.
+    Closed,
+}
+
+impl Stage {
+    fn of(check: &[Op]) -> Self {
+        let stages = check.iter().map(|op| match op {
+            Op::Ack(PROBED) => Self::Probed,
+            Op::Begin(UNPROBED) => Self::Unprobed,
+            Op::Ack(CLOSED) => Self::Closed,
+            _ => Self::Begun,
+        });
+        stages.max().unwrap_or_default()
+    }
 }
 
 /// From where to where in the log a call went on.
@@ -60,8 +84,8 @@ impl Moment {
         let mut moment = Self::default();
         for (index, op) in ops.iter().enumerate() {
             match op {
-                Op::Begin(call) if *call < ADDED => moment.span(*call).begun = Some(index),
-                Op::Ack(call) if *call < ADDED => moment.span(*call).acked = Some(index),
+                Op::Begin(call) if *call < CLOSED => moment.span(*call).begun = Some(index),
+                Op::Ack(call) if *call < CLOSED => moment.span(*call).acked = Some(index),
                 _ => {}
             }
         }
@@ -73,8 +97,7 @@ impl Moment {
         Self {
             calls: self.calls.clone(),
             reopened: true,
-            probed: check.contains(&Op::Ack(PROBED)) && !check.contains(&Op::Begin(UNPROBED)),
-            put_again: check.contains(&Op::Ack(PROBED)),
+            stage: Stage::of(check),
         }
     }
 

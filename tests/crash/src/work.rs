@@ -51,6 +51,9 @@ pub struct Work {
     /// Tries every crash, with so many seeds for the random policies.
     #[arg(long)]
     pub every: Option<u64>,
+    /// Tries only crashes of this policy first.
+    #[arg(long, value_enum)]
+    pub policy: Option<Policy>,
     /// Follows one crash of so many by crashes during its check.
     #[arg(long)]
     pub second_every: Option<u64>,
@@ -101,6 +104,9 @@ impl Work {
         add("states", self.states.to_string());
         if let Some(every) = self.every {
             add("every", every.to_string());
+        }
+        if let Some(policy) = self.policy {
+            add("policy", name_of(policy));
         }
         if let Some(class) = &self.without {
             add("without", class.clone());
@@ -154,6 +160,7 @@ impl Work {
             .without
             .as_ref()
             .is_some_and(|class| class.ends_with("(found)"));
+        let only: Vec<_> = self.policy.into_iter().collect();
         let mut explorer = Explorer {
             subject: &Store { workload },
             budget: match self.every {
@@ -168,6 +175,7 @@ impl Work {
                 None => Budget::Sample(self.states),
             },
             policies: match workload {
+                _ if !only.is_empty() => &only,
                 _ if after_kill => &[Policy::Kill],
                 Workload::Repaired => &MOSTLY_KILLS,
                 Workload::Groups => &MOSTLY_TORN,
@@ -204,8 +212,8 @@ impl Work {
     }
 }
 
-pub fn name_of(workload: Workload) -> String {
-    let value = clap::ValueEnum::to_possible_value(&workload);
+pub fn name_of(value: impl clap::ValueEnum) -> String {
+    let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 

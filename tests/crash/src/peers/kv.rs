@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Peer;
 use crate::shim;
-use crate::subject::{Moment, PROBED, SEEN, Subject};
+use crate::subject::{Moment, PROBED, SEEN, Stage, Subject};
 
 /// Keys are `k00` to `k15`.
 const KEYS: u32 = 16;
@@ -140,7 +140,7 @@ fn judge(
     {
         return Err(format!("nobody put {key}"));
     }
-    if moment.probed && found.get(PROBE).is_none_or(|value| *value != PROBE_VALUE) {
+    if moment.stage == Stage::Probed && found.get(PROBE).is_none_or(|value| *value != PROBE_VALUE) {
         return Err("the further put is lost".to_owned());
     }
     let mut view = Vec::new();

@@ -13,7 +13,7 @@ use partstore::{ETag, Error, IndexRecovery, ListUploads, Object, Part, PartStore
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
 use crate::shim;
-use crate::subject::{ADDED, Moment, PROBED, SEEN, UNPROBED};
+use crate::subject::{ADDED, CLOSED, Moment, PROBED, SEEN, Stage, UNPROBED};
 
 /// The key of the upload by which the check itself sees that the store works: as long as those of the
 /// workloads.
@@ -62,6 +62,7 @@ pub fn check(dir: &Path, history: &History, moment: &Moment) -> Result<String, S
     same("after the second open", &view, &judge.view(&store)?)?;
     judge.tidy(dir, &store)?;
     close(&store)?;
+    shim::ack(CLOSED);
     Ok(format!("{view:?}"))
 }
 
@@ -181,7 +182,7 @@ impl<'a> Judge<'a> {
             })
         };
         damages
-            .filter(|(_, body, _)| *body != FURTHER || !self.moment.put_again)
+            .filter(|(_, body, _)| *body != FURTHER || self.moment.stage < Stage::Probed)
             .filter(|(at, body, _)| !put_again(*at, *body))
             .map(|(_, body, content)| (body, content))
             .collect()
@@ -277,11 +278,13 @@ impl<'a> Judge<'a> {
 
     /// Whether the last thing that happened was a clean close.
     fn closed(&self) -> bool {
-        !self.moment.reopened
-            && self
-                .calls
+        let check_closed = self.moment.stage == Stage::Closed;
+        let run_closed = || {
+            self.calls
                 .last()
                 .is_some_and(|(call, what)| what.action == Action::Close && self.done(*call, what))
+        };
+        check_closed || !self.moment.reopened && run_closed()
     }
 
     /// Whether the call had returned `Ok`.
@@ -326,7 +329,7 @@ impl<'a> Judge<'a> {
                 Seen::Object(parts),
             )?;
         }
-        if self.moment.probed && !probed {
+        if self.moment.stage == Stage::Probed && !probed {
             return Err("the part that the first check put is lost".to_owned());
         }
         Ok(view)
