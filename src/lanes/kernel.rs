@@ -7,9 +7,12 @@
 //! The only module with unsafe code: the loads of vectors, the calls of functions that need AVX2,
 //! and an empty assembly line that keeps the compiler from reordering additions.
 
-#![expect(
-    unsafe_code,
-    reason = "SIMD loads and calls; each place says why it is sound"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "SIMD loads and calls; each place says why it is sound"
+    )
 )]
 #![expect(
     clippy::indexing_slicing,
