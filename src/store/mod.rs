@@ -122,7 +122,11 @@ impl PartStore {
         };
         let mut change = Change::default();
         change.initiate(upload.id(), &record, metadata);
-        let ticket = engine.meta.commit(&change, Claim::Growth)?;
+        let ticket = {
+            // Nobody else can ask for it yet; `verify` does.
+            let _whole = engine.locks.lock(upload.id());
+            engine.meta.commit(&change, Claim::Growth)?
+        };
         engine.meta.wait(ticket)?;
         Ok(upload)
     }
