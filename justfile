@@ -19,6 +19,14 @@ bench *ARGS:
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
 
+# The scalar logic of the only unsafe code, under Miri (needs a nightly toolchain with it)
+miri:
+    cargo +nightly miri test --lib lanes
+
+# How fast parts come in, beside the floors of the same run
+bench-ingest *ARGS:
+    cargo run --release --example bench_ingest -- {{ ARGS }}
+
 # 1,000,000 crash states and 1,000 kills, or what MINUTES hold: just crash-long 600 1; docs/reliability.md has what was run
 crash-long MINUTES="600" SEED="1":
     cargo run -p crash -- states --states 1000000 --every-sequence --minutes {{ MINUTES }} --seed {{ SEED }}

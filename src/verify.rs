@@ -3,13 +3,13 @@
 //! Runs while the store is in use. What looks wrong is looked at again under the lock or pin that
 //! keeps it still.
 
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::blob::BlobStore;
 use crate::id::Upload;
 use crate::locks::UploadLocks;
-use crate::meta::MetaStore;
+use crate::meta::{MetaStore, UploadState};
 use crate::pins::Pins;
 use crate::{ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, VerifyReport};
 
@@ -29,10 +29,76 @@ impl Verify<'_> {
     pub(crate) fn run(&self, scope: Scope) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
         self.meta.check_files()?;
+        self.verify_uploads(&mut report)?;
+        self.verify_belongings(&mut report)?;
         self.verify_parts(&mut report)?;
         self.verify_references(&mut report)?;
         self.verify_blobs(scope, &mut report)?;
         Ok(report)
+    }
+
+    /// Each upload has its metadata, and a name while it is open.
+    fn verify_uploads(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta.uploads(None, &mut |id, _| {
+            if self.upload_is_wrong(id)? {
+                suspects.push(id);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for id in suspects {
+            let _still = self.locks.lock(id);
+            if self.upload_is_wrong(id)? {
+                report.inconsistent.push(format!(
+                    "upload {id}: it is open and not listed, or listed and not open"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn upload_is_wrong(&self, id: UploadId) -> Result<bool> {
+        let Some(upload) = self.meta.upload(id)? else {
+            return Ok(false);
+        };
+        self.meta.metadata(id, &upload)?;
+        let is_open = upload.state == UploadState::Open;
+        Ok(self.meta.has_name(&upload.key, id)? != is_open)
+    }
+
+    /// Each name and each piece of metadata belongs to an upload.
+    fn verify_belongings(&self, report: &mut VerifyReport) -> Result<()> {
+        let (mut names, mut pieces) = (Vec::new(), Vec::new());
+        self.meta.open_uploads(Bound::Unbounded, &mut |key, id| {
+            if self.meta.upload(id)?.is_none_or(|upload| upload.key != key) {
+                names.push((key.to_owned(), id));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.meta.all_metadata(&mut |id, number| {
+            if self.meta.upload(id)?.is_none() {
+                pieces.push((id, number));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (key, id) in names {
+            let _still = self.locks.lock(id);
+            let upload = self.meta.upload(id)?;
+            if self.meta.has_name(&key, id)? && upload.is_none_or(|upload| upload.key != key) {
+                report
+                    .inconsistent
+                    .push(format!("upload {id}: a name is left of it"));
+            }
+        }
+        for (id, number) in pieces {
+            let _still = self.locks.lock(id);
+            if self.meta.has_metadata(id, number)? && self.meta.upload(id)?.is_none() {
+                report
+                    .inconsistent
+                    .push(format!("upload {id}: metadata is left of it"));
+            }
+        }
+        Ok(())
     }
 
     /// Each part has its reference, and a blob of its size (I1).

@@ -7,9 +7,12 @@
 //! The only module with unsafe code: the loads of vectors, the calls of functions that need AVX2,
 //! and an empty assembly line that keeps the compiler from reordering additions.
 
-#![expect(
-    unsafe_code,
-    reason = "SIMD loads and calls; each place says why it is sound"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "SIMD loads and calls; each place says why it is sound"
+    )
 )]
 #![expect(
     clippy::indexing_slicing,
@@ -104,28 +107,50 @@ const SINES: [u32; 64] = [
     0xeb86_d391,
 ];
 
-/// Spells out the 64 steps: `$step` is a macro that takes the round, the rotation of A, B, C and D,
-/// the word, the sine, and the distance of the rotation.
+/// Spells out the 64 steps: `$step` is a macro that takes the variables it works on, the round, the rotation
+/// of A, B, C and D, the word, the sine, and the distance of the rotation.
 macro_rules! rounds {
-    ($step:ident) => {
-        rounds!(@round $step f [7 12 17 22] [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15]);
-        rounds!(@round $step g [5 9 14 20] [1 6 11 0 5 10 15 4 9 14 3 8 13 2 7 12] [16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31]);
-        rounds!(@round $step h [4 11 16 23] [5 8 11 14 1 4 7 10 13 0 3 6 9 12 15 2] [32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47]);
-        rounds!(@round $step i [6 10 15 21] [0 7 14 5 12 3 10 1 8 15 6 13 4 11 2 9] [48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63]);
+    ($step:ident $on:tt) => {
+        rounds!(@round $step $on f [7 12 17 22] [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15]);
+        rounds!(@round $step $on g [5 9 14 20] [1 6 11 0 5 10 15 4 9 14 3 8 13 2 7 12] [16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31]);
+        rounds!(@round $step $on h [4 11 16 23] [5 8 11 14 1 4 7 10 13 0 3 6 9 12 15 2] [32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47]);
+        rounds!(@round $step $on i [6 10 15 21] [0 7 14 5 12 3 10 1 8 15 6 13 4 11 2 9] [48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63]);
     };
-    (@round $step:ident $round:ident $turns:tt
+    (@round $step:ident $on:tt $round:ident $turns:tt
         [$w0:literal $w1:literal $w2:literal $w3:literal $($words:literal)*]
         [$s0:literal $s1:literal $s2:literal $s3:literal $($sines:literal)*]) => {
-        rounds!(@four $step $round $turns [$w0 $w1 $w2 $w3] [$s0 $s1 $s2 $s3]);
-        rounds!(@round $step $round $turns [$($words)*] [$($sines)*]);
+        rounds!(@four $step $on $round $turns [$w0 $w1 $w2 $w3] [$s0 $s1 $s2 $s3]);
+        rounds!(@round $step $on $round $turns [$($words)*] [$($sines)*]);
     };
-    (@round $step:ident $round:ident $turns:tt [] []) => {};
-    (@four $step:ident $round:ident [$t0:literal $t1:literal $t2:literal $t3:literal]
+    (@round $step:ident $on:tt $round:ident $turns:tt [] []) => {};
+    (@four $step:ident $on:tt $round:ident [$t0:literal $t1:literal $t2:literal $t3:literal]
         [$w0:literal $w1:literal $w2:literal $w3:literal] [$s0:literal $s1:literal $s2:literal $s3:literal]) => {
-        $step!($round, 0, 1, 2, 3, $w0, $s0, $t0);
-        $step!($round, 3, 0, 1, 2, $w1, $s1, $t1);
-        $step!($round, 2, 3, 0, 1, $w2, $s2, $t2);
-        $step!($round, 1, 2, 3, 0, $w3, $s3, $t3);
+        $step!($on $round, 0, 1, 2, 3, $w0, $s0, $t0);
+        $step!($on $round, 3, 0, 1, 2, $w1, $s1, $t1);
+        $step!($on $round, 2, 3, 0, 1, $w2, $s2, $t2);
+        $step!($on $round, 1, 2, 3, 0, $w3, $s3, $t3);
+    };
+}
+
+/// A step for one message. B is what the step before gave: whatever does not need it is added up before.
+macro_rules! one_step {
+    (($v:ident, $x:ident) $round:ident, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
+        let [b, c, d] = [$v[$b], $v[$c], $v[$d]];
+        let ready = $v[$a].wrapping_add($x[$w]).wrapping_add(SINES[$s]);
+        let sum = one_step!(@$round, ready, b, c, d);
+        $v[$a] = b.wrapping_add(sum.rotate_left($t));
+    };
+    (@f, $ready:ident, $b:ident, $c:ident, $d:ident) => {
+        in_this_order($ready).wrapping_add($d ^ ($b & ($c ^ $d)))
+    };
+    (@g, $ready:ident, $b:ident, $c:ident, $d:ident) => {
+        in_this_order($ready.wrapping_add($c & !$d)).wrapping_add($b & $d)
+    };
+    (@h, $ready:ident, $b:ident, $c:ident, $d:ident) => {
+        in_this_order($ready).wrapping_add($b ^ in_this_order($c ^ $d))
+    };
+    (@i, $ready:ident, $b:ident, $c:ident, $d:ident) => {
+        in_this_order($ready).wrapping_add($c ^ ($b | !$d))
     };
 }
 
@@ -139,31 +164,7 @@ pub(super) fn compress_one(state: &mut State, blocks: &[Block]) {
             *word = u32::from_le_bytes(*bytes);
         }
         let mut v = *state;
-        // B is what the step before gave: whatever does not need it is added up before.
-        macro_rules! step {
-            (f, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
-                let ready = in_this_order(v[$a].wrapping_add(x[$w]).wrapping_add(SINES[$s]));
-                let sum = ready.wrapping_add(v[$d] ^ (v[$b] & (v[$c] ^ v[$d])));
-                v[$a] = v[$b].wrapping_add(sum.rotate_left($t));
-            };
-            (g, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
-                let ready = v[$a].wrapping_add(x[$w]).wrapping_add(SINES[$s]);
-                let ready = in_this_order(ready.wrapping_add(v[$c] & !v[$d]));
-                let sum = ready.wrapping_add(v[$b] & v[$d]);
-                v[$a] = v[$b].wrapping_add(sum.rotate_left($t));
-            };
-            (h, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
-                let ready = in_this_order(v[$a].wrapping_add(x[$w]).wrapping_add(SINES[$s]));
-                let sum = ready.wrapping_add(v[$b] ^ in_this_order(v[$c] ^ v[$d]));
-                v[$a] = v[$b].wrapping_add(sum.rotate_left($t));
-            };
-            (i, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
-                let ready = in_this_order(v[$a].wrapping_add(x[$w]).wrapping_add(SINES[$s]));
-                let sum = ready.wrapping_add(v[$c] ^ (v[$b] | !v[$d]));
-                v[$a] = v[$b].wrapping_add(sum.rotate_left($t));
-            };
-        }
-        rounds!(step);
+        rounds!(one_step(v, x));
         for (word, after) in state.iter_mut().zip(v) {
             *word = word.wrapping_add(after);
         }
@@ -194,6 +195,21 @@ pub(super) fn has_lanes() -> bool {
     false
 }
 
+/// Whether a lone message is hashed faster by [`compress_many`] than by [`compress_one`]: the processor
+/// rotates and combines in one instruction.
+pub(super) fn lanes_are_fastest() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return has_lanes() && has_avx512();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+}
+
 /// Takes equally many blocks of each of up to [`LANES`] messages.
 ///
 /// # Panics
@@ -202,95 +218,125 @@ pub(super) fn compress_many(lanes: &mut [(&mut State, &[Block])]) {
     #[cfg(target_arch = "x86_64")]
     {
         assert!(has_lanes(), "asked before");
-        // SAFETY: the processor has AVX2.
-        match lanes.len() {
-            0 => {}
-            1..=8 => unsafe { compress_groups::<1>(lanes) },
-            _ => unsafe { compress_groups::<2>(lanes) },
+        // SAFETY: the processor has what each of them is compiled for.
+        match (lanes.len(), has_avx512()) {
+            (0, _) => {}
+            (1..=8, true) => unsafe { compress_avx512::<1>(lanes) },
+            (_, true) => unsafe { compress_avx512::<2>(lanes) },
+            (1..=8, false) => unsafe { compress_avx2::<1>(lanes) },
+            (_, false) => unsafe { compress_avx2::<2>(lanes) },
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
     panic!("{} lanes without AVX2", lanes.len());
 }
 
-/// `G` groups of eight lanes.
+/// What [`compress_many`] is.
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(super) type Compress = fn(&mut [(&mut State, &[Block])]);
+
+/// All that [`compress_many`] may choose from on this processor.
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(super) fn variants() -> Vec<(&'static str, Compress)> {
+    // SAFETY: the processor has what each of them is compiled for.
+    let mut variants: Vec<(&'static str, Compress)> = Vec::new();
+    if has_lanes() {
+        variants.push(("AVX2", |lanes| unsafe { compress_avx2::<2>(lanes) }));
+    }
+    if lanes_are_fastest() {
+        variants.push(("AVX-512", |lanes| unsafe { compress_avx512::<2>(lanes) }));
+    }
+    variants
+}
+
+/// A step for `G` groups of eight messages.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn compress_groups<const G: usize>(lanes: &mut [(&mut State, &[Block])]) {
-    let blocks = lanes[0].1.len();
-    assert!(lanes.len() <= 8 * G, "more messages than lanes");
-    assert!(
-        lanes.iter().all(|(_, lane)| lane.len() == blocks),
-        "as many blocks of each message"
-    );
-    // Lanes that are left hash the first message once more, for nobody.
-    let mut inputs: [[&[Block]; 8]; G] = [[lanes[0].1; 8]; G];
-    let mut words = [[[0_u32; 8]; 4]; G];
-    for (lane, (state, blocks)) in lanes.iter().enumerate() {
-        inputs[lane / 8][lane % 8] = blocks;
-        for (word, value) in state.iter().enumerate() {
-            words[lane / 8][word][lane % 8] = *value;
+macro_rules! step_of_groups {
+    (($v:ident, $x:ident) $round:ident, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
+        let sine = _mm256_set1_epi32(SINES[$s].cast_signed());
+        for (v, x) in $v.iter_mut().zip(&$x) {
+            let [b, c, d] = [v[$b], v[$c], v[$d]];
+            let ready = in_this_order_in_lanes(_mm256_add_epi32(v[$a], _mm256_add_epi32(x[$w], sine)));
+            let sum = step_of_groups!(@$round, ready, b, c, d);
+            let left = _mm256_slli_epi32::<$t>(sum);
+            let right = _mm256_srli_epi32::<{ 32 - $t }>(sum);
+            v[$a] = _mm256_add_epi32(b, _mm256_or_si256(left, right));
         }
-    }
-    let mut state = [[load(&[0; 8]); 4]; G];
-    for group in 0..G {
-        for word in 0..4 {
-            state[group][word] = load(&words[group][word]);
-        }
-    }
-    for block in 0..blocks {
-        let mut x = [[state[0][0]; 16]; G];
-        for group in 0..G {
-            transpose(inputs[group].map(|lane| &lane[block]), &mut x[group]);
-        }
-        let mut v = state;
-        macro_rules! step {
-            ($round:ident, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
-                let sine = _mm256_set1_epi32(SINES[$s].cast_signed());
-                for group in 0..G {
-                    let [b, c, d] = [v[group][$b], v[group][$c], v[group][$d]];
-                    let ready = _mm256_add_epi32(v[group][$a], _mm256_add_epi32(x[group][$w], sine));
-                    let sum = step!(@$round, ready, b, c, d);
-                    let left = _mm256_slli_epi32::<$t>(sum);
-                    let right = _mm256_srli_epi32::<{ 32 - $t }>(sum);
-                    v[group][$a] = _mm256_add_epi32(b, _mm256_or_si256(left, right));
+    };
+    (@f, $ready:ident, $b:ident, $c:ident, $d:ident) => {
+        _mm256_add_epi32($ready, _mm256_xor_si256($d, _mm256_and_si256($b, _mm256_xor_si256($c, $d))))
+    };
+    (@g, $ready:ident, $b:ident, $c:ident, $d:ident) => {
+        _mm256_add_epi32($ready, _mm256_or_si256(_mm256_and_si256($b, $d), _mm256_andnot_si256($d, $c)))
+    };
+    (@h, $ready:ident, $b:ident, $c:ident, $d:ident) => {
+        _mm256_add_epi32($ready, _mm256_xor_si256($b, _mm256_xor_si256($c, $d)))
+    };
+    (@i, $ready:ident, $b:ident, $c:ident, $d:ident) => {{
+        let not_d = _mm256_xor_si256($d, _mm256_set1_epi32(-1));
+        _mm256_add_epi32($ready, _mm256_xor_si256($c, _mm256_or_si256($b, not_d)))
+    }};
+}
+
+/// Defines the compression function of `G` groups of eight lanes, compiled for these features. (The compiler
+/// knows which instructions the steps come to.)
+#[cfg(target_arch = "x86_64")]
+macro_rules! compress_groups {
+    ($name:ident, $features:literal) => {
+        #[target_feature(enable = $features)]
+        fn $name<const G: usize>(lanes: &mut [(&mut State, &[Block])]) {
+            let blocks = lanes[0].1.len();
+            assert!(lanes.len() <= 8 * G, "more messages than lanes");
+            assert!(
+                lanes.iter().all(|(_, lane)| lane.len() == blocks),
+                "as many blocks of each message"
+            );
+            // Lanes that are left hash the first message once more, for nobody.
+            let mut inputs: [[&[Block]; 8]; G] = [[lanes[0].1; 8]; G];
+            let mut words = [[[0_u32; 8]; 4]; G];
+            for (lane, (state, blocks)) in lanes.iter().enumerate() {
+                inputs[lane / 8][lane % 8] = blocks;
+                for (word, value) in state.iter().enumerate() {
+                    words[lane / 8][word][lane % 8] = *value;
                 }
-            };
-            (@f, $ready:ident, $b:ident, $c:ident, $d:ident) => {
-                _mm256_add_epi32($ready, _mm256_xor_si256($d, _mm256_and_si256($b, _mm256_xor_si256($c, $d))))
-            };
-            (@g, $ready:ident, $b:ident, $c:ident, $d:ident) => {
-                _mm256_add_epi32(
-                    _mm256_add_epi32($ready, _mm256_andnot_si256($d, $c)),
-                    _mm256_and_si256($b, $d),
-                )
-            };
-            (@h, $ready:ident, $b:ident, $c:ident, $d:ident) => {
-                _mm256_add_epi32($ready, _mm256_xor_si256($b, _mm256_xor_si256($c, $d)))
-            };
-            (@i, $ready:ident, $b:ident, $c:ident, $d:ident) => {{
-                let not_d = _mm256_xor_si256($d, _mm256_set1_epi32(-1));
-                _mm256_add_epi32($ready, _mm256_xor_si256($c, _mm256_or_si256($b, not_d)))
-            }};
-        }
-        rounds!(step);
-        for group in 0..G {
-            for word in 0..4 {
-                state[group][word] = _mm256_add_epi32(state[group][word], v[group][word]);
+            }
+            let mut state = [[load(&[0; 8]); 4]; G];
+            for (state, words) in state.iter_mut().zip(&words) {
+                for (vector, words) in state.iter_mut().zip(words) {
+                    *vector = load(words);
+                }
+            }
+            for block in 0..blocks {
+                let mut x = [[state[0][0]; 16]; G];
+                for (x, inputs) in x.iter_mut().zip(&inputs) {
+                    transpose(inputs.map(|lane| &lane[block]), x);
+                }
+                let mut v = state;
+                rounds!(step_of_groups(v, x));
+                for (state, v) in state.iter_mut().zip(&v) {
+                    for (before, after) in state.iter_mut().zip(v) {
+                        *before = _mm256_add_epi32(*before, *after);
+                    }
+                }
+            }
+            for (state, words) in state.iter().zip(&mut words) {
+                for (vector, words) in state.iter().zip(words) {
+                    store(*vector, words);
+                }
+            }
+            for (lane, (state, _)) in lanes.iter_mut().enumerate() {
+                for (word, value) in state.iter_mut().enumerate() {
+                    *value = words[lane / 8][word][lane % 8];
+                }
             }
         }
-    }
-    for group in 0..G {
-        for word in 0..4 {
-            store(state[group][word], &mut words[group][word]);
-        }
-    }
-    for (lane, (state, _)) in lanes.iter_mut().enumerate() {
-        for (word, value) in state.iter_mut().enumerate() {
-            *value = words[lane / 8][word][lane % 8];
-        }
-    }
+    };
 }
+
+#[cfg(target_arch = "x86_64")]
+compress_groups!(compress_avx2, "avx2");
+#[cfg(target_arch = "x86_64")]
+compress_groups!(compress_avx512, "avx2,avx512f,avx512vl");
 
 /// The 16 words of a block of each of eight messages, word by word.
 #[cfg(target_arch = "x86_64")]
@@ -328,6 +374,23 @@ fn transpose(blocks: [&Block; 8], x: &mut [__m256i; 16]) {
                 _mm256_permute2x128_si256::<0x31>(fours[word], fours[word + 4]);
         }
     }
+}
+
+/// As [`in_this_order`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+fn in_this_order_in_lanes(value: __m256i) -> __m256i {
+    #[cfg(not(miri))]
+    let value = {
+        let mut value = value;
+        // SAFETY: there is no instruction.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(ymm_reg) value, options(pure, nomem, nostack, preserves_flags));
+        }
+        value
+    };
+    value
 }
 
 #[cfg(target_arch = "x86_64")]

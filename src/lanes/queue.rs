@@ -233,8 +233,7 @@ fn slice(lanes: &mut [Chunk]) {
         .map(|(state, chunk)| (state, chunk.left().split_at(len).0))
         .collect();
     match &mut work[..] {
-        // A lone message is fastest without lanes.
-        [(state, blocks)] => kernel::compress_one(state, blocks),
+        [(state, blocks)] if !kernel::lanes_are_fastest() => kernel::compress_one(state, blocks),
         work => kernel::compress_many(work),
     }
     for (chunk, state) in lanes.iter_mut().zip(states) {

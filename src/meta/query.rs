@@ -111,6 +111,31 @@ impl MetaStore {
         })
     }
 
+    /// Whether listings of open uploads find this one.
+    pub(crate) fn has_name(&self, key: &str, id: UploadId) -> Result<bool> {
+        let name = record::name_key(key, id);
+        Ok(self.row(Tree::UploadNames, &name, |_| Some(()))?.is_some())
+    }
+
+    pub(crate) fn has_metadata(&self, id: UploadId, number: u16) -> Result<bool> {
+        let key = record::numbered_key(&id.to_bytes(), number);
+        Ok(self.row(Tree::Metadata, &key, |_| Some(()))?.is_some())
+    }
+
+    /// Visits every piece of metadata: whose it is, and its number.
+    pub(crate) fn all_metadata(
+        &self,
+        visit: &mut dyn FnMut(UploadId, u16) -> Visited,
+    ) -> Result<()> {
+        self.index
+            .scan(Tree::Metadata, Bound::Unbounded, &mut |key, value| {
+                decode(Tree::Metadata, key, value, |_| Some(()))?;
+                let (id, number) =
+                    record::parse_metadata_key(key).ok_or_else(|| damaged(Tree::Metadata, key))?;
+                visit(id, number)
+            })
+    }
+
     /// What the blob must look like; `None` when no blob has this hash.
     pub(crate) fn blob(&self, content: &ContentHash) -> Result<Option<BlockSums>> {
         let first_key = record::numbered_key(content.as_bytes(), 0);

@@ -217,6 +217,11 @@ pub(crate) fn numbered_key(prefix: &[u8], number: u16) -> Vec<u8> {
     [prefix, &number.to_be_bytes()].concat()
 }
 
+pub(crate) fn parse_metadata_key(key: &[u8]) -> Option<(UploadId, u16)> {
+    let (id, number) = key.split_last_chunk::<2>()?;
+    Some((UploadId::from_bytes(id)?, u16::from_be_bytes(*number)))
+}
+
 pub(crate) fn part_key(id: UploadId, number: PartNumber) -> Vec<u8> {
     numbered_key(&id.to_bytes(), number.get())
 }

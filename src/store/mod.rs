@@ -122,7 +122,11 @@ impl PartStore {
         };
         let mut change = Change::default();
         change.initiate(upload.id(), &record, metadata);
-        let ticket = engine.meta.commit(&change, Claim::Growth)?;
+        let ticket = {
+            // Nobody else can ask for it yet; `verify` does.
+            let _whole = engine.locks.lock(upload.id());
+            engine.meta.commit(&change, Claim::Growth)?
+        };
         engine.meta.wait(ticket)?;
         Ok(upload)
     }
@@ -174,7 +178,7 @@ impl PartStore {
         Ok(part)
     }
 
-    /// Puts a part whose bytes come from a reader, to its end. Memory: two blocks of 256 KiB. What holds, costs and fails is as
+    /// Puts a part whose bytes come from a reader, to its end. What holds, costs and fails is as
     /// for [`part_writer`](Self::part_writer) and [`PartWriter::finish`].
     ///
     /// # Errors
@@ -194,7 +198,7 @@ impl PartStore {
     /// Begins to receive a part as a stream. All that can be refused before the body is refused
     /// here, so a server calls this before it answers `Expect: 100-continue`.
     ///
-    /// Memory: one block of 256 KiB, whatever the part's size.
+    /// Memory: at most 1 MiB, whatever the part's size; 256 KiB when 64 other bodies are at work.
     ///
     /// # Errors
     /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);

@@ -1,7 +1,7 @@
-//! Stores of every format version that was ever released open, with all that they hold.
+//! Stores of every format open, with all that they hold.
 //!
 //! A fixture is made once, by the version that introduces a format, and never again:
-//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-1 cargo test --test it format`.
+//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-1-salt cargo test --test it format`.
 
 use std::path::Path;
 
@@ -11,15 +11,27 @@ use crate::fixture::{bytes, copy_tree, free_options, lines, number, read_object,
 
 const LARGE: usize = 300 * 1024;
 
+/// Before journal segments had salts.
 #[test]
 fn a_store_of_format_1_opens_with_all_that_it_holds() {
+    opens_with_all_that_it_holds("format-1");
+}
+
+#[test]
+fn a_store_of_format_1_with_salts_opens_with_all_that_it_holds() {
     if let Some(to) = std::env::var_os("PARTSTORE_WRITE_FIXTURE") {
         write_format_1(Path::new(&to));
     }
+    opens_with_all_that_it_holds("format-1-salt");
+}
+
+fn opens_with_all_that_it_holds(fixture: &str) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("data");
     copy_tree(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1"),
+        &Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(fixture),
         &root,
     );
     let store = free_options().open(&root).unwrap();
