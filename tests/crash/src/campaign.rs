@@ -240,7 +240,8 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
             let directed = DIRECTED.iter().find(|(known, ..)| known == name);
             if let Some((_, workload, policy)) = directed {
                 (work.workload, work.policy) = (vec![*workload], *policy);
-                work.every = (*workload == Workload::Creation).then_some(8);
+                // The names that a crash must take or leave are few; each line has all of these seeds.
+                work.every = (*workload == Workload::Creation).then_some(64);
             }
             work.arguments()
         })
@@ -280,7 +281,7 @@ const GENERAL: [Workload; 5] = [
 ];
 
 /// What random calls would show only after many states, and what shows it.
-const DIRECTED: [(&str, Workload, Option<Policy>); 10] = [
+const DIRECTED: [(&str, Workload, Option<Policy>); 16] = [
     (
         "fsync deep (create)",
         Workload::Creation,
@@ -303,12 +304,38 @@ const DIRECTED: [(&str, Workload, Option<Policy>); 10] = [
         Workload::Repaired,
         Some(Policy::Kill),
     ),
+    (
+        "fsync store/meta (remove)",
+        Workload::Creation,
+        Some(Policy::Strict),
+    ),
     ("fsync store/meta/journal (found)", Workload::Groups, None),
+    (
+        "fsync store/meta/journal (remove)",
+        Workload::Random,
+        Some(Policy::TornStrict),
+    ),
+    (
+        "step HonestWatermark",
+        Workload::Groups,
+        Some(Policy::TornJournalled),
+    ),
     (
         "step TailZeroed",
         Workload::Groups,
         Some(Policy::TornJournalled),
     ),
+    (
+        "fsync store/meta/journal/*.log (write)",
+        Workload::Groups,
+        None,
+    ),
+    (
+        "fsync store/meta/snapshot (create, remove, rename)",
+        Workload::Random,
+        Some(Policy::TornStrict),
+    ),
+    ("step SealBeforeNext", Workload::Groups, None),
     ("step TailRewritten", Workload::Groups, None),
     ("step SealedRewritten", Workload::Groups, None),
 ];
