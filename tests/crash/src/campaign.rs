@@ -54,11 +54,7 @@ pub fn states(arguments: &States) -> bool {
     for (job, answer) in jobs.iter().zip(&answers) {
         match answer {
             Some(Ok(done)) => {
-                let name = job
-                    .workload
-                    .first()
-                    .copied()
-                    .map_or_else(String::new, name_of);
+                let name = job.workload.first().map_or_else(String::new, name_of);
                 table.entry(name).or_default().add(done);
             }
             Some(Err(reason)) => lost.push(reason.clone()),

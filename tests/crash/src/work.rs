@@ -97,7 +97,7 @@ impl Work {
         let mut arguments = vec!["work".to_owned()];
         let mut add = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
         for workload in &self.workload {
-            add("workload", name_of(*workload));
+            add("workload", name_of(workload));
         }
         add("from", self.from.to_string());
         add("seeds", self.seeds.to_string());
@@ -106,7 +106,7 @@ impl Work {
             add("every", every.to_string());
         }
         if let Some(policy) = self.policy {
-            add("policy", name_of(policy));
+            add("policy", name_of(&policy));
         }
         if let Some(class) = &self.without {
             add("without", class.clone());
@@ -152,8 +152,8 @@ impl Work {
     }
 
     fn explore(&self, workload: Workload, seed: u64, done: &mut Done) -> io::Result<()> {
-        let name = format!("{} {seed}", name_of(workload));
-        let case = format!("store-{}", name_of(workload));
+        let name = format!("{} {seed}", name_of(&workload));
+        let case = format!("store-{}", name_of(&workload));
         let sabotaged = self.without.is_some() || self.step.is_some();
         // What a killed process left unsynced matters only then.
         let after_kill = self
@@ -212,7 +212,7 @@ impl Work {
     }
 }
 
-pub fn name_of(value: impl clap::ValueEnum) -> String {
+pub fn name_of(value: &impl clap::ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
