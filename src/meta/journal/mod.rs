@@ -257,11 +257,11 @@ impl Journal {
 
     fn oldest_through(&self, seq: u64) -> Option<u64> {
         let state = self.state.lock();
-        let limit = seq.min(state.durable.saturating_sub(1));
+        // Not even an empty one goes before there is a durable batch.
         let oldest = state
             .sealed
             .front()
-            .filter(|sealed| sealed.last_seq <= limit);
+            .filter(|sealed| sealed.last_seq <= seq && sealed.last_seq < state.durable);
         oldest.map(|sealed| sealed.number)
     }
 

@@ -257,3 +257,18 @@ fn the_newest_durable_batch_is_never_dropped() {
         assert!(newest >= acknowledged, "acknowledged, and lost");
     });
 }
+
+/// The first batch does not fit the first segment, which is sealed empty; a snapshot is due before
+/// anything is durable.
+#[test]
+fn the_first_segment_stays_until_something_is_durable() {
+    check(2, || {
+        let journal = create();
+        let mut batch = Batch::default();
+        batch.put(Tree::Garbage, &[1], &[0; 400]);
+        let _not_waited_for = journal.append(&batch, Claim::Growth).unwrap();
+        journal.drop_through(u64::MAX).unwrap();
+        let segments = file::list(Path::new(DIR)).unwrap();
+        assert_eq!(segments[0].0, "00000000000000000001.log");
+    });
+}
