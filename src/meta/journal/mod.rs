@@ -111,7 +111,7 @@ impl Journal {
             for sealed in found
                 .sealed
                 .iter()
-                .filter(|sealed| sealed.last_seq > found.durable)
+                .filter(|sealed| sealed.last_seq >= found.durable)
             {
                 Segment::open(dir, sealed.number)?.write_again(sealed.len)?;
             }

@@ -71,6 +71,33 @@ fn a_spare_segment_of_a_killed_process_is_made_durable() {
     crash("work --workload creation --second-step 4");
 }
 
+/// Two segments whose making a kill had cut short were removed by the next open, the older one first: a
+/// kill in between left a gap, and the store did not open.
+#[test]
+fn an_open_that_is_killed_leaves_no_gap_in_the_journal() {
+    crash("work --workload groups --from 1 --seeds 3 --states 100 --policy kill");
+}
+
+/// The first segment was sealed empty, as the first batch did not fit it, and the process killed before that was
+/// durable; the next open did not write the seal again.
+#[test]
+fn the_seal_of_an_empty_segment_is_made_durable() {
+    crash("work --workload random --policy kill --second-every 1 --from 18 --states 60");
+}
+
+/// A store was made in a directory that another process had made and not synced: it vanished whole.
+#[test]
+fn a_store_below_a_new_directory_stays() {
+    crash("work --workload creation --policy strict");
+}
+
+/// A blob was put again in place of a damaged one, and the process killed before its name was durable; the
+/// next acknowledged a part on the strength of that file, and the power cut brought the old one back.
+#[test]
+fn a_part_that_rests_on_a_stored_file_stays() {
+    crash("work --workload repaired --from 2 --seeds 3 --states 100 --policy kill");
+}
+
 /// CLEAN was removed by an open that failed before the directory was synced; the next open saw none and
 /// synced nothing; a power cut brought it back.
 #[test]
