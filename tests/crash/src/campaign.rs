@@ -277,7 +277,7 @@ const GENERAL: [Workload; 5] = [
 ];
 
 /// What random calls would show only after many states, and what shows it.
-const DIRECTED: [(&str, Workload, Option<Policy>); 18] = [
+const DIRECTED: [(&str, Workload, Option<Policy>); 19] = [
     (
         "fsync deep (create)",
         Workload::Creation,
@@ -304,6 +304,11 @@ const DIRECTED: [(&str, Workload, Option<Policy>); 18] = [
         "fsync store/meta (remove)",
         Workload::Creation,
         Some(Policy::Strict),
+    ),
+    (
+        "fsync store/meta (found)",
+        Workload::Creation,
+        Some(Policy::Kill),
     ),
     ("fsync store/meta/journal (found)", Workload::Groups, None),
     (

@@ -275,6 +275,9 @@ impl<S: Subject> Explorer<'_, S> {
             seconds.extend(probed.map(|at| strict(at + 1)));
             seconds.push(strict(check.ops.len()));
         }
+        if first == Policy::Kill {
+            seconds.extend(published(check, begins).map(strict));
+        }
         // What stands behind a torn tail must not become part of the first batch after it.
         let added = check.ops.iter().position(|op| *op == Op::Ack(ADDED));
         seconds.extend(added.map(|at| Crash {
@@ -384,6 +387,19 @@ fn any_moment(recording: &Recording, random: &mut Rng) -> usize {
         6..8 => behind_next(|op| matches!(op, Op::Write { .. })),
         _ => from,
     }
+}
+
+/// Right behind the first sync after each rename: a name is durable, and nothing that came next.
+fn published(check: &Recording, begins: usize) -> impl Iterator<Item = usize> {
+    let is_rename = |at: &usize| matches!(check.ops[*at], Op::Rename { .. });
+    let sync_behind = |at: usize| {
+        let mut next = check.ops[at..].iter();
+        let next = next.position(|op| matches!(op, Op::Sync { .. }));
+        next.map(|further| at + further + 1)
+    };
+    (begins..check.ops.len())
+        .filter(is_rename)
+        .filter_map(sync_behind)
 }
 
 fn seen_at(check: &Recording) -> Option<usize> {
