@@ -14,6 +14,7 @@ mod fixture;
 mod format;
 mod full_disk;
 mod index_trust;
+mod ingest;
 mod journal;
 mod journal_segments;
 mod killed;
