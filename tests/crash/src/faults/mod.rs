@@ -7,7 +7,7 @@
 //! - No call panics, hangs or ends the process; a call that met no fault, in a store that has not
 //!   stopped, answers `Ok`.
 //! - The store opens, shows what was acknowledged, nothing that was refused, and takes a further
-//!   part ([`Subject::check`]): as it lies there, and after a loss of power, at the end or before.
+//!   part ([`Subject::check`](crate::subject::Subject::check)): as it lies there, and after a loss of power, at the end or before.
 //! - A read gives the bytes that were put, or an error.
 //! - The call that met a failed sync fails, nothing is acknowledged until the store is opened again,
 //!   and no file is synced again before it was written again (I8). sled's files are its own
