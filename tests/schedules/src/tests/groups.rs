@@ -22,6 +22,7 @@ const STEPS: usize = 150;
 
 fn create() -> Arc<Journal> {
     file::create_dirs(Path::new(DIR)).unwrap();
+    file::sync_parents(Path::new(DIR)).unwrap();
     Journal::create(Path::new(DIR), SEGMENT_LEN).unwrap();
     Arc::new(open().1)
 }
