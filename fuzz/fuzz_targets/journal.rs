@@ -53,7 +53,11 @@ fn batches(batches: Vec<Vec<AnyRow>>, group: u8, damage: &[Damage], cut: Option<
     for (seq, rows) in (1..).zip(batches) {
         let rows: Vec<Row> = rows.into_iter().map(Row::from).collect();
         let durable = (seq - 1) / group * group;
-        bytes.extend(frame((1, SEGMENT.salt), (seq, durable), Some(&encode_batch(&rows))));
+        bytes.extend(frame(
+            (1, SEGMENT.salt),
+            (seq, durable),
+            Some(&encode_batch(&rows)),
+        ));
         written.push((seq, rows));
     }
     let whole = bytes.clone();
@@ -80,7 +84,7 @@ fuzz_target!(|input: Input| {
             if let Some(rows) = decode_batch(&payload) {
                 assert_eq!(encode_batch(&rows), payload);
             }
-            write(&frame(1, (1, 0), Some(&payload)));
+            write(&frame((1, SEGMENT.salt), (1, 0), Some(&payload)));
             let _ = scan_journal(SEGMENT.dir.path());
         }
         Input::Batches {
