@@ -4,17 +4,22 @@
 //! bodies get small ones, so that neither many bodies nor stalled ones hold up another or fill the
 //! memory. Used memory is kept for the next body: memory that the kernel has to give first costs more
 //! than the hashing.
+//!
+//! A large buffer is one huge page, where the kernel gives them: a write past the page cache hands the disk
+//! one piece of memory then, not 512 small ones.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use memmap2::{Advice, MmapMut};
 use parking_lot::Mutex;
 
 use crate::digest::BLOCK_LEN;
 
-/// Bytes of a large buffer. The lane thread loses a fifth when it gets chunks of a quarter of that.
-pub(crate) const LARGE: usize = 4 * BLOCK_LEN;
+/// Bytes of a large buffer: a huge page.
+pub(crate) const LARGE: usize = 8 * BLOCK_LEN;
 /// Bytes of the others.
 const SMALL: usize = BLOCK_LEN;
 /// How many large buffers there are at a time.
@@ -29,7 +34,7 @@ pub(crate) const ALIGNMENT: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Buffers {
     large: AtomicUsize,
-    kept: Mutex<Vec<Vec<u8>>>,
+    kept: Mutex<Vec<Memory>>,
 }
 
 impl Buffers {
@@ -42,21 +47,64 @@ impl Buffers {
             .is_ok();
         let pool = is_large.then(|| Arc::clone(self));
         let kept = pool.as_ref().and_then(|pool| pool.kept.lock().pop());
-        let len = if is_large { LARGE } else { SMALL };
-        let memory = kept.unwrap_or_else(|| vec![0; len + ALIGNMENT]);
+        let (capacity, alignment) = if is_large {
+            (LARGE, LARGE)
+        } else {
+            (SMALL, ALIGNMENT)
+        };
+        let memory = kept.unwrap_or_else(|| Memory::new(capacity + alignment));
         Buffer {
-            start: memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT),
+            start: memory.as_ptr().align_offset(alignment).min(alignment),
             memory,
-            capacity: len,
+            capacity,
             filled: 0,
             pool,
         }
     }
 }
 
+enum Memory {
+    /// Of the kernel, in huge pages if it has them. What is not touched takes no memory.
+    Mapped(MmapMut),
+    Heap(Vec<u8>),
+}
+
+impl Memory {
+    fn new(len: usize) -> Self {
+        if len > LARGE
+            && let Ok(memory) = MmapMut::map_anon(len)
+        {
+            // Without huge pages writes are slower, and nothing else.
+            let _ = memory.advise(Advice::HugePage);
+            return Self::Mapped(memory);
+        }
+        Self::Heap(vec![0; len])
+    }
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(memory) => memory,
+            Self::Heap(memory) => memory,
+        }
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Mapped(memory) => memory,
+            Self::Heap(memory) => memory,
+        }
+    }
+}
+
 /// A buffer that begins at a multiple of [`ALIGNMENT`] and holds some blocks of a body.
 pub(crate) struct Buffer {
-    memory: Vec<u8>,
+    memory: Memory,
     start: usize,
     capacity: usize,
     filled: usize,
@@ -109,7 +157,8 @@ impl Drop for Buffer {
         if let Some(pool) = &self.pool {
             let mut kept = pool.kept.lock();
             if kept.len() < KEPT {
-                kept.push(std::mem::take(&mut self.memory));
+                let memory = Memory::Heap(Vec::new());
+                kept.push(std::mem::replace(&mut self.memory, memory));
             }
             drop(kept);
             pool.large.fetch_sub(1, Ordering::Relaxed);
@@ -118,6 +167,6 @@ impl Drop for Buffer {
 }
 
 /// Whether these bytes can be written past the page cache.
-pub(crate) fn is_aligned(bytes: &[u8]) -> bool {
+pub(crate) fn are_aligned(bytes: &[u8]) -> bool {
     bytes.as_ptr().align_offset(ALIGNMENT) == 0 && bytes.len().is_multiple_of(ALIGNMENT)
 }

@@ -29,7 +29,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Bytes of all parts of a run together, MiB.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 512)]
     mib: usize,
     /// Sizes of the parts, MiB.
     #[arg(long, value_delimiter = ',', default_value = "1,8")]

@@ -1,8 +1,10 @@
 //! The ways to take a part in.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
+use memmap2::{Advice, MmapMut};
 use partstore::{Background, Options, PartNumber, PartOptions, PartStore, Upload};
 
 use crate::floors::{Disk, Obvious};
@@ -55,6 +57,7 @@ impl Taker {
                 let options = Options::cos().min_part_size(0).background(Background::Host);
                 let store = options.open(dir.join("data")).expect("a store");
                 let upload = store.initiate_upload("bench").expect("an upload");
+                settle_in(&store);
                 let taker = Self::Store {
                     store,
                     upload,
@@ -106,13 +109,40 @@ impl Taker {
     }
 }
 
-/// Bytes of which all parts are slices. They begin at a page, as `O_DIRECT` asks of the floor; the store's
-/// own begin where they like.
+/// Puts a small part into each of the 256 directories of blobs, which a store makes when it first needs
+/// them. What is measured is a store that has been in use; the floors have their directories, too.
+fn settle_in(store: &PartStore) {
+    let upload = store.initiate_upload("settle in").expect("an upload");
+    let mut bodies = BTreeMap::new();
+    for body in (0_u64..).map(u64::to_le_bytes) {
+        bodies.insert(blake3::hash(&body).as_bytes()[0], body);
+        if bodies.len() == 256 {
+            break;
+        }
+    }
+    let bodies: Vec<_> = (1..).zip(bodies.into_values()).collect();
+    std::thread::scope(|scope| {
+        for some in bodies.chunks(16) {
+            let (store, upload) = (&store, &upload);
+            scope.spawn(move || {
+                for (number, body) in some {
+                    let number = PartNumber::new(*number).expect("a number");
+                    let body = Bytes::copy_from_slice(body);
+                    store.put_part(upload, number, body).expect("a part");
+                }
+            });
+        }
+    });
+}
+
+/// Bytes of which all parts are slices. They lie in huge pages, where the kernel gives them, which is
+/// what suits the `O_DIRECT` of the floor best; the store does not care where its bodies lie.
 pub fn bodies(len: usize) -> Bytes {
-    const PAGE: usize = 4096;
-    let mut bytes = vec![0; len + 2 * PAGE];
-    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-    let bytes = Bytes::from(bytes);
-    let start = bytes.as_ptr().align_offset(PAGE);
-    bytes.slice(start..start + len)
+    const HUGE: usize = 2 << 20;
+    let mut memory = MmapMut::map_anon(len + HUGE).expect("memory");
+    // Refused where there are none.
+    let _ = memory.advise(Advice::HugePage);
+    let start = memory.as_ptr().align_offset(HUGE);
+    blake3::Hasher::new().finalize_xof().fill(&mut memory);
+    Bytes::from_owner(memory).slice(start..start + len)
 }

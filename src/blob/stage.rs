@@ -38,7 +38,20 @@ impl StagedBlob {
         })
     }
 
-    /// Appends bytes. Fastest for a multiple of [`ALIGNMENT`] bytes that begin at one.
+    /// Appends bytes that lie anywhere.
+    pub(crate) fn write_copied(&mut self, mut bytes: &[u8]) -> Result<()> {
+        if !self.direct {
+            return self.write(bytes);
+        }
+        while !bytes.is_empty() {
+            let mut copy = self.file.store.buffers.take();
+            bytes = bytes.split_at(copy.take_from(bytes)).1;
+            self.write(copy.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Appends bytes that were gathered in a buffer.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let whole = if self.direct {
             bytes.len() - bytes.len() % ALIGNMENT
@@ -46,26 +59,13 @@ impl StagedBlob {
             0
         };
         let (whole, rest) = bytes.split_at(whole);
-        self.write_whole(whole)?;
+        debug_assert!(buffers::are_aligned(whole), "not from a buffer");
+        self.write_next(whole)?;
         if self.direct && !rest.is_empty() {
             self.file.handle.leave_direct()?;
             self.direct = false;
         }
         self.write_next(rest)
-    }
-
-    /// Writes whole blocks past the page cache, from memory that allows it.
-    fn write_whole(&mut self, blocks: &[u8]) -> Result<()> {
-        if buffers::is_aligned(blocks) {
-            return self.write_next(blocks);
-        }
-        let mut left = blocks;
-        while !left.is_empty() {
-            let mut copy = self.file.store.buffers.take();
-            left = left.split_at(copy.take_from(left)).1;
-            self.write_next(copy.as_ref())?;
-        }
-        Ok(())
     }
 
     fn write_next(&mut self, bytes: &[u8]) -> Result<()> {

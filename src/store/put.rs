@@ -211,7 +211,7 @@ fn write(engine: &Engine, hasher: &mut BodyHasher, body: &Bytes) -> Result<Durab
     let mut staged = engine.blobs.stage()?;
     for chunk in body.chunks(LARGE) {
         hasher.update_sums(chunk);
-        staged.write(chunk)?;
+        staged.write_copied(chunk)?;
     }
     engine.passing(staged.sync())
 }
