@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use crate::digest::BLOCK_LEN;
 
 /// Bytes of a large buffer: a huge page.
-pub(crate) const LARGE: usize = 8 * BLOCK_LEN;
+const LARGE: usize = 8 * BLOCK_LEN;
 /// Bytes of the others.
 const SMALL: usize = BLOCK_LEN;
 /// How many large buffers there are at a time.
@@ -166,7 +166,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Whether these bytes can be written past the page cache.
-pub(crate) fn are_aligned(bytes: &[u8]) -> bool {
-    bytes.as_ptr().align_offset(ALIGNMENT) == 0 && bytes.len().is_multiple_of(ALIGNMENT)
+/// Whether these bytes begin where a write past the page cache may begin.
+pub(crate) fn is_aligned(bytes: &[u8]) -> bool {
+    bytes.as_ptr().align_offset(ALIGNMENT) == 0
 }

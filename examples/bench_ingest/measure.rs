@@ -6,12 +6,11 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use partstore::{PartNumber, PartOptions, PartStore};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::machine;
-use crate::ways::{Taker, Way};
+use crate::ways::{Bodies, Taker, Way};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -35,11 +34,9 @@ pub struct Measured {
 }
 
 /// Takes all parts, from so many threads.
-pub fn run(base: &Path, way: Way, case: Case, bodies: &Bytes) -> Measured {
+pub fn run(base: &Path, way: Way, case: Case, bodies: &Bodies) -> Measured {
     let dir = tempfile::tempdir_in(base).expect("a directory");
-    let parts: Vec<Bytes> = (0..bodies.len() / case.part)
-        .map(|at| bodies.slice(at * case.part..(at + 1) * case.part))
-        .collect();
+    let parts = bodies.parts(way, case.part);
     let taker = Taker::new(dir.path(), way, &parts);
     rustix::fs::sync();
     machine::reset_peak();
@@ -100,7 +97,7 @@ fn cpu_time() -> Duration {
 
 /// A first run of everything that touches memory and disk: pages that were never used cost more than
 /// those that were.
-pub fn warm_up(base: &Path, bodies: &Bytes) {
+pub fn warm_up(base: &Path, bodies: &Bodies) {
     let case = Case {
         part: 8 << 20,
         streams: 8,
@@ -118,7 +115,7 @@ pub struct Row {
 
 impl Row {
     pub const HEAD: &str = "\
-part  streams |  put GB/s  x disk  x obvious  x md5 | cpu ns/B  hash ns/B | p50 ms  p99 ms  MiB | stream GB/s  x disk | stored GB/s | disk GB/s: direct  buffered | obvious GB/s  ns/B | md5 GB/s";
+part  streams |  put GB/s  x disk  x huge  x obvious  x md5 | cpu ns/B  hash ns/B | p50 ms  p99 ms  MiB | stream GB/s  x disk  x huge | stored GB/s | disk GB/s: direct  buffered  huge | obvious GB/s  ns/B | md5 GB/s";
 
     pub fn of(case: Case, runs: &[(Way, Vec<Measured>)]) -> Self {
         let ways = runs.iter().map(|(way, runs)| (*way, median(runs)));
@@ -155,14 +152,17 @@ impl fmt::Display for Row {
         let put = self.way(Way::Put);
         let (stream, stored) = (self.way(Way::Stream), self.way(Way::Stored));
         let (direct, buffered) = (self.way(Way::DiskDirect), self.way(Way::DiskBuffered));
+        let huge = self.way(Way::DiskHuge);
         let (obvious, md5) = (self.way(Way::Obvious), self.way(Way::Md5));
         let disk = direct.rate.max(buffered.rate);
+        let best = disk.max(huge.rate);
         write!(
             f,
-            "{:>2} MiB  {streams:>6} | {:>9.2} {:>7.2} {:>10.2} {:>6.2} | {:>8.2} {:>10.2} | {:>6.1} {:>7.1} {:>4} | {:>11.2} {:>7.2} | {:>11.2} | {:>17.2} {:>9.2} | {:>12.2} {:>5.2} | {:>8.2}",
+            "{:>2} MiB  {streams:>6} | {:>9.2} {:>7.2} {:>7.2} {:>10.2} {:>6.2} | {:>8.2} {:>10.2} | {:>6.1} {:>7.1} {:>4} | {:>11.2} {:>7.2} {:>7.2} | {:>11.2} | {:>17.2} {:>9.2} {:>5.2} | {:>12.2} {:>5.2} | {:>8.2}",
             part >> 20,
             put.rate,
             put.rate / disk,
+            put.rate / best,
             put.rate / obvious.rate,
             put.rate / md5.rate,
             put.cpu,
@@ -172,9 +172,11 @@ impl fmt::Display for Row {
             put.memory,
             stream.rate,
             stream.rate / disk,
+            stream.rate / best,
             stored.rate,
             direct.rate,
             buffered.rate,
+            huge.rate,
             obvious.rate,
             obvious.cpu,
             md5.rate,

@@ -18,22 +18,28 @@ pub enum Way {
     /// `part_writer`, fed as a server gets a body from a socket.
     Stream,
     DiskDirect,
+    /// The same, and the bodies lie in huge pages: the disk gets a body in few pieces.
+    DiskHuge,
     DiskBuffered,
     Obvious,
     Md5,
 }
 
 impl Way {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Put,
         Self::Stored,
         Self::Stream,
         Self::DiskDirect,
+        Self::DiskHuge,
         Self::DiskBuffered,
         Self::Obvious,
         Self::Md5,
     ];
 }
+
+/// Bytes of a huge page.
+const HUGE: usize = 2 << 20;
 
 /// What a stream receives at a time.
 const RECEIVED: usize = 64 * 1024;
@@ -70,7 +76,7 @@ impl Taker {
                 }
                 taker
             }
-            Way::DiskDirect => Self::Disk(Disk::new(dir, true)),
+            Way::DiskDirect | Way::DiskHuge => Self::Disk(Disk::new(dir, true)),
             Way::DiskBuffered => Self::Disk(Disk::new(dir, false)),
             Way::Obvious => Self::Obvious(Obvious::new(dir)),
             Way::Md5 => Self::Md5,
@@ -135,14 +141,40 @@ fn settle_in(store: &PartStore) {
     });
 }
 
-/// Bytes of which all parts are slices. They lie in huge pages, where the kernel gives them, which is
-/// what suits the `O_DIRECT` of the floor best; the store does not care where its bodies lie.
-pub fn bodies(len: usize) -> Bytes {
-    const HUGE: usize = 2 << 20;
-    let mut memory = MmapMut::map_anon(len + HUGE).expect("memory");
-    // Refused where there are none.
-    let _ = memory.advise(Advice::HugePage);
-    let start = memory.as_ptr().align_offset(HUGE);
+/// Bytes of which all parts are slices. They begin at a page, as `O_DIRECT` asks of the floors; the
+/// store does not care where its bodies lie.
+pub struct Bodies {
+    ordinary: Bytes,
+    huge: Bytes,
+}
+
+impl Bodies {
+    pub fn new(len: usize) -> Self {
+        let ordinary = MmapMut::map_anon(len).expect("memory");
+        let huge = MmapMut::map_anon(len + HUGE).expect("memory");
+        // Either is refused where there are no huge pages.
+        let _ = ordinary.advise(Advice::NoHugePage);
+        let _ = huge.advise(Advice::HugePage);
+        let start = huge.as_ptr().align_offset(HUGE);
+        Self {
+            ordinary: filled(ordinary),
+            huge: filled(huge).slice(start..start + len),
+        }
+    }
+
+    pub fn parts(&self, way: Way, len: usize) -> Vec<Bytes> {
+        let bytes = if way == Way::DiskHuge {
+            &self.huge
+        } else {
+            &self.ordinary
+        };
+        (0..bytes.len() / len)
+            .map(|at| bytes.slice(at * len..(at + 1) * len))
+            .collect()
+    }
+}
+
+fn filled(mut memory: MmapMut) -> Bytes {
     blake3::Hasher::new().finalize_xof().fill(&mut memory);
-    Bytes::from_owner(memory).slice(start..start + len)
+    Bytes::from_owner(memory)
 }

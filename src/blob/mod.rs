@@ -31,7 +31,6 @@ pub(crate) struct BlobStore {
     staging: PathBuf,
     /// For each directory `blobs/xx`: whether this process knows that its name is durable, and those in it.
     durable_dirs: Vec<Mutex<bool>>,
-    buffers: Arc<Buffers>,
     /// Whether the file system takes writes that bypass the page cache.
     writes_direct: bool,
     staged: AtomicU64,
@@ -55,7 +54,7 @@ impl BlobStore {
     }
 
     /// Opens the store; whatever lies in `staging/` was never acknowledged and goes (I7).
-    pub(crate) fn open(root: &Path, buffers: Arc<Buffers>) -> Result<Self> {
+    pub(crate) fn open(root: &Path, buffers: &Arc<Buffers>) -> Result<Self> {
         let (blobs, staging) = (root.join("blobs"), root.join("staging"));
         file::create_dir(&staging)?;
         for (name, kind) in file::list(&staging)? {
@@ -69,10 +68,9 @@ impl BlobStore {
             cause: cause.to_string(),
         })?;
         Ok(Self {
-            writes_direct: takes_direct(&staging.join("probe"), &buffers),
+            writes_direct: takes_direct(&staging.join("probe"), buffers),
             blobs,
             staging,
-            buffers,
             durable_dirs: (0..256).map(|_| Mutex::new(false)).collect(),
             staged: AtomicU64::new(0),
             staged_now: AtomicU64::new(0),

@@ -38,30 +38,20 @@ impl StagedBlob {
         })
     }
 
-    /// Appends bytes that lie anywhere.
-    pub(crate) fn write_copied(&mut self, mut bytes: &[u8]) -> Result<()> {
-        if !self.direct {
-            return self.write(bytes);
-        }
-        while !bytes.is_empty() {
-            let mut copy = self.file.store.buffers.take();
-            bytes = bytes.split_at(copy.take_from(bytes)).1;
-            self.write(copy.as_ref())?;
-        }
-        Ok(())
+    /// Whether bytes have to be in a [buffer](crate::buffers) to be written.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct
     }
 
-    /// Appends bytes that were gathered in a buffer.
+    /// Appends bytes: from a buffer, if this [is direct](Self::is_direct).
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let whole = if self.direct {
-            bytes.len() - bytes.len() % ALIGNMENT
-        } else {
-            0
-        };
-        let (whole, rest) = bytes.split_at(whole);
-        debug_assert!(buffers::are_aligned(whole), "not from a buffer");
+        if !self.direct {
+            return self.write_next(bytes);
+        }
+        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % ALIGNMENT);
+        debug_assert!(buffers::is_aligned(whole), "not from a buffer");
         self.write_next(whole)?;
-        if self.direct && !rest.is_empty() {
+        if !rest.is_empty() {
             self.file.handle.leave_direct()?;
             self.direct = false;
         }

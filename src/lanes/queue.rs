@@ -1,8 +1,12 @@
 //! The lane thread: takes what bodies submit and hashes up to sixteen chunks side by side.
 //!
 //! It runs the lanes a slice at a time. Between slices, chunks that have come in take the lanes that are
-//! free, and those that are done leave: nobody waits for company, and nobody for another's chunk to
-//! end. A body that stalls has submitted nothing and has no lane.
+//! free, and those that are done leave: nobody waits for another's chunk to end. A body that stalls has
+//! submitted nothing and has no lane.
+//!
+//! Full lanes cost no more than one. So when all have left, chunks wait for some company, but no longer than
+//! until a body asks for its result: bodies do so when they have written, which takes longer than MD5 when
+//! they are many.
 //!
 //! A chunk is never lost: whoever submitted it has it still, and hashes it itself when the thread
 //! has died with it ([`Pending::wait`] answers `None`).
@@ -42,6 +46,8 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     chunks: VecDeque<Chunk>,
+    /// How many were in the lanes at a time since they were last empty, at most.
+    together: usize,
     /// Nobody takes chunks any more.
     closed: bool,
     #[cfg(test)]
@@ -69,26 +75,44 @@ struct Answer {
 enum Progress {
     #[default]
     Hashing,
+    /// The same, and somebody waits for it.
+    Awaited,
     Hashed(State),
     GivenUp,
 }
 
 /// A chunk that was submitted.
 pub(super) struct Pending {
+    queue: Arc<Queue>,
     answer: Arc<Answer>,
 }
 
 impl Pending {
     /// Waits until the chunk is hashed; `None` when that has to be done by somebody else.
     pub(super) fn wait(self) -> Option<State> {
+        self.hurry();
         let mut progress = self.answer.progress.lock();
         loop {
             match *progress {
-                Progress::Hashing => self.answer.changed.wait(&mut progress),
+                Progress::Hashing | Progress::Awaited => self.answer.changed.wait(&mut progress),
                 Progress::Hashed(state) => return Some(state),
                 Progress::GivenUp => return None,
             }
         }
+    }
+
+    /// A chunk that is not begun does not wait for company any more.
+    fn hurry(&self) {
+        if self.answer.ask() {
+            self.queue.look_again();
+        }
+    }
+}
+
+impl Drop for Pending {
+    /// The bytes are wanted back, if not the digest: they do not wait for company.
+    fn drop(&mut self) {
+        self.hurry();
     }
 }
 
@@ -128,7 +152,8 @@ impl Lanes {
         waiting.chunks.push_back(chunk);
         drop(waiting);
         self.queue.more.notify_one();
-        Some(Pending { answer })
+        let queue = Arc::clone(&self.queue);
+        Some(Pending { queue, answer })
     }
 
     /// Lets the thread panic, with what is in its lanes, before it looks at the queue again.
@@ -173,13 +198,22 @@ impl Queue {
         self.more.notify_all();
     }
 
+    fn look_again(&self) {
+        // With the lock, so that the thread does not miss it between its look and its sleep.
+        let _waiting = self.waiting.lock();
+        self.more.notify_one();
+    }
+
     /// Fills the free lanes; waits if none is at work. `false` when it is over.
     fn admit(&self, lanes: &mut Vec<Chunk>) -> bool {
         let mut waiting = self.waiting.lock();
-        while lanes.is_empty() && waiting.chunks.is_empty() && !waiting.closed {
-            #[cfg(test)]
-            assert!(!waiting.breaks_down, "a test wants it");
-            self.more.wait(&mut waiting);
+        if lanes.is_empty() {
+            while !waiting.closed && !waiting.is_worth_it() {
+                #[cfg(test)]
+                assert!(!waiting.breaks_down, "a test wants it");
+                self.more.wait(&mut waiting);
+            }
+            waiting.together = 0;
         }
         #[cfg(test)]
         assert!(!waiting.breaks_down, "a test wants it");
@@ -199,7 +233,16 @@ impl Queue {
             lanes.push(chunk);
             others -= 1;
         }
+        waiting.together = waiting.together.max(lanes.len());
         true
+    }
+}
+
+impl Waiting {
+    /// Whether to begin: half as many are there as were last together, or one is waited for.
+    fn is_worth_it(&self) -> bool {
+        let company = self.together.div_ceil(2).max(1);
+        self.chunks.len() >= company || self.chunks.iter().any(|chunk| chunk.answer.is_awaited())
     }
 }
 
@@ -270,10 +313,24 @@ impl Drop for Chunk {
 }
 
 impl Answer {
+    /// Notes that somebody waits; `false` when there is nothing to wait for.
+    fn ask(&self) -> bool {
+        let mut progress = self.progress.lock();
+        let asks = *progress == Progress::Hashing;
+        if asks {
+            *progress = Progress::Awaited;
+        }
+        asks
+    }
+
+    fn is_awaited(&self) -> bool {
+        *self.progress.lock() == Progress::Awaited
+    }
+
     /// The first answer counts.
     fn give(&self, answer: Progress) {
         let mut progress = self.progress.lock();
-        if *progress == Progress::Hashing {
+        if matches!(*progress, Progress::Hashing | Progress::Awaited) {
             *progress = answer;
         }
         drop(progress);

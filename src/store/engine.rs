@@ -40,7 +40,7 @@ impl Engine {
         let root = &file::absolute(root)?;
         let (lock, found) = directory::claim(root, &options.journal)?;
         let buffers = Arc::<Buffers>::default();
-        let blobs = BlobStore::open(root, Arc::clone(&buffers))?;
+        let blobs = BlobStore::open(root, &buffers)?;
         let meta_dir = root.join("meta");
         let space = Room::new(root.to_owned(), meta_dir.join("ballast"), options.headroom);
         space.for_release();

@@ -5,8 +5,7 @@ use bytes::Bytes;
 
 use super::engine::Engine;
 use crate::blob::{DurableBlob, StagedBlob};
-use crate::buffers::LARGE;
-use crate::digest::BlockSums;
+use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::ingest::{BodyHasher, Sums};
 use crate::meta::{Change, Claim, PartRecord};
 use crate::room::Reservation;
@@ -206,12 +205,23 @@ pub(super) fn store(
     stored
 }
 
-/// Writes a body from memory and makes it durable.
-fn write(engine: &Engine, hasher: &mut BodyHasher, body: &Bytes) -> Result<DurableBlob> {
+/// Writes a body from memory and makes it durable. Each block is copied while the processor has it at
+/// hand for its checksums.
+fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<DurableBlob> {
     let mut staged = engine.blobs.stage()?;
-    for chunk in body.chunks(LARGE) {
-        hasher.update_sums(chunk);
-        staged.write_copied(chunk)?;
+    let mut blocks = body.chunks(BLOCK_LEN).peekable();
+    while blocks.peek().is_some() {
+        if staged.is_direct() {
+            let mut buffer = engine.buffers.take();
+            while let Some(block) = blocks.next_if(|_| !buffer.is_full()) {
+                hasher.update_sums(block);
+                buffer.take_from(block);
+            }
+            staged.write(buffer.as_ref())?;
+        } else if let Some(block) = blocks.next() {
+            hasher.update_sums(block);
+            staged.write(block)?;
+        }
     }
     engine.passing(staged.sync())
 }
