@@ -170,3 +170,21 @@ impl Drop for Buffer {
 pub(crate) fn is_aligned(bytes: &[u8]) -> bool {
     bytes.as_ptr().align_offset(ALIGNMENT) == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_large_buffers_and_no_more_and_all_are_aligned() {
+        let buffers = Arc::<Buffers>::default();
+        let mut taken: Vec<_> = (0..=MOST_LARGE).map(|_| buffers.take()).collect();
+        let mut sizes: Vec<_> = taken.iter_mut().map(|one| one.space().len()).collect();
+        assert_eq!(sizes.pop(), Some(SMALL));
+        assert!(sizes.iter().all(|size| *size == LARGE));
+        assert!(taken.iter().all(|one| is_aligned(one.as_ref())));
+        taken.pop();
+        taken.pop();
+        assert_eq!(buffers.take().space().len(), LARGE);
+    }
+}

@@ -12,6 +12,7 @@ mod floors;
 #[path = "../figures/machine.rs"]
 mod machine;
 mod measure;
+mod settled;
 mod ways;
 
 use std::path::PathBuf;

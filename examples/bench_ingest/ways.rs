@@ -1,6 +1,5 @@
 //! The ways to take a part in.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -8,6 +7,7 @@ use memmap2::{Advice, MmapMut};
 use partstore::{Background, Options, PartNumber, PartOptions, PartStore, Upload};
 
 use crate::floors::{Disk, Obvious};
+use crate::settled::settle_in;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -113,32 +113,6 @@ impl Taker {
             }
         }
     }
-}
-
-/// Puts a small part into each of the 256 directories of blobs, which a store makes when it first needs
-/// them. What is measured is a store that has been in use; the floors have their directories, too.
-fn settle_in(store: &PartStore) {
-    let upload = store.initiate_upload("settle in").expect("an upload");
-    let mut bodies = BTreeMap::new();
-    for body in (0_u64..).map(u64::to_le_bytes) {
-        bodies.insert(blake3::hash(&body).as_bytes()[0], body);
-        if bodies.len() == 256 {
-            break;
-        }
-    }
-    let bodies: Vec<_> = (1..).zip(bodies.into_values()).collect();
-    std::thread::scope(|scope| {
-        for some in bodies.chunks(16) {
-            let (store, upload) = (&store, &upload);
-            scope.spawn(move || {
-                for (number, body) in some {
-                    let number = PartNumber::new(*number).expect("a number");
-                    let body = Bytes::copy_from_slice(body);
-                    store.put_part(upload, number, body).expect("a part");
-                }
-            });
-        }
-    });
 }
 
 /// Bytes of which all parts are slices. They begin at a page, as `O_DIRECT` asks of the floors; the

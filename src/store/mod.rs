@@ -198,7 +198,7 @@ impl PartStore {
     /// Begins to receive a part as a stream. All that can be refused before the body is refused
     /// here, so a server calls this before it answers `Expect: 100-continue`.
     ///
-    /// Memory: at most 1 MiB, whatever the part's size; 256 KiB when 64 other bodies are at work.
+    /// Memory: at most 2 MiB, whatever the part's size; 256 KiB when 64 other bodies are at work.
     ///
     /// # Errors
     /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);

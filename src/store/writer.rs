@@ -19,7 +19,7 @@ use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload};
 /// [`PartStore::part_writer`](crate::PartStore::part_writer).
 ///
 /// Nothing is stored before [`finish`](PartWriter::finish) returns `Ok`; dropping the writer leaves
-/// nothing. It holds at most 1 MiB in memory, whatever the body's size, and 256 KiB when 64 others are at
+/// nothing. It holds at most 2 MiB in memory, whatever the body's size, and 256 KiB when 64 others are at
 /// work; it may be moved to another thread.
 #[must_use = "a part is stored by finish"]
 pub struct PartWriter {

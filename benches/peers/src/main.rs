@@ -15,6 +15,8 @@ mod floors;
 mod machine;
 mod measure;
 mod peers;
+#[path = "../../../examples/bench_ingest/settled.rs"]
+mod settled;
 mod table;
 
 use std::path::PathBuf;

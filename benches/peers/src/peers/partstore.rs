@@ -1,13 +1,13 @@
 //! This crate. `put_part` answers when the blob's file and its directory are synced and the journal's
 //! line is.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
 use partstore::{Background, Options, PartNumber, PartStore, Upload};
 
 use super::{Class, Peer, Store};
+use crate::settled::settle_in;
 
 pub const PUT_PART: Peer = Peer {
     name: "**partstore** `put_part`",
@@ -40,30 +40,4 @@ impl Store for Parts {
             .put_part(&self.upload, number, part.clone())
             .expect("a part");
     }
-}
-
-/// Puts a small part into each of the 256 directories of blobs, as `bench_ingest` does: the others have
-/// their directories, too.
-fn settle_in(store: &PartStore) {
-    let upload = store.initiate_upload("settle in").expect("an upload");
-    let mut bodies = BTreeMap::new();
-    for body in (0_u64..).map(u64::to_le_bytes) {
-        bodies.insert(blake3::hash(&body).as_bytes()[0], body);
-        if bodies.len() == 256 {
-            break;
-        }
-    }
-    let bodies: Vec<_> = (1..).zip(bodies.into_values()).collect();
-    std::thread::scope(|scope| {
-        for some in bodies.chunks(16) {
-            let (store, upload) = (&store, &upload);
-            scope.spawn(move || {
-                for (number, body) in some {
-                    let number = PartNumber::new(*number).expect("a number");
-                    let body = Bytes::copy_from_slice(body);
-                    store.put_part(upload, number, body).expect("a part");
-                }
-            });
-        }
-    });
 }

@@ -55,6 +55,10 @@ impl<T> Mutex<T> {
     /// When somebody else has the value: that is a fault of this double, or an execution that is
     /// torn down after a failure.
     fn held_at<'a>(&'a self, turn: Option<shuttle::sync::MutexGuard<'a, ()>>) -> Held<'a, T> {
+        if schedule::is_elsewhere() {
+            let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+            return Held { value, turn };
+        }
         let value = match self.value.try_lock() {
             Ok(value) => value,
             Err(TryLockError::Poisoned(value)) => value.into_inner(),

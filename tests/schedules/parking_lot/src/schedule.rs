@@ -5,15 +5,23 @@ use std::time::Duration;
 
 thread_local! {
     // All tasks of one execution run on one thread of the system.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
     static RUNNING: Cell<bool> = const { Cell::new(false) };
     static WAKE_UPS_LOST: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs the body of one execution. All that it spawns it joins.
 pub fn run(body: impl FnOnce()) {
+    INSIDE.set(true);
     RUNNING.set(true);
     body();
     RUNNING.set(false);
+    INSIDE.set(false);
+}
+
+/// Whether no execution is at work on this thread: others of the system may have a lock then.
+pub(crate) fn is_elsewhere() -> bool {
+    !INSIDE.get()
 }
 
 /// Runs what a task does while it is alone, without schedule points: more schedules differ where it
