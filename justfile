@@ -13,7 +13,7 @@ test *ARGS:
 
 # All benchmarks, or those whose names hold ARGS
 bench *ARGS:
-    cargo bench {{ ARGS }}
+    cargo bench --features internals {{ ARGS }}
 
 # Fuzzes one target (needs a nightly toolchain and cargo-fuzz): just fuzz TARGET 60
 fuzz TARGET SECONDS="60":
@@ -26,6 +26,10 @@ miri:
 # How fast parts come in, beside the floors of the same run
 bench-ingest *ARGS:
     cargo run --release --example bench_ingest -- {{ ARGS }}
+
+# Puts beside other stores
+bench-peers *ARGS:
+    cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ ARGS }}
 
 # 1,000,000 crash states and 1,000 kills, or what MINUTES hold: just crash-long 600 1; docs/reliability.md has what was run
 crash-long MINUTES="600" SEED="1":

@@ -38,9 +38,10 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// An empty buffer.
-    pub(crate) fn take(self: &Arc<Self>) -> Buffer {
-        let more = |large| (large < MOST_LARGE).then_some(large + 1);
+    /// An empty buffer for a body of `len` bytes, if that is known.
+    pub(crate) fn take(self: &Arc<Self>, len: Option<u64>) -> Buffer {
+        let fits = len.is_some_and(|len| len <= SMALL as u64);
+        let more = |large| (!fits && large < MOST_LARGE).then_some(large + 1);
         let is_large = self
             .large
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
@@ -178,13 +179,13 @@ mod tests {
     #[test]
     fn so_many_large_buffers_and_no_more_and_all_are_aligned() {
         let buffers = Arc::<Buffers>::default();
-        let mut taken: Vec<_> = (0..=MOST_LARGE).map(|_| buffers.take()).collect();
+        let mut taken: Vec<_> = (0..=MOST_LARGE).map(|_| buffers.take(None)).collect();
         let mut sizes: Vec<_> = taken.iter_mut().map(|one| one.space().len()).collect();
         assert_eq!(sizes.pop(), Some(SMALL));
         assert!(sizes.iter().all(|size| *size == LARGE));
         assert!(taken.iter().all(|one| is_aligned(one.as_ref())));
-        taken.pop();
-        taken.pop();
-        assert_eq!(buffers.take().space().len(), LARGE);
+        taken.truncate(MOST_LARGE - 1);
+        assert_eq!(buffers.take(Some(SMALL as u64)).space().len(), SMALL);
+        assert_eq!(buffers.take(Some(SMALL as u64 + 1)).space().len(), LARGE);
     }
 }

@@ -1,8 +1,9 @@
 //! The digests of a body, in one pass.
 //!
 //! MD5 is the ETag, BLAKE3 the blob's name, CRC-32 of each block what reads are checked with,
-//! CRC-32 and CRC-64 of the whole what clients compare. Exactly the bytes that were written are
-//! hashed. MD5 goes on [elsewhere](crate::lanes) while the caller does the rest and writes.
+//! CRC-32 and CRC-64 of the whole what clients compare. A body in memory is hashed where it
+//! lies; it is [`Bytes`], which do not change. MD5 goes on [elsewhere](crate::lanes) while the caller does the rest
+//! and writes.
 
 use std::sync::Arc;
 

@@ -64,8 +64,9 @@
 //! - A part: one pass for the digests, one sync of its file, one of its directory, one of the
 //!   journal, which all concurrent calls share. Bytes that are stored already: the journal's only.
 //! - A completion: microseconds a part, whatever its size.
-//! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 256
-//!   KiB for each body and reader.
+//! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 2 MiB
+//!   for each of 64 bodies that come in at once (32 MiB stay for the next), 256 KiB for each further or short body
+//!   and for each reader.
 //! - Disk: the bytes, and some 300 bytes of journal and 1.5 KB of index a part.
 //!
 //! # Quirks

@@ -286,7 +286,7 @@ impl BlobStore {
 /// Whether the file system takes a write that bypasses the page cache. What it does not tell (it may be
 /// full) counts as no.
 fn takes_direct(probe: &Path, buffers: &Arc<Buffers>) -> bool {
-    let mut block = buffers.take();
+    let mut block = buffers.take(Some(ALIGNMENT as u64));
     block.fill(ALIGNMENT);
     let written = Handle::create_direct(probe.to_owned())
         .and_then(|handle| handle.write_at(block.as_ref(), 0));

@@ -53,7 +53,9 @@ impl BodyMd5 {
         self.settle();
         debug_assert!(self.tail.is_empty(), "the body had ended");
         self.len += chunk.len() as u64;
-        self.tail = chunk.split_off(chunk.len() - chunk.len() % size_of::<Block>());
+        let tail = chunk.split_off(chunk.len() - chunk.len() % size_of::<Block>());
+        // Copied: these few bytes would keep the whole chunk.
+        self.tail = Bytes::copy_from_slice(&tail);
         let lanes = (chunk.len() >= WORTH).then_some(&self.lanes);
         match lanes.and_then(|lanes| lanes.submit(self.state, chunk.clone())) {
             Some(pending) => self.pending = Some((pending, chunk)),

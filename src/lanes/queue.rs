@@ -77,6 +77,8 @@ enum Progress {
     Hashing,
     /// The same, and somebody waits for it.
     Awaited,
+    /// Nobody wants it any more.
+    Abandoned,
     Hashed(State),
     GivenUp,
 }
@@ -90,29 +92,27 @@ pub(super) struct Pending {
 impl Pending {
     /// Waits until the chunk is hashed; `None` when that has to be done by somebody else.
     pub(super) fn wait(self) -> Option<State> {
-        self.hurry();
+        // A chunk that is not begun does not wait for company any more.
+        if self.answer.change(Progress::Awaited) {
+            self.queue.look_again();
+        }
         let mut progress = self.answer.progress.lock();
         loop {
             match *progress {
                 Progress::Hashing | Progress::Awaited => self.answer.changed.wait(&mut progress),
                 Progress::Hashed(state) => return Some(state),
-                Progress::GivenUp => return None,
+                Progress::GivenUp | Progress::Abandoned => return None,
             }
-        }
-    }
-
-    /// A chunk that is not begun does not wait for company any more.
-    fn hurry(&self) {
-        if self.answer.ask() {
-            self.queue.look_again();
         }
     }
 }
 
 impl Drop for Pending {
-    /// The bytes are wanted back, if not the digest: they do not wait for company.
+    /// Unless it was waited for, the digest is not wanted any more, and the bytes are let go of soon.
     fn drop(&mut self) {
-        self.hurry();
+        if self.answer.change(Progress::Abandoned) {
+            self.queue.look_again();
+        }
     }
 }
 
@@ -208,10 +208,12 @@ impl Queue {
     fn admit(&self, lanes: &mut Vec<Chunk>) -> bool {
         let mut waiting = self.waiting.lock();
         if lanes.is_empty() {
+            waiting.let_go();
             while !waiting.closed && !waiting.is_worth_it() {
                 #[cfg(test)]
                 assert!(!waiting.breaks_down, "a test wants it");
                 self.more.wait(&mut waiting);
+                waiting.let_go();
             }
             waiting.together = 0;
         }
@@ -239,10 +241,20 @@ impl Queue {
 }
 
 impl Waiting {
+    /// Drops what nobody wants any more.
+    fn let_go(&mut self) {
+        self.chunks
+            .retain(|chunk| !chunk.answer.is(Progress::Abandoned));
+    }
+
     /// Whether to begin: half as many are there as were last together, or one is waited for.
     fn is_worth_it(&self) -> bool {
         let company = self.together.div_ceil(2).max(1);
-        self.chunks.len() >= company || self.chunks.iter().any(|chunk| chunk.answer.is_awaited())
+        self.chunks.len() >= company
+            || self
+                .chunks
+                .iter()
+                .any(|chunk| chunk.answer.is(Progress::Awaited))
     }
 }
 
@@ -258,7 +270,7 @@ fn run(queue: &Queue) {
     let mut lanes = Vec::with_capacity(LANES);
     while queue.admit(&mut lanes) {
         slice(&mut lanes);
-        lanes.retain_mut(|chunk| !chunk.leave_if_done());
+        lanes.retain_mut(|chunk| !chunk.leave_if_done() && !chunk.answer.is(Progress::Abandoned));
     }
 }
 
@@ -313,24 +325,25 @@ impl Drop for Chunk {
 }
 
 impl Answer {
-    /// Notes that somebody waits; `false` when there is nothing to wait for.
-    fn ask(&self) -> bool {
+    /// Notes what the body wants of a chunk that is not hashed; `false` when it is, or when that was noted
+    /// before.
+    fn change(&self, wanted: Progress) -> bool {
         let mut progress = self.progress.lock();
-        let asks = *progress == Progress::Hashing;
-        if asks {
-            *progress = Progress::Awaited;
+        let changes = *progress == Progress::Hashing;
+        if changes {
+            *progress = wanted;
         }
-        asks
+        changes
     }
 
-    fn is_awaited(&self) -> bool {
-        *self.progress.lock() == Progress::Awaited
+    fn is(&self, progress: Progress) -> bool {
+        *self.progress.lock() == progress
     }
 
     /// The first answer counts.
     fn give(&self, answer: Progress) {
         let mut progress = self.progress.lock();
-        if matches!(*progress, Progress::Hashing | Progress::Awaited) {
+        if !matches!(*progress, Progress::Hashed(_) | Progress::GivenUp) {
             *progress = answer;
         }
         drop(progress);

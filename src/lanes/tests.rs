@@ -176,3 +176,28 @@ fn nothing_of_a_chunk_is_held_once_it_is_hashed() {
     md5.settle();
     assert!(chunk.is_unique());
 }
+
+#[test]
+fn a_body_that_goes_takes_its_chunk_along() {
+    let lanes = Arc::new(Lanes::new());
+    let whole = body(1, 4 << 20);
+    let mut crowd: Vec<_> = (0..16).map(|_| BodyMd5::new(Arc::clone(&lanes))).collect();
+    for md5 in &mut crowd {
+        md5.begin(whole.clone());
+    }
+    for md5 in &mut crowd {
+        assert_eq!(md5.digest(), reference(&whole));
+    }
+    // The next would wait for company now.
+    let alone = body(2, 4 << 20);
+    let mut md5 = BodyMd5::new(Arc::clone(&lanes));
+    md5.begin(alone.clone());
+    drop(md5);
+    for _ in 0..10_000 {
+        if alone.is_unique() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("its bytes are still held");
+}

@@ -155,7 +155,7 @@ impl PartStore {
     /// One pass over the bytes for the digests, one for the write. One sync of the file, one of its
     /// directory, one of the journal, which concurrent parts share. Bytes that are stored
     /// already are not written again; the first time that this process meets them it reads them
-    /// to see that they are sound. No copy of the body is made.
+    /// to see that they are sound. The body is copied once on its way to the disk.
     ///
     /// # Errors
     /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);

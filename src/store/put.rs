@@ -212,7 +212,7 @@ fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<Durabl
     let mut blocks = body.chunks(BLOCK_LEN).peekable();
     while blocks.peek().is_some() {
         if staged.is_direct() {
-            let mut buffer = engine.buffers.take();
+            let mut buffer = engine.buffers.take(Some(body.len() as u64));
             while let Some(block) = blocks.next_if(|_| !buffer.is_full()) {
                 hasher.update_sums(block);
                 buffer.take_from(block);

@@ -117,9 +117,21 @@ impl PartWriter {
     pub(super) fn copy_from(&mut self, body: &mut dyn Read) -> Result<()> {
         loop {
             let buffer = self.space()?;
-            let len = match body.read(buffer.space()) {
+            if buffer.as_ref().is_empty() {
+                // A reader that claims more than it has read must not get at another body's bytes.
+                buffer.space().fill(0);
+            }
+            let space = buffer.space();
+            let most = space.len();
+            let len = match body.read(space) {
                 Ok(0) => return Ok(()),
-                Ok(len) => len,
+                Ok(len) if len <= most => len,
+                Ok(_) => {
+                    return Err(Error::BodyUnreadable {
+                        received: self.received,
+                        source: io::Error::other("the reader claims more than it was asked for"),
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(source) => {
                     return Err(Error::BodyUnreadable {
@@ -141,9 +153,11 @@ impl PartWriter {
     /// the part can not be finished.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.check_untorn()?;
-        let taken = self.take(bytes);
-        self.torn = taken.is_err();
-        taken
+        // Also when somebody catches a panic.
+        self.torn = true;
+        self.take(bytes)?;
+        self.torn = false;
+        Ok(())
     }
 
     fn check_untorn(&self) -> Result<()> {
@@ -178,8 +192,8 @@ impl PartWriter {
             // The lane thread lets go of the buffer before the next one is taken.
             self.hasher.settle();
         }
-        let buffers = &self.buffers;
-        Ok(self.buffer.get_or_insert_with(|| buffers.take()))
+        let (buffers, length) = (&self.buffers, self.options.length);
+        Ok(self.buffer.get_or_insert_with(|| buffers.take(length)))
     }
 
     fn write_and_hash(&mut self, chunk: &Bytes) -> Result<()> {

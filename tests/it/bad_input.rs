@@ -197,6 +197,39 @@ impl Read for FailsAfter {
     }
 }
 
+/// A reader that claims to have read so much, and has read nothing.
+struct Claims(usize);
+
+impl Read for Claims {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(std::mem::take(&mut self.0))
+    }
+}
+
+/// The bytes of one body never come to be another's.
+#[test]
+fn a_reader_that_claims_what_it_has_not_read_gets_zeros() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let earlier = bytes(1, 1 << 20);
+    fixture.store.put_part(&upload, number(1), earlier).unwrap();
+    let options = PartOptions::new();
+    let claims = Claims(5_000);
+    fixture
+        .store
+        .put_part_from(&upload, number(2), claims, options)
+        .unwrap();
+    assert_eq!(
+        read_part(&fixture.store, &upload, number(2)),
+        vec![0; 5_000]
+    );
+    let options = PartOptions::new().content_length(64 << 20);
+    let refused = fixture
+        .store
+        .put_part_from(&upload, number(3), Claims(64 << 20), options);
+    assert_eq!(refusal(refused), INCOMPLETE);
+}
+
 /// R3, R7, R8, and bodies that break off.
 #[test]
 fn a_bad_body_is_refused() {
