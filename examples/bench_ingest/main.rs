@@ -13,6 +13,7 @@ mod floors;
 mod machine;
 mod measure;
 mod settled;
+mod streams;
 mod ways;
 
 use std::path::PathBuf;

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use partstore::{PartNumber, PartOptions, PartStore};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::machine;
+use crate::streams;
 use crate::ways::{Bodies, Taker, Way};
 
 #[derive(Clone, Copy, Debug)]
@@ -41,38 +41,15 @@ pub fn run(base: &Path, way: Way, case: Case, bodies: &Bodies) -> Measured {
     rustix::fs::sync();
     machine::reset_peak();
     let (before, _) = machine::resident_mib();
-    let next = AtomicUsize::new(0);
-    let start = Barrier::new(case.streams);
+    let latencies = Mutex::new(Vec::new());
     let cpu = cpu_time();
-    let runs: Vec<(Instant, Vec<Duration>)> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..case.streams)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut latencies = Vec::new();
-                    start.wait();
-                    let started = Instant::now();
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(part) = parts.get(at) else {
-                            return (started, latencies);
-                        };
-                        let began = Instant::now();
-                        taker.take(u32::try_from(at + 1).expect("a number"), part);
-                        latencies.push(began.elapsed());
-                    }
-                })
-            })
-            .collect();
-        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
-        joined.map(|run| run.expect("a thread")).collect()
+    let elapsed = streams::take_all(&parts, case.streams, |number, part| {
+        let began = Instant::now();
+        taker.take(number, part);
+        latencies.lock().push(began.elapsed());
     });
-    let started = runs.iter().map(|(started, _)| *started).min();
-    let elapsed = started.expect("a stream").elapsed();
     let cpu = cpu_time().saturating_sub(cpu);
-    let mut latencies: Vec<_> = runs
-        .into_iter()
-        .flat_map(|(_, latencies)| latencies)
-        .collect();
+    let mut latencies = latencies.into_inner();
     latencies.sort_unstable();
     let percentile = |percent: usize| {
         let at = (latencies.len() * percent / 100).min(latencies.len() - 1);

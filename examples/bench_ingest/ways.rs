@@ -8,6 +8,7 @@ use partstore::{Background, Options, PartNumber, PartOptions, PartStore, Upload}
 
 use crate::floors::{Disk, Obvious};
 use crate::settled::settle_in;
+use crate::streams;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -37,9 +38,6 @@ impl Way {
         Self::Md5,
     ];
 }
-
-/// Bytes of a huge page.
-const HUGE: usize = 2 << 20;
 
 /// What a stream receives at a time.
 const RECEIVED: usize = 64 * 1024;
@@ -125,14 +123,11 @@ pub struct Bodies {
 impl Bodies {
     pub fn new(len: usize) -> Self {
         let ordinary = MmapMut::map_anon(len).expect("memory");
-        let huge = MmapMut::map_anon(len + HUGE).expect("memory");
-        // Either is refused where there are no huge pages.
+        // Refused where there are no huge pages.
         let _ = ordinary.advise(Advice::NoHugePage);
-        let _ = huge.advise(Advice::HugePage);
-        let start = huge.as_ptr().align_offset(HUGE);
         Self {
-            ordinary: filled(ordinary),
-            huge: filled(huge).slice(start..start + len),
+            ordinary: streams::filled(ordinary),
+            huge: streams::in_huge_pages(len),
         }
     }
 
@@ -142,13 +137,6 @@ impl Bodies {
         } else {
             &self.ordinary
         };
-        (0..bytes.len() / len)
-            .map(|at| bytes.slice(at * len..(at + 1) * len))
-            .collect()
+        streams::split(bytes, len)
     }
-}
-
-fn filled(mut memory: MmapMut) -> Bytes {
-    blake3::Hasher::new().finalize_xof().fill(&mut memory);
-    Bytes::from_owner(memory)
 }

@@ -93,9 +93,7 @@ impl Pending {
     /// Waits until the chunk is hashed; `None` when that has to be done by somebody else.
     pub(super) fn wait(self) -> Option<State> {
         // A chunk that is not begun does not wait for company any more.
-        if self.answer.change(Progress::Awaited) {
-            self.queue.look_again();
-        }
+        self.tell(Progress::Awaited);
         let mut progress = self.answer.progress.lock();
         loop {
             match *progress {
@@ -105,14 +103,19 @@ impl Pending {
             }
         }
     }
+
+    /// Has the thread look what is wanted of the chunk now, unless it is hashed.
+    fn tell(&self, wanted: Progress) {
+        if self.answer.change(wanted) {
+            self.queue.look_again();
+        }
+    }
 }
 
 impl Drop for Pending {
     /// Unless it was waited for, the digest is not wanted any more, and the bytes are let go of soon.
     fn drop(&mut self) {
-        if self.answer.change(Progress::Abandoned) {
-            self.queue.look_again();
-        }
+        self.tell(Progress::Abandoned);
     }
 }
 
@@ -208,12 +211,10 @@ impl Queue {
     fn admit(&self, lanes: &mut Vec<Chunk>) -> bool {
         let mut waiting = self.waiting.lock();
         if lanes.is_empty() {
-            waiting.let_go();
             while !waiting.closed && !waiting.is_worth_it() {
                 #[cfg(test)]
                 assert!(!waiting.breaks_down, "a test wants it");
                 self.more.wait(&mut waiting);
-                waiting.let_go();
             }
             waiting.together = 0;
         }
@@ -241,14 +242,11 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Drops what nobody wants any more.
-    fn let_go(&mut self) {
+    /// Whether to begin: half as many are there as were last together, or one is waited for. Drops what
+    /// nobody wants any more.
+    fn is_worth_it(&mut self) -> bool {
         self.chunks
             .retain(|chunk| !chunk.answer.is(Progress::Abandoned));
-    }
-
-    /// Whether to begin: half as many are there as were last together, or one is waited for.
-    fn is_worth_it(&self) -> bool {
         let company = self.together.div_ceil(2).max(1);
         self.chunks.len() >= company
             || self

@@ -26,6 +26,16 @@ fn hash(lanes: &Arc<Lanes>, body: &Bytes, chunk: usize) -> [u8; 16] {
     md5.digest()
 }
 
+/// So many bodies at once that begin with `chunk`.
+fn crowd(lanes: &Arc<Lanes>, count: usize, chunk: &Bytes) -> Vec<BodyMd5> {
+    let begun = |_| {
+        let mut md5 = BodyMd5::new(Arc::clone(lanes));
+        md5.begin(chunk.clone());
+        md5
+    };
+    (0..count).map(begun).collect()
+}
+
 #[test]
 fn every_length_around_a_block_is_padded_as_it_should_be() {
     let lanes = Arc::new(Lanes::new());
@@ -136,10 +146,7 @@ proptest! {
 fn a_body_hashes_itself_when_the_thread_has_died() {
     let lanes = Arc::new(Lanes::new());
     let whole = body(1, 3 << 20);
-    let mut bodies: Vec<_> = (0..20).map(|_| BodyMd5::new(Arc::clone(&lanes))).collect();
-    for md5 in &mut bodies {
-        md5.begin(whole.slice(..1 << 20));
-    }
+    let mut bodies = crowd(&lanes, 20, &whole.slice(..1 << 20));
     lanes.break_down();
     for md5 in &mut bodies {
         md5.begin(whole.slice(1 << 20..2 << 20));
@@ -181,18 +188,12 @@ fn nothing_of_a_chunk_is_held_once_it_is_hashed() {
 fn a_body_that_goes_takes_its_chunk_along() {
     let lanes = Arc::new(Lanes::new());
     let whole = body(1, 4 << 20);
-    let mut crowd: Vec<_> = (0..16).map(|_| BodyMd5::new(Arc::clone(&lanes))).collect();
-    for md5 in &mut crowd {
-        md5.begin(whole.clone());
-    }
-    for md5 in &mut crowd {
+    for md5 in &mut crowd(&lanes, 16, &whole) {
         assert_eq!(md5.digest(), reference(&whole));
     }
     // The next would wait for company now.
     let alone = body(2, 4 << 20);
-    let mut md5 = BodyMd5::new(Arc::clone(&lanes));
-    md5.begin(alone.clone());
-    drop(md5);
+    drop(crowd(&lanes, 1, &alone));
     for _ in 0..10_000 {
         if alone.is_unique() {
             return;

@@ -38,6 +38,8 @@ fn a_body_of_any_length_is_stored_as_it_is() {
         256 * 1024,
         MIB,
         MIB + PAGE,
+        2 * MIB,
+        2 * MIB + PAGE,
         3 * MIB,
     ];
     let lengths = edges

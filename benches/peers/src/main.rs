@@ -17,6 +17,8 @@ mod measure;
 mod peers;
 #[path = "../../../examples/bench_ingest/settled.rs"]
 mod settled;
+#[path = "../../../examples/bench_ingest/streams.rs"]
+mod streams;
 mod table;
 
 use std::path::PathBuf;
@@ -78,7 +80,7 @@ impl Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let base = arguments.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let bodies = measure::bodies(arguments.mib << 20);
+    let bodies = streams::in_huge_pages(arguments.mib << 20);
     measure::warm_up(&base, &bodies);
     let mut table = Table::new(arguments.cases());
     for (column, case) in arguments.cases().into_iter().enumerate() {

@@ -1,5 +1,5 @@
 use std::ops::{Deref, DerefMut};
-use std::sync::{self, PoisonError, TryLockError};
+use std::sync::{self, PoisonError};
 
 use crate::schedule;
 
@@ -51,21 +51,8 @@ impl<T> Mutex<T> {
         self.held_at(turn)
     }
 
-    /// # Panics
-    /// When somebody else has the value: that is a fault of this double, or an execution that is
-    /// torn down after a failure.
     fn held_at<'a>(&'a self, turn: Option<shuttle::sync::MutexGuard<'a, ()>>) -> Held<'a, T> {
-        if schedule::is_elsewhere() {
-            let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-            return Held { value, turn };
-        }
-        let value = match self.value.try_lock() {
-            Ok(value) => value,
-            Err(TryLockError::Poisoned(value)) => value.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                panic!("the value is taken by somebody without a turn")
-            }
-        };
+        let value = schedule::value(|| self.value.lock(), || self.value.try_lock());
         Held { value, turn }
     }
 }

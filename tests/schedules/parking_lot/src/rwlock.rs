@@ -1,5 +1,5 @@
 use std::ops::{Deref, DerefMut};
-use std::sync::{self, PoisonError, TryLockError, TryLockResult};
+use std::sync::{self, PoisonError};
 
 use crate::schedule;
 
@@ -41,7 +41,7 @@ impl<T> RwLock<T> {
         let turn =
             schedule::decides().then(|| self.turn.read().unwrap_or_else(PoisonError::into_inner));
         RwLockReadGuard {
-            value: free(self.value.try_read()),
+            value: schedule::value(|| self.value.read(), || self.value.try_read()),
             _turn: turn,
         }
     }
@@ -51,17 +51,9 @@ impl<T> RwLock<T> {
         let turn =
             schedule::decides().then(|| self.turn.write().unwrap_or_else(PoisonError::into_inner));
         RwLockWriteGuard {
-            value: free(self.value.try_write()),
+            value: schedule::value(|| self.value.write(), || self.value.try_write()),
             _turn: turn,
         }
-    }
-}
-
-fn free<G>(value: TryLockResult<G>) -> G {
-    match value {
-        Ok(value) => value,
-        Err(TryLockError::Poisoned(value)) => value.into_inner(),
-        Err(TryLockError::WouldBlock) => panic!("the value is taken by somebody without a turn"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The schedule that the calling thread runs under, if it runs under one.
 
 use std::cell::Cell;
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::time::Duration;
 
 thread_local! {
@@ -19,9 +20,24 @@ pub fn run(body: impl FnOnce()) {
     INSIDE.set(false);
 }
 
-/// Whether no execution is at work on this thread: others of the system may have a lock then.
-pub(crate) fn is_elsewhere() -> bool {
-    !INSIDE.get()
+/// A lock's value. In an execution whoever has the turn has it at once; elsewhere other threads of the
+/// system may have it, and are waited for.
+///
+/// # Panics
+/// In an execution, when somebody else has the value: that is a fault of this double, or the execution
+/// is torn down after a failure.
+pub(crate) fn value<G>(
+    wait: impl FnOnce() -> LockResult<G>,
+    take: impl FnOnce() -> TryLockResult<G>,
+) -> G {
+    if !INSIDE.get() {
+        return wait().unwrap_or_else(PoisonError::into_inner);
+    }
+    match take() {
+        Ok(value) => value,
+        Err(TryLockError::Poisoned(value)) => value.into_inner(),
+        Err(TryLockError::WouldBlock) => panic!("the value is taken by somebody without a turn"),
+    }
 }
 
 /// Runs what a task does while it is alone, without schedule points: more schedules differ where it
