@@ -1,0 +1,77 @@
+//! Answers: bodies, XML, and the headers that all of them have.
+
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::refusal::Refusal;
+
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+pub type Answer = Result<Response<Body>, Refusal>;
+
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// 200 without a body.
+pub fn ok() -> Response<Body> {
+    Response::new(empty())
+}
+
+/// 204, which has no body by definition.
+pub fn no_content() -> Response<Body> {
+    let mut response = ok();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// 200 with `document`.
+pub fn xml(document: &impl Serialize) -> Answer {
+    let mut text = r#"<?xml version="1.0" encoding="UTF-8"?>"#.to_owned();
+    let body = quick_xml::se::to_string(document);
+    text += &body.map_err(|error| Refusal::internal(error.to_string()))?;
+    let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
+    let mut response = Response::new(body.boxed_unsync());
+    let kind = HeaderValue::from_static("application/xml");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+/// Sets a header, if its value can stand in one.
+pub fn set(response: &mut Response<Body>, name: &'static str, value: impl AsRef<str>) {
+    if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
+        let name = HeaderName::from_static(name);
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// By which an answer is found in the log.
+pub struct RequestId {
+    pub request: String,
+    pub trace: String,
+}
+
+impl RequestId {
+    /// Seconds and 64 random bits, as COS has it: the base64 form of hex digits with `_` between.
+    pub fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = now.map_or(0, |since| since.as_secs());
+        let mut text = format!("{seconds:08x}");
+        for _ in 0..3 {
+            let _ = write!(text, "_{:x}", fastrand::u32(..));
+        }
+        let trace = STANDARD.encode(fastrand::u128(..).to_be_bytes());
+        Self {
+            request: STANDARD.encode(text),
+            trace,
+        }
+    }
+}

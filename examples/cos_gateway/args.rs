@@ -1,0 +1,53 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::signature::KeyPair;
+
+/// A gateway that speaks the protocol of Tencent COS and keeps objects in a part store.
+#[derive(Parser, Debug)]
+#[command(name = "cos_gateway", version)]
+pub struct Args {
+    /// The directory of the store; made when it is not there
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Where to listen; with port 0 the system chooses one, which the log says
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    pub listen: SocketAddr,
+
+    /// The id of the one key pair; without it every request is allowed
+    #[arg(long, value_name = "ID", requires = "secret_key")]
+    pub secret_id: Option<String>,
+
+    /// The key of the one key pair
+    #[arg(long, value_name = "KEY", requires = "secret_id")]
+    pub secret_key: Option<String>,
+
+    /// The most connections at a time; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub max_connections: usize,
+
+    /// How long a client may be silent in the middle of a body
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub patience: Duration,
+
+    /// How long requests may take to end when the gateway is told to stop
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub grace: Duration,
+
+    /// Uploads that were initiated longer ago than this, and not completed, are aborted
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub expire: Option<Duration>,
+}
+
+impl Args {
+    pub fn keys(&self) -> Option<KeyPair> {
+        let (id, secret) = self.secret_id.clone().zip(self.secret_key.clone())?;
+        Some(KeyPair { id, secret })
+    }
+}

@@ -1,0 +1,150 @@
+//! Bodies between the sockets, which are asynchronous, and the store, which is not.
+//!
+//! A body that comes in is gathered to batches here, and each batch is handed to the store on a blocking
+//! thread, while the next is gathered: a client, however slow, holds such a thread only while a
+//! batch is hashed and written. No more than two batches of a body exist at a time, so a client that
+//! is faster than the disk waits in its socket.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use partstore::{Error, Part, PartWriter};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use crate::answer::Body;
+use crate::refusal::Refusal;
+
+/// Bytes of a batch, but for its last frame.
+const BATCH_LEN: usize = 512 * 1024;
+/// A client may send its body byte by byte: each is a frame.
+const BATCH_FRAMES: usize = 1024;
+/// Bytes that are read from the store at a time.
+const READ_LEN: usize = 512 * 1024;
+
+/// Runs a call of the store on a thread where it may block.
+pub async fn blocking<T, E>(
+    call: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Refusal>
+where
+    T: Send + 'static,
+    E: Into<Refusal> + Send + 'static,
+{
+    joined(spawn_blocking(call)).await
+}
+
+async fn joined<T, E: Into<Refusal>>(task: JoinHandle<Result<T, E>>) -> Result<T, Refusal> {
+    match task.await {
+        Ok(result) => result.map_err(Into::into),
+        Err(panic) => Err(Refusal::internal(panic.to_string())),
+    }
+}
+
+/// A body that comes in, and how long its client may be silent.
+pub struct Upstream {
+    body: Incoming,
+    patience: Duration,
+}
+
+impl Upstream {
+    pub fn new(body: Incoming, patience: Duration) -> Self {
+        Self { body, patience }
+    }
+
+    /// The next frame with bytes in it; `None` at the end of the body.
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            let frame = timeout(self.patience, self.body.frame()).await;
+            let silent = |_| Refusal::request_time_out("the client has sent nothing for too long");
+            match frame.map_err(silent)? {
+                None => return Ok(None),
+                Some(Err(error)) => {
+                    return Err(Refusal::incomplete_body(format!(
+                        "the body broke off: {error}"
+                    )));
+                }
+                // Trailers are nobody's.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    async fn batch(&mut self) -> Result<Vec<Bytes>, Refusal> {
+        let (mut batch, mut len) = (Vec::new(), 0);
+        while len < BATCH_LEN && batch.len() < BATCH_FRAMES {
+            let Some(bytes) = self.next().await? else {
+                break;
+            };
+            len += bytes.len();
+            batch.push(bytes);
+        }
+        Ok(batch)
+    }
+
+    /// Sends the body to the store, as a part. When the client breaks off, or is refused, the writer is
+    /// dropped, and nothing is left of the part.
+    pub async fn store(mut self, mut writer: PartWriter) -> Result<Part, Refusal> {
+        let mut next = self.batch().await?;
+        loop {
+            let batch = std::mem::take(&mut next);
+            if batch.is_empty() {
+                return blocking(move || writer.finish()).await;
+            }
+            let writing = spawn_blocking(move || {
+                for bytes in batch {
+                    writer.append(&bytes)?;
+                }
+                Ok::<_, Error>(writer)
+            });
+            let gathered = self.batch().await;
+            writer = joined(writing).await?;
+            next = gathered?;
+        }
+    }
+
+    /// The whole body, which must not be longer than `limit` bytes.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, Refusal> {
+        let mut whole = BytesMut::new();
+        while let Some(bytes) = self.next().await? {
+            if whole.len() + bytes.len() > limit {
+                return Err(Refusal::xml_size_limit(format!(
+                    "the body has more than {limit} bytes"
+                )));
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole.freeze())
+    }
+}
+
+/// A body of `len` bytes from `source`, read as the client takes it.
+pub fn from_reader(source: impl Read + Send + 'static, len: u64) -> Body {
+    let chunks = stream::try_unfold(source.take(len), async |source| {
+        let read = spawn_blocking(move || read_some(source));
+        let (chunk, source) = read.await.map_err(io::Error::other)??;
+        io::Result::Ok((!chunk.is_empty()).then(|| (Frame::data(chunk), source)))
+    });
+    StreamBody::new(chunks).boxed_unsync()
+}
+
+fn read_some<R: Read>(mut source: io::Take<R>) -> io::Result<(Bytes, io::Take<R>)> {
+    let mut chunk =
+        Vec::with_capacity(READ_LEN.min(usize::try_from(source.limit()).unwrap_or(READ_LEN)));
+    let read = source
+        .by_ref()
+        .take(READ_LEN as u64)
+        .read_to_end(&mut chunk);
+    if let Err(error) = read {
+        // The head is sent: all that is left is to break off.
+        tracing::error!(%error, "an object can not be read");
+        return Err(error);
+    }
+    Ok((chunk.into(), source))
+}

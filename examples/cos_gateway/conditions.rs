@@ -1,0 +1,192 @@
+//! Conditional requests and ranges, of RFC 9110.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper::HeaderMap;
+use hyper::header::HeaderName;
+
+use crate::refusal::Refusal;
+use crate::request::text;
+
+/// What conditions compare with.
+pub struct State<'a> {
+    /// Quoted.
+    pub etag: &'a str,
+    pub modified: SystemTime,
+}
+
+/// What the conditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Met,
+    /// The client has it already: 304.
+    NotModified,
+    /// 412.
+    Failed,
+}
+
+/// The four conditional headers, with `prefix` before their names (`x-cos-copy-source-`, or nothing).
+pub fn check(headers: &HeaderMap, prefix: &str, state: &State<'_>) -> Result<Outcome, Refusal> {
+    let get = |name: &str| {
+        let name = HeaderName::try_from(format!("{prefix}{name}"));
+        name.map_or(Ok(None), |name| text(headers, &name))
+    };
+    let modified = whole_seconds(state.modified);
+    if let Some(tags) = get("if-match")? {
+        if !matches_any(tags, state.etag) {
+            return Ok(Outcome::Failed);
+        }
+    } else if let Some(time) = get("if-unmodified-since")?.and_then(date)
+        && modified > time
+    {
+        return Ok(Outcome::Failed);
+    }
+    if let Some(tags) = get("if-none-match")? {
+        if matches_any(tags, state.etag) {
+            return Ok(Outcome::NotModified);
+        }
+    } else if let Some(time) = get("if-modified-since")?.and_then(date)
+        && modified <= time
+    {
+        return Ok(Outcome::NotModified);
+    }
+    Ok(Outcome::Met)
+}
+
+/// Clients leave the quotes away, too.
+fn matches_any(tags: &str, etag: &str) -> bool {
+    let bare = |tag: &str| {
+        tag.trim()
+            .trim_start_matches("W/")
+            .trim_matches('"')
+            .to_owned()
+    };
+    tags.split(',')
+        .any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
+}
+
+/// One that is no date is passed over.
+fn date(text: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(text).ok()
+}
+
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since.as_secs())
+}
+
+/// Bytes of an object: `first` and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub first: u64,
+    pub len: u64,
+}
+
+/// The `Range` of a request, if it has one that is to be heeded: several ranges, other units and what is not
+/// well-formed get the whole object (RFC 9110, 14.2).
+///
+/// # Errors
+/// `InvalidRange` when there are no such bytes.
+pub fn range(value: Option<&str>, size: u64) -> Result<Option<Span>, Refusal> {
+    let range = value.and_then(|value| value.trim().strip_prefix("bytes="));
+    let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
+        return Ok(None);
+    };
+    let number = |text: &str| match text {
+        "" => Some(None),
+        _ if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Some(text.parse().unwrap_or(u64::MAX)))
+        }
+        _ => None,
+    };
+    let (first, end) = match (number(first), number(last)) {
+        (Some(Some(first)), Some(None)) => (first, size),
+        (Some(Some(first)), Some(Some(last))) if first <= last => {
+            (first, size.min(last.saturating_add(1)))
+        }
+        (Some(None), Some(Some(suffix))) => (
+            size.saturating_sub(suffix),
+            if suffix == 0 { 0 } else { size },
+        ),
+        _ => return Ok(None),
+    };
+    if first >= end {
+        return Err(Refusal::invalid_range(format!(
+            "the object has {size} bytes"
+        )));
+    }
+    Ok(Some(Span {
+        first,
+        len: end - first,
+    }))
+}
+
+/// `bytes=first-last` of a copy: both, inclusive, and inside of the source.
+pub fn copy_range(value: &str, size: u64) -> Result<Span, Refusal> {
+    let ends = value
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'));
+    let ends = ends
+        .and_then(|(first, last)| Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?)));
+    match ends {
+        Some((first, last)) if first <= last && last < size => Ok(Span {
+            first,
+            len: last - first + 1,
+        }),
+        Some((first, last)) if first <= last => Err(Refusal::invalid_range(format!(
+            "the source has {size} bytes"
+        ))),
+        _ => Err(Refusal::invalid_argument(
+            "x-cos-copy-source-range must be bytes=first-last",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(first: u64, len: u64) -> Option<Span> {
+        Some(Span { first, len })
+    }
+
+    #[test]
+    fn ranges_are_heeded_refused_or_passed_over() {
+        let of = |value, size| range(Some(value), size).map_err(|refusal| refusal.code);
+        assert_eq!(of("bytes=0-0", 10), Ok(span(0, 1)));
+        assert_eq!(of("bytes=3-", 10), Ok(span(3, 7)));
+        assert_eq!(of("bytes=3-99", 10), Ok(span(3, 7)));
+        assert_eq!(of("bytes=3-99999999999999999999999", 10), Ok(span(3, 7)));
+        assert_eq!(of("bytes=-4", 10), Ok(span(6, 4)));
+        assert_eq!(of("bytes=-40", 10), Ok(span(0, 10)));
+        for refused in ["bytes=10-", "bytes=10-12", "bytes=-0"] {
+            assert_eq!(of(refused, 10), Err("InvalidRange"), "{refused}");
+        }
+        assert_eq!(of("bytes=0-0", 0), Err("InvalidRange"));
+        for other in [
+            "bytes=5-3",
+            "bytes=0-1,3-4",
+            "lines=0-1",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=+1-2",
+        ] {
+            assert_eq!(of(other, 10), Ok(None), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_copy_takes_bytes_that_are_there() {
+        let of = |value| {
+            copy_range(value, 10)
+                .map(Some)
+                .map_err(|refusal| refusal.code)
+        };
+        assert_eq!(of("bytes=0-9"), Ok(span(0, 10)));
+        assert_eq!(of("bytes=0-10"), Err("InvalidRange"));
+        for refused in ["bytes=3-2", "bytes=3-", "bytes=-3", "3-4", "bytes=a-b"] {
+            assert_eq!(of(refused), Err("InvalidArgument"), "{refused}");
+        }
+    }
+}

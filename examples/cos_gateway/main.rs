@@ -1,0 +1,133 @@
+//! A gateway that speaks the protocol of Tencent COS, with a part store behind it, as the author of a storage
+//! server would embed one.
+//!
+//! ```sh
+//! cargo run --release --example cos_gateway -- --data DIR --listen 127.0.0.1:9000
+//! ```
+//!
+//! From a socket to the store a request passes: [`server`] (connections), [`gateway`] (what is asked for, by
+//! [`request`] and [`signature`]), one of [`operations`], and [`body`] or [`names`], which call the store. Errors
+//! are [`refusal`]s on the way back. `README.md` beside this file has the requests as lines for a shell.
+
+mod answer;
+mod args;
+mod body;
+mod conditions;
+mod gateway;
+mod metadata;
+mod names;
+mod operations;
+mod refusal;
+mod request;
+mod server;
+mod signature;
+mod xml;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use partstore::{Options, PartStore};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use args::Args;
+use gateway::Gateway;
+use names::Names;
+use server::Server;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Threads on which calls of the store may block: each waits for the disk at times, and those that wait together
+/// share a sync.
+const STORE_THREADS: usize = 64;
+/// Copies at the same time. They read and write, and shall leave threads to the clients.
+const COPIES: usize = 8;
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cos_gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    raise_file_limit();
+    let mut options = Options::cos();
+    if let Some(age) = args.expire {
+        options = options.expire_uploads_after(age);
+    }
+    let store = options.open(&args.data)?;
+    let recovery = store.recovery();
+    tracing::info!(data = %args.data.display(), created = recovery.created, index = ?recovery.index, "opened");
+    let names = Names::load(store.clone())?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(STORE_THREADS)
+        .build()?;
+    runtime.block_on(serve(args, &store, names))?;
+    // Waits for calls that are at work.
+    drop(runtime);
+    store.close()?;
+    tracing::info!("closed");
+    Ok(())
+}
+
+async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failure> {
+    let gateway = Gateway {
+        store: store.clone(),
+        names,
+        keys: args.keys(),
+        patience: args.patience,
+        copies: Semaphore::new(COPIES),
+    };
+    if gateway.keys.is_none() {
+        tracing::warn!("without --secret-id and --secret-key everybody may do everything");
+    }
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(
+        stop.clone(),
+        [SignalKind::terminate(), SignalKind::interrupt()],
+    ));
+    let listener = TcpListener::bind(args.listen).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let server = Server {
+        gateway: Arc::new(gateway),
+        max_connections: args.max_connections,
+        grace: args.grace,
+    };
+    server.run(listener, stop).await;
+    Ok(())
+}
+
+async fn stop_on_signal(stop: CancellationToken, kinds: [SignalKind; 2]) -> io::Result<()> {
+    let [mut terminate, mut interrupt] = [signal(kinds[0])?, signal(kinds[1])?];
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+    Ok(())
+}
+
+/// A connection takes a file, and a body another.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays");
+    }
+}

@@ -1,0 +1,93 @@
+//! The headers that an object keeps: given when it is initiated, answered when it is read.
+//!
+//! They lie in the upload's metadata as lines of `name: value`, which no value can break: a header has no
+//! line end in it.
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+
+use crate::refusal::Refusal;
+use crate::request::cos_header;
+
+const KEPT: [&str; 7] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-cos-storage-class",
+];
+const META: &str = "x-cos-meta-";
+/// Names and values of `x-cos-meta-*` together, bytes.
+const MAX_META_LEN: usize = 4096;
+
+/// The headers to keep, as bytes for the upload's metadata.
+pub fn of(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+    check_honoured(headers)?;
+    let (mut lines, mut meta_len) = (Vec::new(), 0);
+    for (name, value) in headers {
+        let is_meta = name.as_str().starts_with(META);
+        if is_meta {
+            meta_len += name.as_str().len() + value.len();
+        }
+        if is_meta || KEPT.contains(&name.as_str()) {
+            lines.extend_from_slice(name.as_str().as_bytes());
+            lines.extend_from_slice(b": ");
+            lines.extend_from_slice(value.as_bytes());
+            lines.push(b'\n');
+        }
+    }
+    if meta_len > MAX_META_LEN {
+        return Err(Refusal::metadata_too_large(format!(
+            "x-cos-meta-* are {meta_len} bytes; at most {MAX_META_LEN} are allowed"
+        )));
+    }
+    Ok(lines)
+}
+
+/// What a client relies on and this gateway does not do is refused, not passed over.
+fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
+    match cos_header(headers, "x-cos-server-side-encryption")? {
+        None => {}
+        Some("AES256") => return Err(Refusal::not_implemented("this gateway does not encrypt")),
+        Some(_) => {
+            return Err(Refusal::sse_not_supported(
+                "the encryption can only be AES256",
+            ));
+        }
+    }
+    for name in [
+        "x-cos-server-side-encryption-customer-algorithm",
+        "x-cos-forbid-overwrite",
+        "x-cos-callback",
+    ] {
+        if cos_header(headers, name)?.is_some_and(|value| value != "false") {
+            return Err(Refusal::not_implemented(format!(
+                "this gateway does not know {name}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The headers that were kept.
+pub fn headers(metadata: &[u8]) -> HeaderMap {
+    let lines = metadata.split(|byte| *byte == b'\n');
+    let pairs = lines.filter_map(|line| {
+        let colon = line.windows(2).position(|two| two == b": ")?;
+        let (name, value) = line.split_at(colon);
+        let name = HeaderName::from_bytes(name).ok()?;
+        Some((name, HeaderValue::from_bytes(value.get(2..)?).ok()?))
+    });
+    pairs.collect()
+}
+
+/// The storage class that was asked for. All are stored alike.
+pub fn storage_class(metadata: &[u8]) -> String {
+    let headers = headers(metadata);
+    let class = headers
+        .get("x-cos-storage-class")
+        .and_then(|class| class.to_str().ok());
+    class.unwrap_or("STANDARD").to_owned()
+}

@@ -1,0 +1,353 @@
+//! [`Names`]: which buckets there are, and which object each name means.
+//!
+//! The names are not recorded anywhere: they are the keys of the store's uploads, and this index in memory
+//! is made of them when the gateway starts. So there is no second database to keep in step with the
+//! store, and a name changes with the one commit that completes or removes an upload.
+//!
+//! | key in the store | is |
+//! |---|---|
+//! | `bucket/key` | a multipart upload of a client, or the object that it became |
+//! | `put:bucket/key` | the same of a simple PUT or a copy: nobody can resume it, so what is open at the start goes |
+//! | `bucket:bucket` | the bucket itself, an object without bytes |
+//!
+//! N1: a name has one object. Whoever replaces it removes the one before, under the name's lock, before it
+//! answers. A crash in between leaves two; at the start the one completed last stays.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Bound;
+
+use parking_lot::{Mutex, RwLock};
+use partstore::{
+    CompletedPart, Error, ListUploads, Object, ObjectReader, PartNumber, PartStore, Upload,
+    UploadId,
+};
+
+use crate::refusal::Refusal;
+use crate::request::Target;
+
+const LOCKS: usize = 64;
+
+/// How the object of a name came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Complete Multipart Upload.
+    Multipart,
+    /// PUT or copy of an object.
+    Direct,
+}
+
+impl Origin {
+    /// The key in the store of an upload to this name.
+    pub fn store_key(self, target: &Target) -> String {
+        let Target { bucket, key } = target;
+        match self {
+            Self::Multipart => format!("{bucket}/{key}"),
+            Self::Direct => format!("{DIRECT}{bucket}/{key}"),
+        }
+    }
+}
+
+const DIRECT: &str = "put:";
+const BUCKET: &str = "bucket:";
+
+fn bucket_key(bucket: &str) -> String {
+    format!("{BUCKET}{bucket}")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Named {
+    origin: Origin,
+    id: UploadId,
+}
+
+struct Bucket {
+    marker: Upload,
+    objects: BTreeMap<String, Named>,
+}
+
+pub struct Names {
+    store: PartStore,
+    buckets: RwLock<BTreeMap<String, Bucket>>,
+    /// Held for reading by whoever changes a bucket's content, for writing by whoever makes or removes one.
+    gate: RwLock<()>,
+    /// One change of a name at a time.
+    locks: [Mutex<()>; LOCKS],
+    spread: RandomState,
+}
+
+impl Names {
+    /// Makes the index from what the store has, and removes what a crash left half-done.
+    pub fn load(store: PartStore) -> Result<Self, Error> {
+        for prefix in [DIRECT, BUCKET] {
+            abort_all(&store, prefix)?;
+        }
+        let names = Self {
+            store,
+            buckets: RwLock::default(),
+            gate: RwLock::default(),
+            locks: [const { Mutex::new(()) }; LOCKS],
+            spread: RandomState::new(),
+        };
+        let mut completed: BTreeMap<String, Object> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = names.store.list_objects(after, 1000)?;
+            for object in page.objects {
+                names.keep_newest(&mut completed, object)?;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        names.fill(&completed);
+        Ok(names)
+    }
+
+    /// N1 after a crash.
+    fn keep_newest(
+        &self,
+        completed: &mut BTreeMap<String, Object>,
+        object: Object,
+    ) -> Result<(), Error> {
+        let key = object.upload.key();
+        let name = key.strip_prefix(DIRECT).unwrap_or(key).to_owned();
+        let Some(other) = completed.get(&name) else {
+            completed.insert(name, object);
+            return Ok(());
+        };
+        let age = |object: &Object| (object.completed_at, object.upload.id());
+        let older = if age(other) < age(&object) {
+            completed.insert(name, object)
+        } else {
+            Some(object)
+        };
+        older.map_or(Ok(()), |older| self.store.remove_object(&older.upload))
+    }
+
+    fn fill(&self, completed: &BTreeMap<String, Object>) {
+        let mut buckets = self.buckets.write();
+        for (name, object) in completed {
+            if let Some(bucket) = name.strip_prefix(BUCKET) {
+                buckets.insert(bucket.to_owned(), Bucket::new(object.upload.clone()));
+            }
+        }
+        for (name, object) in completed {
+            let origin = if object.upload.key().starts_with(DIRECT) {
+                Origin::Direct
+            } else {
+                Origin::Multipart
+            };
+            let place = name
+                .split_once('/')
+                .and_then(|(bucket, key)| Some((buckets.get_mut(bucket)?, key)));
+            match place {
+                Some((bucket, key)) => {
+                    let named = Named {
+                        origin,
+                        id: object.upload.id(),
+                    };
+                    bucket.objects.insert(key.to_owned(), named);
+                }
+                None if name.starts_with(BUCKET) => {}
+                None => tracing::warn!(name, "an object of no bucket is left alone"),
+            }
+        }
+    }
+
+    pub fn create_bucket(&self, bucket: &str) -> Result<(), Refusal> {
+        let _alone = self.gate.write();
+        if self.buckets.read().contains_key(bucket) {
+            return Err(Refusal::bucket_exists(format!(
+                "the bucket {bucket} exists"
+            )));
+        }
+        let upload = self.store.initiate_upload(&bucket_key(bucket))?;
+        let part = self.store.put_part(&upload, PartNumber::MIN, "")?;
+        self.store
+            .complete_upload(&upload, &[CompletedPart::from(&part)])?;
+        self.buckets
+            .write()
+            .insert(bucket.to_owned(), Bucket::new(upload));
+        Ok(())
+    }
+
+    /// Only an empty one, and open uploads count.
+    pub fn delete_bucket(&self, bucket: &str) -> Result<(), Refusal> {
+        let _alone = self.gate.write();
+        let marker = self.with_bucket(bucket, |found| {
+            found.objects.is_empty().then(|| found.marker.clone())
+        })?;
+        let first = ListUploads::new().prefix(format!("{bucket}/")).limit(1);
+        let open = self.store.list_uploads(&first)?.uploads;
+        let marker = marker.filter(|_| open.is_empty()).ok_or_else(|| {
+            Refusal::bucket_not_empty(format!("the bucket {bucket} has objects or open uploads"))
+        })?;
+        self.store.remove_object(&marker)?;
+        self.buckets.write().remove(bucket);
+        Ok(())
+    }
+
+    pub fn check_bucket(&self, bucket: &str) -> Result<(), Refusal> {
+        self.with_bucket(bucket, |_| ())
+    }
+
+    fn with_bucket<T>(&self, bucket: &str, look: impl FnOnce(&Bucket) -> T) -> Result<T, Refusal> {
+        let buckets = self.buckets.read();
+        let found = buckets.get(bucket).map(look);
+        found.ok_or_else(|| Refusal::no_such_bucket(format!("there is no bucket {bucket}")))
+    }
+
+    /// Initiates an upload to a bucket, which can not be removed meanwhile.
+    pub fn initiate(
+        &self,
+        target: &Target,
+        origin: Origin,
+        metadata: &[u8],
+    ) -> Result<Upload, Refusal> {
+        let _stays = self.gate.read();
+        self.check_bucket(&target.bucket)?;
+        Ok(self
+            .store
+            .initiate_upload_with(&origin.store_key(target), metadata)?)
+    }
+
+    /// Completes an upload and makes its object the one of the name.
+    pub fn complete(
+        &self,
+        target: &Target,
+        (upload, origin): (&Upload, Origin),
+        list: &[CompletedPart],
+        overwrite: Overwrite,
+    ) -> Result<Object, Refusal> {
+        let _stays = self.gate.read();
+        let _one = self.lock_of(target).lock();
+        let named = Named {
+            origin,
+            id: upload.id(),
+        };
+        let before = self.named(target)?.filter(|before| *before != named);
+        if before.is_some() && overwrite == Overwrite::Refused {
+            return Err(Refusal::precondition_failed(
+                "there is an object with this name",
+            ));
+        }
+        let object = self.store.complete_upload(upload, list)?;
+        if let Some(bucket) = self.buckets.write().get_mut(&target.bucket) {
+            bucket.objects.insert(target.key.clone(), named);
+        }
+        if let Some(before) = before {
+            self.remove(target, before)?;
+        }
+        Ok(object)
+    }
+
+    /// Removes the object of a name. There need not be one.
+    pub fn delete(&self, target: &Target) -> Result<(), Refusal> {
+        let _stays = self.gate.read();
+        let _one = self.lock_of(target).lock();
+        let Some(named) = self.named(target)? else {
+            return Ok(());
+        };
+        self.remove(target, named)?;
+        if let Some(bucket) = self.buckets.write().get_mut(&target.bucket) {
+            bucket.objects.remove(&target.key);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, target: &Target, named: Named) -> Result<(), Refusal> {
+        let upload = Upload::new(named.origin.store_key(target), named.id);
+        match self.store.remove_object(&upload) {
+            Err(Error::NoSuchObject { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the object of a name.
+    pub fn open(&self, target: &Target) -> Result<(ObjectReader, Origin), Refusal> {
+        loop {
+            let absent = || Refusal::no_such_key(format!("there is no object {:?}", target.key));
+            let named = self.named(target)?.ok_or_else(absent)?;
+            let upload = Upload::new(named.origin.store_key(target), named.id);
+            match self.store.open_object(&upload) {
+                Ok(reader) => return Ok((reader, named.origin)),
+                // Replaced or deleted since its name was looked up.
+                Err(Error::NoSuchObject { .. }) if self.named(target)? != Some(named) => {}
+                Err(Error::NoSuchObject { .. }) => return Err(absent()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn named(&self, target: &Target) -> Result<Option<Named>, Refusal> {
+        self.with_bucket(&target.bucket, |bucket| {
+            bucket.objects.get(&target.key).copied()
+        })
+    }
+
+    fn lock_of(&self, target: &Target) -> &Mutex<()> {
+        let spread = self.spread.hash_one((&target.bucket, &target.key));
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of it will do")]
+        &self.locks[spread as usize % LOCKS]
+    }
+
+    /// The next key or common prefix of a bucket at or after `from`, as [`Step`].
+    pub fn next(
+        &self,
+        bucket: &str,
+        from: Bound<&str>,
+        (prefix, delimiter): (&str, &str),
+    ) -> Result<Option<Step>, Refusal> {
+        self.with_bucket(bucket, |bucket| {
+            let mut keys = bucket.objects.range::<str, _>((from, Bound::Unbounded));
+            let key = keys
+                .next()
+                .map(|(key, _)| key)
+                .filter(|key| key.starts_with(prefix))?;
+            let behind = key.get(prefix.len()..).unwrap_or_default();
+            match behind.find(delimiter).filter(|_| !delimiter.is_empty()) {
+                Some(end) => Some(Step::Common(
+                    key[..prefix.len() + end + delimiter.len()].to_owned(),
+                )),
+                None => Some(Step::Key(key.clone())),
+            }
+        })
+    }
+}
+
+/// What stands next in a listing.
+pub enum Step {
+    Key(String),
+    Common(String),
+}
+
+/// Whether a completion may replace the object of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    Allowed,
+    /// `If-None-Match: *`
+    Refused,
+}
+
+impl Bucket {
+    fn new(marker: Upload) -> Self {
+        Self {
+            marker,
+            objects: BTreeMap::new(),
+        }
+    }
+}
+
+fn abort_all(store: &PartStore, prefix: &str) -> Result<(), Error> {
+    loop {
+        let page = store.list_uploads(&ListUploads::new().prefix(prefix))?;
+        if page.uploads.is_empty() {
+            return Ok(());
+        }
+        for open in page.uploads {
+            store.abort_upload(&open.upload)?;
+        }
+    }
+}

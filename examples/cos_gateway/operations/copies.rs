@@ -1,0 +1,163 @@
+//! Copies: Upload Part - Copy, PUT Object - Copy. A part that is copied whole is not read: it gets one more name.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use hyper::HeaderMap;
+use partstore::{
+    CompletedPart, Object, ObjectReader, Part, PartNumber, PartOptions, PartStore, Upload,
+};
+
+use super::objects::{Described, Draft};
+use super::uploads::{part_number, upload_of};
+use super::{iso, overwrite};
+use crate::answer::{self, Answer, set};
+use crate::body::blocking;
+use crate::conditions::{self, Outcome, Span, copy_range};
+use crate::gateway::{Call, Gateway};
+use crate::metadata;
+use crate::refusal::Refusal;
+use crate::request::{Target, cos_header};
+use crate::xml;
+
+/// `PUT /key?partNumber=N&uploadId=ID` with `x-cos-copy-source`
+pub async fn copy_part(call: Call) -> Answer {
+    let number = part_number(&call)?;
+    let upload = upload_of(&call)?;
+    let gateway = call.gateway.clone();
+    let _turn = gateway.copies.acquire().await;
+    let part = blocking(move || {
+        let source = Source::open(&call.gateway, &call.headers)?;
+        let size = source.described.size;
+        let span = match cos_header(&call.headers, "x-cos-copy-source-range")? {
+            Some(range) => copy_range(range, size)?,
+            None => Span {
+                first: 0,
+                len: size,
+            },
+        };
+        source.copy(&call.gateway.store, span, (&upload, number))
+    })
+    .await?;
+    let mut response = answer::xml(&xml::CopyPartResult {
+        etag: part.etag.quoted(),
+        crc64: part.crc64,
+        last_modified: iso(part.stored_at),
+    })?;
+    set(
+        &mut response,
+        "x-cos-hash-crc64ecma",
+        part.crc64.to_string(),
+    );
+    Ok(response)
+}
+
+/// `PUT /key` with `x-cos-copy-source`
+pub async fn copy_object(call: Call) -> Answer {
+    let overwrite = overwrite(&call.headers)?;
+    let gateway = call.gateway.clone();
+    let _turn = gateway.copies.acquire().await;
+    let (etag, object) = blocking(move || {
+        let source = Source::open(&call.gateway, &call.headers)?;
+        let metadata = source.metadata(&call.headers)?;
+        let draft = Draft::new(call.gateway, call.target, &metadata)?;
+        let parts = source.copy_all(&draft.gateway.store, &draft.upload)?;
+        let list: Vec<_> = parts.iter().map(CompletedPart::from).collect();
+        let object = draft.publish(&list, overwrite)?;
+        Ok::<_, Refusal>((etag(&object, &parts), object))
+    })
+    .await?;
+    let mut response = answer::xml(&xml::CopyObjectResult {
+        etag,
+        crc64: object.crc64,
+        last_modified: iso(object.completed_at),
+    })?;
+    set(
+        &mut response,
+        "x-cos-hash-crc64ecma",
+        object.crc64.to_string(),
+    );
+    Ok(response)
+}
+
+/// What is copied from.
+struct Source {
+    reader: ObjectReader,
+    described: Described,
+}
+
+impl Source {
+    /// The object that the headers name, if it meets their conditions.
+    fn open(gateway: &Gateway, headers: &HeaderMap) -> Result<Self, Refusal> {
+        let named = cos_header(headers, "x-cos-copy-source")?.unwrap_or_default();
+        let (named, version) = named.split_once('?').unwrap_or((named, ""));
+        if !version.is_empty() {
+            return Err(Refusal::not_implemented("this gateway has no versions"));
+        }
+        let (host, path) = named.split_once('/').unwrap_or((named, ""));
+        let target = Target::parse(host, path)?;
+        let opened = gateway.names.open(&target);
+        let (reader, origin) = opened.map_err(|refusal| match refusal.code {
+            "NoSuchKey" | "NoSuchBucket" => Refusal::no_such_copy_source(refusal.message),
+            _ => refusal,
+        })?;
+        let described = Described::new(&reader, origin);
+        match conditions::check(headers, "x-cos-copy-source-", &described.state())? {
+            Outcome::Met => Ok(Self { reader, described }),
+            // There is no 304 for a copy.
+            Outcome::NotModified | Outcome::Failed => Err(Refusal::precondition_failed(
+                "a condition on the source is not met",
+            )),
+        }
+    }
+
+    fn metadata(&self, headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+        match cos_header(headers, "x-cos-metadata-directive")? {
+            None | Some("Copy") => Ok(self.described.metadata().to_vec()),
+            Some("Replaced") => metadata::of(headers),
+            Some(_) => Err(Refusal::invalid_argument(
+                "x-cos-metadata-directive is Copy or Replaced",
+            )),
+        }
+    }
+
+    /// Copies some bytes to a part. What is one of the source's own parts is not read.
+    fn copy(
+        mut self,
+        store: &PartStore,
+        span: Span,
+        (upload, number): (&Upload, PartNumber),
+    ) -> Result<Part, Refusal> {
+        let own = |first, len| span == Span { first, len };
+        let mut parts = self.reader.parts().iter();
+        if let Some(whole) = parts.find(|placed| own(placed.offset, placed.part.size)) {
+            let part = self.reader.part(whole.part.number)?;
+            return Ok(store.put_part_from(upload, number, part, PartOptions::new())?);
+        }
+        let sought = self.reader.seek(SeekFrom::Start(span.first));
+        sought.map_err(|error| Refusal::internal(error.to_string()))?;
+        let declared = PartOptions::new().content_length(span.len);
+        Ok(store.put_part_from(upload, number, self.reader.take(span.len), declared)?)
+    }
+
+    /// Copies all parts under their numbers: one sync of the journal for each.
+    fn copy_all(&self, store: &PartStore, upload: &Upload) -> Result<Vec<Part>, Refusal> {
+        let copy = |placed: &partstore::ObjectPart| {
+            let number = placed.part.number;
+            store.put_part_from(upload, number, self.reader.part(number)?, PartOptions::new())
+        };
+        Ok(self
+            .reader
+            .parts()
+            .iter()
+            .map(copy)
+            .collect::<Result<_, _>>()?)
+    }
+}
+
+/// As GET will answer it.
+fn etag(object: &Object, parts: &[Part]) -> String {
+    match parts {
+        [only] => only.etag.quoted(),
+        _ => object.etag.quoted(),
+    }
+}

@@ -1,0 +1,99 @@
+//! [`Refusal`]: an error answer, with the protocol's code, and as XML.
+
+use hyper::header::HeaderValue;
+use hyper::{Response, StatusCode};
+use partstore::Error;
+
+use crate::answer::{self, Body, RequestId};
+use crate::xml;
+
+/// Why a request is refused: what the client is told.
+#[derive(Debug)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// Makes a refusal of a code that the library's [`Error`] does not have.
+macro_rules! refusals {
+    ($($name:ident $code:literal $status:ident;)*) => {
+        impl Refusal {
+            $(pub fn $name(message: impl Into<String>) -> Self {
+                Self { status: StatusCode::$status, code: $code, message: message.into() }
+            })*
+        }
+    };
+}
+
+refusals! {
+    access_denied "AccessDenied" FORBIDDEN;
+    bucket_exists "BucketAlreadyExists" CONFLICT;
+    bucket_not_empty "BucketNotEmpty" CONFLICT;
+    expired "ExpiredToken" FORBIDDEN;
+    incomplete_body "IncompleteBody" BAD_REQUEST;
+    internal "InternalError" INTERNAL_SERVER_ERROR;
+    invalid_access_key "InvalidAccessKeyId" FORBIDDEN;
+    invalid_argument "InvalidArgument" BAD_REQUEST;
+    invalid_bucket_name "InvalidBucketName" BAD_REQUEST;
+    invalid_range "InvalidRange" RANGE_NOT_SATISFIABLE;
+    invalid_uri "InvalidURI" BAD_REQUEST;
+    key_too_long "KeyTooLong" BAD_REQUEST;
+    malformed_xml "MalformedXML" BAD_REQUEST;
+    metadata_too_large "MetadataTooLarge" BAD_REQUEST;
+    method_not_allowed "MethodNotAllowed" METHOD_NOT_ALLOWED;
+    missing_content_length "MissingContentLength" LENGTH_REQUIRED;
+    no_such_bucket "NoSuchBucket" NOT_FOUND;
+    no_such_copy_source "NoSuchCopySource" NOT_FOUND;
+    no_such_key "NoSuchKey" NOT_FOUND;
+    not_implemented "NotImplemented" NOT_IMPLEMENTED;
+    precondition_failed "PreconditionFailed" PRECONDITION_FAILED;
+    request_time_out "RequestTimeOut" BAD_REQUEST;
+    signature_does_not_match "SignatureDoesNotMatch" FORBIDDEN;
+    sse_not_supported "SSEContentNotSupported" BAD_REQUEST;
+    time_too_skewed "RequestTimeTooSkewed" FORBIDDEN;
+    xml_size_limit "XMLSizeLimit" BAD_REQUEST;
+}
+
+impl From<Error> for Refusal {
+    /// The library knows the protocol's codes. What went wrong inside of the store stays in the log.
+    fn from(error: Error) -> Self {
+        let status = StatusCode::from_u16(error.http_status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "the store");
+        }
+        let message = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                "the store could not do this; see its log".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        let code = error.code();
+        Self {
+            status,
+            code,
+            message,
+        }
+    }
+}
+
+impl Refusal {
+    /// The answer. `resource` is the path that was asked for, as the client wrote it.
+    pub fn into_response(self, resource: &str, id: &RequestId) -> Response<Body> {
+        let error = xml::Error {
+            code: self.code,
+            message: &self.message,
+            resource,
+            request_id: &id.request,
+            trace_id: &id.trace,
+        };
+        let mut response = answer::xml(&error).unwrap_or_else(|_| Response::new(answer::empty()));
+        *response.status_mut() = self.status;
+        if let Ok(trace) = HeaderValue::from_str(&id.trace) {
+            response.headers_mut().insert("x-cos-trace-id", trace);
+        }
+        response
+    }
+}

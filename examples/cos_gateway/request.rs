@@ -1,0 +1,218 @@
+//! What a request asks for: bucket, key, query, and the headers that are numbers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hyper::HeaderMap;
+use hyper::header::{HOST, HeaderName};
+use hyper::http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use crate::refusal::Refusal;
+
+/// COS: 850 bytes, counted as they stand in a URL.
+const MAX_KEY_LEN: usize = 850;
+
+/// A bucket, or an object in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub bucket: String,
+    /// Empty for the bucket itself.
+    pub key: String,
+}
+
+impl Target {
+    /// The bucket is the first label of the host, or the first segment of the path when the host is an
+    /// address.
+    pub fn parse(host: &str, path: &str) -> Result<Self, Refusal> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let (bucket, key) = match bucket_of_host(host) {
+            Some(bucket) => (bucket, path),
+            None => path.split_once('/').unwrap_or((path, "")),
+        };
+        let (bucket, key) = (bucket.to_owned(), decode(key)?);
+        if !is_bucket_name(&bucket) {
+            return Err(Refusal::invalid_bucket_name(format!(
+                "{bucket:?} is no bucket: 1 to 63 of a-z, 0-9 and -, in the first label of Host, or first in the path when Host is an address"
+            )));
+        }
+        check_key(&key)?;
+        Ok(Self { bucket, key })
+    }
+}
+
+/// The first label, unless the host is an address or has but one label (`localhost`).
+fn bucket_of_host(host: &str) -> Option<&str> {
+    let is_address = host.parse::<SocketAddr>().is_ok()
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let name = host.split(':').next().unwrap_or(host);
+    let (bucket, _) = name.split_once('.')?;
+    (!is_address).then_some(bucket)
+}
+
+fn is_bucket_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// A key may be anything but what COS forbids, and what XML could not list.
+fn check_key(key: &str) -> Result<(), Refusal> {
+    let length = encode(key).len();
+    if length > MAX_KEY_LEN {
+        return Err(Refusal::key_too_long(format!(
+            "the key has {length} bytes, percent-encoded; at most {MAX_KEY_LEN} are allowed"
+        )));
+    }
+    if key.starts_with(['/', '\\']) {
+        return Err(Refusal::invalid_argument(
+            "a key does not begin with / or \\",
+        ));
+    }
+    if key.contains(|c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+        return Err(Refusal::invalid_argument("a key has no control characters"));
+    }
+    Ok(())
+}
+
+/// What COS calls `UrlEncode`: everything but letters, digits and `-_.~`.
+pub fn encode(text: &str) -> String {
+    encode_bytes(text.as_bytes())
+}
+
+/// The same of bytes that need not be UTF-8.
+pub fn encode_bytes(bytes: &[u8]) -> String {
+    const LEFT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    percent_encoding::percent_encode(bytes, LEFT).to_string()
+}
+
+/// Decodes strictly: what is not well-formed, or not UTF-8, is not guessed at.
+pub fn decode(text: &str) -> Result<String, Refusal> {
+    let well_formed = text.split('%').skip(1).all(|after| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    let decoded = percent_decode_str(text).decode_utf8();
+    match decoded {
+        Ok(text) if well_formed => Ok(text.into_owned()),
+        _ => Err(Refusal::invalid_uri("the URI is not percent-encoded UTF-8")),
+    }
+}
+
+/// The parameters of a query, decoded.
+#[derive(Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn parse(query: &str) -> Result<Self, Refusal> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Forms write a space as +, and so do clients.
+            let name = decode(&name.replace('+', " "))?;
+            let value = decode(&value.replace('+', " "))?;
+            if pairs
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(&name))
+            {
+                return Err(Refusal::invalid_argument(format!(
+                    "{name:?} is given twice"
+                )));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.pairs();
+        pairs.find_map(|(known, value)| (known == name).then_some(value))
+    }
+
+    /// The value, if there is one and it is not empty.
+    pub fn filled(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// A page length: 1 to 1000, also the default.
+    pub fn page_length(&self, name: &'static str) -> Result<u32, Refusal> {
+        let length = self.filled(name).map_or(Ok(1000), str::parse);
+        let length = length.ok().filter(|length| (1..=1000).contains(length));
+        length.ok_or_else(|| {
+            Refusal::invalid_argument(format!("{name} must be an integer between 1 and 1000"))
+        })
+    }
+
+    /// Whether names are to be listed percent-encoded.
+    pub fn encoding(&self) -> Result<Encoding, Refusal> {
+        match self.filled("encoding-type") {
+            None => Ok(Encoding::Plain),
+            Some("url") => Ok(Encoding::Url),
+            Some(_) => Err(Refusal::invalid_argument("encoding-type can only be url")),
+        }
+    }
+
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// How a listing writes names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Plain,
+    Url,
+}
+
+impl Encoding {
+    pub fn name(self) -> Option<&'static str> {
+        (self == Self::Url).then_some("url")
+    }
+
+    pub fn write(self, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Url => encode(text),
+        }
+    }
+}
+
+/// The host that the client named.
+pub fn host_of(head: &Parts) -> Result<String, Refusal> {
+    if let Some(authority) = head.uri.authority() {
+        return Ok(authority.as_str().to_owned());
+    }
+    let host = text(&head.headers, &HOST)?;
+    host.map(str::to_owned)
+        .ok_or_else(|| Refusal::invalid_argument("there is no Host header"))
+}
+
+/// A header as text. One that is there twice, or is not text, is refused.
+pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let (first, second) = (values.next(), values.next());
+    let Some(value) = first else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if second.is_none() => Ok(Some(text)),
+        _ => Err(Refusal::invalid_argument(format!(
+            "the header {name} is not one text"
+        ))),
+    }
+}
+
+/// A header of COS's own, if it has a value.
+pub fn cos_header<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+) -> Result<Option<&'a str>, Refusal> {
+    let value = text(headers, &HeaderName::from_static(name))?;
+    Ok(value.filter(|value| !value.is_empty()))
+}

@@ -1,0 +1,121 @@
+//! The server: connections, their limits, and how they end.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::gateway::Gateway;
+
+/// The longest head of a request, and the most that is read from a socket at a time, bytes.
+const MAX_HEAD_LEN: usize = 256 * 1024;
+/// How long a client may take to send a head, also the first byte of the next one.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How much of a refused body is still read, and for how long: closed at once, the client might not see why.
+const LINGER_LEN: u64 = 64 * 1024 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
+pub struct Server {
+    pub gateway: Arc<Gateway>,
+    /// Further connections wait to be accepted.
+    pub max_connections: usize,
+    /// How long requests that are under way may take when the server is told to stop.
+    pub grace: Duration,
+}
+
+impl Server {
+    /// Serves until `stop`; then takes no more requests, lets those under way end, and breaks off what is
+    /// still there after the grace. Returns when no request is at work any more.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let broken_off = CancellationToken::new();
+        let room = Arc::new(Semaphore::new(self.max_connections));
+        loop {
+            let accepted = async {
+                let place = room.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accepted => accepted,
+            };
+            let socket = match accepted {
+                Ok((socket, _)) => socket,
+                Err(error) => {
+                    // Such as no file descriptor left: some will come back.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let connection = connection(self.gateway.clone(), socket, tasks.clone(), stop.clone());
+            let broken_off = broken_off.clone();
+            tasks.spawn(async move {
+                let _place = place;
+                broken_off.run_until_cancelled(connection).await;
+            });
+        }
+        drop(listener);
+        tasks.close();
+        tracing::info!(connections = tasks.len(), "stopping");
+        if timeout(self.grace, tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = tasks.len(), "the grace is over");
+            broken_off.cancel();
+            tasks.wait().await;
+        }
+    }
+}
+
+async fn connection(
+    gateway: Arc<Gateway>,
+    socket: TcpStream,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    // Answers are short, and wait for nothing.
+    let _ = socket.set_nodelay(true);
+    // Each request is a task of its own: it is carried through when its client goes.
+    let service =
+        service_fn(|request: Request<Incoming>| tasks.spawn(gateway.clone().answer(request)));
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(MAX_HEAD_LEN)
+        .half_close(true)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut stopping = pin!(stop.cancelled().fuse());
+    let ended = poll_fn(|context| {
+        if stopping.as_mut().poll(context).is_ready() {
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        connection.poll_without_shutdown(context)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "a connection broke off");
+    }
+    linger(connection.into_parts().io.into_inner()).await;
+}
+
+/// Ends a connection so that the client gets the last answer, also while it is still sending: what is not read when
+/// a socket is closed would have the client's system throw the answer away.
+async fn linger(mut socket: TcpStream) {
+    let _ = socket.shutdown().await;
+    let rest = async {
+        let mut left = (&mut socket).take(LINGER_LEN);
+        tokio::io::copy(&mut left, &mut tokio::io::sink()).await
+    };
+    let _ = timeout(LINGER_TIME, rest).await;
+}

@@ -1,0 +1,199 @@
+//! The documents of the protocol, as they are written and read.
+
+#![expect(clippy::struct_field_names, reason = "the fields have the protocol's names")]
+
+use partstore::CompletedPart;
+use serde::{Deserialize, Serialize};
+
+use crate::refusal::Refusal;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Error<'a> {
+    pub code: &'a str,
+    pub message: &'a str,
+    pub resource: &'a str,
+    pub request_id: &'a str,
+    pub trace_id: &'a str,
+}
+
+/// Who owns everything here: the gateway knows no users.
+#[derive(Serialize, Default)]
+pub struct Owner {
+    #[serde(rename = "ID")]
+    id: Everybody,
+    #[serde(rename = "DisplayName")]
+    display_name: Everybody,
+}
+
+#[derive(Serialize, Default)]
+enum Everybody {
+    #[default]
+    #[serde(rename = "partstore")]
+    Partstore,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InitiateMultipartUploadResult<'a> {
+    pub bucket: &'a str,
+    pub key: &'a str,
+    pub upload_id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CompleteMultipartUploadResult<'a> {
+    pub location: String,
+    pub bucket: &'a str,
+    pub key: &'a str,
+    #[serde(rename = "ETag")]
+    pub etag: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CopyPartResult {
+    #[serde(rename = "ETag")]
+    pub etag: String,
+    #[serde(rename = "CRC64")]
+    pub crc64: u64,
+    pub last_modified: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CopyObjectResult {
+    #[serde(rename = "ETag")]
+    pub etag: String,
+    #[serde(rename = "CRC64")]
+    pub crc64: u64,
+    pub last_modified: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListPartsResult<'a> {
+    pub bucket: &'a str,
+    #[serde(rename = "Encoding-type", skip_serializing_if = "Option::is_none")]
+    pub encoding_type: Option<&'static str>,
+    pub key: String,
+    pub upload_id: String,
+    pub initiator: Owner,
+    pub owner: Owner,
+    pub storage_class: String,
+    pub part_number_marker: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_part_number_marker: Option<u32>,
+    pub max_parts: u32,
+    pub is_truncated: bool,
+    pub part: Vec<Part>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Part {
+    pub part_number: u16,
+    pub last_modified: String,
+    #[serde(rename = "ETag")]
+    pub etag: String,
+    pub size: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListMultipartUploadsResult<'a> {
+    pub bucket: &'a str,
+    #[serde(rename = "Encoding-Type", skip_serializing_if = "Option::is_none")]
+    pub encoding_type: Option<&'static str>,
+    pub key_marker: String,
+    pub upload_id_marker: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_key_marker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_upload_id_marker: Option<String>,
+    pub max_uploads: u32,
+    pub is_truncated: bool,
+    pub prefix: String,
+    pub delimiter: String,
+    pub upload: Vec<Upload>,
+    pub common_prefixes: Vec<CommonPrefix>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Upload {
+    pub key: String,
+    pub upload_id: String,
+    pub storage_class: String,
+    pub initiator: Owner,
+    pub owner: Owner,
+    pub initiated: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CommonPrefix {
+    pub prefix: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListBucketResult<'a> {
+    pub name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding_type: Option<&'static str>,
+    pub prefix: String,
+    pub marker: String,
+    pub max_keys: u32,
+    pub delimiter: String,
+    pub is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_marker: Option<String>,
+    pub contents: Vec<Contents>,
+    pub common_prefixes: Vec<CommonPrefix>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Contents {
+    pub key: String,
+    pub last_modified: String,
+    #[serde(rename = "ETag")]
+    pub etag: String,
+    pub size: u64,
+    pub owner: Owner,
+    pub storage_class: String,
+}
+
+/// The root element: a document with another is refused.
+#[derive(Deserialize)]
+enum Complete {
+    CompleteMultipartUpload(Lines),
+}
+
+#[derive(Deserialize)]
+struct Lines {
+    #[serde(rename = "Part", default)]
+    parts: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "PartNumber")]
+    number: String,
+    #[serde(rename = "ETag")]
+    etag: String,
+}
+
+/// Reads the list of a Complete. Entities that a document defines are not expanded, but refused.
+pub fn parse_completion(document: &[u8]) -> Result<Vec<CompletedPart>, Refusal> {
+    let malformed = |reason: String| {
+        Refusal::malformed_xml(format!("the body is not a list of parts: {reason}"))
+    };
+    let text = str::from_utf8(document).map_err(|error| malformed(error.to_string()))?;
+    let Complete::CompleteMultipartUpload(lines) =
+        quick_xml::de::from_str(text).map_err(|error| malformed(error.to_string()))?;
+    let part = |line: &Line| CompletedPart::parse(line.number.trim(), &line.etag);
+    Ok(lines.parts.iter().map(part).collect::<Result<_, _>>()?)
+}
