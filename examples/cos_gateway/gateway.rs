@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, SERVER};
+use hyper::http::Extensions;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, header::HeaderValue};
 use partstore::PartStore;
@@ -28,6 +29,8 @@ pub struct Gateway {
     pub patience: Duration,
     /// Permits for copies.
     pub copies: Semaphore,
+    /// How the names of headers are written: see [`spelling`](crate::spelling).
+    pub spelling: Extensions,
 }
 
 /// One request: its head, understood, and its body, not begun.
@@ -58,6 +61,7 @@ impl Gateway {
     /// the answer: so nothing is left half-done by a client that goes.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
+        let spelling = self.spelling.clone();
         let id = RequestId::new();
         let (method, uri) = (head.method.clone(), head.uri.clone());
         let answer = match self.admit(head, body) {
@@ -71,6 +75,7 @@ impl Gateway {
         response
             .headers_mut()
             .insert(SERVER, HeaderValue::from_static("partstore"));
+        *response.extensions_mut() = spelling;
         response
     }
 

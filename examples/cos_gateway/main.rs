@@ -21,6 +21,7 @@ mod refusal;
 mod request;
 mod server;
 mod signature;
+mod spelling;
 mod xml;
 
 use std::io;
@@ -93,6 +94,7 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
         keys: args.keys(),
         patience: args.patience,
         copies: Semaphore::new(COPIES),
+        spelling: spelling::learn().await?,
     };
     if gateway.keys.is_none() {
         tracing::warn!("without --secret-id and --secret-key everybody may do everything");

@@ -95,6 +95,7 @@ async fn connection(
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(MAX_HEAD_LEN)
         .half_close(true)
+        .preserve_header_case(true)
         .serve_connection(TokioIo::new(socket), service);
     let mut stopping = pin!(stop.cancelled().fuse());
     let ended = poll_fn(|context| {

@@ -1,6 +1,9 @@
 //! The documents of the protocol, as they are written and read.
 
-#![expect(clippy::struct_field_names, reason = "the fields have the protocol's names")]
+#![expect(
+    clippy::struct_field_names,
+    reason = "the fields have the protocol's names"
+)]
 
 use partstore::CompletedPart;
 use serde::{Deserialize, Serialize};

@@ -143,7 +143,12 @@ impl Source {
     fn copy_all(&self, store: &PartStore, upload: &Upload) -> Result<Vec<Part>, Refusal> {
         let copy = |placed: &partstore::ObjectPart| {
             let number = placed.part.number;
-            store.put_part_from(upload, number, self.reader.part(number)?, PartOptions::new())
+            store.put_part_from(
+                upload,
+                number,
+                self.reader.part(number)?,
+                PartOptions::new(),
+            )
         };
         Ok(self
             .reader

@@ -1,0 +1,3 @@
+//! The example `cos_gateway`, as a process, spoken to over its socket.
+
+mod fixture;
