@@ -13,10 +13,10 @@ pub fn binary() -> PathBuf {
         .parent()
         .and_then(Path::parent)
         .expect("target/PROFILE");
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    build.args(["build", "--quiet", "--example", "cos_gateway"]);
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["build", "--quiet", "--example", "cos_gateway"]);
     if profile.ends_with("release") {
-        build.arg("--release");
+        cargo.arg("--release");
     }
     let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
     assert!(

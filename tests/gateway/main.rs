@@ -1,3 +1,4 @@
 //! The example `cos_gateway`, as a process, spoken to over its socket.
 
 mod fixture;
+mod readme;
