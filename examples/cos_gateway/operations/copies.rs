@@ -131,7 +131,7 @@ impl Source {
         let mut parts = self.reader.parts().iter();
         if let Some(whole) = parts.find(|placed| own(placed.offset, placed.part.size)) {
             let part = self.reader.part(whole.part.number)?;
-            return Ok(store.put_part_from(upload, number, part, PartOptions::new())?);
+            return Ok(store.copy_part(&part, upload, number)?);
         }
         let sought = self.reader.seek(SeekFrom::Start(span.first));
         sought.map_err(|error| Refusal::internal(error.to_string()))?;
