@@ -76,6 +76,12 @@ fn main() {
         let rate = median(way);
         println!("| {} | {rate:.2} | {:.2} |", way.name(), rate / engine);
     }
+    // Where both are bound by the processors, there is no more to be had.
+    let both = 1.0 / (1.0 / engine + 1.0 / median(Way::Sink));
+    println!(
+        "| floor: `sink`, then the store | {both:.2} | {:.2} |",
+        both / engine
+    );
 }
 
 /// Bytes a second, 10^9.

@@ -18,9 +18,9 @@ pub fn binary() -> PathBuf {
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
-    let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
     assert!(
-        built.expect("cargo").success(),
+        status.expect("cargo").success(),
         "cos_gateway does not build"
     );
     profile.join("examples/cos_gateway")
