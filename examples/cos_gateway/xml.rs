@@ -54,19 +54,16 @@ pub struct CompleteMultipartUploadResult<'a> {
     pub etag: String,
 }
 
+/// The two have the same content.
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct CopyPartResult {
-    #[serde(rename = "ETag")]
-    pub etag: String,
-    #[serde(rename = "CRC64")]
-    pub crc64: u64,
-    pub last_modified: String,
+pub enum CopyResult {
+    CopyPartResult(Copied),
+    CopyObjectResult(Copied),
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct CopyObjectResult {
+pub struct Copied {
     #[serde(rename = "ETag")]
     pub etag: String,
     #[serde(rename = "CRC64")]

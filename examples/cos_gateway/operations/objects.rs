@@ -13,7 +13,7 @@ use partstore::{CompletedPart, Error, Object, ObjectReader, PartNumber, Upload};
 
 use super::overwrite;
 use super::uploads::declared;
-use crate::answer::{self, Answer, Body, set};
+use crate::answer::{self, Answer, Body, set, set_crc64};
 use crate::body::{blocking, from_reader};
 use crate::conditions::{self, Outcome, Span, State};
 use crate::gateway::{Call, Gateway};
@@ -44,14 +44,7 @@ pub async fn put(call: Call) -> Answer {
         Ok::<_, Refusal>(part)
     })
     .await?;
-    let mut response = answer::ok();
-    set(&mut response, "etag", part.etag.quoted());
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        part.crc64.to_string(),
-    );
-    Ok(response)
+    Ok(answer::stored(&part))
 }
 
 /// The upload behind a simple PUT or a copy. Nobody else knows of it: dropped, it is aborted.
@@ -261,11 +254,7 @@ impl Described {
         headers.insert(LAST_MODIFIED, self.last_modified());
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         set(&mut response, "etag", &self.etag);
-        set(
-            &mut response,
-            "x-cos-hash-crc64ecma",
-            self.crc64.to_string(),
-        );
+        set_crc64(&mut response, self.crc64);
         if query.has("partNumber") {
             set(
                 &mut response,

@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 use partstore::{ContentMd5, Error, ListUploads, PartNumber, PartOptions, Upload, UploadPage};
 
 use super::{iso, overwrite};
-use crate::answer::{self, Answer, set};
+use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
 use crate::gateway::Call;
 use crate::metadata;
@@ -47,14 +47,7 @@ pub async fn put_part(call: Call) -> Answer {
     let gateway = call.gateway.clone();
     let writer = blocking(move || gateway.store.part_writer(&upload, number, options)).await?;
     let part = call.body().store(writer).await?;
-    let mut response = answer::ok();
-    set(&mut response, "etag", part.etag.quoted());
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        part.crc64.to_string(),
-    );
-    Ok(response)
+    Ok(answer::stored(&part))
 }
 
 /// R1.
@@ -230,11 +223,7 @@ pub async fn complete(call: Call) -> Answer {
         key: &target.key,
         etag: object.etag.quoted(),
     })?;
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        object.crc64.to_string(),
-    );
+    set_crc64(&mut response, object.crc64);
     Ok(response)
 }
 
