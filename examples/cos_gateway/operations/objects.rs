@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use hyper::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED,
-    RANGE,
+    RANGE, TRANSFER_ENCODING,
 };
 use hyper::{HeaderMap, Response, StatusCode};
-use partstore::{CompletedPart, Error, Object, ObjectReader, PartNumber, Upload};
+use partstore::{CompletedPart, Error, Object, ObjectReader, PartNumber, PartOptions, Upload};
 
 use super::overwrite;
-use super::uploads::declared;
+use super::uploads::{declared, with_digest};
 use crate::answer::{self, Answer, Body, set, set_crc64};
 use crate::body::{blocking, from_reader};
 use crate::conditions::{self, Outcome, Span, State};
@@ -24,7 +24,7 @@ use crate::request::{Query, Target, text};
 
 /// `PUT /key`: an upload with one part.
 pub async fn put(call: Call) -> Answer {
-    let options = declared(&call)?;
+    let options = declared_of_object(&call)?;
     let metadata = metadata::of(&call.headers)?;
     let overwrite = overwrite(&call.headers)?;
     let (gateway, target) = (call.gateway.clone(), call.target.clone());
@@ -45,6 +45,15 @@ pub async fn put(call: Call) -> Answer {
     })
     .await?;
     Ok(answer::stored(&part))
+}
+
+/// Unlike a part, an object may come in chunks, without a length (436/7749): so the Python SDK sends an empty file.
+fn declared_of_object(call: &Call) -> Result<PartOptions, Refusal> {
+    if call.headers.contains_key(TRANSFER_ENCODING) {
+        with_digest(call, PartOptions::new())
+    } else {
+        declared(call)
+    }
 }
 
 /// The upload behind a simple PUT or a copy. Nobody else knows of it: dropped, it is aborted.

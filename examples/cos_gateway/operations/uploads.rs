@@ -54,7 +54,14 @@ pub fn part_number(call: &Call) -> Result<PartNumber, Refusal> {
 
 /// R2 and R6: what the request declares about its body.
 pub fn declared(call: &Call) -> Result<PartOptions, Refusal> {
-    let options = PartOptions::new().content_length(call.content_length()?);
+    with_digest(
+        call,
+        PartOptions::new().content_length(call.content_length()?),
+    )
+}
+
+/// R6.
+pub fn with_digest(call: &Call, options: PartOptions) -> Result<PartOptions, Refusal> {
     Ok(match cos_header(&call.headers, "content-md5")? {
         Some(md5) => options.content_md5(md5)?,
         None => options,
