@@ -1,3 +1,9 @@
 //! The example `cos_gateway`, as a process, spoken to over its socket.
 
+mod calls;
+mod client;
 mod fixture;
+mod watch;
+
+mod expect;
+mod upload_part;
