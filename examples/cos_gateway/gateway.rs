@@ -145,6 +145,8 @@ async fn dispatch(method: &Method, call: Call) -> Answer {
     let names_upload = call.query.has("uploadId");
     let lists_uploads = call.query.has("uploads");
     match (method.as_str(), call.target.key.is_empty()) {
+        // Aborting the upload of no key must not delete the bucket.
+        (_, true) if is_part => Err(Refusal::invalid_argument("an upload belongs to a key")),
         ("HEAD", true) => buckets::head(&call),
         ("POST", true) if call.query.has("delete") => deletes::delete_objects(call).await,
         ("GET", true) if lists_uploads => uploads::list(call).await,

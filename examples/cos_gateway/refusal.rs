@@ -86,7 +86,10 @@ impl Refusal {
         let error = xml::Error {
             code: self.code,
             message: &self.message,
-            resource,
+            // CONNECT has no path, and clients take an empty element for none.
+            resource: Some(resource)
+                .filter(|path| !path.is_empty())
+                .unwrap_or("/"),
             request_id: &id.request,
             trace_id: &id.trace,
         };

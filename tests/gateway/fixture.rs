@@ -1,13 +1,15 @@
 //! A gateway of its own for each test.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// The gateway's binary, built if it is not up to date.
 pub fn binary() -> &'static Path {
@@ -32,11 +34,15 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// A running gateway. Dropped, it is killed.
+/// No test waits longer than this for anything.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A running gateway. Dropped, it is killed, and the test fails if the gateway had panicked.
 pub struct Gateway {
     pub address: SocketAddr,
     process: Child,
     data: TempDir,
+    log: NamedTempFile,
     args: Vec<String>,
 }
 
@@ -45,11 +51,13 @@ impl Gateway {
     pub fn start(args: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let args: Vec<_> = args.iter().map(ToString::to_string).collect();
-        let (process, address) = spawn(data.path(), "127.0.0.1:0", &args);
+        let log = NamedTempFile::new().unwrap();
+        let (process, address) = spawn(data.path(), "127.0.0.1:0", &args, &log);
         Self {
             address,
             process,
             data,
+            log,
             args,
         }
     }
@@ -57,7 +65,7 @@ impl Gateway {
     /// Starts it again on the same directory and address, after it has ended.
     pub fn restart(&mut self) {
         let listen = self.address.to_string();
-        (self.process, self.address) = spawn(self.data.path(), &listen, &self.args);
+        (self.process, self.address) = spawn(self.data.path(), &listen, &self.args, &self.log);
     }
 
     /// `kill -9`
@@ -72,7 +80,19 @@ impl Gateway {
 
     /// Waits for its end. Gives whether it was a success.
     pub fn wait(&mut self) -> bool {
-        self.process.wait().unwrap().success()
+        let deadline = Instant::now() + LONG;
+        loop {
+            match self.process.try_wait().unwrap() {
+                Some(status) => return status.success(),
+                None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                None => panic!("the gateway does not end; it logged:\n{}", self.log()),
+            }
+        }
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
     }
 
     pub fn data(&self) -> &Path {
@@ -88,19 +108,31 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let panicked = self.log().contains("panicked");
+        assert!(!panicked || std::thread::panicking(), "{}", self.log());
     }
 }
 
-fn spawn(data: &Path, listen: &str, args: &[String]) -> (Child, SocketAddr) {
+/// Waits until something holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn spawn(data: &Path, listen: &str, args: &[String], log: &NamedTempFile) -> (Child, SocketAddr) {
     let mut command = Command::new(binary());
     command
         .arg("--data")
         .arg(data)
         .args(["--listen", listen])
         .args(args);
+    let log = fs::OpenOptions::new().append(true).open(log.path());
     let mut process = command
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(log.unwrap())
         .spawn()
         .unwrap();
     let mut line = String::new();

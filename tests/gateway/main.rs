@@ -1,4 +1,10 @@
 //! The example `cos_gateway`, as a process, spoken to over its socket.
 
+mod calls;
+mod client;
 mod fixture;
 mod readme;
+mod watch;
+
+mod expect;
+mod upload_part;

@@ -1,0 +1,120 @@
+//! The protocol's calls, as a client makes them that does everything right; and what every refusal must be.
+
+use md5::{Digest, Md5};
+use serde::Deserialize;
+
+use crate::client::{Answer, Request};
+use crate::fixture::Gateway;
+
+pub const BUCKET: &str = "photos-1250000000";
+/// The smallest part that may stand before another.
+pub const MIB: usize = 1024 * 1024;
+
+/// A gateway with a bucket.
+pub fn gateway(args: &[&str]) -> Gateway {
+    let gateway = Gateway::start(args);
+    Request::new("PUT", format!("/{BUCKET}"))
+        .send(&gateway)
+        .ok();
+    gateway
+}
+
+/// Where an object is, in a URL.
+pub fn path(key: &str) -> String {
+    format!("/{BUCKET}/{key}")
+}
+
+pub fn part_path(key: &str, upload: &str, number: impl std::fmt::Display) -> String {
+    format!("/{BUCKET}/{key}?partNumber={number}&uploadId={upload}")
+}
+
+pub fn initiate(gateway: &Gateway, key: &str) -> String {
+    let request = Request::new("POST", path(key) + "?uploads");
+    request.send(gateway).ok().elements("UploadId").remove(0)
+}
+
+pub fn put_part(
+    gateway: &Gateway,
+    (key, upload): (&str, &str),
+    number: u32,
+    body: &[u8],
+) -> Answer {
+    Request::new("PUT", part_path(key, upload, number))
+        .body(body)
+        .send(gateway)
+}
+
+/// Number, ETag and size of each part.
+pub fn parts(gateway: &Gateway, (key, upload): (&str, &str)) -> Vec<(u32, String, usize)> {
+    let listed = Request::new("GET", path(key) + "?uploadId=" + upload)
+        .send(gateway)
+        .ok();
+    let numbers = listed.elements("PartNumber").into_iter();
+    let etags = listed.elements("ETag").into_iter();
+    let sizes = listed.elements("Size").into_iter();
+    numbers
+        .zip(etags)
+        .zip(sizes)
+        .map(|((number, etag), size)| (number.parse().unwrap(), etag, size.parse().unwrap()))
+        .collect()
+}
+
+pub fn list_of(parts: &[(u32, &str)]) -> String {
+    let line = |(number, etag): &(u32, &str)| {
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
+    };
+    let lines: String = parts.iter().map(line).collect();
+    format!("<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>")
+}
+
+pub fn completion((key, upload): (&str, &str), list: impl Into<Vec<u8>>) -> Request {
+    Request::new("POST", path(key) + "?uploadId=" + upload).body(list)
+}
+
+pub fn put(gateway: &Gateway, key: &str, body: &[u8]) -> Answer {
+    Request::new("PUT", path(key)).body(body).send(gateway)
+}
+
+pub fn get(gateway: &Gateway, key: &str) -> Answer {
+    Request::new("GET", path(key)).send(gateway)
+}
+
+/// Bytes that are not those of another seed.
+pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut bytes = vec![0; len];
+    random.fill(&mut bytes);
+    bytes
+}
+
+/// As the protocol writes it.
+pub fn etag(bytes: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(Md5::digest(bytes)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Error {
+    code: String,
+    message: String,
+    resource: String,
+    request_id: String,
+    trace_id: String,
+}
+
+/// Asserts that an answer is a refusal that every client understands.
+#[track_caller]
+pub fn assert_refused(answer: &Answer, (status, code): (u16, &str)) {
+    let text = answer.text();
+    assert_eq!(answer.status, status, "{text}");
+    let error: Error =
+        quick_xml::de::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(error.code, code, "{text}");
+    for filled in [&error.message, &error.resource, &error.trace_id] {
+        assert!(!filled.is_empty(), "{text}");
+    }
+    let id = answer.header("x-cos-request-id").unwrap();
+    assert_eq!(error.request_id, id);
+    assert!(!id.is_empty());
+    assert_eq!(answer.header("Content-Type"), Some("application/xml"));
+}
