@@ -137,12 +137,7 @@ impl Source {
     fn copy_all(&self, store: &PartStore, upload: &Upload) -> Result<Vec<Part>, Refusal> {
         let copy = |placed: &partstore::ObjectPart| {
             let number = placed.part.number;
-            store.put_part_from(
-                upload,
-                number,
-                self.reader.part(number)?,
-                PartOptions::new(),
-            )
+            store.copy_part(&self.reader.part(number)?, upload, number)
         };
         Ok(self
             .reader
