@@ -8,3 +8,4 @@ mod watch;
 
 mod expect;
 mod upload_part;
+mod sdk;
