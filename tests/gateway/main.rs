@@ -5,5 +5,11 @@ mod client;
 mod fixture;
 mod watch;
 
+mod completions;
+mod cut;
 mod expect;
+mod heads;
+mod names;
+mod reads;
+mod refusals;
 mod upload_part;
