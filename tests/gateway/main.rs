@@ -5,10 +5,15 @@ mod client;
 mod fixture;
 mod watch;
 
+mod clients;
 mod completions;
+mod crowds;
 mod cut;
+mod damage;
+mod endings;
 mod expect;
 mod heads;
+mod kills;
 mod names;
 mod reads;
 mod refusals;
