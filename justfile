@@ -27,6 +27,10 @@ miri:
 bench-ingest *ARGS:
     cargo run --release --example bench_ingest -- {{ ARGS }}
 
+# Parts through the gateway, beside the store called directly
+bench-gateway *ARGS:
+    cargo run --release --example bench_gateway -- {{ ARGS }}
+
 # Puts beside other stores
 bench-peers *ARGS:
     cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ ARGS }}
@@ -43,3 +47,7 @@ doc:
 # Uploads a file, or one that is made, and reads it back
 upload *ARGS:
     cargo run --release --example upload -- {{ ARGS }}
+
+# An HTTP server with the protocol of Tencent COS: just gateway --data DIR
+gateway *ARGS:
+    cargo run --release --example cos_gateway -- {{ ARGS }}

@@ -62,7 +62,8 @@
 //! # Costs
 //!
 //! - A part: one pass for the digests, one sync of its file, one of its directory, one of the
-//!   journal, which all concurrent calls share. Bytes that are stored already: the journal's only.
+//!   journal, which all concurrent calls share. Bytes that are stored already, and
+//!   [copies](PartStore::copy_part) of parts: the journal's only.
 //! - A completion: microseconds a part, whatever its size.
 //! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 2 MiB
 //!   for each of 64 bodies that come in at once (32 MiB stay for the next), 256 KiB for each further or short body

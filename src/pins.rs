@@ -85,6 +85,13 @@ impl Pins {
     }
 }
 
+impl Pinned {
+    /// Whether claims of `pins` heed this.
+    pub(crate) fn is_of(&self, pins: &Arc<Pins>) -> bool {
+        Arc::ptr_eq(&self.pins, pins)
+    }
+}
+
 impl Claimed {
     /// Gives up the claim on all but `kept`, which is sorted.
     pub(crate) fn keep_only(&mut self, kept: &[ContentHash]) {

@@ -10,6 +10,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use partstore::Part;
 use serde::Serialize;
 
 use crate::refusal::Refusal;
@@ -24,6 +25,14 @@ pub fn empty() -> Body {
 /// 200 without a body.
 pub fn ok() -> Response<Body> {
     Response::new(empty())
+}
+
+/// What a client is told of a part that is stored.
+pub fn stored(part: &Part) -> Response<Body> {
+    let mut response = ok();
+    set(&mut response, "etag", part.etag.quoted());
+    set_crc64(&mut response, part.crc64);
+    response
 }
 
 /// 204, which has no body by definition.
@@ -51,6 +60,11 @@ pub fn set(response: &mut Response<Body>, name: &'static str, value: impl AsRef<
         let name = HeaderName::from_static(name);
         response.headers_mut().insert(name, value);
     }
+}
+
+/// CRC-64/XZ, as an unsigned decimal number.
+pub fn set_crc64(response: &mut Response<Body>, crc64: u64) {
+    set(response, "x-cos-hash-crc64ecma", crc64.to_string());
 }
 
 /// By which an answer is found in the log.

@@ -40,6 +40,10 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
 
+    /// Bytes of the disk that bodies leave free; what would take more is refused with 503
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    pub headroom: u64,
+
     /// Uploads that were initiated longer ago than this, and not completed, are aborted
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub expire: Option<Duration>,

@@ -88,24 +88,31 @@ impl Upstream {
         Ok(batch)
     }
 
-    /// Sends the body to the store, as a part. When the client breaks off, or is refused, the writer is
-    /// dropped, and nothing is left of the part.
+    /// Sends the body to the store, as a part. When the client breaks off, or is refused, nothing is left of
+    /// the part.
     pub async fn store(mut self, mut writer: PartWriter) -> Result<Part, Refusal> {
-        let mut next = self.batch().await?;
+        let mut gathered = self.batch().await;
         loop {
-            let batch = std::mem::take(&mut next);
-            if batch.is_empty() {
-                return blocking(move || writer.finish()).await;
-            }
+            let batch = match gathered {
+                Ok(batch) if batch.is_empty() => return blocking(move || writer.finish()).await,
+                Ok(batch) => batch,
+                // Dropped, the writer removes its file, which may be a long one.
+                Err(refusal) => {
+                    return blocking(move || {
+                        drop(writer);
+                        Err(refusal)
+                    })
+                    .await;
+                }
+            };
             let writing = spawn_blocking(move || {
                 for bytes in batch {
                     writer.append(&bytes)?;
                 }
                 Ok::<_, Error>(writer)
             });
-            let gathered = self.batch().await;
+            gathered = self.batch().await;
             writer = joined(writing).await?;
-            next = gathered?;
         }
     }
 

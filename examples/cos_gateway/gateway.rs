@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::answer::{Answer, Body, RequestId, set};
 use crate::body::Upstream;
 use crate::names::Names;
-use crate::operations::{buckets, copies, objects, uploads};
+use crate::operations::{buckets, copies, deletes, objects, uploads};
 use crate::refusal::Refusal;
 use crate::request::{Query, Target, host_of, text};
 use crate::signature::KeyPair;
@@ -101,12 +101,11 @@ impl Gateway {
 
 /// Sub-resources of COS that this gateway does not have. A request for one must not be taken for another of the
 /// same method: `PUT /key?acl` does not replace the object.
-const NOT_HERE: [&str; 31] = [
+const NOT_HERE: [&str; 30] = [
     "accelerate",
     "acl",
     "append",
     "cors",
-    "delete",
     "domain",
     "domaincertificate",
     "encryption",
@@ -149,6 +148,7 @@ async fn dispatch(method: &Method, call: Call) -> Answer {
         // Aborting the upload of no key must not delete the bucket.
         (_, true) if is_part => Err(Refusal::invalid_argument("an upload belongs to a key")),
         ("HEAD", true) => buckets::head(&call),
+        ("POST", true) if call.query.has("delete") => deletes::delete_objects(call).await,
         ("GET", true) if lists_uploads => uploads::list(call).await,
         ("GET", true) => buckets::list(call).await,
         ("PUT", true) => buckets::create(call).await,

@@ -13,6 +13,7 @@ mod answer;
 mod args;
 mod body;
 mod conditions;
+mod document;
 mod gateway;
 mod metadata;
 mod names;
@@ -67,7 +68,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         .with_target(false)
         .init();
     raise_file_limit();
-    let mut options = Options::cos();
+    let mut options = Options::cos().headroom(args.headroom);
     if let Some(age) = args.expire {
         options = options.expire_uploads_after(age);
     }

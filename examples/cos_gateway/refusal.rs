@@ -43,6 +43,7 @@ refusals! {
     metadata_too_large "MetadataTooLarge" BAD_REQUEST;
     method_not_allowed "MethodNotAllowed" METHOD_NOT_ALLOWED;
     missing_content_length "MissingContentLength" LENGTH_REQUIRED;
+    missing_content_md5 "MissingContentMD5" BAD_REQUEST;
     no_such_bucket "NoSuchBucket" NOT_FOUND;
     no_such_copy_source "NoSuchCopySource" NOT_FOUND;
     no_such_key "NoSuchKey" NOT_FOUND;

@@ -55,7 +55,7 @@ fn is_bucket_name(name: &str) -> bool {
 }
 
 /// A key may be anything but what COS forbids, and what XML could not list.
-fn check_key(key: &str) -> Result<(), Refusal> {
+pub fn check_key(key: &str) -> Result<(), Refusal> {
     let length = encode(key).len();
     if length > MAX_KEY_LEN {
         return Err(Refusal::key_too_long(format!(

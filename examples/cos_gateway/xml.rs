@@ -1,14 +1,11 @@
-//! The documents of the protocol, as they are written and read.
+//! The documents that the gateway writes.
 
 #![expect(
     clippy::struct_field_names,
     reason = "the fields have the protocol's names"
 )]
 
-use partstore::CompletedPart;
-use serde::{Deserialize, Serialize};
-
-use crate::refusal::Refusal;
+use serde::Serialize;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -54,19 +51,16 @@ pub struct CompleteMultipartUploadResult<'a> {
     pub etag: String,
 }
 
+/// The two have the same content.
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct CopyPartResult {
-    #[serde(rename = "ETag")]
-    pub etag: String,
-    #[serde(rename = "CRC64")]
-    pub crc64: u64,
-    pub last_modified: String,
+pub enum CopyResult {
+    CopyPartResult(Copied),
+    CopyObjectResult(Copied),
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct CopyObjectResult {
+pub struct Copied {
     #[serde(rename = "ETag")]
     pub etag: String,
     #[serde(rename = "CRC64")]
@@ -169,34 +163,23 @@ pub struct Contents {
     pub storage_class: String,
 }
 
-/// The root element: a document with another is refused.
-#[derive(Deserialize)]
-enum Complete {
-    CompleteMultipartUpload(Lines),
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteResult {
+    pub deleted: Vec<Deleted>,
+    pub error: Vec<NotDeleted>,
 }
 
-#[derive(Deserialize)]
-struct Lines {
-    #[serde(rename = "Part", default)]
-    parts: Vec<Line>,
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Deleted {
+    pub key: String,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    #[serde(rename = "PartNumber")]
-    number: String,
-    #[serde(rename = "ETag")]
-    etag: String,
-}
-
-/// Reads the list of a Complete. Entities that a document defines are not expanded, but refused.
-pub fn parse_completion(document: &[u8]) -> Result<Vec<CompletedPart>, Refusal> {
-    let malformed = |reason: String| {
-        Refusal::malformed_xml(format!("the body is not a list of parts: {reason}"))
-    };
-    let text = str::from_utf8(document).map_err(|error| malformed(error.to_string()))?;
-    let Complete::CompleteMultipartUpload(lines) =
-        quick_xml::de::from_str(text).map_err(|error| malformed(error.to_string()))?;
-    let part = |line: &Line| CompletedPart::parse(line.number.trim(), &line.etag);
-    Ok(lines.parts.iter().map(part).collect::<Result<_, _>>()?)
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NotDeleted {
+    pub key: String,
+    pub code: &'static str,
+    pub message: String,
 }

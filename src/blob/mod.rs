@@ -6,6 +6,7 @@
 //! given out or built upon).
 
 mod reader;
+mod sound;
 mod stage;
 
 use std::collections::HashSet;
@@ -22,9 +23,6 @@ use crate::buffers::{ALIGNMENT, Buffers};
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::file::{self, Handle, Kind};
 use crate::{ContentHash, Error, Result};
-
-/// How many sound blobs are remembered as such. 65,536 take about 4 MiB.
-const REMEMBERED: usize = 65_536;
 
 pub(crate) struct BlobStore {
     blobs: PathBuf,
@@ -96,38 +94,6 @@ impl BlobStore {
     /// Bodies being received.
     pub(crate) fn staged_bodies(&self) -> u64 {
         self.staged_now.load(Ordering::Relaxed)
-    }
-
-    /// Whether the blob's file is there, durably, and holds what it should. The first time that this
-    /// process asks it reads the file; later it looks at the length only.
-    ///
-    /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
-    pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<bool> {
-        let handle = match Handle::open_read(self.path_of(content)) {
-            Ok(handle) => handle,
-            Err(error) if error.is_not_found() => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        if handle.len()? != sums.size || self.unsynced.lock().contains(content) {
-            return Ok(false);
-        }
-        self.make_durable(content.prefix(), &self.dir_of(content.prefix()))?;
-        if self.sound.lock().contains(content) {
-            return Ok(true);
-        }
-        match BlobReader::over(self, handle, *content, sums).check_all() {
-            Ok(()) => Ok(true),
-            Err(Error::DamagedBlob { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads the whole blob and compares each block, and the BLAKE3 hash, with what was stored.
-    ///
-    /// # Errors
-    /// [`Error::DamagedBlob`], [`Error::Io`].
-    pub(crate) fn check(&self, content: &ContentHash, sums: &BlockSums) -> Result<()> {
-        BlobReader::over(self, self.open_file(content)?, *content, sums).check_all()
     }
 
     /// Opens the blob for verified reading.
@@ -253,25 +219,6 @@ impl BlobStore {
             *durable = true;
         }
         Ok(())
-    }
-
-    fn found_sound(&self, content: &ContentHash) {
-        let mut sound = self.sound.lock();
-        if sound.len() >= REMEMBERED {
-            sound.clear();
-        }
-        sound.insert(*content);
-        self.damaged.lock().remove(content);
-    }
-
-    /// Remembers that the blob may not be built upon, and gives the error that names it.
-    fn found_damage(&self, content: &ContentHash, reason: &str) -> Error {
-        self.sound.lock().remove(content);
-        self.damaged.lock().insert(*content);
-        Error::DamagedBlob {
-            hash: *content,
-            reason: reason.to_owned(),
-        }
     }
 
     fn dir_of(&self, prefix: u8) -> PathBuf {

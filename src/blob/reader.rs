@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use super::BlobStore;
+use super::sound::LENGTH;
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::file::Handle;
 use crate::{ContentHash, Error, Result};
@@ -67,7 +68,7 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
     /// Reads and compares every block, the length, and the hash of the whole.
     pub(super) fn check_all(mut self) -> Result<()> {
         if self.handle.len()? != self.size() {
-            return Err(self.damaged("its file has another length"));
+            return Err(self.damaged(LENGTH));
         }
         let mut hasher = blake3::Hasher::new();
         for at in 0..BlockSums::blocks(self.size()) {

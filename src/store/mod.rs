@@ -1,6 +1,7 @@
 //! [`PartStore`]: uploads, parts and objects. This layer alone sees both stores, and owns the order of their steps.
 
 mod complete;
+mod copy;
 mod directory;
 mod engine;
 mod housekeeping;
@@ -214,6 +215,43 @@ impl PartStore {
         options: PartOptions,
     ) -> Result<PartWriter> {
         PartWriter::open(&self.handle.shared, (upload, number), options)
+    }
+
+    /// Puts the part that `source` reads under `number` of `upload`, without copying a byte: the new part
+    /// refers to the same blob. For "Upload Part - Copy", and, part by part into a new upload, "Put
+    /// Object - Copy".
+    ///
+    /// The source is the part as it was when `source` was opened, wherever that stands and whatever
+    /// became of it since; a copy of a part onto itself is fine. The new part has its size, ETag,
+    /// content and checksums, and a `stored_at` of its own. What holds on `Ok` and on `Err`, and
+    /// among concurrent puts, is as for [`put_part_with`](Self::put_part_with). (A range of a part is
+    /// other bytes: [`put_part_from`](Self::put_part_from) takes them from the reader.)
+    ///
+    /// # Cost
+    /// One sync of the journal, shared with concurrent calls. The first time that this process meets the
+    /// blob it is read once, to see that it is sound.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when `source` was opened by another store, or by this one before
+    /// it was closed and opened again; [`Error::InvalidPartNumber`] above
+    /// [`Options::max_part_number`] (R1); [`Error::EntityTooLarge`] when the part is above the maximum
+    /// (R3), which may have been lowered since it was put; [`Error::NoSuchUpload`] when `upload`
+    /// is not open, or has another key (R9, R10); [`Error::EntityTooSmall`] with
+    /// [`MinimumAt::Put`](crate::MinimumAt::Put); [`Error::DamagedBlob`] when the stored bytes are
+    /// not what was acknowledged, as only a put of the bytes themselves repairs them;
+    /// [`Error::StorageFull`] when the disk has no more than the [headroom](Options::headroom) left;
+    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
+    /// [`Error::Io`].
+    pub fn copy_part(
+        &self,
+        source: &PartReader,
+        upload: &Upload,
+        number: PartNumber,
+    ) -> Result<Part> {
+        let engine = self.engine()?;
+        let part = copy::copy(&engine, source, (upload, number))?;
+        self.handle.shared.notice_work(&engine);
+        Ok(part)
     }
 
     /// Lists the parts of an open upload with numbers above `after` (0: all), ascending (R15, R16).

@@ -228,7 +228,7 @@ fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<Durabl
 
 /// Makes the part take its place, if the upload is still open, and returns when that is durable
 /// (R10b, R11).
-fn commit(
+pub(super) fn commit(
     engine: &Engine,
     (upload, number): (&Upload, PartNumber),
     part: &PartRecord,

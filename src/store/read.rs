@@ -9,6 +9,7 @@ use super::engine::Engine;
 use super::put::part_of;
 use super::shared::Shared;
 use crate::blob::{BlobReader, BlobStore};
+use crate::digest::BlockSums;
 use crate::meta::UploadState;
 use crate::pins::Pinned;
 use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
@@ -25,7 +26,7 @@ pub struct PartReader {
     blob: BlobReader<Arc<BlobStore>>,
     position: u64,
     /// I4: the blob stays while it is read.
-    _pinned: Arc<Pinned>,
+    pinned: Arc<Pinned>,
 }
 
 impl PartReader {
@@ -33,6 +34,11 @@ impl PartReader {
     #[must_use]
     pub fn part(&self) -> &Part {
         &self.part
+    }
+
+    /// Whether its pin holds the blob in this store, as it is open now (I4).
+    pub(super) fn is_of(&self, engine: &Engine) -> bool {
+        self.pinned.is_of(&engine.pins)
     }
 }
 
@@ -96,19 +102,24 @@ pub(super) fn open_part(
                 part: part_of(number, &record),
                 blob,
                 position: 0,
-                _pinned: Arc::new(pinned),
+                pinned: Arc::new(pinned),
             });
         }
     }
 }
 
 fn open_blob(engine: &Engine, content: ContentHash) -> Result<BlobReader<Arc<BlobStore>>> {
-    let sums = engine.meta.blob(&content)?;
+    let sums = sums_of(engine, &content)?;
+    engine.blobs.open_blob(content, sums)
+}
+
+/// What a blob that is pinned and referred to must look like.
+pub(super) fn sums_of(engine: &Engine, content: &ContentHash) -> Result<BlockSums> {
     let missing = || Error::DamagedBlob {
-        hash: content,
+        hash: *content,
         reason: "its record is missing".to_owned(),
     };
-    engine.blobs.open_blob(content, sums.ok_or_else(missing)?)
+    engine.meta.blob(content)?.ok_or_else(missing)
 }
 
 /// Reads an object: its parts, one after the other. Made by
@@ -192,7 +203,7 @@ impl ObjectReader {
             part,
             blob,
             position: 0,
-            _pinned: Arc::clone(&self.pinned),
+            pinned: Arc::clone(&self.pinned),
         })
     }
 

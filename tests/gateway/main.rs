@@ -3,6 +3,7 @@
 mod calls;
 mod client;
 mod fixture;
+mod readme;
 mod watch;
 
 mod clients;

@@ -18,7 +18,7 @@ fn seed(thread: usize) -> u64 {
 }
 
 /// Nothing leaked, and every part of every open upload reads as its ETag says.
-fn assert_sound(fixture: &Fixture) {
+pub fn assert_sound(fixture: &Fixture) {
     fixture.assert_tidy();
     let page = fixture.store.list_uploads(&ListUploads::new()).unwrap();
     for info in page.uploads {
@@ -266,6 +266,8 @@ fn use_all_calls(store: &PartStore, thread: usize) -> Result<()> {
         .write_all(b"streamed")
         .map_err(|error| Error::from_io(error).unwrap())?;
     writer.finish()?;
+    let source = store.open_part(&upload, number(2))?;
+    store.copy_part(&source, &upload, number(3))?;
     store.list_parts(&upload, 0, 10)?;
     store.list_uploads(&ListUploads::new().limit(10))?;
     let object = store.complete_upload(&upload, &[CompletedPart::from(&part)])?;

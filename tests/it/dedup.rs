@@ -113,10 +113,10 @@ fn bodies_with_the_same_md5_stay_distinct() {
     assert_eq!(read_part(&fixture.store, &upload, number(1)), bodies[1]);
 }
 
-type Damage = fn(&Path);
+pub type Damage = fn(&Path);
 
 /// What can happen to a file, by others than this crate.
-const DAMAGES: [(&str, Damage); 5] = [
+pub const DAMAGES: [(&str, Damage); 5] = [
     ("a flipped bit", |path| {
         let mut bytes = fs::read(path).unwrap();
         bytes[300_000] ^= 1;

@@ -156,6 +156,10 @@ fn a_full_disk_refuses_bodies_and_nothing_else() {
         PartOptions::new(),
     );
     assert_eq!(refusal(streamed), FULL, "of no declared length");
+    let stored_part = store.open_part(&small.upload, number(100)).unwrap();
+    let copied = store.copy_part(&stored_part, &small.upload, number(2));
+    assert_eq!(copied.unwrap().size, MIB as u64, "a copy brings no body");
+    drop(stored_part);
     small.assert_nothing_leaked();
     small.assert_readable();
 

@@ -5,6 +5,7 @@ mod background;
 mod bad_input;
 mod complete;
 mod concurrency;
+mod copy;
 mod damage;
 mod dedup;
 mod directory;

@@ -59,11 +59,13 @@ fn child(root: &Path) {
     let store = free_options().open(root).unwrap();
     let upload = store.initiate_upload("key").unwrap();
     store.put_part(&upload, number(1), "bytes").unwrap();
+    let source = store.open_part(&upload, number(1)).unwrap();
     limit_files(Some(store.stats().unwrap().journal_bytes));
     // The bytes are stored already: only the journal is written.
     assert_stopped(store.put_part(&upload, number(2), "bytes"));
     limit_files(None);
     assert_stopped(store.put_part(&upload, number(3), "bytes"));
+    assert_stopped(store.copy_part(&source, &upload, number(3)));
     assert_stopped(store.abort_upload(&upload));
     assert_stopped(store.initiate_upload("key"));
     assert_stopped(store.sweep());

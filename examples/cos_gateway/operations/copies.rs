@@ -10,7 +10,7 @@ use partstore::{
 use super::objects::{Described, Draft};
 use super::uploads::{part_number, upload_of};
 use super::{iso, overwrite};
-use crate::answer::{self, Answer, set};
+use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
 use crate::conditions::{self, Outcome, Span, copy_range};
 use crate::gateway::{Call, Gateway};
@@ -38,16 +38,13 @@ pub async fn copy_part(call: Call) -> Answer {
         source.copy(&call.gateway.store, span, (&upload, number))
     })
     .await?;
-    let mut response = answer::xml(&xml::CopyPartResult {
+    let copied = xml::Copied {
         etag: part.etag.quoted(),
         crc64: part.crc64,
         last_modified: iso(part.stored_at),
-    })?;
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        part.crc64.to_string(),
-    );
+    };
+    let mut response = answer::xml(&xml::CopyResult::CopyPartResult(copied))?;
+    set_crc64(&mut response, part.crc64);
     Ok(response)
 }
 
@@ -66,16 +63,13 @@ pub async fn copy_object(call: Call) -> Answer {
         Ok::<_, Refusal>((etag(&object, &parts), object))
     })
     .await?;
-    let mut response = answer::xml(&xml::CopyObjectResult {
+    let copied = xml::Copied {
         etag,
         crc64: object.crc64,
         last_modified: iso(object.completed_at),
-    })?;
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        object.crc64.to_string(),
-    );
+    };
+    let mut response = answer::xml(&xml::CopyResult::CopyObjectResult(copied))?;
+    set_crc64(&mut response, object.crc64);
     Ok(response)
 }
 
@@ -131,7 +125,7 @@ impl Source {
         let mut parts = self.reader.parts().iter();
         if let Some(whole) = parts.find(|placed| own(placed.offset, placed.part.size)) {
             let part = self.reader.part(whole.part.number)?;
-            return Ok(store.put_part_from(upload, number, part, PartOptions::new())?);
+            return Ok(store.copy_part(&part, upload, number)?);
         }
         let sought = self.reader.seek(SeekFrom::Start(span.first));
         sought.map_err(|error| Refusal::internal(error.to_string()))?;

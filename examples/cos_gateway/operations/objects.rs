@@ -6,14 +6,14 @@ use std::time::SystemTime;
 
 use hyper::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED,
-    RANGE,
+    RANGE, TRANSFER_ENCODING,
 };
 use hyper::{HeaderMap, Response, StatusCode};
-use partstore::{CompletedPart, Error, Object, ObjectReader, PartNumber, Upload};
+use partstore::{CompletedPart, Error, Object, ObjectReader, PartNumber, PartOptions, Upload};
 
 use super::overwrite;
-use super::uploads::declared;
-use crate::answer::{self, Answer, Body, set};
+use super::uploads::{declared, with_digest};
+use crate::answer::{self, Answer, Body, set, set_crc64};
 use crate::body::{blocking, from_reader};
 use crate::conditions::{self, Outcome, Span, State};
 use crate::gateway::{Call, Gateway};
@@ -24,7 +24,7 @@ use crate::request::{Query, Target, text};
 
 /// `PUT /key`: an upload with one part.
 pub async fn put(call: Call) -> Answer {
-    let options = declared(&call)?;
+    let options = declared_of_object(&call)?;
     let metadata = metadata::of(&call.headers)?;
     let overwrite = overwrite(&call.headers)?;
     let (gateway, target) = (call.gateway.clone(), call.target.clone());
@@ -44,14 +44,16 @@ pub async fn put(call: Call) -> Answer {
         Ok::<_, Refusal>(part)
     })
     .await?;
-    let mut response = answer::ok();
-    set(&mut response, "etag", part.etag.quoted());
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        part.crc64.to_string(),
-    );
-    Ok(response)
+    Ok(answer::stored(&part))
+}
+
+/// Unlike a part, an object may come in chunks, without a length (436/7749): so the Python SDK sends an empty file.
+fn declared_of_object(call: &Call) -> Result<PartOptions, Refusal> {
+    if call.headers.contains_key(TRANSFER_ENCODING) {
+        with_digest(call, PartOptions::new())
+    } else {
+        declared(call)
+    }
 }
 
 /// The upload behind a simple PUT or a copy. Nobody else knows of it: dropped, it is aborted.
@@ -261,11 +263,7 @@ impl Described {
         headers.insert(LAST_MODIFIED, self.last_modified());
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         set(&mut response, "etag", &self.etag);
-        set(
-            &mut response,
-            "x-cos-hash-crc64ecma",
-            self.crc64.to_string(),
-        );
+        set_crc64(&mut response, self.crc64);
         if query.has("partNumber") {
             set(
                 &mut response,

@@ -1,20 +1,17 @@
 //! Multipart uploads: Initiate, Upload Part, List Parts, List Multipart Uploads, Complete, Abort.
 
-use md5::{Digest, Md5};
-use partstore::{ContentMd5, Error, ListUploads, PartNumber, PartOptions, Upload, UploadPage};
+use partstore::{ListUploads, PartNumber, PartOptions, Upload, UploadPage};
 
-use super::{iso, overwrite};
-use crate::answer::{self, Answer, set};
+use super::{iso, overwrite, received_document};
+use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
+use crate::document;
 use crate::gateway::Call;
 use crate::metadata;
 use crate::names::Origin;
 use crate::refusal::Refusal;
 use crate::request::{Target, cos_header, encode};
 use crate::xml;
-
-/// The list of a Complete: 10,000 parts with SHA-512 and escaped quotes are 2.2 MB.
-const MAX_LIST_LEN: usize = 4 * 1024 * 1024;
 
 /// `POST /key?uploads`
 pub async fn initiate(call: Call) -> Answer {
@@ -47,14 +44,7 @@ pub async fn put_part(call: Call) -> Answer {
     let gateway = call.gateway.clone();
     let writer = blocking(move || gateway.store.part_writer(&upload, number, options)).await?;
     let part = call.body().store(writer).await?;
-    let mut response = answer::ok();
-    set(&mut response, "etag", part.etag.quoted());
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        part.crc64.to_string(),
-    );
-    Ok(response)
+    Ok(answer::stored(&part))
 }
 
 /// R1.
@@ -64,7 +54,14 @@ pub fn part_number(call: &Call) -> Result<PartNumber, Refusal> {
 
 /// R2 and R6: what the request declares about its body.
 pub fn declared(call: &Call) -> Result<PartOptions, Refusal> {
-    let options = PartOptions::new().content_length(call.content_length()?);
+    with_digest(
+        call,
+        PartOptions::new().content_length(call.content_length()?),
+    )
+}
+
+/// R6.
+pub fn with_digest(call: &Call, options: PartOptions) -> Result<PartOptions, Refusal> {
     Ok(match cos_header(&call.headers, "content-md5")? {
         Some(md5) => options.content_md5(md5)?,
         None => options,
@@ -200,23 +197,11 @@ fn entries(
 /// `POST /key?uploadId=ID`
 pub async fn complete(call: Call) -> Answer {
     let upload = upload_of(&call)?;
-    let md5 = cos_header(&call.headers, "content-md5")?
-        .map(str::parse)
-        .transpose()?;
-    let too_long = call
-        .content_length()
-        .is_ok_and(|length| length > MAX_LIST_LEN as u64);
-    if too_long {
-        return Err(Refusal::xml_size_limit(format!(
-            "the list has more than {MAX_LIST_LEN} bytes"
-        )));
-    }
     let overwrite = overwrite(&call.headers)?;
     let (gateway, target, host) = (call.gateway.clone(), call.target.clone(), call.host.clone());
-    let list = call.body().collect(MAX_LIST_LEN).await?;
+    let list = received_document(call).await?;
     let (target, object) = blocking(move || {
-        check_md5(md5, &list)?;
-        let list = xml::parse_completion(&list)?;
+        let list = document::parse_completion(&list)?;
         let object =
             gateway
                 .names
@@ -230,25 +215,8 @@ pub async fn complete(call: Call) -> Answer {
         key: &target.key,
         etag: object.etag.quoted(),
     })?;
-    set(
-        &mut response,
-        "x-cos-hash-crc64ecma",
-        object.crc64.to_string(),
-    );
+    set_crc64(&mut response, object.crc64);
     Ok(response)
-}
-
-/// R7, for the list.
-fn check_md5(declared: Option<ContentMd5>, body: &[u8]) -> Result<(), Error> {
-    let found = Md5::digest(body);
-    match declared.filter(|declared| declared.as_bytes()[..] != found[..]) {
-        None => Ok(()),
-        Some(declared) => Err(Error::BadDigest {
-            algorithm: "Content-MD5",
-            expected: hex::encode(declared.as_bytes()),
-            found: hex::encode(found),
-        }),
-    }
 }
 
 /// Where the object is, for a client that reached the gateway by `host`.

@@ -1,6 +1,7 @@
 //! Each call, made on the store and on the map.
 
 mod compare;
+mod copies;
 mod listing;
 mod parts;
 
@@ -49,6 +50,16 @@ impl Run {
                 how,
             } => {
                 self.put(&self.name(who), number(*to), *body, how);
+            }
+            Step::Copy {
+                from,
+                part,
+                who,
+                number: to,
+                source,
+            } => {
+                let (from, to) = ((self.name(from), *part), (self.name(who), *to));
+                self.copy(from, to, *source);
             }
             Step::AbortDuringPut {
                 who,

@@ -58,6 +58,14 @@ pub enum How {
     FailingReader,
 }
 
+/// What becomes of a part before it is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Stays,
+    /// Its upload or object goes, and the sweep comes.
+    Goes,
+}
+
 /// The list of a completion.
 #[derive(Clone, Debug)]
 pub enum List {
@@ -92,6 +100,14 @@ pub enum Step {
         number: u32,
         body: usize,
         how: How,
+    },
+    /// A part, of an open upload or of an object, is put under another number by its reader.
+    Copy {
+        from: Who,
+        part: u32,
+        who: Who,
+        number: u32,
+        source: Source,
     },
     /// The upload is aborted while a body is received.
     AbortDuringPut {
@@ -171,6 +187,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => initiate(),
         30 => put(),
+        6 => copy(),
         24 => on_upload(),
         10 => listing(),
         8 => reading(),
@@ -202,6 +219,19 @@ fn put() -> impl Strategy<Value = Step> {
         number,
         body,
         how,
+    })
+}
+
+fn copy() -> impl Strategy<Value = Step> {
+    let source = prop_oneof![3 => Just(Source::Stays), 1 => Just(Source::Goes)];
+    (who(), number(), who(), number(), source).prop_map(|(from, part, who, number, source)| {
+        Step::Copy {
+            from,
+            part,
+            who,
+            number,
+            source,
+        }
     })
 }
 

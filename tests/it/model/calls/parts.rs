@@ -134,7 +134,7 @@ impl Run {
         self.keep(upload, part, body);
     }
 
-    fn keep(&mut self, upload: &Upload, part: Part, body: usize) {
+    pub(super) fn keep(&mut self, upload: &Upload, part: Part, body: usize) {
         if let Some(entry) = self.expected.entries.get_mut(upload) {
             entry.parts.insert(part.number, (part, body));
         }

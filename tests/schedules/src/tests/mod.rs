@@ -1,5 +1,6 @@
 //! The schedules that are tried, and what the tests share.
 
+mod copied;
 mod groups;
 mod lanes;
 mod order;

@@ -28,12 +28,12 @@ fn put_task(
     })
 }
 
-fn sweep_task(store: &PartStore) -> shuttle::thread::JoinHandle<bool> {
+pub fn sweep_task(store: &PartStore) -> shuttle::thread::JoinHandle<bool> {
     let store = store.clone();
     task(move || store.sweep().map(|_| true).unwrap())
 }
 
-fn abort_task(store: &PartStore, upload: &Upload) -> shuttle::thread::JoinHandle<bool> {
+pub fn abort_task(store: &PartStore, upload: &Upload) -> shuttle::thread::JoinHandle<bool> {
     let (store, upload) = (store.clone(), upload.clone());
     task(move || {
         store.abort_upload(&upload).unwrap();
@@ -42,7 +42,7 @@ fn abort_task(store: &PartStore, upload: &Upload) -> shuttle::thread::JoinHandle
     })
 }
 
-fn assert_there(store: &PartStore, acknowledged: &[(Upload, Part)]) {
+pub fn assert_there(store: &PartStore, acknowledged: &[(Upload, Part)]) {
     for (upload, part) in acknowledged {
         let now = parts(store, upload).get(&part.number).copied();
         assert_eq!(now, Some(part.etag), "acknowledged, and lost");

@@ -11,7 +11,9 @@
 //! | `bucket:bucket` | the bucket itself, an object without bytes |
 //!
 //! N1: a name has one object. Whoever replaces it removes the one before, under the name's lock, before it
-//! answers. A crash in between leaves two; at the start the one completed last stays.
+//! answers. A crash in between leaves two; at the start the one completed last, by the host's clock, stays.
+
+mod load;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -77,82 +79,13 @@ pub struct Names {
 }
 
 impl Names {
-    /// Makes the index from what the store has, and removes what a crash left half-done.
-    pub fn load(store: PartStore) -> Result<Self, Error> {
-        for prefix in [DIRECT, BUCKET] {
-            abort_all(&store, prefix)?;
-        }
-        let names = Self {
+    fn new(store: PartStore, buckets: BTreeMap<String, Bucket>) -> Self {
+        Self {
             store,
-            buckets: RwLock::default(),
+            buckets: RwLock::new(buckets),
             gate: RwLock::default(),
             locks: [const { Mutex::new(()) }; LOCKS],
             spread: RandomState::new(),
-        };
-        let mut completed: BTreeMap<String, Object> = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = names.store.list_objects(after, 1000)?;
-            for object in page.objects {
-                names.keep_newest(&mut completed, object)?;
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        names.fill(&completed);
-        Ok(names)
-    }
-
-    /// N1 after a crash.
-    fn keep_newest(
-        &self,
-        completed: &mut BTreeMap<String, Object>,
-        object: Object,
-    ) -> Result<(), Error> {
-        let key = object.upload.key();
-        let name = key.strip_prefix(DIRECT).unwrap_or(key).to_owned();
-        let Some(other) = completed.get(&name) else {
-            completed.insert(name, object);
-            return Ok(());
-        };
-        let age = |object: &Object| (object.completed_at, object.upload.id());
-        let older = if age(other) < age(&object) {
-            completed.insert(name, object)
-        } else {
-            Some(object)
-        };
-        older.map_or(Ok(()), |older| self.store.remove_object(&older.upload))
-    }
-
-    fn fill(&self, completed: &BTreeMap<String, Object>) {
-        let mut buckets = self.buckets.write();
-        for (name, object) in completed {
-            if let Some(bucket) = name.strip_prefix(BUCKET) {
-                buckets.insert(bucket.to_owned(), Bucket::new(object.upload.clone()));
-            }
-        }
-        for (name, object) in completed {
-            let origin = if object.upload.key().starts_with(DIRECT) {
-                Origin::Direct
-            } else {
-                Origin::Multipart
-            };
-            let place = name
-                .split_once('/')
-                .and_then(|(bucket, key)| Some((buckets.get_mut(bucket)?, key)));
-            match place {
-                Some((bucket, key)) => {
-                    let named = Named {
-                        origin,
-                        id: object.upload.id(),
-                    };
-                    bucket.objects.insert(key.to_owned(), named);
-                }
-                None if name.starts_with(BUCKET) => {}
-                None => tracing::warn!(name, "an object of no bucket is left alone"),
-            }
         }
     }
 
@@ -336,18 +269,6 @@ impl Bucket {
         Self {
             marker,
             objects: BTreeMap::new(),
-        }
-    }
-}
-
-fn abort_all(store: &PartStore, prefix: &str) -> Result<(), Error> {
-    loop {
-        let page = store.list_uploads(&ListUploads::new().prefix(prefix))?;
-        if page.uploads.is_empty() {
-            return Ok(());
-        }
-        for open in page.uploads {
-            store.abort_upload(&open.upload)?;
         }
     }
 }

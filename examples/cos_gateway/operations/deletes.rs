@@ -1,0 +1,44 @@
+//! Delete Multiple Objects.
+
+use super::received_document;
+use crate::answer::{self, Answer};
+use crate::body::blocking;
+use crate::document;
+use crate::gateway::Call;
+use crate::refusal::Refusal;
+use crate::request::{Target, check_key};
+use crate::xml;
+
+/// `POST /?delete`: up to 1,000 objects, which need not exist. Each is told of by itself.
+pub async fn delete_objects(call: Call) -> Answer {
+    if !call.headers.contains_key("content-md5") {
+        return Err(Refusal::missing_content_md5(
+            "this request needs a Content-MD5",
+        ));
+    }
+    let (gateway, bucket) = (call.gateway.clone(), call.target.bucket.clone());
+    gateway.names.check_bucket(&bucket)?;
+    let list = received_document(call).await?;
+    let result = blocking(move || {
+        let list = document::parse_deletion(&list)?;
+        let mut result = xml::DeleteResult::default();
+        for key in list.keys {
+            let target = Target {
+                bucket: bucket.clone(),
+                key: key.clone(),
+            };
+            match check_key(&key).and_then(|()| gateway.names.delete(&target)) {
+                Ok(()) if list.quiet => {}
+                Ok(()) => result.deleted.push(xml::Deleted { key }),
+                Err(refusal) => result.error.push(xml::NotDeleted {
+                    key,
+                    code: refusal.code,
+                    message: refusal.message,
+                }),
+            }
+        }
+        Ok::<_, Refusal>(result)
+    })
+    .await?;
+    answer::xml(&result)
+}

@@ -1,0 +1,90 @@
+//! Whether a stored blob may be built upon: a part that is acknowledged because its bytes are stored
+//! already rests on the answer (I2).
+
+use super::{BlobReader, BlobStore};
+use crate::digest::BlockSums;
+use crate::file::{self, Handle};
+use crate::{ContentHash, Error, Result};
+
+/// How many sound blobs are remembered as such. 65,536 take about 4 MiB.
+const REMEMBERED: usize = 65_536;
+
+pub(super) const LENGTH: &str = "its file has another length";
+
+impl BlobStore {
+    /// Whether the blob's file is there, durably, and holds what it should. The first time that this
+    /// process asks it reads the file; later it looks at the length only.
+    ///
+    /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
+    pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<bool> {
+        let handle = match Handle::open_read(self.path_of(content)) {
+            Ok(handle) => handle,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if handle.len()? != sums.size || self.unsynced.lock().contains(content) {
+            return Ok(false);
+        }
+        self.make_durable(content.prefix(), &self.dir_of(content.prefix()))?;
+        if self.sound.lock().contains(content) {
+            return Ok(true);
+        }
+        match BlobReader::over(self, handle, *content, sums).check_all() {
+            Ok(()) => Ok(true),
+            Err(Error::DamagedBlob { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Passes when the blob's file is there, durably, and holds what it should: for a part that refers to
+    /// it without having its bytes, and can not write them anew. Reads the file as seldom as
+    /// [`is_sound`](Self::is_sound).
+    ///
+    /// # Errors
+    /// [`Error::DamagedBlob`], [`Error::Io`].
+    pub(crate) fn require_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<()> {
+        let handle = self.open_file(content)?;
+        if handle.len()? != sums.size {
+            return Err(self.found_damage(content, LENGTH));
+        }
+        let dir = self.dir_of(content.prefix());
+        self.make_durable(content.prefix(), &dir)?;
+        if self.unsynced.lock().contains(content) {
+            // A put of the same bytes gives the name to another file at this moment, or its rename failed.
+            // (If its sync did, the store stops, I8.) Its file is durable and sound. If that is the one
+            // that was opened, this makes the name durable; if not, the one that was opened is read, and
+            // whichever has the name after a power cut will do.
+            file::sync_dir(&dir)?;
+        } else if self.sound.lock().contains(content) {
+            return Ok(());
+        }
+        BlobReader::over(self, handle, *content, sums).check_all()
+    }
+
+    /// Reads the whole blob and compares each block, and the BLAKE3 hash, with what was stored.
+    ///
+    /// # Errors
+    /// [`Error::DamagedBlob`], [`Error::Io`].
+    pub(crate) fn check(&self, content: &ContentHash, sums: &BlockSums) -> Result<()> {
+        BlobReader::over(self, self.open_file(content)?, *content, sums).check_all()
+    }
+
+    pub(super) fn found_sound(&self, content: &ContentHash) {
+        let mut sound = self.sound.lock();
+        if sound.len() >= REMEMBERED {
+            sound.clear();
+        }
+        sound.insert(*content);
+        self.damaged.lock().remove(content);
+    }
+
+    /// Remembers that the blob may not be built upon, and gives the error that names it.
+    pub(super) fn found_damage(&self, content: &ContentHash, reason: &str) -> Error {
+        self.sound.lock().remove(content);
+        self.damaged.lock().insert(*content);
+        Error::DamagedBlob {
+            hash: *content,
+            reason: reason.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Copying a part: the rows of a put, for bytes that are stored already. No byte moves.
+
+use super::engine::Engine;
+use super::put::{admit, check_minimum, commit};
+use super::read::{PartReader, sums_of};
+use crate::meta::PartRecord;
+use crate::{Error, Part, PartNumber, PartOptions, Result, Upload, clock};
+
+/// Puts what `source` reads under another number, or in another upload.
+pub(super) fn copy(
+    engine: &Engine,
+    source: &PartReader,
+    target: (&Upload, PartNumber),
+) -> Result<Part> {
+    // I4: the pin of another store's reader holds nothing here.
+    if !source.is_of(engine) {
+        return Err(Error::InvalidArgument {
+            argument: "source",
+            found: "a reader of another store".to_owned(),
+            expected: "a reader that this store has opened since it is open",
+        });
+    }
+    let part = source.part();
+    // No body will come: room is wanted for the journal only.
+    let declared = PartOptions::new().content_length(part.size);
+    drop(admit(engine, target, 0, &declared)?);
+    check_minimum(&engine.options, target.1, part.size)?;
+    // I1: the reader has pinned the blob since a part referred to it, so its rows stand in the journal
+    // before the part's, and its file stays.
+    let sums = sums_of(engine, &part.content)?;
+    engine.passing(engine.blobs.require_sound(&part.content, &sums))?;
+    let record = PartRecord {
+        size: part.size,
+        etag: part.etag,
+        content: part.content,
+        crc32: part.crc32,
+        crc64: part.crc64,
+        stored_ms: clock::now_ms(),
+    };
+    commit(engine, target, &record, None)
+}

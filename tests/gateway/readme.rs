@@ -1,0 +1,90 @@
+//! The lines of the example's README.
+
+use std::process::{Command, Stdio};
+
+use crate::fixture::Gateway;
+
+const README: &str = include_str!("../../examples/cos_gateway/README.md");
+
+/// The lines for a shell, each with what it is said to print.
+fn lines() -> Vec<(&'static str, &'static str)> {
+    let blocks: Vec<_> = README.split("```").collect();
+    // Text and blocks take turns.
+    let blocks: Vec<_> = blocks.chunks(2).filter_map(|pair| pair.get(1)).collect();
+    let mut lines = Vec::new();
+    for block in blocks {
+        match (block.strip_prefix("sh\n"), block.strip_prefix("text\n")) {
+            (Some(sh), _) => lines.push((sh, "")),
+            (_, Some(text)) => lines.last_mut().expect("lines before what they print").1 = text,
+            _ => {}
+        }
+    }
+    lines
+}
+
+/// Whether `line` is `expected`, where `…` stands for anything.
+fn matches(line: &str, expected: &str) -> bool {
+    let mut pieces = expected.split('…');
+    let Some(mut rest) = line.strip_prefix(pieces.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut pieces = pieces.peekable();
+    while let Some(piece) = pieces.next() {
+        let at = if pieces.peek().is_none() {
+            rest.rfind(piece)
+        } else {
+            rest.find(piece)
+        };
+        match at {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+#[test]
+fn the_lines_of_the_readme_print_what_they_say() {
+    if Command::new("curl")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_err()
+    {
+        println!("skipped: curl is not installed");
+        return;
+    }
+    let gateway = Gateway::start(&[]);
+    let scratch = tempfile::tempdir().unwrap();
+    // The first block starts the gateway.
+    let lines = &lines()[1..];
+    let script: String = lines
+        .iter()
+        .map(|(sh, _)| format!("{sh}echo '-- end'\n"))
+        .collect();
+    let run = Command::new("bash")
+        .args(["-c", &script])
+        .env("COS", format!("http://{}", gateway.address))
+        .current_dir(scratch.path())
+        .output()
+        .unwrap();
+    let (printed, said) = (
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr),
+    );
+    assert_eq!(said, "");
+    let printed: Vec<_> = printed.split("-- end\n").collect();
+    assert_eq!(printed.len(), lines.len() + 1);
+    for ((sh, expected), printed) in lines.iter().zip(printed) {
+        let printed: Vec<_> = printed.lines().map(str::trim_end).collect();
+        let expected: Vec<_> = expected.lines().collect();
+        let same = printed.len() == expected.len()
+            && printed.iter().zip(&expected).all(|(a, b)| matches(a, b));
+        assert!(
+            same,
+            "{sh}printed\n{}\ninstead of\n{}",
+            printed.join("\n"),
+            expected.join("\n")
+        );
+    }
+}
