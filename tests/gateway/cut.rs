@@ -124,8 +124,11 @@ fn an_object_that_breaks_off_is_not_there_and_leaves_no_upload() {
     let mut gateway = gateway(&[]);
     put(&gateway, "before", b"before").ok();
     for key in ["new", "before"] {
-        let request = Request::new("PUT", path(key)).body("a short body, but not that short");
-        assert_never_believed(&gateway, &request);
+        let request = Request::new("PUT", path(key));
+        let whole = request.clone().body("a short body, but not that short");
+        assert_never_believed(&gateway, &whole);
+        let chunks = request.body("8\r\na short \r\n4\r\nbody\r\n0\r\n\r\n");
+        assert_never_believed(&gateway, &chunks.header("Transfer-Encoding", "chunked"));
     }
     staging_is_empty(&gateway);
     assert_eq!(get(&gateway, "new").status, 404);

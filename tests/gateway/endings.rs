@@ -131,3 +131,48 @@ fn connections_on_which_nothing_was_asked_do_not_hold_the_end_up() {
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(silent.iter_mut().all(Client::is_at_end));
 }
+
+/// In chunks an object does not say how long it is: that its connection was broken off must not look like its end.
+#[test]
+fn an_object_in_chunks_that_is_broken_off_does_not_become_a_shorter_one() {
+    let mut gateway = gateway(&["--grace", "1s"]);
+    put(&gateway, "key", b"before").ok();
+    let mut clients: Vec<_> = ["key", "new"]
+        .map(|key| {
+            let mut client = Client::connect(&gateway);
+            let request = Request::new("PUT", path(key)).header("Transfer-Encoding", "chunked");
+            client.send(request.body("5\r\nhello\r\n").bytes());
+            client
+        })
+        .into();
+    until("the objects have begun", || {
+        files(&gateway, "staging").len() == 2
+    });
+    stop(&gateway, Signal::TERM);
+    assert!(gateway.wait());
+    for client in &mut clients {
+        assert!(
+            client
+                .try_answer("PUT")
+                .map_or(true, |answer| answer.status >= 400)
+        );
+    }
+    assert_eq!(open_uploads(&gateway), [""; 0]);
+    gateway.restart();
+    assert_eq!(get(&gateway, "key").ok().body, b"before");
+    assert_eq!(get(&gateway, "new").status, 404);
+}
+
+#[test]
+fn a_head_that_is_half_sent_is_waited_for_no_longer_than_the_grace() {
+    let mut gateway = gateway(&["--grace", "1s"]);
+    let mut client = Client::connect(&gateway);
+    client.send("GET / HTTP/1.1\r\nHost: 127.0");
+    put(&gateway, "key", b"hello").ok();
+    let begun = Instant::now();
+    stop(&gateway, Signal::TERM);
+    assert!(gateway.wait());
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(client.is_at_end());
+}
