@@ -131,14 +131,26 @@ impl Upstream {
     }
 }
 
-/// A body of `len` bytes from `source`, read as the client takes it.
-pub fn from_reader(source: impl Read + Send + 'static, len: u64) -> Body {
-    let chunks = stream::try_unfold(source.take(len), async |source| {
-        let read = spawn_blocking(move || read_some(source));
-        let (chunk, source) = read.await.map_err(io::Error::other)??;
-        io::Result::Ok((!chunk.is_empty()).then(|| (Frame::data(chunk), source)))
+/// A body of `len` bytes from `source`, read as the client takes it. The first are read at once: what can not be read
+/// at all is refused before a head is sent.
+pub async fn from_reader(source: impl Read + Send + 'static, len: u64) -> Result<Body, Refusal> {
+    let source = source.take(len);
+    let read = blocking(move || read_some(source).map_err(|_| unreadable()));
+    let (begin, source) = read.await?;
+    let chunks = stream::try_unfold((Some(begin), source), async |(begin, source)| {
+        let (chunk, source) = match begin {
+            Some(chunk) => (chunk, source),
+            None => spawn_blocking(move || read_some(source))
+                .await
+                .map_err(io::Error::other)??,
+        };
+        io::Result::Ok((!chunk.is_empty()).then(|| (Frame::data(chunk), (None, source))))
     });
-    StreamBody::new(chunks).boxed_unsync()
+    Ok(StreamBody::new(chunks).boxed_unsync())
+}
+
+fn unreadable() -> Refusal {
+    Refusal::internal("the object can not be read; see the log of the store")
 }
 
 fn read_some<R: Read>(mut source: io::Take<R>) -> io::Result<(Bytes, io::Take<R>)> {
@@ -149,7 +161,7 @@ fn read_some<R: Read>(mut source: io::Take<R>) -> io::Result<(Bytes, io::Take<R>
         .take(READ_LEN as u64)
         .read_to_end(&mut chunk);
     if let Err(error) = read {
-        // The head is sent: all that is left is to break off.
+        // Once the head is sent, all that is left is to break off.
         tracing::error!(%error, "an object can not be read");
         return Err(error);
     }

@@ -24,9 +24,12 @@ use crate::gateway::Gateway;
 const MAX_HEAD_LEN: usize = 256 * 1024;
 /// How long a client may take to send a head, also the first byte of the next one.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-/// How much of a refused body is still read, and for how long: closed at once, the client might not see why.
+/// How much of a refused body is still read, and for how long: closed at once, the client might not see why. Who
+/// sends nothing in the meantime has nothing to lose.
 const LINGER_LEN: u64 = 64 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(5);
+const LINGER_CHUNK: usize = 8 * 1024;
+const LINGER_SILENCE: Duration = Duration::from_millis(500);
 
 pub struct Server {
     pub gateway: Arc<Gateway>,
@@ -116,7 +119,8 @@ async fn linger(mut socket: TcpStream) {
     let _ = socket.shutdown().await;
     let rest = async {
         let mut left = (&mut socket).take(LINGER_LEN);
-        tokio::io::copy(&mut left, &mut tokio::io::sink()).await
+        let mut scrap = vec![0; LINGER_CHUNK];
+        while let Ok(Ok(1..)) = timeout(LINGER_SILENCE, left.read(&mut scrap)).await {}
     };
     let _ = timeout(LINGER_TIME, rest).await;
 }

@@ -75,14 +75,18 @@ pub struct Client {
 
 impl Client {
     pub fn connect(gateway: &Gateway) -> Self {
-        let socket = TcpStream::connect(gateway.address).unwrap();
-        socket.set_nodelay(true).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self {
+        Self::try_connect(gateway).unwrap()
+    }
+
+    pub fn try_connect(gateway: &Gateway) -> io::Result<Self> {
+        let socket = TcpStream::connect(gateway.address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
             socket,
             received: Vec::new(),
-        }
+        })
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -6,6 +6,17 @@ mod fixture;
 mod readme;
 mod watch;
 
+mod clients;
+mod completions;
+mod crowds;
+mod cut;
+mod damage;
+mod endings;
 mod expect;
+mod heads;
+mod kills;
+mod names;
+mod reads;
+mod refusals;
 mod upload_part;
 mod sdk;

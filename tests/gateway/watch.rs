@@ -64,3 +64,14 @@ pub fn open_uploads(gateway: &Gateway) -> Vec<String> {
         .map(|open| open.upload.key().to_owned())
         .collect()
 }
+
+/// The keys of all objects in the store of a gateway that does not run any more.
+pub fn objects(gateway: &Gateway) -> Vec<String> {
+    let store = Options::cos().open(gateway.data()).unwrap();
+    let objects = store.list_objects(None, 1000).unwrap().objects;
+    store.close().unwrap();
+    objects
+        .iter()
+        .map(|object| object.upload.key().to_owned())
+        .collect()
+}

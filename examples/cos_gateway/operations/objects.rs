@@ -153,7 +153,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
         // A place only: nothing is read yet.
         let sought = reader.seek(SeekFrom::Start(first));
         sought.map_err(|error| Refusal::internal(error.to_string()))?;
-        *response.body_mut() = from_reader(reader, len);
+        *response.body_mut() = from_reader(reader, len).await?;
     }
     Ok(response)
 }

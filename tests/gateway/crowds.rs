@@ -1,0 +1,89 @@
+//! Many at once, and much at once: memory stays small.
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::calls::{MIB, bytes, etag, gateway, get, initiate, part_path, parts};
+use crate::client::{Client, Request};
+use crate::watch::{files, open_files, peak_mib, staging_is_empty, threads};
+
+/// The test has a socket for each, as has the gateway, which has a file for each besides.
+const CLIENTS: u32 = 1000;
+const FILES: u64 = 2 * CLIENTS as u64 + 500;
+
+fn may_open_enough_files() -> bool {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_some_and(|maximum| maximum < FILES) {
+        println!(
+            "skipped: no more than {:?} files may be open here",
+            limit.maximum
+        );
+        return false;
+    }
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    true
+}
+
+#[test]
+fn a_thousand_parts_come_in_at_once() {
+    if !may_open_enough_files() {
+        return;
+    }
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    let before = open_files(&gateway);
+    let body = |number: u32| bytes(64 * 1024, number.into());
+    let mut clients: Vec<_> = (1..=CLIENTS)
+        .map(|number| {
+            let mut client = Client::connect(&gateway);
+            let body = body(number);
+            client.send(
+                Request::new("PUT", part_path("key", &id, number))
+                    .body(&*body)
+                    .head(),
+            );
+            client.send(&body[..body.len() / 2]);
+            client
+        })
+        .collect();
+    assert_eq!(parts(&gateway, ("key", &id)), []);
+    for (number, client) in (1..).zip(&mut clients) {
+        let body = body(number);
+        client.send(&body[body.len() / 2..]);
+    }
+    for (number, client) in (1..).zip(&mut clients) {
+        let answer = client.answer().ok();
+        assert_eq!(answer.header("ETag"), Some(etag(&body(number)).as_str()));
+    }
+    assert_eq!(parts(&gateway, ("key", &id)).len(), 1000);
+    let (peak, threads) = (peak_mib(&gateway), threads(&gateway));
+    println!("{CLIENTS} clients: {peak} MiB, {threads} threads");
+    assert!(peak < 400, "{peak} MiB");
+    assert!(threads < 100, "{threads} threads");
+    drop(clients);
+    crate::fixture::until("all files are closed", || {
+        open_files(&gateway) <= before + 10
+    });
+}
+
+#[test]
+fn a_client_that_is_faster_than_the_disk_waits() {
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    let (piece, count) = (bytes(MIB, 1), 512);
+    let mut client = Client::connect(&gateway);
+    let request =
+        Request::new("PUT", part_path("key", &id, 1)).header("Content-Length", count * MIB);
+    client.send(request.head());
+    for _ in 0..count {
+        client.send(&piece);
+    }
+    client.answer().ok();
+    assert_eq!(parts(&gateway, ("key", &id))[0].2, count * MIB);
+    staging_is_empty(&gateway);
+    assert_eq!(files(&gateway, "blobs").len(), 2);
+    let peak = peak_mib(&gateway);
+    println!("{count} MiB: {peak} MiB");
+    assert!(peak < 200, "{peak} MiB");
+    assert_eq!(get(&gateway, "key").status, 404);
+}

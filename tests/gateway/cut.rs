@@ -1,0 +1,138 @@
+//! Requests that break off: at every byte, by a client that still listens, and by one that is gone.
+
+use std::thread;
+
+use crate::calls::{
+    BUCKET, completion, gateway, get, initiate, list_of, part_path, parts, path, put, put_part,
+};
+use crate::client::{Client, Request};
+use crate::fixture::Gateway;
+use crate::watch::{open_uploads, staging_is_empty};
+
+#[derive(Clone, Copy)]
+enum Ending {
+    /// The client sends no more, and reads.
+    HalfClose,
+    Close,
+}
+
+/// Sends every proper prefix of a request. Gives the status of each answer.
+fn cut_everywhere(gateway: &Gateway, request: &[u8], ending: Ending) -> Vec<u16> {
+    let cut = |len: usize| {
+        let mut client = Client::connect(gateway);
+        client.send(&request[..len]);
+        match ending {
+            Ending::Close => None,
+            Ending::HalfClose => {
+                client.half_close();
+                client.try_answer("GET").ok().map(|answer| answer.status)
+            }
+        }
+    };
+    let lengths: Vec<_> = (0..request.len()).collect();
+    thread::scope(|scope| {
+        let shares = lengths.chunks(lengths.len().div_ceil(16));
+        let threads: Vec<_> = shares
+            .map(|share| {
+                scope.spawn(|| share.iter().filter_map(|len| cut(*len)).collect::<Vec<_>>())
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
+/// Cuts a request in both ways. All that is said to it is that it is wrong.
+fn assert_never_believed(gateway: &Gateway, request: &Request) {
+    cut_everywhere(gateway, &request.bytes(), Ending::Close);
+    let statuses = cut_everywhere(gateway, &request.bytes(), Ending::HalfClose);
+    assert!(
+        statuses.iter().all(|status| (400..500).contains(status)),
+        "{statuses:?}"
+    );
+    // Each cut in a body was answered: all of the head had come.
+    assert!(statuses.len() + 1 >= request.bytes().len() - request.head().len());
+}
+
+#[test]
+fn initiate_and_list_break_off_without_effect() {
+    let gateway = gateway(&[]);
+    assert_never_believed(&gateway, &Request::new("POST", path("key") + "?uploads"));
+    let uploads = Request::new("GET", format!("/{BUCKET}?uploads"));
+    assert_eq!(uploads.send(&gateway).ok().elements("UploadId").len(), 0);
+    let id = initiate(&gateway, "key");
+    assert_never_believed(
+        &gateway,
+        &Request::new("GET", path("key") + "?uploadId=" + &id),
+    );
+    assert_never_believed(
+        &gateway,
+        &Request::new("DELETE", path("key") + "?uploadId=" + &id),
+    );
+    assert_eq!(parts(&gateway, ("key", &id)), []);
+}
+
+#[test]
+fn a_part_that_breaks_off_changes_no_part() {
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    put_part(&gateway, ("key", &id), 1, b"before").ok();
+    let before = parts(&gateway, ("key", &id));
+    let part = |number| {
+        Request::new("PUT", part_path("key", &id, number)).body("a short body, but not that short")
+    };
+    assert_never_believed(&gateway, &part(1));
+    assert_never_believed(&gateway, &part(2).header("Expect", "100-continue"));
+    staging_is_empty(&gateway);
+    assert_eq!(parts(&gateway, ("key", &id)), before);
+    part(1).send(&gateway).ok();
+}
+
+#[test]
+fn a_completion_that_breaks_off_completes_nothing() {
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    let answer = put_part(&gateway, ("key", &id), 1, b"part").ok();
+    let list = list_of(&[(1, answer.header("ETag").unwrap())]);
+    let request = completion(("key", &id), list);
+    assert_never_believed(&gateway, &request);
+    assert_eq!(get(&gateway, "key").status, 404);
+    assert_eq!(parts(&gateway, ("key", &id)).len(), 1);
+    request.send(&gateway).ok();
+    assert_eq!(get(&gateway, "key").ok().body, b"part");
+}
+
+/// In chunks, a list says itself where it ends.
+#[test]
+fn a_completion_in_chunks_that_breaks_off_completes_nothing() {
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    let answer = put_part(&gateway, ("key", &id), 1, b"part").ok();
+    let list = list_of(&[(1, answer.header("ETag").unwrap())]);
+    let chunks = format!("{:x}\r\n{list}\r\n0\r\n\r\n", list.len());
+    let request = completion(("key", &id), chunks).header("Transfer-Encoding", "chunked");
+    assert_never_believed(&gateway, &request);
+    assert_eq!(get(&gateway, "key").status, 404);
+    request.send(&gateway).ok();
+    assert_eq!(get(&gateway, "key").ok().body, b"part");
+}
+
+#[test]
+fn an_object_that_breaks_off_is_not_there_and_leaves_no_upload() {
+    let mut gateway = gateway(&[]);
+    put(&gateway, "before", b"before").ok();
+    for key in ["new", "before"] {
+        let request = Request::new("PUT", path(key));
+        let whole = request.clone().body("a short body, but not that short");
+        assert_never_believed(&gateway, &whole);
+        let chunks = request.body("8\r\na short \r\n4\r\nbody\r\n0\r\n\r\n");
+        assert_never_believed(&gateway, &chunks.header("Transfer-Encoding", "chunked"));
+    }
+    staging_is_empty(&gateway);
+    assert_eq!(get(&gateway, "new").status, 404);
+    assert_eq!(get(&gateway, "before").ok().body, b"before");
+    gateway.kill();
+    assert_eq!(open_uploads(&gateway), [""; 0]);
+}

@@ -1,0 +1,96 @@
+//! A disk that lies: better no bytes than wrong ones.
+
+use std::fs;
+
+use crate::calls::{
+    MIB, bytes, completion, etag, gateway, get, initiate, list_of, path, put, put_part,
+};
+use crate::client::Request;
+use crate::watch::files;
+
+/// Flips a bit of the one file that has these bytes.
+fn damage(gateway: &crate::fixture::Gateway, content: &[u8], at: usize) {
+    let files = files(gateway, "blobs").into_iter();
+    let mut found: Vec<_> = files
+        .filter(|file| fs::read(file).unwrap() == content)
+        .collect();
+    let file = found.pop().unwrap();
+    let mut content = content.to_vec();
+    content[at] ^= 1;
+    fs::write(file, content).unwrap();
+}
+
+#[test]
+fn a_damaged_object_breaks_off_before_the_first_wrong_byte() {
+    let gateway = gateway(&[]);
+    for (key, at) in [("begin", 0), ("middle", 3 * MIB + 7), ("end", 5 * MIB)] {
+        let body = bytes(5 * MIB + 1, at as u64);
+        put(&gateway, key, &body).ok();
+        damage(&gateway, &body, at);
+        for range in [None, Some("bytes=10-"), Some("bytes=0-5242880")] {
+            let request = Request::new("GET", path(key));
+            let request = range
+                .into_iter()
+                .fold(request, |request, range| request.header("Range", range));
+            let answer = request.send(&gateway);
+            let from = if range == Some("bytes=10-") { 10 } else { 0 };
+            assert!(!answer.is_whole || answer.status == 500, "{key} {range:?}");
+            if answer.status < 300 {
+                assert!(body[from..].starts_with(&answer.body), "{key} {range:?}");
+                assert!(from + answer.body.len() <= at.max(from), "{key} {range:?}");
+            }
+        }
+    }
+    // The others are as they were.
+    put(&gateway, "whole", b"hello").ok();
+    assert_eq!(get(&gateway, "whole").ok().body, b"hello");
+}
+
+#[test]
+fn a_damaged_part_breaks_an_object_off_where_it_begins_at_the_latest() {
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    let bodies = [bytes(MIB, 1), bytes(MIB, 2), bytes(MIB, 3)];
+    for (number, body) in (1..).zip(&bodies) {
+        put_part(&gateway, ("key", &id), number, body).ok();
+    }
+    let etags = bodies.each_ref().map(|body| etag(body));
+    let list: Vec<_> = (1..)
+        .zip(&etags)
+        .map(|(number, etag)| (number, etag.as_str()))
+        .collect();
+    completion(("key", &id), list_of(&list)).send(&gateway).ok();
+    damage(&gateway, &bodies[1], 1000);
+    let answer = get(&gateway, "key");
+    assert!(!answer.is_whole && answer.body.len() <= MIB + 1000);
+    assert!(bodies.concat().starts_with(&answer.body));
+    assert!(get(&gateway, "key?partNumber=3").body == bodies[2]);
+    assert_eq!(get(&gateway, "key?partNumber=2").status, 500);
+    // Sent once more, the bytes are whole again.
+    put(&gateway, "again", &bodies[1]).ok();
+    assert!(get(&gateway, "again").ok().body == bodies[1]);
+}
+
+#[test]
+fn an_object_whose_file_is_gone_or_cut_is_no_answer_with_200() {
+    let gateway = gateway(&[]);
+    for (at, key) in (1..).zip(["gone", "cut"]) {
+        let body = bytes(100_000, at);
+        put(&gateway, key, &body).ok();
+        let file = files(&gateway, "blobs")
+            .into_iter()
+            .find(|file| fs::read(file).unwrap() == body)
+            .unwrap();
+        match key {
+            "gone" => fs::remove_file(file).unwrap(),
+            _ => fs::write(file, &body[..1000]).unwrap(),
+        }
+        let answer = get(&gateway, key);
+        assert!(
+            !answer.is_whole || answer.status == 500,
+            "{key}: {}",
+            answer.status
+        );
+        assert!(answer.status == 500 || body.starts_with(&answer.body));
+    }
+}

@@ -1,0 +1,125 @@
+//! `kill -9` while objects replace one another.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use crate::calls::{bytes, completion, etag, gateway, get, list_of, part_path, path};
+use crate::client::{Answer, Client, Request};
+use crate::fixture::Gateway;
+use crate::watch::{files, objects, open_uploads};
+
+const NAMES: u64 = 6;
+const ROUNDS: usize = 5;
+
+/// What a name has been given. Version 0 is no object.
+#[derive(Clone, Copy, Default, Debug)]
+struct Versions {
+    acknowledged: u64,
+    begun: u64,
+}
+
+fn content(name: u64, version: u64) -> Vec<u8> {
+    let len = 1000 + usize::try_from(version % 7).unwrap() * 50_000;
+    bytes(len, name * 1_000_000 + version)
+}
+
+fn key(name: u64) -> String {
+    format!("name{name}")
+}
+
+/// Makes a request of a gateway that may be killed meanwhile.
+fn attempt(gateway: &Gateway, request: &Request, method: &str) -> io::Result<Answer> {
+    let mut client = Client::try_connect(gateway)?;
+    client.try_send(request.bytes())?;
+    let answer = client.try_answer(method)?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    Ok(answer)
+}
+
+/// Gives a name a version, by a PUT or as a multipart upload.
+fn replace(gateway: &Gateway, name: u64, version: u64) -> io::Result<()> {
+    let (key, body) = (key(name), content(name, version));
+    if version % 2 == 0 {
+        attempt(gateway, &Request::new("PUT", path(&key)).body(body), "PUT")?;
+        return Ok(());
+    }
+    let initiated = attempt(
+        gateway,
+        &Request::new("POST", path(&key) + "?uploads"),
+        "POST",
+    )?;
+    let id = initiated.elements("UploadId").remove(0);
+    let part = Request::new("PUT", part_path(&key, &id, 1)).body(&*body);
+    attempt(gateway, &part, "PUT")?;
+    let list = list_of(&[(1, &etag(&body))]);
+    attempt(gateway, &completion((&key, &id), list), "POST")?;
+    Ok(())
+}
+
+fn replace_until_killed(gateway: &Gateway, name: u64, mut versions: Versions) -> Versions {
+    loop {
+        versions.begun += 1;
+        if replace(gateway, name, versions.begun).is_err() {
+            return versions;
+        }
+        versions.acknowledged = versions.begun;
+    }
+}
+
+/// Which of the versions that may be there is.
+fn found(gateway: &Gateway, name: u64, versions: Versions) -> u64 {
+    let answer = get(gateway, &key(name));
+    let mut allowed = versions.acknowledged..=versions.begun;
+    let version = match answer.status {
+        404 => Some(0).filter(|none| allowed.contains(none)),
+        _ => {
+            let body = answer.ok().body;
+            allowed.find(|version| *version > 0 && content(name, *version) == body)
+        }
+    };
+    version.unwrap_or_else(|| panic!("{} is none of {versions:?}", key(name)))
+}
+
+#[test]
+fn killed_in_the_middle_a_gateway_has_one_object_of_each_name() {
+    let mut gateway = gateway(&[]);
+    let mut all = [Versions::default(); NAMES as usize];
+    for round in 0..ROUNDS {
+        thread::scope(|scope| {
+            let gateway = &gateway;
+            let writers: Vec<_> = (0..)
+                .zip(all)
+                .map(|(name, versions)| {
+                    scope.spawn(move || replace_until_killed(gateway, name, versions))
+                })
+                .collect();
+            thread::sleep(Duration::from_millis(300 + 37 * round as u64));
+            gateway.signal(rustix::process::Signal::KILL);
+            for (versions, writer) in all.iter_mut().zip(writers) {
+                *versions = writer.join().unwrap();
+            }
+        });
+        gateway.kill();
+        gateway.restart();
+        for (name, versions) in (0..).zip(&mut all) {
+            versions.acknowledged = found(&gateway, name, *versions);
+        }
+        assert_eq!(files(&gateway, "staging").len(), 0);
+        // What is in the store when nothing goes on: the bucket and its objects.
+        gateway.kill();
+        let open = open_uploads(&gateway);
+        assert!(open.iter().all(|key| !key.starts_with("put:")), "{open:?}");
+        let mut names = objects(&gateway);
+        names.sort();
+        let len = names.len();
+        names.dedup_by_key(|key| key.strip_prefix("put:").unwrap_or(key).to_owned());
+        assert_eq!(names.len(), len, "{names:?}");
+        gateway.restart();
+    }
+    println!("{all:?}");
+    assert!(
+        all.iter().all(|versions| versions.acknowledged > 3),
+        "{all:?}"
+    );
+}
