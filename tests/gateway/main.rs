@@ -18,5 +18,5 @@ mod kills;
 mod names;
 mod reads;
 mod refusals;
-mod upload_part;
 mod sdk;
+mod upload_part;
