@@ -4,7 +4,6 @@ What the SDK itself would not send goes through its `send_request`, with its sig
 have no body, and the SDK calls each 404 NoSuchResource (`test_upload` meets it).
 
 Of COS's table of error codes the gateway never gives
-- MissingContentMD5: none of its requests need a Content-MD5;
 - PathConflict: of two operations on one name the last wins, and nothing is in conflict;
 - SlowDown: it sets no rate, but accepts connections later.
 """
@@ -301,11 +300,30 @@ class Objects(Errors):
         for call in (lambda: client.get_object_acl(self.bucket, 'key'), lambda: client.get_bucket_cors(self.bucket),
                      lambda: client.put_object_tagging(self.bucket, 'key', {'TagSet': {'Tag': []}}),
                      lambda: client.append_object(self.bucket, 'key', 0, b'bytes'),
-                     lambda: client.delete_objects(self.bucket, {'Object': [{'Key': 'key'}]}),
                      lambda: client.list_objects_versions(self.bucket),
                      lambda: client.get_object(self.bucket, 'key', VersionId='1')):
             self.refused('NotImplemented', 501, call)
         self.assertEqual(self.get('key'), b'0123456789')
+
+
+class Deletes(Errors):
+    def test_a_list_without_its_digest(self):
+        self.client.put_object(self.bucket, b'0123456789', 'key')
+        document = b'<Delete><Object><Key>key</Key></Object></Delete>'
+        self.refused('MissingContentMD5', 400, self.send, 'POST', data=document, delete='')
+        wrong = {'Content-MD5': get_md5(b'another')}
+        self.refused('BadDigest', 400, self.send, 'POST', data=document, headers=wrong, delete='')
+        self.assertEqual(self.get('key'), b'0123456789')
+
+    def test_a_list_that_is_none(self):
+        for objects in ([], [{'Key': str(number)} for number in range(1001)]):
+            self.refused('MalformedXML', 400, self.client.delete_objects, self.bucket, {'Object': objects})
+        self.refused('NoSuchBucket', 404, self.client.delete_objects, 'none-1250000000', {'Object': [{'Key': 'key'}]})
+
+    def test_keys_that_can_not_be(self):
+        result = self.client.delete_objects(self.bucket, {'Object': [{'Key': '/key'}, {'Key': 'key'}]})
+        self.assertEqual(result['Deleted'], [{'Key': 'key'}])
+        self.assertEqual([(error['Key'], error['Code']) for error in result['Error']], [('/key', 'InvalidArgument')])
 
 
 class Buckets(Errors):

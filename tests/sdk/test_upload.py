@@ -260,6 +260,15 @@ class Objects(GatewayCase):
         by_path.put_object(self.bucket, b'bytes', f'{self.bucket}/dir/key')
         self.assertEqual(self.get('dir/key'), b'bytes')
 
+    def test_many_objects_are_deleted_at_once(self):
+        keys = ['a b/\u00fc', 'c', 'd']
+        for key in keys:
+            self.client.put_object(self.bucket, b'', key)
+        listed = [{'Key': key} for key in (*keys[:2], 'none')]
+        self.assertEqual(self.client.delete_objects(self.bucket, {'Object': listed}), {'Deleted': listed})
+        self.client.delete_objects(self.bucket, {'Quiet': 'true', 'Object': [{'Key': 'd'}]})
+        self.assertNotIn('Contents', self.client.list_objects(self.bucket))
+
     def test_a_deleted_object_is_gone_and_may_be_deleted_again(self):
         self.client.put_object(self.bucket, b'bytes', 'key')
         for _ in range(2):
