@@ -46,12 +46,18 @@ pub fn no_content() -> Response<Body> {
 pub fn xml(document: &impl Serialize) -> Answer {
     let mut text = r#"<?xml version="1.0" encoding="UTF-8"?>"#.to_owned();
     let body = quick_xml::se::to_string(document);
-    text += &body.map_err(|error| Refusal::internal(error.to_string()))?;
+    let body = body.map_err(|error| Refusal::internal(error.to_string()))?;
+    text += &body.replace(not_in_xml, "\u{fffd}");
     let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     let kind = HeaderValue::from_static("application/xml");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(response)
+}
+
+/// What XML has no place for, not even escaped. Clients may name an upload, or a prefix, with it all the same.
+fn not_in_xml(c: char) -> bool {
+    (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 /// Sets a header, if its value can stand in one.

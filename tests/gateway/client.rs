@@ -1,6 +1,7 @@
 //! An HTTP client that sends what it is told to, byte by byte if need be, and hides nothing of the answer.
 
-use std::io::{self, Read, Write};
+use std::fmt::{Display, Write as _};
+use std::io::{self, Read, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ impl Request {
         }
     }
 
-    pub fn header(mut self, name: &str, value: impl ToString) -> Self {
-        self.headers.push((name.to_owned(), value.to_string()));
+    pub fn header(mut self, name: &str, value: impl Display) -> Self {
+        self.headers.push((name.to_owned(), format!("{value}")));
         self
     }
 
@@ -47,10 +48,10 @@ impl Request {
         }
         let has_length = has("Content-Length") || has("Transfer-Encoding");
         if !has_length && ["PUT", "POST"].contains(&self.method.as_str()) {
-            head += &format!("Content-Length: {}\r\n", self.body.len());
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
         }
         for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         (head + "\r\n").into_bytes()
     }
@@ -62,7 +63,7 @@ impl Request {
     /// Sends it on a connection of its own.
     pub fn send(&self, gateway: &Gateway) -> Answer {
         let mut client = Client::connect(gateway);
-        client.send(&self.bytes());
+        client.send(self.bytes());
         client.answer_to(&self.method)
     }
 }
@@ -205,7 +206,7 @@ impl Client {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 16 * 1024];
         match self.socket.read(&mut chunk)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => {

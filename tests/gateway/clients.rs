@@ -41,9 +41,9 @@ fn clients_that_vanish_leave_nothing() {
         };
         let client = half_sent(&gateway, target, &body);
         if at % 8 < 4 {
-            client.reset()
+            client.reset();
         } else {
-            drop(client)
+            drop(client);
         }
     }
     staging_is_empty(&gateway);
@@ -150,7 +150,7 @@ fn slow_clients_hold_up_no_other() {
     let begun = Instant::now();
     for number in 1001..=1020 {
         put_part(&gateway, ("key", &id), number, &body).ok();
-        assert_eq!(parts(&gateway, ("key", &id)).len() as u32, number - 1000);
+        assert_eq!(parts(&gateway, ("key", &id)).len(), number as usize - 1000);
     }
     put(&gateway, "object", &body).ok();
     assert!(get(&gateway, "object").ok().body == body);

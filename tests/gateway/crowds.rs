@@ -1,9 +1,12 @@
 //! Many at once, and much at once: memory stays small.
 
+use std::thread;
+
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::calls::{MIB, bytes, etag, gateway, get, initiate, part_path, parts};
+use crate::calls::{MIB, bytes, etag, gateway, get, initiate, part_path, parts, put_part};
 use crate::client::{Client, Request};
+use crate::fixture::until;
 use crate::watch::{files, open_files, peak_mib, staging_is_empty, threads};
 
 /// The test has a socket for each, as has the gateway, which has a file for each besides.
@@ -61,7 +64,7 @@ fn a_thousand_parts_come_in_at_once() {
     assert!(peak < 400, "{peak} MiB");
     assert!(threads < 100, "{threads} threads");
     drop(clients);
-    crate::fixture::until("all files are closed", || {
+    until("all files are closed", || {
         open_files(&gateway) <= before + 10
     });
 }
@@ -86,4 +89,18 @@ fn a_client_that_is_faster_than_the_disk_waits() {
     println!("{count} MiB: {peak} MiB");
     assert!(peak < 200, "{peak} MiB");
     assert_eq!(get(&gateway, "key").status, 404);
+}
+
+#[test]
+fn connections_beyond_the_most_wait_for_their_turn() {
+    let gateway = gateway(&["--max-connections", "4"]);
+    let id = initiate(&gateway, "key");
+    let body = bytes(MIB, 1);
+    thread::scope(|scope| {
+        for number in 1..=40 {
+            let (gateway, id, body) = (&gateway, &id, &body);
+            scope.spawn(move || put_part(gateway, ("key", id), number, body).ok());
+        }
+    });
+    assert_eq!(parts(&gateway, ("key", &id)).len(), 40);
 }

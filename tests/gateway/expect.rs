@@ -91,7 +91,8 @@ fn who_sends_the_body_all_the_same_gets_the_refusal() {
     for (request, expected) in refusals(&gateway) {
         let mut client = Client::connect(&gateway);
         client.send(request.head());
-        let _ = client.try_send(vec![b'x'; 8 * 1024 * 1024]);
+        // No write fails: many clients would tell of that, and not of the answer.
+        client.send(vec![b'x'; 8 * 1024 * 1024]);
         assert_refused(&client.answer(), expected);
     }
 }

@@ -9,7 +9,7 @@ use crate::client::{Answer, Client, Request};
 use crate::fixture::Gateway;
 use crate::watch::{files, objects, open_uploads};
 
-const NAMES: u64 = 6;
+const NAMES: usize = 6;
 const ROUNDS: usize = 5;
 
 /// What a name has been given. Version 0 is no object.
@@ -40,7 +40,7 @@ fn attempt(gateway: &Gateway, request: &Request, method: &str) -> io::Result<Ans
 /// Gives a name a version, by a PUT or as a multipart upload.
 fn replace(gateway: &Gateway, name: u64, version: u64) -> io::Result<()> {
     let (key, body) = (key(name), content(name, version));
-    if version % 2 == 0 {
+    if version.is_multiple_of(2) {
         attempt(gateway, &Request::new("PUT", path(&key)).body(body), "PUT")?;
         return Ok(());
     }
@@ -71,12 +71,11 @@ fn replace_until_killed(gateway: &Gateway, name: u64, mut versions: Versions) ->
 fn found(gateway: &Gateway, name: u64, versions: Versions) -> u64 {
     let answer = get(gateway, &key(name));
     let mut allowed = versions.acknowledged..=versions.begun;
-    let version = match answer.status {
-        404 => Some(0).filter(|none| allowed.contains(none)),
-        _ => {
-            let body = answer.ok().body;
-            allowed.find(|version| *version > 0 && content(name, *version) == body)
-        }
+    let version = if answer.status == 404 {
+        Some(0).filter(|none| allowed.contains(none))
+    } else {
+        let body = answer.ok().body;
+        allowed.find(|version| *version > 0 && content(name, *version) == body)
     };
     version.unwrap_or_else(|| panic!("{} is none of {versions:?}", key(name)))
 }
@@ -84,7 +83,7 @@ fn found(gateway: &Gateway, name: u64, versions: Versions) -> u64 {
 #[test]
 fn killed_in_the_middle_a_gateway_has_one_object_of_each_name() {
     let mut gateway = gateway(&[]);
-    let mut all = [Versions::default(); NAMES as usize];
+    let mut all = [Versions::default(); NAMES];
     for round in 0..ROUNDS {
         thread::scope(|scope| {
             let gateway = &gateway;

@@ -11,6 +11,7 @@ mod completions;
 mod crowds;
 mod cut;
 mod damage;
+mod deletions;
 mod endings;
 mod expect;
 mod heads;

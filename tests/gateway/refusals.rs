@@ -163,3 +163,49 @@ fn a_refused_head_has_the_length_of_what_get_would_say_and_no_more() {
     client.send(Request::new("GET", path("absent")).bytes());
     assert_refused(&client.answer(), (404, "NoSuchKey"));
 }
+
+/// XML has no place for most control characters, not even escaped.
+#[test]
+fn no_answer_has_characters_that_xml_does_not_have() {
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    let key = path("key");
+    let bucket = format!("/{BUCKET}");
+    for odd in [
+        "%01",
+        "a%00b",
+        "%1b%5b",
+        "%7f",
+        "%EF%BF%BE",
+        "%F0%9F%A6%80",
+        "%3C%26%3E",
+    ] {
+        for (method, target) in [
+            ("PUT", format!("{key}?partNumber=1&uploadId={odd}")),
+            ("PUT", format!("{key}?partNumber={odd}&uploadId={id}")),
+            ("GET", format!("{key}?uploadId={odd}")),
+            ("GET", format!("{key}?uploadId={id}&max-parts={odd}")),
+            ("GET", format!("{key}?uploadId={id}&encoding-type={odd}")),
+            ("GET", format!("{key}?{odd}&{odd}")),
+            ("GET", format!("{bucket}?prefix={odd}")),
+            ("GET", format!("{bucket}?delimiter={odd}&marker={odd}")),
+            (
+                "GET",
+                format!("{bucket}?uploads&prefix={odd}&key-marker={odd}&upload-id-marker={odd}"),
+            ),
+            (
+                "GET",
+                format!("{bucket}?uploads&key-marker={odd}&delimiter={odd}"),
+            ),
+        ] {
+            let answer = Request::new(method, &target).send(&gateway);
+            let bad = |c: char| c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}');
+            assert!(
+                !answer.text().contains(bad),
+                "{method} {target}: {}",
+                answer.text()
+            );
+            assert!(answer.status < 500);
+        }
+    }
+}
