@@ -3,6 +3,8 @@
 mod calls;
 mod client;
 mod fixture;
+#[path = "../../examples/bench_gateway/process.rs"]
+mod process;
 mod readme;
 mod watch;
 
