@@ -10,6 +10,8 @@ Of COS's table of error codes the gateway never gives
 
 import os
 import resource
+import shutil
+import tempfile
 import unittest.mock
 
 from gateway import MIB, REGION, GatewayCase
@@ -354,6 +356,18 @@ class Patience(Errors):
         self.refused('RequestTimeOut', 400, self.client.put_object, self.bucket, Lying(MIB, b'half'), 'put')
         self.assertEqual(self.parts('key', upload), {1: old})
         self.refused('NoSuchKey', 404, self.client.get_object, self.bucket, 'put')
+
+
+class FullDisk(Errors):
+    # All but 2 GiB of what is free now.
+    ARGS = ('--headroom', str(max(shutil.disk_usage(tempfile.gettempdir()).free - 2 * GIB, 0)))
+
+    def test_a_body_that_the_disk_has_no_room_for(self):
+        self.client = self.client_of(retry=0)
+        upload = self.initiate('key')
+        self.refused('ServiceUnavailable', 503, self.put_part, 'key', upload, 1, Lying(5 * GIB))
+        etag = self.put_part('key', upload, 1, b'bytes')
+        self.assertEqual(self.parts('key', upload), {1: etag})
 
 
 class Disk(Errors):

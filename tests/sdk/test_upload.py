@@ -196,6 +196,12 @@ class Objects(GatewayCase):
         self.gateway.restart()
         self.assertEqual((self.get('put'), self.get('multipart')), (b'bytes', b'parts'))
 
+    def test_a_gateway_that_listens_ends_well(self):
+        """Also when it is told to stop at once."""
+        for _ in range(10):
+            self.assertTrue(self.gateway.stop())
+            self.gateway.restart()
+
     def test_headers_of_an_object_come_back(self):
         headers = {'ContentType': 'text/plain; charset=utf-8', 'CacheControl': 'no-cache',
                    'ContentDisposition': 'attachment; filename="a b.txt"', 'ContentLanguage': 'zh-CN',
