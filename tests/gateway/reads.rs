@@ -292,3 +292,24 @@ fn readers_see_one_object_whole_while_it_is_replaced_and_deleted() {
         done.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn a_name_that_is_replaced_is_never_without_an_object() {
+    let gateway = gateway(&[]);
+    let bodies = [bytes(3000, 1), bytes(7, 2)];
+    put(&gateway, "key", &bodies[1]).ok();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert!(bodies.contains(&get(&gateway, "key").ok().body));
+                }
+            });
+        }
+        for at in 0..100 {
+            put(&gateway, "key", &bodies[at % 2]).ok();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
