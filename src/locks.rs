@@ -22,6 +22,27 @@ impl UploadLocks {
     }
 
     pub(crate) fn lock(&self, id: UploadId) -> Option<MutexGuard<'_, ()>> {
-        self.stripes.get(id.spread() % STRIPES).map(Mutex::lock)
+        self.at(stripe(id))
     }
+
+    /// For a change to two uploads. The lower stripe first, so that calls which name the two the other
+    /// way round do not wait for each other; once, when both share a stripe.
+    pub(crate) fn lock_both(
+        &self,
+        one: UploadId,
+        other: UploadId,
+    ) -> [Option<MutexGuard<'_, ()>>; 2] {
+        let (one, other) = (stripe(one), stripe(other));
+        let lower = self.at(one.min(other));
+        let upper = (one != other).then(|| self.at(one.max(other)));
+        [lower, upper.flatten()]
+    }
+
+    fn at(&self, stripe: usize) -> Option<MutexGuard<'_, ()>> {
+        self.stripes.get(stripe).map(Mutex::lock)
+    }
+}
+
+fn stripe(id: UploadId) -> usize {
+    id.spread() % STRIPES
 }

@@ -26,15 +26,16 @@ pub fn binary() -> PathBuf {
     profile.join("examples/cos_gateway")
 }
 
-/// Starts it, and waits until it listens; port 0 is one of the system's choice.
-pub fn start(binary: &Path, data: &Path, listen: &str, args: &[String]) -> (Child, SocketAddr) {
+/// A command that starts it; port 0 is one of the system's choice.
+pub fn command(binary: &Path, data: &Path, listen: &str) -> Command {
     let mut command = Command::new(binary);
+    command.arg("--data").arg(data).args(["--listen", listen]);
+    command.stdout(Stdio::piped());
     command
-        .arg("--data")
-        .arg(data)
-        .args(["--listen", listen])
-        .args(args);
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+}
+
+/// Starts it, and waits until it listens.
+pub fn start(command: &mut Command) -> (Child, SocketAddr) {
     let mut process = command.spawn().expect("the gateway");
     let mut line = String::new();
     let read = process

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -53,7 +53,9 @@ impl Way {
             }
             Self::Gateway => {
                 settled(&data).close().expect("a clean close");
-                let (process, address) = process::start(binary, &data, "127.0.0.1:0", &[]);
+                let (process, address) = process::start(
+                    process::command(binary, &data, "127.0.0.1:0").stderr(Stdio::null()),
+                );
                 let clients = Clients::new(address);
                 clients.send(&format!("PUT /{BUCKET}/ HTTP/1.1"), &[]);
                 let answer = clients.send(&format!("POST /{BUCKET}/key?uploads HTTP/1.1"), &[]);

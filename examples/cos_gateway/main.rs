@@ -34,7 +34,7 @@ use partstore::{Options, PartStore};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -101,10 +101,10 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
         tracing::warn!("without --secret-id and --secret-key everybody may do everything");
     }
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(
-        stop.clone(),
-        [SignalKind::terminate(), SignalKind::interrupt()],
-    ));
+    // Caught from here on: who reads that it listens may tell it to stop at once.
+    let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+    let signals = [signal(terminate)?, signal(interrupt)?];
+    tokio::spawn(stop_on_signal(stop.clone(), signals));
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     let server = Server {
@@ -116,14 +116,12 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
     Ok(())
 }
 
-async fn stop_on_signal(stop: CancellationToken, kinds: [SignalKind; 2]) -> io::Result<()> {
-    let [mut terminate, mut interrupt] = [signal(kinds[0])?, signal(kinds[1])?];
+async fn stop_on_signal(stop: CancellationToken, [mut terminate, mut interrupt]: [Signal; 2]) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     stop.cancel();
-    Ok(())
 }
 
 /// A connection takes a file, and a body another.

@@ -65,11 +65,10 @@ impl From<Error> for Refusal {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, "the store");
         }
-        let message = match status {
-            StatusCode::INTERNAL_SERVER_ERROR => {
-                "the store could not do this; see its log".to_owned()
-            }
-            _ => error.to_string(),
+        let message = if status.is_server_error() {
+            "the store could not do this; see its log".to_owned()
+        } else {
+            error.to_string()
         };
         let code = error.code();
         Self {

@@ -193,6 +193,7 @@ mod tests {
     use std::time::Duration;
 
     use hyper::Request;
+    use hyper::header::HeaderValue;
 
     use super::*;
 
@@ -246,45 +247,29 @@ mod tests {
         assert_eq!(code(&pair, &head, at(1_557_996_352)), Some("ExpiredToken"));
     }
 
+    fn replace(head: &mut Parts, name: &'static str, value: &'static str) {
+        head.headers.insert(name, HeaderValue::from_static(value));
+    }
+
+    fn add(head: &mut Parts, name: &'static str, value: &'static str) {
+        head.headers.append(name, HeaderValue::from_static(value));
+    }
+
+    type Change = fn(&mut KeyPair, &mut Parts);
+
     #[test]
     fn a_change_of_anything_signed_is_seen_and_of_anything_else_is_not() {
         let now = at(1_557_990_000);
-        type Change = fn(&mut KeyPair, &mut Parts);
+        let refused = Some("SignatureDoesNotMatch");
         let changes: [(Change, Option<&str>); 8] = [
-            (
-                |_, head| head.method = hyper::Method::GET,
-                Some("SignatureDoesNotMatch"),
-            ),
-            (
-                |_, head| head.uri = "/other".parse().unwrap(),
-                Some("SignatureDoesNotMatch"),
-            ),
-            (
-                |_, head| {
-                    drop(
-                        head.headers
-                            .insert("x-cos-acl", "public-read".parse().unwrap()),
-                    )
-                },
-                Some("SignatureDoesNotMatch"),
-            ),
-            (
-                |_, head| drop(head.headers.append("x-cos-acl", "private".parse().unwrap())),
-                Some("SignatureDoesNotMatch"),
-            ),
-            (
-                |_, head| drop(head.headers.remove("x-cos-acl")),
-                Some("SignatureDoesNotMatch"),
-            ),
-            (
-                |pair, _| pair.secret.push('x'),
-                Some("SignatureDoesNotMatch"),
-            ),
+            (|_, head| head.method = hyper::Method::GET, refused),
+            (|_, head| head.uri = "/other".parse().unwrap(), refused),
+            (|_, head| replace(head, "x-cos-acl", "public-read"), refused),
+            (|_, head| add(head, "x-cos-acl", "private"), refused),
+            (|_, head| _ = head.headers.remove("x-cos-acl"), refused),
+            (|pair, _| pair.secret.push('x'), refused),
             (|pair, _| pair.id.push('x'), Some("InvalidAccessKeyId")),
-            (
-                |_, head| drop(head.headers.insert("user-agent", "x".parse().unwrap())),
-                None,
-            ),
+            (|_, head| add(head, "user-agent", "x"), None),
         ];
         for (at, (change, expected)) in changes.into_iter().enumerate() {
             let (mut pair, mut head) = documented();

@@ -1,5 +1,5 @@
 //! Completing: an open upload and a list of its parts become an object, without touching a byte of
-//! them (R29).
+//! them (R29). The object that it takes the place of goes in the same batch.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -7,19 +7,26 @@ use std::ops::ControlFlow;
 use md5::{Digest as _, Md5};
 
 use super::engine::Engine;
+use super::release::{Leaving, Which};
 use crate::crc64::Combined;
-use crate::meta::{Change, Claim, Completion, PartRecord, UploadRecord, UploadState};
+use crate::meta::{Change, Claim, Completion, PartRecord, Ticket, UploadRecord, UploadState};
 use crate::{
     CompletedPart, Error, Numbering, Object, ObjectETag, Options, PartNumber, Result, Upload, clock,
 };
 
-pub(super) fn complete(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Object> {
+pub(super) fn complete(
+    engine: &Engine,
+    upload: &Upload,
+    list: &[CompletedPart],
+    replaced: Option<&Upload>,
+) -> Result<Object> {
     if list.is_empty() {
         return Err(Error::EmptyPartList);
     }
     engine.meta.check()?;
     let digest = digest_of(list);
-    let one_order = engine.locks.lock(upload.id());
+    let other = replaced.unwrap_or(upload);
+    let one_order = engine.locks.lock_both(upload.id(), other.id());
     let record = engine.record(upload)?.ok_or_else(|| upload.not_found())?;
     // Read now: when the answer is due the object may have been removed by somebody else.
     let metadata = engine.meta.metadata(upload.id(), &record)?;
@@ -36,7 +43,8 @@ pub(super) fn complete(engine: &Engine, upload: &Upload, list: &[CompletedPart])
         UploadState::Open => {
             let selection = select(engine, upload, list)?;
             let completion = selection.completion(digest);
-            let ticket = commit(engine, upload, &record, (&selection, completion.clone()))?;
+            let leaving = leaving(engine, upload, selection.unlisted, replaced)?;
+            let ticket = commit(engine, upload, (&record, completion.clone()), &leaving)?;
             drop(one_order);
             engine.meta.wait(ticket)?;
             completion
@@ -158,25 +166,37 @@ fn sum_up(
     }
 }
 
-/// One batch: the upload becomes an object, and what was not listed goes (R24).
+/// What goes when the upload becomes an object: the object that it replaces, and what was not listed
+/// (R24).
+fn leaving(
+    engine: &Engine,
+    upload: &Upload,
+    unlisted: Vec<(PartNumber, PartRecord)>,
+    replaced: Option<&Upload>,
+) -> Result<Vec<Leaving>> {
+    let find = |object| Leaving::find(engine, object, Which::Completed);
+    // First, so that its row goes right behind the upload's: who looks without a lock may see both for a
+    // moment, never neither.
+    let mut leaving = Vec::from_iter(replaced.map(find).transpose()?);
+    leaving.push(Leaving::of_parts(upload.id(), unlisted));
+    Ok(leaving)
+}
+
+/// One batch: the upload becomes an object, and what leaves goes.
 fn commit(
     engine: &Engine,
     upload: &Upload,
-    record: &UploadRecord,
-    (selection, completion): (&Selection, Completion),
-) -> Result<crate::meta::Ticket> {
-    let _released = engine.pins.pin(
-        selection
-            .unlisted
-            .iter()
-            .map(|(_, part)| part.content)
-            .collect(),
-    );
+    (record, completion): (&UploadRecord, Completion),
+    leaving: &[Leaving],
+) -> Result<Ticket> {
+    let contents = leaving.iter().flat_map(Leaving::contents);
+    let _released = engine.pins.pin(contents.collect());
     let mut change = Change::default();
     change.complete(upload.id(), record, completion);
-    for (number, part) in &selection.unlisted {
-        change.remove_part(upload.id(), *number, part);
+    for one in leaving {
+        one.remove(&mut change);
     }
+    // Also when more goes than comes: what the spare segment holds back is for calls that only release.
     engine.meta.commit(&change, Claim::Growth)
 }
 

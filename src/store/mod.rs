@@ -311,7 +311,39 @@ impl PartStore {
     /// [`Error::Io`].
     pub fn complete_upload(&self, upload: &Upload, parts: &[CompletedPart]) -> Result<Object> {
         let engine = self.engine()?;
-        let object = complete::complete(&engine, upload, parts)?;
+        let object = complete::complete(&engine, upload, parts, None)?;
+        self.handle.shared.notice_work(&engine);
+        Ok(object)
+    }
+
+    /// Completes an upload, and removes the object that it takes the place of, in one commit: after a
+    /// crash at any moment exactly one of the two is there.
+    ///
+    /// What holds on `Ok` and on `Err` is as for [`complete_upload`](Self::complete_upload) and
+    /// [`remove_object`](Self::remove_object): what is still listed or read stays, also bytes that
+    /// both have. Of concurrent calls that replace one object exactly one does; the others get
+    /// [`Error::NoSuchObject`], and their uploads stay open. (So this is a compare-and-swap of the object
+    /// that a server believes to be current.)
+    ///
+    /// It is the list, not `replaced`, that makes a completion the same: once the upload is completed, by
+    /// this call or by [`complete_upload`](Self::complete_upload), the same list again answers the same,
+    /// whatever has become of `replaced`, and removes nothing.
+    ///
+    /// # Cost
+    /// Some microseconds for each part of the upload and of the object that goes. One sync of the journal.
+    ///
+    /// # Errors
+    /// As for [`complete_upload`](Self::complete_upload), and when that would have succeeded
+    /// [`Error::NoSuchObject`] when there is no object from `replaced` under its key: it was removed
+    /// or replaced, or is still open, as `upload` itself is.
+    pub fn complete_upload_replacing(
+        &self,
+        upload: &Upload,
+        parts: &[CompletedPart],
+        replaced: &Upload,
+    ) -> Result<Object> {
+        let engine = self.engine()?;
+        let object = complete::complete(&engine, upload, parts, Some(replaced))?;
         self.handle.shared.notice_work(&engine);
         Ok(object)
     }

@@ -1,17 +1,69 @@
-//! Releasing: aborting uploads, removing objects, expiring what nobody completed.
+//! Releasing: aborting uploads, removing objects, expiring what nobody completed. What leaves with a
+//! completion leaves as here, in the completion's batch.
 
 use std::ops::{Bound, ControlFlow};
 use std::time::Duration;
 
 use super::engine::Engine;
-use crate::meta::{Change, Claim, Ticket, UploadState};
-use crate::{Error, Result, Upload, clock};
+use crate::meta::{Change, Claim, PartRecord, Ticket, UploadRecord, UploadState};
+use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId, clock};
 
 /// What is to be released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     Open,
     Completed,
+}
+
+/// Parts that go, and the upload or object that they are of, if that goes, too.
+///
+/// Whoever has one holds the upload's lock, and pins the contents until the change is committed (I4).
+pub(super) struct Leaving {
+    id: UploadId,
+    upload: Option<UploadRecord>,
+    parts: Vec<(PartNumber, PartRecord)>,
+}
+
+impl Leaving {
+    /// An upload or an object, whole.
+    pub(super) fn find(engine: &Engine, upload: &Upload, which: Which) -> Result<Self> {
+        let found = engine
+            .record(upload)?
+            .filter(|record| (record.state == UploadState::Open) == (which == Which::Open));
+        let record = found.ok_or_else(|| match which {
+            Which::Open => upload.not_found(),
+            Which::Completed => upload.object_not_found(),
+        })?;
+        let mut leaving = Self::of_parts(upload.id(), Vec::new());
+        engine.meta.parts(upload.id(), 0, &mut |number, part| {
+            leaving.parts.push((number, part));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        leaving.upload = Some(record);
+        Ok(leaving)
+    }
+
+    /// Some parts of an upload that stays.
+    pub(super) fn of_parts(id: UploadId, parts: Vec<(PartNumber, PartRecord)>) -> Self {
+        Self {
+            id,
+            upload: None,
+            parts,
+        }
+    }
+
+    pub(super) fn contents(&self) -> impl Iterator<Item = ContentHash> {
+        self.parts.iter().map(|(_, part)| part.content)
+    }
+
+    pub(super) fn remove(&self, change: &mut Change) {
+        if let Some(record) = &self.upload {
+            change.remove_upload(self.id, record);
+        }
+        for (number, part) in &self.parts {
+            change.remove_part(self.id, *number, part);
+        }
+    }
 }
 
 /// Removes an upload or an object with all its parts, durably; their blobs are swept later (R31).
@@ -25,26 +77,10 @@ pub(super) fn release(engine: &Engine, upload: &Upload, which: Which) -> Result<
 /// One batch; not waited for.
 fn commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
     let _one_order = engine.locks.lock(upload.id());
-    let found = engine
-        .record(upload)?
-        .filter(|record| (record.state == UploadState::Open) == (which == Which::Open));
-    let record = found.ok_or_else(|| match which {
-        Which::Open => upload.not_found(),
-        Which::Completed => upload.object_not_found(),
-    })?;
-    let mut parts = Vec::new();
-    engine.meta.parts(upload.id(), 0, &mut |number, part| {
-        parts.push((number, part));
-        Ok(ControlFlow::Continue(()))
-    })?;
-    let _released = engine
-        .pins
-        .pin(parts.iter().map(|(_, part)| part.content).collect());
+    let leaving = Leaving::find(engine, upload, which)?;
+    let _released = engine.pins.pin(leaving.contents().collect());
     let mut change = Change::default();
-    change.remove_upload(upload.id(), &record);
-    for (number, part) in &parts {
-        change.remove_part(upload.id(), *number, part);
-    }
+    leaving.remove(&mut change);
     engine.meta.commit(&change, Claim::Release)
 }
 

@@ -1,37 +1,21 @@
 //! A gateway of its own for each test.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::{NamedTempFile, TempDir};
 
+use crate::process;
+
 /// The gateway's binary, built if it is not up to date.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // This test is target/PROFILE/deps/gateway-HASH; what is linked together with it has the same profile.
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "cos_gateway"]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(
-            build
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status()
-                .unwrap()
-                .success()
-        );
-        profile.join("examples/cos_gateway")
-    })
+    BINARY.get_or_init(process::binary)
 }
 
 /// No test waits longer than this for anything.
@@ -123,25 +107,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn spawn(data: &Path, listen: &str, args: &[String], log: &NamedTempFile) -> (Child, SocketAddr) {
-    let mut command = Command::new(binary());
-    command
-        .arg("--data")
-        .arg(data)
-        .args(["--listen", listen])
-        .args(args);
     let log = fs::OpenOptions::new().append(true).open(log.path());
-    let mut process = command
-        .stdout(Stdio::piped())
-        .stderr(log.unwrap())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let address = line
-        .trim()
-        .strip_prefix("listening on ")
-        .unwrap_or_else(|| panic!("it said {line:?}"));
-    (process, address.parse().unwrap())
+    let mut command = process::command(binary(), data, listen);
+    process::start(command.args(args).stderr(log.unwrap()))
 }

@@ -3,6 +3,8 @@
 mod calls;
 mod client;
 mod fixture;
+#[path = "../../examples/bench_gateway/process.rs"]
+mod process;
 mod readme;
 mod watch;
 
@@ -19,4 +21,5 @@ mod kills;
 mod names;
 mod reads;
 mod refusals;
+mod sdk;
 mod upload_part;

@@ -58,10 +58,8 @@ fn the_lines_of_the_readme_print_what_they_say() {
     let scratch = tempfile::tempdir().unwrap();
     // The first block starts the gateway.
     let lines = &lines()[1..];
-    let script: String = lines
-        .iter()
-        .map(|(sh, _)| format!("{sh}echo '-- end'\n"))
-        .collect();
+    let script = lines.iter().map(|(sh, _)| *sh).chain([""]);
+    let script = script.collect::<Vec<_>>().join("echo '-- end'\n");
     let run = Command::new("bash")
         .args(["-c", &script])
         .env("COS", format!("http://{}", gateway.address))

@@ -275,7 +275,11 @@ fn use_all_calls(store: &PartStore, thread: usize) -> Result<()> {
     let reader = store.open_object(&object.upload)?.read_to_end(&mut read);
     reader.map_err(|error| Error::from_io(error).unwrap())?;
     assert_eq!(read.len(), 5000);
-    store.remove_object(&object.upload)?;
+    let next = store.initiate_upload("key")?;
+    let part = store.put_part(&next, number(1), bytes(seed(thread), 5000))?;
+    let list = [CompletedPart::from(&part)];
+    store.complete_upload_replacing(&next, &list, &object.upload)?;
+    store.remove_object(&next)?;
     store.sweep().map(drop)
 }
 

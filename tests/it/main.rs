@@ -26,6 +26,7 @@ mod model;
 mod put;
 mod read;
 mod recovery;
+mod replace;
 mod seen;
 mod snapshots;
 mod stopped;

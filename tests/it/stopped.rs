@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use partstore::{IndexRecovery, ListUploads, Result};
+use partstore::{CompletedPart, IndexRecovery, ListUploads, Result};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::fixture::{Fixture, free_options, number, read_part};
@@ -52,6 +52,8 @@ fn after_a_failed_journal_write_nothing_is_acknowledged_until_the_store_is_opene
         "of three puts only the first was acknowledged"
     );
     assert_eq!(read_part(&store, &open.upload, number(1)), b"bytes");
+    let objects = store.list_objects(None, 10).unwrap().objects;
+    assert_eq!(objects.len(), 1, "it was not replaced");
     store.put_part(&open.upload, number(2), "more").unwrap();
 }
 
@@ -60,12 +62,17 @@ fn child(root: &Path) {
     let upload = store.initiate_upload("key").unwrap();
     store.put_part(&upload, number(1), "bytes").unwrap();
     let source = store.open_part(&upload, number(1)).unwrap();
+    let object = store.initiate_upload("object").unwrap();
+    let list = [store.put_part(&object, number(1), "bytes").unwrap()];
+    let list = list.each_ref().map(CompletedPart::from);
+    store.complete_upload(&object, &list).unwrap();
     limit_files(Some(store.stats().unwrap().journal_bytes));
     // The bytes are stored already: only the journal is written.
     assert_stopped(store.put_part(&upload, number(2), "bytes"));
     limit_files(None);
     assert_stopped(store.put_part(&upload, number(3), "bytes"));
     assert_stopped(store.copy_part(&source, &upload, number(3)));
+    assert_stopped(store.complete_upload_replacing(&upload, &list, &object));
     assert_stopped(store.abort_upload(&upload));
     assert_stopped(store.initiate_upload("key"));
     assert_stopped(store.sweep());

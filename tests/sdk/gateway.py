@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import resource
 import subprocess
 import tempfile
 import unittest
@@ -35,7 +36,9 @@ class Gateway:
         """Starts it on the same directory and port, after it has ended."""
         command = [os.environ['COS_GATEWAY'], '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
                    '--secret-id', SECRET_ID, '--secret-key', SECRET_KEY, *self._args]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        # Without its signals restored it does not die of SIGXFSZ when `limit_files` is met.
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                         restore_signals=False)
         line = self._process.stdout.readline()
         if not line.startswith('listening on '):
             raise RuntimeError(f'the gateway did not start; it said {line!r}')
@@ -50,6 +53,10 @@ class Gateway:
         """Asks it to end, and gives whether it ended well."""
         self._process.terminate()
         return self._end() == 0
+
+    def limit_files(self, length):
+        """From now on it can not write a file behind its first `length` bytes."""
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (length, resource.RLIM_INFINITY))
 
     def _end(self):
         code = self._process.wait()

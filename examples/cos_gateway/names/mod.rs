@@ -10,8 +10,8 @@
 //! | `put:bucket/key` | the same of a simple PUT or a copy: nobody can resume it, so what is open at the start goes |
 //! | `bucket:bucket` | the bucket itself, an object without bytes |
 //!
-//! N1: a name has one object. Whoever replaces it removes the one before, under the name's lock, before it
-//! answers. A crash in between leaves two; at the start the one completed last, by the host's clock, stays.
+//! N1: a name has one object. One that takes its place is completed, and the one before removed, in one commit of
+//! the store, under the name's lock.
 
 mod load;
 
@@ -61,6 +61,12 @@ fn bucket_key(bucket: &str) -> String {
 struct Named {
     origin: Origin,
     id: UploadId,
+}
+
+impl Named {
+    fn upload(self, target: &Target) -> Upload {
+        Upload::new(self.origin.store_key(target), self.id)
+    }
 }
 
 struct Bucket {
@@ -166,12 +172,16 @@ impl Names {
                 "there is an object with this name",
             ));
         }
-        let object = self.store.complete_upload(upload, list)?;
+        let object = match before {
+            Some(before) => {
+                let replaced = before.upload(target);
+                self.store
+                    .complete_upload_replacing(upload, list, &replaced)
+            }
+            None => self.store.complete_upload(upload, list),
+        }?;
         if let Some(bucket) = self.buckets.write().get_mut(&target.bucket) {
             bucket.objects.insert(target.key.clone(), named);
-        }
-        if let Some(before) = before {
-            self.remove(target, before)?;
         }
         Ok(object)
     }
@@ -183,19 +193,11 @@ impl Names {
         let Some(named) = self.named(target)? else {
             return Ok(());
         };
-        self.remove(target, named)?;
+        self.store.remove_object(&named.upload(target))?;
         if let Some(bucket) = self.buckets.write().get_mut(&target.bucket) {
             bucket.objects.remove(&target.key);
         }
         Ok(())
-    }
-
-    fn remove(&self, target: &Target, named: Named) -> Result<(), Refusal> {
-        let upload = Upload::new(named.origin.store_key(target), named.id);
-        match self.store.remove_object(&upload) {
-            Err(Error::NoSuchObject { .. }) | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Opens the object of a name.
@@ -203,12 +205,15 @@ impl Names {
         loop {
             let absent = || Refusal::no_such_key(format!("there is no object {:?}", target.key));
             let named = self.named(target)?.ok_or_else(absent)?;
-            let upload = Upload::new(named.origin.store_key(target), named.id);
-            match self.store.open_object(&upload) {
+            match self.store.open_object(&named.upload(target)) {
                 Ok(reader) => return Ok((reader, named.origin)),
-                // Replaced or deleted since its name was looked up.
-                Err(Error::NoSuchObject { .. }) if self.named(target)? != Some(named) => {}
-                Err(Error::NoSuchObject { .. }) => return Err(absent()),
+                Err(Error::NoSuchObject { .. }) => {
+                    // Replaced or deleted at this moment: whoever does it has the lock until the index says so.
+                    drop(self.lock_of(target).lock());
+                    if self.named(target)? == Some(named) {
+                        return Err(absent());
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use hyper::HeaderMap;
 use partstore::{
-    CompletedPart, Object, ObjectReader, Part, PartNumber, PartOptions, PartStore, Upload,
+    CompletedPart, Error, Object, ObjectReader, Part, PartNumber, PartOptions, PartStore, Upload,
 };
 
 use super::objects::{Described, Draft};
@@ -130,19 +130,15 @@ impl Source {
         let sought = self.reader.seek(SeekFrom::Start(span.first));
         sought.map_err(|error| Refusal::internal(error.to_string()))?;
         let declared = PartOptions::new().content_length(span.len);
-        Ok(store.put_part_from(upload, number, self.reader.take(span.len), declared)?)
+        let copied = store.put_part_from(upload, number, self.reader.take(span.len), declared);
+        copied.map_err(source_unreadable)
     }
 
     /// Copies all parts under their numbers: one sync of the journal for each.
     fn copy_all(&self, store: &PartStore, upload: &Upload) -> Result<Vec<Part>, Refusal> {
         let copy = |placed: &partstore::ObjectPart| {
             let number = placed.part.number;
-            store.put_part_from(
-                upload,
-                number,
-                self.reader.part(number)?,
-                PartOptions::new(),
-            )
+            store.copy_part(&self.reader.part(number)?, upload, number)
         };
         Ok(self
             .reader
@@ -150,6 +146,17 @@ impl Source {
             .iter()
             .map(copy)
             .collect::<Result<_, _>>()?)
+    }
+}
+
+/// The body of a copy is read from the store: when that fails, the client's request is not at fault.
+fn source_unreadable(error: Error) -> Refusal {
+    match error {
+        Error::BodyUnreadable { source, .. } => match Error::from_io(source) {
+            Ok(error) => error.into(),
+            Err(error) => Refusal::internal(error.to_string()),
+        },
+        error => error.into(),
     }
 }
 

@@ -37,7 +37,8 @@ pub(crate) const HEADER_LEN: usize = 32;
 pub(crate) const ALIGNMENT: usize = 8;
 /// Room that each segment keeps for its seal.
 pub(crate) const SEAL_LEN: usize = HEADER_LEN;
-/// No batch is larger, bytes: releasing the 10,000 parts of an upload takes 1.6 MiB.
+/// No batch is larger, bytes: releasing the 10,000 parts of an upload takes 1.6 MiB, and a completion may
+/// release those of two.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 256 * 1024 * 1024;
 
 /// What tells the frames of a segment from those of another, and from bytes that look like one.
