@@ -143,7 +143,6 @@ fn killed_in_the_middle_a_gateway_has_one_object_of_each_name() {
         assert_eq!(names.len(), len, "{names:?}");
         gateway.restart();
     }
-    println!("{all:?}");
     assert!(
         all.iter().all(|versions| versions.acknowledged > 3),
         "{all:?}"
