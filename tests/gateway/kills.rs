@@ -4,6 +4,8 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::calls::{bytes, completion, etag, gateway, get, list_of, part_path, path};
 use crate::client::{Answer, Client, Request};
 use crate::fixture::Gateway;
@@ -11,6 +13,7 @@ use crate::watch::{files, objects, open_uploads};
 
 const NAMES: usize = 6;
 const ROUNDS: usize = 5;
+const VERSION: &str = "x-cos-meta-version";
 
 /// What a name has been given. Version 0 is no object.
 #[derive(Clone, Copy, Default, Debug)]
@@ -40,15 +43,14 @@ fn attempt(gateway: &Gateway, request: &Request, method: &str) -> io::Result<Ans
 /// Gives a name a version, by a PUT or as a multipart upload.
 fn replace(gateway: &Gateway, name: u64, version: u64) -> io::Result<()> {
     let (key, body) = (key(name), content(name, version));
+    let named = |request: Request| request.header(VERSION, version);
     if version.is_multiple_of(2) {
-        attempt(gateway, &Request::new("PUT", path(&key)).body(body), "PUT")?;
+        let put = named(Request::new("PUT", path(&key)).body(body));
+        attempt(gateway, &put, "PUT")?;
         return Ok(());
     }
-    let initiated = attempt(
-        gateway,
-        &Request::new("POST", path(&key) + "?uploads"),
-        "POST",
-    )?;
+    let initiate = named(Request::new("POST", path(&key) + "?uploads"));
+    let initiated = attempt(gateway, &initiate, "POST")?;
     let id = initiated.elements("UploadId").remove(0);
     let part = Request::new("PUT", part_path(&key, &id, 1)).body(&*body);
     attempt(gateway, &part, "PUT")?;
@@ -67,6 +69,24 @@ fn replace_until_killed(gateway: &Gateway, name: u64, mut versions: Versions) ->
     }
 }
 
+/// The newest version that anybody has seen: it was there, and must not be gone again.
+fn look_until_killed(gateway: &Gateway, name: u64) -> u64 {
+    let head = Request::new("HEAD", path(&key(name)));
+    let mut newest = 0;
+    let look = || {
+        let mut client = Client::try_connect(gateway).ok()?;
+        client.try_send(head.bytes()).ok()?;
+        client.try_answer("HEAD").ok()
+    };
+    while let Some(answer) = look() {
+        let version = answer.header(VERSION);
+        let version = version.map_or(0, |version| version.parse().unwrap());
+        assert!(version >= newest, "{version} after {newest}");
+        newest = version;
+    }
+    newest
+}
+
 /// Which of the versions that may be there is.
 fn found(gateway: &Gateway, name: u64, versions: Versions) -> u64 {
     let answer = get(gateway, &key(name));
@@ -80,25 +100,32 @@ fn found(gateway: &Gateway, name: u64, versions: Versions) -> u64 {
     version.unwrap_or_else(|| panic!("{} is none of {versions:?}", key(name)))
 }
 
+fn kill_while_writing(gateway: &Gateway, all: &mut [Versions; NAMES], pause: Duration) {
+    thread::scope(|scope| {
+        let spawn = |(name, versions)| {
+            let writer = scope.spawn(move || replace_until_killed(gateway, name, versions));
+            (
+                writer,
+                scope.spawn(move || look_until_killed(gateway, name)),
+            )
+        };
+        let threads: Vec<_> = (0..).zip(*all).map(spawn).collect();
+        thread::sleep(pause);
+        gateway.signal(Signal::KILL);
+        for (versions, (writer, reader)) in all.iter_mut().zip(threads) {
+            *versions = writer.join().unwrap();
+            versions.acknowledged = versions.acknowledged.max(reader.join().unwrap());
+        }
+    });
+}
+
 #[test]
 fn killed_in_the_middle_a_gateway_has_one_object_of_each_name() {
     let mut gateway = gateway(&[]);
     let mut all = [Versions::default(); NAMES];
     for round in 0..ROUNDS {
-        thread::scope(|scope| {
-            let gateway = &gateway;
-            let writers: Vec<_> = (0..)
-                .zip(all)
-                .map(|(name, versions)| {
-                    scope.spawn(move || replace_until_killed(gateway, name, versions))
-                })
-                .collect();
-            thread::sleep(Duration::from_millis(300 + 37 * round as u64));
-            gateway.signal(rustix::process::Signal::KILL);
-            for (versions, writer) in all.iter_mut().zip(writers) {
-                *versions = writer.join().unwrap();
-            }
-        });
+        let pause = Duration::from_millis(300 + 37 * round as u64);
+        kill_while_writing(&gateway, &mut all, pause);
         gateway.kill();
         gateway.restart();
         for (name, versions) in (0..).zip(&mut all) {
@@ -116,7 +143,6 @@ fn killed_in_the_middle_a_gateway_has_one_object_of_each_name() {
         assert_eq!(names.len(), len, "{names:?}");
         gateway.restart();
     }
-    println!("{all:?}");
     assert!(
         all.iter().all(|versions| versions.acknowledged > 3),
         "{all:?}"
