@@ -252,3 +252,41 @@ fn a_store_closes_cleanly_with_no_byte_left() {
     assert_eq!(store.recovery().index, IndexRecovery::Trusted);
     assert_eq!(read_part(&store, &small.upload, number(1)), b"before");
 }
+
+/// What is kept back for calls that only release is not for completions that also do: when the disk has no
+/// room for them, what they would have replaced can still be removed.
+#[test]
+fn replacements_leave_the_room_that_removals_need() {
+    let Some(disk) = Disk::mount() else { return };
+    // A removal takes a third of a segment.
+    let options = options().journal_sizes(256 * 1024, 1 << 30);
+    let store = options.open(disk.dir.path().join("data")).unwrap();
+    let put = |upload: &Upload, last| {
+        let put = |at| store.put_part(upload, number(at), "bytes").unwrap();
+        lines(&(1..=last).map(put).collect::<Vec<Part>>())
+    };
+    let pairs: Vec<_> = (0..8)
+        .map(|_| {
+            let [old, new] = ["old", "new"].map(|key| store.initiate_upload(key).unwrap());
+            let (all, list) = (put(&old, 500), put(&new, 1));
+            store.complete_upload(&old, &all).unwrap();
+            (old, new, list)
+        })
+        .collect();
+    disk.fill();
+    let refused = pairs.iter().position(|(old, new, list)| {
+        let answer = store.complete_upload_replacing(new, list, old);
+        let is_refused = answer.is_err();
+        if is_refused {
+            assert_eq!(refusal(answer), FULL);
+            assert!(store.object(old).is_ok() && store.upload(new).is_ok());
+        }
+        is_refused
+    });
+    for (old, ..) in &pairs[refused.expect("no room for all")..][..2] {
+        store.remove_object(old).unwrap();
+    }
+    fs::remove_file(disk.foreign_file()).unwrap();
+    let (old, new, list) = pairs.last().unwrap();
+    store.complete_upload_replacing(new, list, old).unwrap();
+}

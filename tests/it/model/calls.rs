@@ -1,18 +1,17 @@
 //! Each call, made on the store and on the map.
 
 mod compare;
+mod completions;
 mod copies;
 mod listing;
 mod parts;
 
 use std::time::{Duration, SystemTime};
 
-use partstore::{
-    CompletedPart, ETag, IndexRecovery, Numbering, Options, PartNumber, Result, Upload,
-};
+use partstore::{IndexRecovery, Numbering, Options, PartNumber, Result, Upload};
 
 use super::expected::{Entry, Expected};
-use super::steps::{DELIMITERS, KEYS, List, METADATA, PREFIXES, Reopen, Step, WhichKey, Who};
+use super::steps::{DELIMITERS, KEYS, METADATA, PREFIXES, Reopen, Step, WhichKey, Who};
 use crate::fixture::{Fixture, bytes};
 
 pub struct Run {
@@ -91,7 +90,14 @@ impl Run {
             }
             Step::ListObjects { slot, limit } => self.list_objects(*slot, *limit),
             Step::Look { who } => self.look(&self.name(who)),
-            Step::Complete { who, list } => self.complete(&self.name(who), list),
+            Step::Complete {
+                who,
+                list,
+                replaced,
+            } => {
+                let replaced = replaced.as_ref().map(|who| self.name(who));
+                self.complete(&self.name(who), list, replaced.as_ref());
+            }
             Step::Abort { who } => self.abort(&self.name(who)),
             Step::RemoveObject { who } => self.remove_object(&self.name(who)),
             Step::ReadPart {
@@ -190,29 +196,6 @@ impl Run {
         {
             Some((_, object)) => assert_eq!(&store.object(upload).unwrap(), object),
             None => assert_eq!(code(store.object(upload)), "NoSuchKey"),
-        }
-    }
-
-    fn complete(&mut self, upload: &Upload, which: &List) {
-        let stray = || vec![CompletedPart::new(PartNumber::MIN, ETag::from_md5([7; 16]))];
-        let entry = self.expected.entries.get_mut(upload);
-        let list = entry.as_ref().map_or_else(stray, |entry| entry.list(which));
-        let answer = self.fixture.store.complete_upload(upload, &list);
-        if list.is_empty() {
-            assert_eq!(code(answer), "MalformedXML");
-            return;
-        }
-        let Some(entry) = entry else {
-            assert_eq!(code(answer), "NoSuchUpload");
-            return;
-        };
-        match &entry.object {
-            Some((by, object)) if *by == list => assert_eq!(answer.unwrap(), *object),
-            Some(_) => assert_eq!(code(answer), "NoSuchUpload"),
-            None => match entry.refusal(&list, self.numbering) {
-                Some(refusal) => assert_eq!(code(answer), refusal),
-                None => compare::completed(entry, list, answer.unwrap()),
-            },
         }
     }
 

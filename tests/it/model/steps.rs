@@ -149,6 +149,7 @@ pub enum Step {
     Complete {
         who: Who,
         list: List,
+        replaced: Option<Who>,
     },
     Abort {
         who: Who,
@@ -255,7 +256,8 @@ fn how() -> impl Strategy<Value = How> {
 fn on_upload() -> impl Strategy<Value = Step> {
     let put = || (who(), number(), body());
     prop_oneof![
-        8 => (who(), list()).prop_map(|(who, list)| Step::Complete { who, list }),
+        10 => (who(), list(), prop::option::of(who()))
+            .prop_map(|(who, list, replaced)| Step::Complete { who, list, replaced }),
         2 => who().prop_map(|who| Step::Abort { who }),
         2 => who().prop_map(|who| Step::RemoveObject { who }),
         3 => who().prop_map(|who| Step::Look { who }),

@@ -5,6 +5,7 @@ mod groups;
 mod lanes;
 mod order;
 mod pinned;
+mod replaced;
 mod snapshots;
 mod store;
 mod swept;
