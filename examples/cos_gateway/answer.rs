@@ -80,7 +80,7 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// Seconds and 64 random bits, as COS has it: the base64 form of hex digits with `_` between.
+    /// Seconds and 96 random bits, as COS has it: the base64 form of hex digits with `_` between.
     pub fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = now.map_or(0, |since| since.as_secs());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::signature::KeyPair;
 
@@ -16,23 +17,23 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Where to listen; with port 0 the system chooses one, which the log says
+    /// Where to listen; with port 0 the system chooses one, which the first line of its output says
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
 
     /// The id of the one key pair; without it every request is allowed
-    #[arg(long, value_name = "ID", requires = "secret_key")]
+    #[arg(long, value_name = "ID", requires = "secret_key", value_parser = NonEmptyStringValueParser::new())]
     pub secret_id: Option<String>,
 
     /// The key of the one key pair
-    #[arg(long, value_name = "KEY", requires = "secret_id")]
+    #[arg(long, value_name = "KEY", requires = "secret_id", value_parser = NonEmptyStringValueParser::new())]
     pub secret_key: Option<String>,
 
     /// The most connections at a time; further ones wait
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    pub max_connections: usize,
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
 
-    /// How long a client may be silent in the middle of a body
+    /// How long a client may be silent in the middle of a body, or take nothing of an answer
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub patience: Duration,
 

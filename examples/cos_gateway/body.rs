@@ -21,8 +21,8 @@ use crate::refusal::Refusal;
 
 /// Bytes of a batch, but for its last frame.
 const BATCH_LEN: usize = 512 * 1024;
-/// A client may send its body byte by byte: each is a frame.
-const BATCH_FRAMES: usize = 1024;
+/// Shorter frames are copied together: each would hold on to a whole buffer of the connection.
+const SHORT_FRAME: usize = 16 * 1024;
 /// Bytes that are read from the store at a time.
 const READ_LEN: usize = 512 * 1024;
 
@@ -77,14 +77,20 @@ impl Upstream {
     }
 
     async fn batch(&mut self) -> Result<Vec<Bytes>, Refusal> {
-        let (mut batch, mut len) = (Vec::new(), 0);
-        while len < BATCH_LEN && batch.len() < BATCH_FRAMES {
+        let (mut batch, mut short, mut len) = (Vec::new(), BytesMut::new(), 0);
+        while len < BATCH_LEN {
             let Some(bytes) = self.next().await? else {
                 break;
             };
             len += bytes.len();
-            batch.push(bytes);
+            if bytes.len() < SHORT_FRAME {
+                short.extend_from_slice(&bytes);
+                continue;
+            }
+            batch.extend([short.split().freeze(), bytes]);
         }
+        batch.push(short.freeze());
+        batch.retain(|bytes| !bytes.is_empty());
         Ok(batch)
     }
 

@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
 use crate::refusal::Refusal;
-use crate::request::text;
+use crate::request::{digits, text};
 
 /// What conditions compare with.
 pub struct State<'a> {
@@ -126,8 +126,7 @@ pub fn copy_range(value: &str, size: u64) -> Result<Span, Refusal> {
     let ends = value
         .strip_prefix("bytes=")
         .and_then(|range| range.split_once('-'));
-    let ends = ends
-        .and_then(|(first, last)| Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?)));
+    let ends = ends.and_then(|(first, last)| Some((digits(first)?, digits(last)?)));
     match ends {
         Some((first, last)) if first <= last && last < size => Ok(Span {
             first,

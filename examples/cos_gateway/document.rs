@@ -1,6 +1,8 @@
 //! The documents that clients send.
 
 use partstore::CompletedPart;
+use quick_xml::Reader;
+use quick_xml::events::Event;
 use serde::Deserialize;
 
 use crate::refusal::Refusal;
@@ -49,12 +51,37 @@ pub struct ToDeleteAll {
     pub quiet: bool,
 }
 
-/// Reads a document. Entities that it defines are not expanded, but refused.
+/// Reads a document.
 fn parse(document: &[u8]) -> Result<Document, Refusal> {
     let malformed =
         |reason: String| Refusal::malformed_xml(format!("the body is not understood: {reason}"));
     let text = str::from_utf8(document).map_err(|error| malformed(error.to_string()))?;
+    check_form(text).map_err(malformed)?;
     quick_xml::de::from_str(text).map_err(|error| malformed(error.to_string()))
+}
+
+/// What serde passes over: text and elements beside the root element, or text between its children, are no list
+/// that a client has meant. Document types, and with them entities of their own, are refused.
+fn check_form(text: &str) -> Result<(), String> {
+    let mut reader = Reader::from_str(text);
+    let (mut depth, mut roots) = (0_u32, 0);
+    let stray = || "it has text where none belongs".to_owned();
+    loop {
+        match reader.read_event().map_err(|error| error.to_string())? {
+            Event::Eof if depth == 0 && roots == 1 => return Ok(()),
+            Event::Eof => return Err("it is not one whole element".to_owned()),
+            Event::DocType(_) => return Err("it has a document type".to_owned()),
+            Event::Start(_) => {
+                roots += u32::from(depth == 0);
+                depth += 1;
+            }
+            Event::Empty(_) => roots += u32::from(depth == 0),
+            Event::End(_) => depth = depth.saturating_sub(1),
+            Event::Text(text) if depth < 2 && !text.trim().is_empty() => return Err(stray()),
+            Event::CData(_) | Event::GeneralRef(_) if depth < 2 => return Err(stray()),
+            _ => {}
+        }
+    }
 }
 
 fn another_root() -> Refusal {

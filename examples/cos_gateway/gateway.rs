@@ -10,13 +10,15 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, header::HeaderValue};
 use partstore::PartStore;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Body, RequestId, set};
 use crate::body::Upstream;
+use crate::metadata;
 use crate::names::Names;
 use crate::operations::{buckets, copies, deletes, objects, uploads};
 use crate::refusal::Refusal;
-use crate::request::{Query, Target, host_of, text};
+use crate::request::{Host, Query, Target, digits, text};
 use crate::signature::KeyPair;
 
 /// What all requests share.
@@ -29,6 +31,8 @@ pub struct Gateway {
     pub patience: Duration,
     /// Permits for copies.
     pub copies: Semaphore,
+    /// When the grace of a stop is over.
+    pub break_off: CancellationToken,
     /// How the names of headers are written: see [`spelling`](crate::spelling).
     pub spelling: Extensions,
 }
@@ -39,8 +43,7 @@ pub struct Call {
     pub target: Target,
     pub query: Query,
     pub headers: HeaderMap,
-    /// As the client wrote it, for the `Location` of an object.
-    pub host: String,
+    pub host: Host,
     body: Incoming,
 }
 
@@ -51,7 +54,7 @@ impl Call {
 
     /// R2: the length must be known.
     pub fn content_length(&self) -> Result<u64, Refusal> {
-        let length = text(&self.headers, &CONTENT_LENGTH)?.and_then(|length| length.parse().ok());
+        let length = text(&self.headers, &CONTENT_LENGTH)?.and_then(digits);
         length.ok_or_else(|| Refusal::missing_content_length("a Content-Length is needed"))
     }
 }
@@ -82,10 +85,10 @@ impl Gateway {
     /// Understands the head of a request, and checks its signature.
     fn admit(self: Arc<Self>, head: Parts, body: Incoming) -> Result<(Method, Call), Refusal> {
         let query = Query::parse(head.uri.query().unwrap_or_default())?;
-        let host = host_of(&head)?;
+        let host = Host::of(&head)?;
         let target = Target::parse(&host, head.uri.path())?;
         if let Some(keys) = &self.keys {
-            keys.verify(&head, &query, SystemTime::now())?;
+            keys.verify(&head, &host, &query, SystemTime::now())?;
         }
         let call = Call {
             gateway: self,
@@ -99,46 +102,54 @@ impl Gateway {
     }
 }
 
-/// Sub-resources of COS that this gateway does not have. A request for one must not be taken for another of the
-/// same method: `PUT /key?acl` does not replace the object.
-const NOT_HERE: [&str; 30] = [
-    "accelerate",
-    "acl",
-    "append",
-    "cors",
-    "domain",
-    "domaincertificate",
-    "encryption",
-    "intelligenttiering",
-    "inventory",
-    "legal-hold",
-    "lifecycle",
-    "location",
-    "logging",
-    "notification",
-    "object-lock",
-    "origin",
-    "policy",
-    "referer",
-    "replication",
-    "restore",
-    "retention",
-    "select",
-    "symlink",
-    "tagging",
-    "torrent",
-    "versionId",
-    "versioning",
-    "versions",
-    "website",
-    "ci-process",
+impl Call {
+    /// The same, if the operation knows all parameters of the request. One that it does not know may ask for
+    /// something else: `PUT /key?acl` must not replace the object, nor `DELETE /?style` remove the bucket.
+    fn with(self, known: &[&str]) -> Result<Self, Refusal> {
+        let is_known = |name: &str| {
+            name.starts_with("q-")
+                || name.starts_with("x-cos-")
+                || known.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        if let Some((name, _)) = self.query.pairs().find(|(name, _)| !is_known(name)) {
+            return Err(Refusal::not_implemented(format!(
+                "this gateway does not know ?{name} here"
+            )));
+        }
+        Ok(self)
+    }
+}
+
+const LIST_UPLOADS: [&str; 7] = [
+    "uploads",
+    "prefix",
+    "delimiter",
+    "encoding-type",
+    "max-uploads",
+    "key-marker",
+    "upload-id-marker",
+];
+const LIST_OBJECTS: [&str; 5] = ["prefix", "delimiter", "encoding-type", "max-keys", "marker"];
+const LIST_PARTS: [&str; 4] = [
+    "uploadId",
+    "encoding-type",
+    "max-parts",
+    "part-number-marker",
+];
+const PART: [&str; 2] = ["partNumber", "uploadId"];
+const READ: [&str; 7] = [
+    "partNumber",
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
 ];
 
 async fn dispatch(method: &Method, call: Call) -> Answer {
-    if let Some(name) = NOT_HERE.iter().find(|name| call.query.has(name)) {
-        return Err(Refusal::not_implemented(format!(
-            "this gateway does not have ?{name}"
-        )));
+    if !method.is_safe() {
+        metadata::check_honoured(&call.headers)?;
     }
     let is_part = call.query.has("partNumber") || call.query.has("uploadId");
     let is_copy = call.headers.contains_key("x-cos-copy-source");
@@ -147,25 +158,29 @@ async fn dispatch(method: &Method, call: Call) -> Answer {
     match (method.as_str(), call.target.key.is_empty()) {
         // Aborting the upload of no key must not delete the bucket.
         (_, true) if is_part => Err(Refusal::invalid_argument("an upload belongs to a key")),
-        ("HEAD", true) => buckets::head(&call),
-        ("POST", true) if call.query.has("delete") => deletes::delete_objects(call).await,
-        ("GET", true) if lists_uploads => uploads::list(call).await,
-        ("GET", true) => buckets::list(call).await,
-        ("PUT", true) => buckets::create(call).await,
-        ("DELETE", true) => buckets::delete(call).await,
-        ("PUT", false) if is_part && is_copy => copies::copy_part(call).await,
-        ("PUT", false) if is_part => uploads::put_part(call).await,
-        ("PUT", false) if is_copy => copies::copy_object(call).await,
-        ("PUT", false) => objects::put(call).await,
-        ("POST", false) if lists_uploads => uploads::initiate(call).await,
-        ("POST", false) if names_upload => uploads::complete(call).await,
-        ("GET", false) if names_upload => uploads::list_parts(call).await,
-        ("GET", false) => objects::get(call, objects::Wanted::Bytes).await,
-        ("HEAD", false) => objects::get(call, objects::Wanted::Headers).await,
-        ("DELETE", false) if names_upload => uploads::abort(call).await,
-        ("DELETE", false) => objects::delete(call).await,
-        _ => Err(Refusal::method_not_allowed(format!(
-            "{method} does nothing here"
-        ))),
+        ("HEAD", true) => buckets::head(&call.with(&[])?),
+        ("POST", true) if call.query.has("delete") => {
+            deletes::delete_objects(call.with(&["delete"])?).await
+        }
+        ("GET", true) if lists_uploads => uploads::list(call.with(&LIST_UPLOADS)?).await,
+        ("GET", true) => buckets::list(call.with(&LIST_OBJECTS)?).await,
+        ("PUT", true) => buckets::create(call.with(&[])?).await,
+        ("DELETE", true) => buckets::delete(call.with(&[])?).await,
+        ("PUT", false) if is_part && is_copy => copies::copy_part(call.with(&PART)?).await,
+        ("PUT", false) if is_part => uploads::put_part(call.with(&PART)?).await,
+        ("PUT", false) if is_copy => copies::copy_object(call.with(&[])?).await,
+        ("PUT", false) => objects::put(call.with(&[])?).await,
+        ("POST", false) if lists_uploads => uploads::initiate(call.with(&["uploads"])?).await,
+        ("POST", false) if names_upload => uploads::complete(call.with(&["uploadId"])?).await,
+        ("GET", false) if names_upload => uploads::list_parts(call.with(&LIST_PARTS)?).await,
+        ("GET", false) => objects::get(call.with(&READ)?, objects::Wanted::Bytes).await,
+        ("HEAD", false) => objects::get(call.with(&READ)?, objects::Wanted::Headers).await,
+        ("DELETE", false) if names_upload => uploads::abort(call.with(&["uploadId"])?).await,
+        ("DELETE", false) => objects::delete(call.with(&[])?).await,
+        _ => {
+            call.with(&[])?;
+            let nothing = format!("{method} does nothing here");
+            Err(Refusal::method_not_allowed(nothing))
+        }
     }
 }

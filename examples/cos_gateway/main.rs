@@ -89,39 +89,48 @@ fn run(args: &Args) -> Result<(), Failure> {
 }
 
 async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failure> {
+    let (stop, break_off) = (CancellationToken::new(), CancellationToken::new());
     let gateway = Gateway {
         store: store.clone(),
         names,
         keys: args.keys(),
         patience: args.patience,
         copies: Semaphore::new(COPIES),
+        break_off: break_off.clone(),
         spelling: spelling::learn().await?,
     };
     if gateway.keys.is_none() {
         tracing::warn!("without --secret-id and --secret-key everybody may do everything");
     }
-    let stop = CancellationToken::new();
     // Caught from here on: who reads that it listens may tell it to stop at once.
     let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
     let signals = [signal(terminate)?, signal(interrupt)?];
-    tokio::spawn(stop_on_signal(stop.clone(), signals));
+    tokio::spawn(stop_on_signals(stop.clone(), break_off.clone(), signals));
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     let server = Server {
         gateway: Arc::new(gateway),
-        max_connections: args.max_connections,
+        max_connections: args.max_connections as usize,
         grace: args.grace,
+        break_off,
     };
     server.run(listener, stop).await;
     Ok(())
 }
 
-async fn stop_on_signal(stop: CancellationToken, [mut terminate, mut interrupt]: [Signal; 2]) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The first signal begins the end, the second does not wait for anything.
+async fn stop_on_signals(
+    stop: CancellationToken,
+    break_off: CancellationToken,
+    [mut terminate, mut interrupt]: [Signal; 2],
+) {
+    for token in [stop, break_off] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
     }
-    stop.cancel();
 }
 
 /// A connection takes a file, and a body another.

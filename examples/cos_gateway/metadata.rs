@@ -24,7 +24,6 @@ const MAX_META_LEN: usize = 4096;
 
 /// The headers to keep, as bytes for the upload's metadata.
 pub fn of(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
-    check_honoured(headers)?;
     let (mut lines, mut meta_len) = (Vec::new(), 0);
     for (name, value) in headers {
         let is_meta = name.as_str().starts_with(META);
@@ -46,8 +45,8 @@ pub fn of(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     Ok(lines)
 }
 
-/// What a client relies on and this gateway does not do is refused, not passed over.
-fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
+/// What a client that writes relies on and this gateway does not do is refused, not passed over.
+pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
     match cos_header(headers, "x-cos-server-side-encryption")? {
         None => {}
         Some("AES256") => return Err(Refusal::not_implemented("this gateway does not encrypt")),
@@ -61,6 +60,9 @@ fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
         "x-cos-server-side-encryption-customer-algorithm",
         "x-cos-forbid-overwrite",
         "x-cos-callback",
+        "if-match",
+        "if-modified-since",
+        "if-unmodified-since",
     ] {
         if cos_header(headers, name)?.is_some_and(|value| value != "false") {
             return Err(Refusal::not_implemented(format!(

@@ -1,16 +1,64 @@
 //! What a request asks for: bucket, key, query, and the headers that are numbers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::str::FromStr;
 
 use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderName};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use percent_encoding::percent_decode_str;
 
 use crate::refusal::Refusal;
 
 /// COS: 850 bytes, counted as they stand in a URL.
 const MAX_KEY_LEN: usize = 850;
+
+/// Whom the client asks: of the target, if it is a whole URI, else of `Host` (RFC 9112, 3.2.2). What is signed and
+/// what is done go by the same one.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// With the port, if it has one, as the client wrote it.
+    pub text: String,
+    name: String,
+}
+
+impl Host {
+    pub fn of(head: &Parts) -> Result<Self, Refusal> {
+        if let Some(authority) = head.uri.authority() {
+            return Self::parse(authority.as_str());
+        }
+        let host = text(&head.headers, &HOST)?;
+        Self::parse(host.ok_or_else(|| Refusal::invalid_argument("there is no Host header"))?)
+    }
+
+    /// An empty one is none that a bucket could be in.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let malformed = || Refusal::invalid_argument(format!("{text:?} is no host"));
+        let name = match text.parse::<Authority>() {
+            Ok(parsed) if !text.contains('@') => parsed.host().to_ascii_lowercase(),
+            Err(_) if text.is_empty() => String::new(),
+            _ => return Err(malformed()),
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            name,
+        })
+    }
+
+    /// As it is, and without its port.
+    pub fn with_and_without_port(&self) -> [&str; 2] {
+        let len = self.name.len().min(self.text.len());
+        [&self.text, self.text.get(..len).unwrap_or_default()]
+    }
+
+    /// The first label, unless the host is an address or has but one label (`localhost`).
+    pub fn bucket(&self) -> Option<&str> {
+        let is_address = self.name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let (bucket, _) = self.name.split_once('.')?;
+        (!is_address).then_some(bucket)
+    }
+}
 
 /// A bucket, or an object in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +71,9 @@ pub struct Target {
 impl Target {
     /// The bucket is the first label of the host, or the first segment of the path when the host is an
     /// address.
-    pub fn parse(host: &str, path: &str) -> Result<Self, Refusal> {
+    pub fn parse(host: &Host, path: &str) -> Result<Self, Refusal> {
         let path = path.strip_prefix('/').unwrap_or(path);
-        let (bucket, key) = match bucket_of_host(host) {
+        let (bucket, key) = match host.bucket() {
             Some(bucket) => (bucket, path),
             None => path.split_once('/').unwrap_or((path, "")),
         };
@@ -38,15 +86,6 @@ impl Target {
         check_key(&key)?;
         Ok(Self { bucket, key })
     }
-}
-
-/// The first label, unless the host is an address or has but one label (`localhost`).
-fn bucket_of_host(host: &str) -> Option<&str> {
-    let is_address = host.parse::<SocketAddr>().is_ok()
-        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    let name = host.split(':').next().unwrap_or(host);
-    let (bucket, _) = name.split_once('.')?;
-    (!is_address).then_some(bucket)
 }
 
 fn is_bucket_name(name: &str) -> bool {
@@ -101,7 +140,11 @@ pub fn decode(text: &str) -> Result<String, Refusal> {
     }
 }
 
-/// The parameters of a query, decoded.
+/// The most parameters that a request has. (No operation knows more than ten, and a signature has seven.)
+const MAX_PARAMETERS: usize = 100;
+
+/// The parameters of a query, decoded, and their names in lower case: signatures do not tell `uploadId` from
+/// `UPLOADID`, so nothing else must.
 #[derive(Debug, Default)]
 pub struct Query(Vec<(String, String)>);
 
@@ -111,14 +154,16 @@ impl Query {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             // Forms write a space as +, and so do clients.
-            let name = decode(&name.replace('+', " "))?;
+            let name = decode(&name.replace('+', " "))?.to_ascii_lowercase();
             let value = decode(&value.replace('+', " "))?;
-            if pairs
-                .iter()
-                .any(|(known, _)| known.eq_ignore_ascii_case(&name))
-            {
+            if pairs.iter().any(|(known, _)| *known == name) {
                 return Err(Refusal::invalid_argument(format!(
                     "{name:?} is given twice"
+                )));
+            }
+            if pairs.len() == MAX_PARAMETERS {
+                return Err(Refusal::invalid_argument(format!(
+                    "there are more than {MAX_PARAMETERS} parameters"
                 )));
             }
             pairs.push((name, value));
@@ -132,7 +177,7 @@ impl Query {
 
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut pairs = self.pairs();
-        pairs.find_map(|(known, value)| (known == name).then_some(value))
+        pairs.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
     }
 
     /// The value, if there is one and it is not empty.
@@ -142,8 +187,8 @@ impl Query {
 
     /// A page length: 1 to 1000, also the default.
     pub fn page_length(&self, name: &'static str) -> Result<u32, Refusal> {
-        let length = self.filled(name).map_or(Ok(1000), str::parse);
-        let length = length.ok().filter(|length| (1..=1000).contains(length));
+        let length = self.filled(name).map_or(Some(1000), digits);
+        let length = length.filter(|length| (1..=1000).contains(length));
         length.ok_or_else(|| {
             Refusal::invalid_argument(format!("{name} must be an integer between 1 and 1000"))
         })
@@ -185,14 +230,10 @@ impl Encoding {
     }
 }
 
-/// The host that the client named.
-pub fn host_of(head: &Parts) -> Result<String, Refusal> {
-    if let Some(authority) = head.uri.authority() {
-        return Ok(authority.as_str().to_owned());
-    }
-    let host = text(&head.headers, &HOST)?;
-    host.map(str::to_owned)
-        .ok_or_else(|| Refusal::invalid_argument("there is no Host header"))
+/// A number of nothing but digits; std would take a sign, too.
+pub fn digits<T: FromStr>(text: &str) -> Option<T> {
+    let only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| only)
 }
 
 /// A header as text. One that is there twice, or is not text, is refused.

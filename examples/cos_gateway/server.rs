@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -37,6 +38,8 @@ pub struct Server {
     pub max_connections: usize,
     /// How long requests that are under way may take when the server is told to stop.
     pub grace: Duration,
+    /// Ends what is under way at once, copies too.
+    pub break_off: CancellationToken,
 }
 
 impl Server {
@@ -44,7 +47,6 @@ impl Server {
     /// still there after the grace. Returns when no request is at work any more.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let tasks = TaskTracker::new();
-        let broken_off = CancellationToken::new();
         let room = Arc::new(Semaphore::new(self.max_connections));
         loop {
             let accepted = async {
@@ -65,10 +67,10 @@ impl Server {
                 }
             };
             let connection = connection(self.gateway.clone(), socket, tasks.clone(), stop.clone());
-            let broken_off = broken_off.clone();
+            let break_off = self.break_off.clone();
             tasks.spawn(async move {
                 let _place = place;
-                broken_off.run_until_cancelled(connection).await;
+                break_off.run_until_cancelled(connection).await;
             });
         }
         drop(listener);
@@ -76,7 +78,7 @@ impl Server {
         tracing::info!(connections = tasks.len(), "stopping");
         if timeout(self.grace, tasks.wait()).await.is_err() {
             tracing::warn!(tasks = tasks.len(), "the grace is over");
-            broken_off.cancel();
+            self.break_off.cancel();
             tasks.wait().await;
         }
     }
@@ -90,6 +92,9 @@ async fn connection(
 ) {
     // Answers are short, and wait for nothing.
     let _ = socket.set_nodelay(true);
+    // A client that takes nothing of its answer for so long is gone. What it sends is timed by `body`.
+    let patience = u32::try_from(gateway.patience.as_millis()).unwrap_or(u32::MAX);
+    let _ = set_tcp_user_timeout(&socket, patience);
     // Each request is a task of its own: it is carried through when its client goes.
     let service =
         service_fn(|request: Request<Incoming>| tasks.spawn(gateway.clone().answer(request)));

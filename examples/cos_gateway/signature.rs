@@ -18,7 +18,9 @@ use hyper::http::request::Parts;
 use sha1::{Digest, Sha1};
 
 use crate::refusal::Refusal;
-use crate::request::{Query, decode, encode, encode_bytes, text};
+use crate::request::{Host, Query, decode, encode, encode_bytes, text};
+
+const COPY_SOURCE: &str = "x-cos-copy-source";
 
 /// The one key pair that the gateway knows.
 #[derive(Clone)]
@@ -29,7 +31,13 @@ pub struct KeyPair {
 
 impl KeyPair {
     /// Checks who signed the request, when, and what.
-    pub fn verify(&self, head: &Parts, query: &Query, now: SystemTime) -> Result<(), Refusal> {
+    pub fn verify(
+        &self,
+        head: &Parts,
+        host: &Host,
+        query: &Query,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
         let signature = Signature::of(head, query)?;
         if signature.field("q-ak")? != self.id {
             return Err(Refusal::invalid_access_key(
@@ -41,12 +49,12 @@ impl KeyPair {
         }
         let given = signature.field("q-signature")?;
         let given = hex::decode(given).map_err(|_| malformed())?;
-        let hosts = hosts(text(&head.headers, &HOST)?.unwrap_or_default());
-        for host in hosts {
+        // The Node SDK signs the host with its port, the Python SDK without.
+        for host in host.with_and_without_port() {
             let content = signature.http_string(head, query, host)?;
             // In constant time.
             if self.mac(&signature, &content)?.verify_slice(&given).is_ok() {
-                return Ok(());
+                return signature.check_copy(head);
             }
         }
         Err(Refusal::signature_does_not_match(
@@ -97,15 +105,8 @@ fn check_window(times: &str, now: SystemTime) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// With its port, as the Node SDK signs it, and without, as the Python SDK does.
-fn hosts(host: &str) -> impl Iterator<Item = &str> {
-    let bare = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    [Some(host), bare.map(|(bare, _)| bare)]
-        .into_iter()
-        .flatten()
-}
+/// The most names that a signature lists.
+const MAX_LISTED: usize = 200;
 
 /// The fields of a signature.
 struct Signature(Vec<(String, String)>);
@@ -140,20 +141,30 @@ impl Signature {
         found.ok_or_else(malformed)
     }
 
+    /// Whoever was given a URL to write to one object must not make it a copy of any other: so what is copied is
+    /// signed, too. (The SDKs sign all headers of COS.)
+    fn check_copy(&self, head: &Parts) -> Result<(), Refusal> {
+        let list = self.field("q-header-list")?.to_ascii_lowercase();
+        let is_signed = list.split(';').any(|name| name == COPY_SOURCE);
+        if head.headers.contains_key(COPY_SOURCE) && !is_signed {
+            return Err(Refusal::access_denied(format!(
+                "{COPY_SOURCE} is not signed"
+            )));
+        }
+        Ok(())
+    }
+
     fn http_string(&self, head: &Parts, query: &Query, host: &str) -> Result<String, Refusal> {
         let method = head.method.as_str().to_ascii_lowercase();
         let path = decode(head.uri.path())?;
         let parameters = query
             .pairs()
             .map(|(name, value)| (encode(name).to_ascii_lowercase(), encode(value)));
-        let headers = head.headers.iter().map(|(name, value)| {
-            let value = if name == HOST {
-                host.as_bytes()
-            } else {
-                value.as_bytes()
-            };
-            (encode(name.as_str()), encode_bytes(value))
-        });
+        let others = head.headers.iter().filter(|(name, _)| *name != HOST);
+        let headers = others
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .chain([("host", host.as_bytes())])
+            .map(|(name, value)| (encode(name).to_ascii_lowercase(), encode_bytes(value)));
         let parameters = self.listed("q-url-param-list", parameters)?;
         let headers = self.listed("q-header-list", headers)?;
         Ok(format!("{method}\n{path}\n{parameters}\n{headers}\n"))
@@ -168,6 +179,9 @@ impl Signature {
     ) -> Result<String, Refusal> {
         let list = self.field(list)?.to_ascii_lowercase();
         let names: Vec<_> = list.split(';').filter(|name| !name.is_empty()).collect();
+        if names.len() > MAX_LISTED {
+            return Err(malformed());
+        }
         let mut listed: Vec<_> = pairs
             .filter(|(name, _)| names.contains(&name.as_str()))
             .collect();
@@ -230,7 +244,7 @@ mod tests {
 
     fn code(pair: &KeyPair, head: &Parts, now: SystemTime) -> Option<&'static str> {
         let query = Query::parse(head.uri.query().unwrap_or_default()).unwrap();
-        pair.verify(head, &query, now)
+        pair.verify(head, &Host::of(head).unwrap(), &query, now)
             .err()
             .map(|refusal| refusal.code)
     }

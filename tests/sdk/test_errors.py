@@ -303,6 +303,7 @@ class Objects(Errors):
                      lambda: client.put_object_tagging(self.bucket, 'key', {'TagSet': {'Tag': []}}),
                      lambda: client.append_object(self.bucket, 'key', 0, b'bytes'),
                      lambda: client.list_objects_versions(self.bucket),
+                     lambda: client.ci_delete_image_style(self.bucket, Request={'StyleName': 'style'}),
                      lambda: client.get_object(self.bucket, 'key', VersionId='1')):
             self.refused('NotImplemented', 501, call)
         self.assertEqual(self.get('key'), b'0123456789')
@@ -343,7 +344,7 @@ class Buckets(Errors):
         self.refused('BucketAlreadyExists', 409, self.client.create_bucket, self.bucket)
 
     def test_a_name_that_is_no_bucket(self):
-        self.refused('InvalidBucketName', 400, self.client.create_bucket, 'Upper-1250000000')
+        self.refused('InvalidBucketName', 400, self.client.create_bucket, 'a' * 60 + '-1250000000')
 
 
 class Patience(Errors):

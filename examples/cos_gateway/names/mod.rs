@@ -103,13 +103,20 @@ impl Names {
             )));
         }
         let upload = self.store.initiate_upload(&bucket_key(bucket))?;
-        let part = self.store.put_part(&upload, PartNumber::MIN, "")?;
-        self.store
-            .complete_upload(&upload, &[CompletedPart::from(&part)])?;
-        self.buckets
-            .write()
-            .insert(bucket.to_owned(), Bucket::new(upload));
+        if let Err(error) = self.complete_bucket(&upload) {
+            // What is open all the same is aborted at the next start.
+            let _ = self.store.abort_upload(&upload);
+            return Err(error.into());
+        }
+        let made = Bucket::new(upload);
+        self.buckets.write().insert(bucket.to_owned(), made);
         Ok(())
+    }
+
+    fn complete_bucket(&self, upload: &Upload) -> Result<(), Error> {
+        let part = self.store.put_part(upload, PartNumber::MIN, "")?;
+        let list = [CompletedPart::from(&part)];
+        self.store.complete_upload(upload, &list).map(drop)
     }
 
     /// Only an empty one, and open uploads count.
@@ -167,10 +174,8 @@ impl Names {
             id: upload.id(),
         };
         let before = self.named(target)?.filter(|before| *before != named);
-        if before.is_some() && overwrite == Overwrite::Refused {
-            return Err(Refusal::precondition_failed(
-                "there is an object with this name",
-            ));
+        if before.is_some() {
+            self.check_overwrite(target, overwrite)?;
         }
         let object = match before {
             Some(before) => {
@@ -200,23 +205,45 @@ impl Names {
         Ok(())
     }
 
-    /// Opens the object of a name.
-    pub fn open(&self, target: &Target) -> Result<(ObjectReader, Origin), Refusal> {
-        loop {
-            let absent = || Refusal::no_such_key(format!("there is no object {:?}", target.key));
-            let named = self.named(target)?.ok_or_else(absent)?;
-            match self.store.open_object(&named.upload(target)) {
-                Ok(reader) => return Ok((reader, named.origin)),
+    /// Refuses when there is an object that must not be replaced.
+    pub fn check_overwrite(&self, target: &Target, overwrite: Overwrite) -> Result<(), Refusal> {
+        if overwrite == Overwrite::Refused && self.named(target)?.is_some() {
+            return Err(Refusal::precondition_failed(
+                "there is an object with this name",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Opens the object of a name, if there is one.
+    pub fn open(&self, target: &Target) -> Result<Option<(ObjectReader, Origin)>, Refusal> {
+        self.find(target, |object| self.store.open_object(object))
+    }
+
+    /// Tells of the object of a name, if there is one, without its parts.
+    pub fn look_at(&self, target: &Target) -> Result<Option<(Object, Origin)>, Refusal> {
+        self.find(target, |object| self.store.object(object))
+    }
+
+    fn find<T>(
+        &self,
+        target: &Target,
+        look: impl Fn(&Upload) -> Result<T, Error>,
+    ) -> Result<Option<(T, Origin)>, Refusal> {
+        while let Some(named) = self.named(target)? {
+            match look(&named.upload(target)) {
+                Ok(found) => return Ok(Some((found, named.origin))),
                 Err(Error::NoSuchObject { .. }) => {
                     // Replaced or deleted at this moment: whoever does it has the lock until the index says so.
                     drop(self.lock_of(target).lock());
                     if self.named(target)? == Some(named) {
-                        return Err(absent());
+                        break;
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(None)
     }
 
     fn named(&self, target: &Target) -> Result<Option<Named>, Refusal> {

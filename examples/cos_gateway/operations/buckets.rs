@@ -9,6 +9,7 @@ use crate::gateway::Call;
 use crate::names::{Names, Step};
 use crate::operations::objects::Described;
 use crate::refusal::Refusal;
+use crate::request::Target;
 use crate::xml;
 
 /// `PUT /`
@@ -141,17 +142,13 @@ impl Listing {
 
 impl Page {
     fn add(&mut self, names: &Names, bucket: &str, key: String) -> Result<(), Refusal> {
-        let target = crate::request::Target {
+        let target = Target {
             bucket: bucket.to_owned(),
             key,
         };
-        match names.open(&target) {
-            Ok((reader, origin)) => self
-                .objects
-                .push((target.key, Described::new(&reader, origin))),
-            // Deleted since.
-            Err(refusal) if refusal.code == "NoSuchKey" => {}
-            Err(refusal) => return Err(refusal),
+        // Deleted since, it is not listed.
+        if let Some(described) = Described::find(names, &target)? {
+            self.objects.push((target.key, described));
         }
         Ok(())
     }

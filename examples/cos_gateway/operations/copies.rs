@@ -1,11 +1,12 @@
 //! Copies: Upload Part - Copy, PUT Object - Copy. A part that is copied whole is not read: it gets one more name.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use hyper::HeaderMap;
 use partstore::{
-    CompletedPart, Error, Object, ObjectReader, Part, PartNumber, PartOptions, PartStore, Upload,
+    CompletedPart, Error, Object, ObjectPart, ObjectReader, Part, PartNumber, PartOptions, Upload,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::objects::{Described, Draft};
 use super::uploads::{part_number, upload_of};
@@ -16,7 +17,7 @@ use crate::conditions::{self, Outcome, Span, copy_range};
 use crate::gateway::{Call, Gateway};
 use crate::metadata;
 use crate::refusal::Refusal;
-use crate::request::{Target, cos_header};
+use crate::request::{Host, Target, cos_header};
 use crate::xml;
 
 /// `PUT /key?partNumber=N&uploadId=ID` with `x-cos-copy-source`
@@ -35,7 +36,7 @@ pub async fn copy_part(call: Call) -> Answer {
                 len: size,
             },
         };
-        source.copy(&call.gateway.store, span, (&upload, number))
+        source.copy(&call.gateway, span, (&upload, number))
     })
     .await?;
     let copied = xml::Copied {
@@ -56,10 +57,10 @@ pub async fn copy_object(call: Call) -> Answer {
     let (etag, object) = blocking(move || {
         let source = Source::open(&call.gateway, &call.headers)?;
         let metadata = source.metadata(&call.headers)?;
-        let draft = Draft::new(call.gateway, call.target, &metadata)?;
-        let parts = source.copy_all(&draft.gateway.store, &draft.upload)?;
+        let draft = Draft::new(call.gateway, (call.target, overwrite), &metadata)?;
+        let parts = source.copy_all(&draft.gateway, &draft.upload)?;
         let list: Vec<_> = parts.iter().map(CompletedPart::from).collect();
-        let object = draft.publish(&list, overwrite)?;
+        let object = draft.publish(&list)?;
         Ok::<_, Refusal>((etag(&object, &parts), object))
     })
     .await?;
@@ -88,12 +89,12 @@ impl Source {
             return Err(Refusal::not_implemented("this gateway has no versions"));
         }
         let (host, path) = named.split_once('/').unwrap_or((named, ""));
-        let target = Target::parse(host, path)?;
-        let opened = gateway.names.open(&target);
-        let (reader, origin) = opened.map_err(|refusal| match refusal.code {
-            "NoSuchKey" | "NoSuchBucket" => Refusal::no_such_copy_source(refusal.message),
-            _ => refusal,
-        })?;
+        let target = Target::parse(&Host::parse(host)?, path)?;
+        let absent = || Refusal::no_such_copy_source(format!("there is no object {named}"));
+        let bucket = gateway.names.check_bucket(&target.bucket);
+        bucket.map_err(|_| absent())?;
+        let opened = gateway.names.open(&target)?;
+        let (reader, origin) = opened.ok_or_else(absent)?;
         let described = Described::new(&reader, origin);
         match conditions::check(headers, "x-cos-copy-source-", &described.state())? {
             Outcome::Met => Ok(Self { reader, described }),
@@ -117,7 +118,7 @@ impl Source {
     /// Copies some bytes to a part. What is one of the source's own parts is not read.
     fn copy(
         mut self,
-        store: &PartStore,
+        gateway: &Gateway,
         span: Span,
         (upload, number): (&Upload, PartNumber),
     ) -> Result<Part, Refusal> {
@@ -125,27 +126,47 @@ impl Source {
         let mut parts = self.reader.parts().iter();
         if let Some(whole) = parts.find(|placed| own(placed.offset, placed.part.size)) {
             let part = self.reader.part(whole.part.number)?;
-            return Ok(store.copy_part(&part, upload, number)?);
+            return Ok(gateway.store.copy_part(&part, upload, number)?);
         }
         let sought = self.reader.seek(SeekFrom::Start(span.first));
         sought.map_err(|error| Refusal::internal(error.to_string()))?;
         let declared = PartOptions::new().content_length(span.len);
-        let copied = store.put_part_from(upload, number, self.reader.take(span.len), declared);
+        let bytes = UntilTheEnd {
+            reader: self.reader.take(span.len),
+            break_off: &gateway.break_off,
+        };
+        let copied = gateway.store.put_part_from(upload, number, bytes, declared);
         copied.map_err(source_unreadable)
     }
 
     /// Copies all parts under their numbers: one sync of the journal for each.
-    fn copy_all(&self, store: &PartStore, upload: &Upload) -> Result<Vec<Part>, Refusal> {
-        let copy = |placed: &partstore::ObjectPart| {
+    fn copy_all(&self, gateway: &Gateway, upload: &Upload) -> Result<Vec<Part>, Refusal> {
+        let copy = |placed: &ObjectPart| {
+            if gateway.break_off.is_cancelled() {
+                return Err(Refusal::internal(ENDING));
+            }
             let number = placed.part.number;
-            store.copy_part(&self.reader.part(number)?, upload, number)
+            let part = self.reader.part(number)?;
+            Ok(gateway.store.copy_part(&part, upload, number)?)
         };
-        Ok(self
-            .reader
-            .parts()
-            .iter()
-            .map(copy)
-            .collect::<Result<_, _>>()?)
+        self.reader.parts().iter().map(copy).collect()
+    }
+}
+
+const ENDING: &str = "the gateway ends";
+
+/// A reader that fails when the gateway's grace is over: a copy may take long.
+struct UntilTheEnd<'a, R> {
+    reader: R,
+    break_off: &'a CancellationToken,
+}
+
+impl<R: Read> Read for UntilTheEnd<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.break_off.is_cancelled() {
+            return Err(io::Error::other(ENDING));
+        }
+        self.reader.read(into)
     }
 }
 

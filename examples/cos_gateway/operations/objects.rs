@@ -18,7 +18,7 @@ use crate::body::{blocking, from_reader};
 use crate::conditions::{self, Outcome, Span, State};
 use crate::gateway::{Call, Gateway};
 use crate::metadata;
-use crate::names::{Origin, Overwrite};
+use crate::names::{Names, Origin, Overwrite};
 use crate::refusal::Refusal;
 use crate::request::{Query, Target, text};
 
@@ -29,7 +29,7 @@ pub async fn put(call: Call) -> Answer {
     let overwrite = overwrite(&call.headers)?;
     let (gateway, target) = (call.gateway.clone(), call.target.clone());
     let (draft, writer) = blocking(move || {
-        let draft = Draft::new(gateway, target, &metadata)?;
+        let draft = Draft::new(gateway, (target, overwrite), &metadata)?;
         let writer = draft
             .gateway
             .store
@@ -40,7 +40,7 @@ pub async fn put(call: Call) -> Answer {
     let part = call.body().store(writer).await;
     let part = blocking(move || {
         let part = part?;
-        draft.publish(&[CompletedPart::from(&part)], overwrite)?;
+        draft.publish(&[CompletedPart::from(&part)])?;
         Ok::<_, Refusal>(part)
     })
     .await?;
@@ -61,32 +61,33 @@ pub struct Draft {
     pub gateway: Arc<Gateway>,
     pub upload: Upload,
     target: Target,
+    overwrite: Overwrite,
     published: bool,
 }
 
 impl Draft {
-    pub fn new(gateway: Arc<Gateway>, target: Target, metadata: &[u8]) -> Result<Self, Refusal> {
+    /// An object that must not be replaced is looked for now, before the body, and again when the draft is
+    /// published.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        (target, overwrite): (Target, Overwrite),
+        metadata: &[u8],
+    ) -> Result<Self, Refusal> {
+        gateway.names.check_overwrite(&target, overwrite)?;
         let upload = gateway.names.initiate(&target, Origin::Direct, metadata)?;
         Ok(Self {
             gateway,
             upload,
             target,
+            overwrite,
             published: false,
         })
     }
 
-    pub fn publish(
-        mut self,
-        list: &[CompletedPart],
-        overwrite: Overwrite,
-    ) -> Result<Object, Refusal> {
+    pub fn publish(mut self, list: &[CompletedPart]) -> Result<Object, Refusal> {
+        let upload = (&self.upload, Origin::Direct);
         let names = &self.gateway.names;
-        let object = names.complete(
-            &self.target,
-            (&self.upload, Origin::Direct),
-            list,
-            overwrite,
-        )?;
+        let object = names.complete(&self.target, upload, list, self.overwrite)?;
         self.published = true;
         Ok(object)
     }
@@ -118,6 +119,8 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
     let gateway = call.gateway.clone();
     let (call, (mut reader, origin)) = blocking(move || {
         let opened = gateway.names.open(&call.target)?;
+        let absent = || Refusal::no_such_key(format!("there is no object {:?}", call.target.key));
+        let opened = opened.ok_or_else(absent)?;
         Ok::<_, Refusal>((call, opened))
     })
     .await?;
@@ -138,15 +141,12 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
         len: described.size,
     };
     let Span { first, len } = span.unwrap_or(whole);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, len.into());
-    if span.is_some() {
-        let (last, size) = ((first + len).saturating_sub(1), described.size);
-        set(
-            &mut response,
-            "content-range",
-            format!("bytes {first}-{last}/{size}"),
-        );
+    response.headers_mut().insert(CONTENT_LENGTH, len.into());
+    // A range of no bytes, that of an empty part, can not be written down.
+    if span.is_some() && len > 0 {
+        let (last, size) = (first + len - 1, described.size);
+        let range = format!("bytes {first}-{last}/{size}");
+        set(&mut response, "content-range", range);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     if wanted == Wanted::Bytes {
@@ -172,12 +172,10 @@ fn wanted_span(
             id: reader.object().upload.id().to_string(),
             number,
         })?;
-        // A range of no bytes can not be written down.
-        let span = Span {
+        return Ok(Some(Span {
             first: placed.offset,
             len: placed.part.size,
-        };
-        return Ok(Some(span).filter(|span| span.len > 0));
+        }));
     }
     let unchanged = match text(&call.headers, &IF_RANGE)? {
         Some(tag) => tag == described.etag || Some(tag) == described.last_modified().to_str().ok(),
@@ -207,19 +205,36 @@ pub struct Described {
 impl Described {
     /// The ETag of an object that was put at once is the MD5 of its bytes.
     pub fn new(reader: &ObjectReader, origin: Origin) -> Self {
-        let object = reader.object();
-        let etag = match (origin, reader.parts()) {
-            (Origin::Direct, [only]) => only.part.etag.quoted(),
-            _ => object.etag.quoted(),
-        };
+        let described = Self::of(reader.object());
+        match (origin, reader.parts()) {
+            (Origin::Direct, [only]) => Self {
+                etag: only.part.etag.quoted(),
+                ..described
+            },
+            _ => described,
+        }
+    }
+
+    fn of(object: &Object) -> Self {
         Self {
-            etag,
+            etag: object.etag.quoted(),
             size: object.size,
             modified: object.completed_at,
             crc64: object.crc64,
             parts: object.parts,
             metadata: object.metadata.clone(),
         }
+    }
+
+    /// Of the object of a name, if there is one. Parts are only looked at where the ETag is that of a part.
+    pub fn find(names: &Names, target: &Target) -> Result<Option<Self>, Refusal> {
+        Ok(match names.look_at(target)? {
+            Some((object, Origin::Direct)) if object.parts == 1 => {
+                let opened = names.open(target)?;
+                opened.map(|(reader, origin)| Self::new(&reader, origin))
+            }
+            found => found.map(|(object, _)| Self::of(&object)),
+        })
     }
 
     pub fn state(&self) -> State<'_> {

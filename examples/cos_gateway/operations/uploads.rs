@@ -10,7 +10,7 @@ use crate::gateway::Call;
 use crate::metadata;
 use crate::names::Origin;
 use crate::refusal::Refusal;
-use crate::request::{Target, cos_header, encode};
+use crate::request::{Host, Target, cos_header, digits, encode};
 use crate::xml;
 
 /// `POST /key?uploads`
@@ -86,8 +86,8 @@ pub async fn list_parts(call: Call) -> Answer {
     let marker = call
         .query
         .filled("part-number-marker")
-        .map_or(Ok(0), str::parse::<u32>);
-    let marker = marker.map_err(|_| {
+        .map_or(Some(0), digits::<u32>);
+    let marker = marker.ok_or_else(|| {
         Refusal::invalid_argument("part-number-marker must be an integer of at least 0")
     })?;
     let upload = upload_of(&call)?;
@@ -220,16 +220,12 @@ pub async fn complete(call: Call) -> Answer {
 }
 
 /// Where the object is, for a client that reached the gateway by `host`.
-fn location(host: &str, target: &Target) -> String {
-    let path = target
-        .key
-        .split('/')
-        .map(encode)
-        .collect::<Vec<_>>()
-        .join("/");
-    match Target::parse(host, "/") {
-        Ok(_) => format!("http://{host}/{path}"),
-        Err(_) => format!("http://{host}/{}/{path}", target.bucket),
+fn location(host: &Host, target: &Target) -> String {
+    let path = target.key.split('/').map(encode).collect::<Vec<_>>();
+    let (host, bucket, path) = (&host.text, host.bucket(), path.join("/"));
+    match bucket {
+        Some(_) => format!("http://{host}/{path}"),
+        None => format!("http://{host}/{}/{path}", target.bucket),
     }
 }
 
