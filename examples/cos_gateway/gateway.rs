@@ -16,7 +16,7 @@ use crate::answer::{Answer, Body, RequestId, set};
 use crate::body::Upstream;
 use crate::metadata;
 use crate::names::Names;
-use crate::operations::{buckets, copies, deletes, objects, uploads};
+use crate::operations::{buckets, copies, deletes, listings, objects, uploads};
 use crate::refusal::Refusal;
 use crate::request::{Host, Query, Target, digits, text};
 use crate::signature::KeyPair;
@@ -162,7 +162,7 @@ async fn dispatch(method: &Method, call: Call) -> Answer {
         ("POST", true) if call.query.has("delete") => {
             deletes::delete_objects(call.with(&["delete"])?).await
         }
-        ("GET", true) if lists_uploads => uploads::list(call.with(&LIST_UPLOADS)?).await,
+        ("GET", true) if lists_uploads => listings::list_uploads(call.with(&LIST_UPLOADS)?).await,
         ("GET", true) => buckets::list(call.with(&LIST_OBJECTS)?).await,
         ("PUT", true) => buckets::create(call.with(&[])?).await,
         ("DELETE", true) => buckets::delete(call.with(&[])?).await,
@@ -172,7 +172,7 @@ async fn dispatch(method: &Method, call: Call) -> Answer {
         ("PUT", false) => objects::put(call.with(&[])?).await,
         ("POST", false) if lists_uploads => uploads::initiate(call.with(&["uploads"])?).await,
         ("POST", false) if names_upload => uploads::complete(call.with(&["uploadId"])?).await,
-        ("GET", false) if names_upload => uploads::list_parts(call.with(&LIST_PARTS)?).await,
+        ("GET", false) if names_upload => listings::list_parts(call.with(&LIST_PARTS)?).await,
         ("GET", false) => objects::get(call.with(&READ)?, objects::Wanted::Bytes).await,
         ("HEAD", false) => objects::get(call.with(&READ)?, objects::Wanted::Headers).await,
         ("DELETE", false) if names_upload => uploads::abort(call.with(&["uploadId"])?).await,

@@ -185,6 +185,11 @@ impl Query {
         self.get(name).filter(|value| !value.is_empty())
     }
 
+    /// The value, or nothing.
+    pub fn text(&self, name: &str) -> String {
+        self.get(name).unwrap_or_default().to_owned()
+    }
+
     /// A page length: 1 to 1000, also the default.
     pub fn page_length(&self, name: &'static str) -> Result<u32, Refusal> {
         let length = self.filled(name).map_or(Some(1000), digits);

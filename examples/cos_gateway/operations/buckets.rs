@@ -34,8 +34,11 @@ pub async fn delete(call: Call) -> Answer {
 pub async fn list(call: Call) -> Answer {
     let encoding = call.query.encoding()?;
     let limit = call.query.page_length("max-keys")?;
-    let filled = |name| call.query.filled(name).unwrap_or_default().to_owned();
-    let (prefix, delimiter, marker) = (filled("prefix"), filled("delimiter"), filled("marker"));
+    let (prefix, delimiter, marker) = (
+        call.query.text("prefix"),
+        call.query.text("delimiter"),
+        call.query.text("marker"),
+    );
     let listing = Listing {
         bucket: call.target.bucket.clone(),
         prefix,

@@ -1,8 +1,8 @@
-//! Multipart uploads: Initiate, Upload Part, List Parts, List Multipart Uploads, Complete, Abort.
+//! Multipart uploads: Initiate, Upload Part, Complete, Abort.
 
-use partstore::{ListUploads, PartNumber, PartOptions, Upload, UploadPage};
+use partstore::{PartNumber, PartOptions, Upload};
 
-use super::{iso, overwrite, received_document};
+use super::{overwrite, received_document};
 use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
 use crate::document;
@@ -10,7 +10,7 @@ use crate::gateway::Call;
 use crate::metadata;
 use crate::names::Origin;
 use crate::refusal::Refusal;
-use crate::request::{Host, Target, cos_header, digits, encode};
+use crate::request::{Host, Target, cos_header, encode};
 use crate::xml;
 
 /// `POST /key?uploads`
@@ -77,121 +77,6 @@ pub fn upload_of(call: &Call) -> Result<Upload, Refusal> {
         Origin::Multipart.store_key(&call.target),
         id,
     )?)
-}
-
-/// `GET /key?uploadId=ID`
-pub async fn list_parts(call: Call) -> Answer {
-    let encoding = call.query.encoding()?;
-    let limit = call.query.page_length("max-parts")?;
-    let marker = call
-        .query
-        .filled("part-number-marker")
-        .map_or(Some(0), digits::<u32>);
-    let marker = marker.ok_or_else(|| {
-        Refusal::invalid_argument("part-number-marker must be an integer of at least 0")
-    })?;
-    let upload = upload_of(&call)?;
-    let Call {
-        gateway, target, ..
-    } = call;
-    let (upload, class, page) = blocking(move || {
-        let class = metadata::storage_class(&gateway.store.upload(&upload)?.metadata);
-        let page = gateway.store.list_parts(&upload, marker, limit)?;
-        Ok::<_, Refusal>((upload, class, page))
-    })
-    .await?;
-    let part = |part: &partstore::Part| xml::Part {
-        part_number: part.number.get(),
-        last_modified: iso(part.stored_at),
-        etag: part.etag.quoted(),
-        size: part.size,
-    };
-    answer::xml(&xml::ListPartsResult {
-        bucket: &target.bucket,
-        encoding_type: encoding.name(),
-        key: encoding.write(&target.key),
-        upload_id: upload.id().to_string(),
-        initiator: xml::Owner::default(),
-        owner: xml::Owner::default(),
-        storage_class: class,
-        part_number_marker: marker,
-        next_part_number_marker: page.next.map(u32::from),
-        max_parts: limit,
-        is_truncated: page.next.is_some(),
-        part: page.parts.iter().map(part).collect(),
-    })
-}
-
-/// `GET /?uploads`
-pub async fn list(call: Call) -> Answer {
-    let encoding = call.query.encoding()?;
-    let limit = call.query.page_length("max-uploads")?;
-    let filled = |name| call.query.filled(name).unwrap_or_default().to_owned();
-    let (prefix, delimiter) = (filled("prefix"), filled("delimiter"));
-    let (key_marker, id_marker) = (filled("key-marker"), filled("upload-id-marker"));
-    // The keys of the store begin with the bucket.
-    let bucket = call.target.bucket.clone();
-    let mut query = ListUploads::new()
-        .prefix(format!("{bucket}/{prefix}"))
-        .delimiter(&delimiter)
-        .limit(limit);
-    if !key_marker.is_empty() {
-        query = query.key_marker(format!("{bucket}/{key_marker}"));
-    }
-    if !key_marker.is_empty() && !id_marker.is_empty() {
-        let id = id_marker.parse();
-        query = query.upload_id_marker(
-            id.map_err(|_| Refusal::invalid_argument("upload-id-marker is no upload id"))?,
-        );
-    }
-    let gateway = call.gateway;
-    let page = blocking(move || {
-        gateway.names.check_bucket(&call.target.bucket)?;
-        Ok::<_, Refusal>(gateway.store.list_uploads(&query)?)
-    })
-    .await?;
-    let key = |key: &str| {
-        encoding.write(
-            key.strip_prefix(&bucket)
-                .and_then(|key| key.strip_prefix('/'))
-                .unwrap_or(key),
-        )
-    };
-    let (upload, common_prefixes) = entries(&page, &key);
-    let next = page.next.as_ref();
-    answer::xml(&xml::ListMultipartUploadsResult {
-        bucket: &bucket,
-        encoding_type: encoding.name(),
-        key_marker: encoding.write(&key_marker),
-        upload_id_marker: id_marker,
-        next_key_marker: next.map(|next| key(&next.key)),
-        next_upload_id_marker: next
-            .map(|next| next.id.map(|id| id.to_string()).unwrap_or_default()),
-        max_uploads: limit,
-        is_truncated: next.is_some(),
-        prefix: encoding.write(&prefix),
-        delimiter: encoding.write(&delimiter),
-        upload,
-        common_prefixes,
-    })
-}
-
-fn entries(
-    page: &UploadPage,
-    key: &impl Fn(&str) -> String,
-) -> (Vec<xml::Upload>, Vec<xml::CommonPrefix>) {
-    let uploads = page.uploads.iter().map(|open| xml::Upload {
-        key: key(open.upload.key()),
-        upload_id: open.upload.id().to_string(),
-        storage_class: metadata::storage_class(&open.metadata),
-        initiator: xml::Owner::default(),
-        owner: xml::Owner::default(),
-        initiated: iso(open.initiated_at),
-    });
-    let prefixes = page.common_prefixes.iter().map(|prefix| xml::CommonPrefix {
-        prefix: key(prefix),
-    });
-    (uploads.collect(), prefixes.collect())
 }
 
 /// `POST /key?uploadId=ID`
