@@ -2,12 +2,12 @@
 
 use std::ops::Bound;
 
+use super::described::Described;
 use super::iso;
 use crate::answer::{self, Answer};
 use crate::body::blocking;
 use crate::gateway::Call;
 use crate::names::{Names, Step};
-use crate::operations::objects::Described;
 use crate::refusal::Refusal;
 use crate::request::Target;
 use crate::xml;

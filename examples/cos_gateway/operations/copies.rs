@@ -8,7 +8,8 @@ use partstore::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::objects::{Described, Draft};
+use super::described::Described;
+use super::objects::Draft;
 use super::uploads::{part_number, upload_of};
 use super::{iso, overwrite};
 use crate::answer::{self, Answer, set_crc64};

@@ -3,6 +3,7 @@
 pub mod buckets;
 pub mod copies;
 pub mod deletes;
+mod described;
 pub mod listings;
 pub mod objects;
 pub mod uploads;
