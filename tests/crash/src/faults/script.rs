@@ -154,7 +154,7 @@ impl Script {
         let known = self.acknowledged();
         let is_object = known.get(object).is_some_and(|(is_object, _)| *is_object);
         if is_object && known.get(key).is_some_and(|(_, parts)| !parts.is_empty()) {
-            self.call(|player| player.complete_in_place(key, Some(object.to_owned())));
+            self.call(|player| player.complete_in_place(key, Some(object)));
         }
     }
 

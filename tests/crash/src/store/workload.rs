@@ -86,7 +86,7 @@ struct Uploads {
 impl Uploads {
     /// The object that the completion of an upload replaces. Another than the last time only when that one
     /// is gone for good: a call that is still under way may complete the upload in its place.
-    fn to_replace(&mut self, name: &str) -> Option<String> {
+    fn object_to_replace(&mut self, name: &str) -> Option<String> {
         let newest = self.completed.last().filter(|_| self.replacing);
         let replaced = self.replaced.entry(name.to_owned());
         let replaced = replaced.or_insert_with(|| newest.cloned());
@@ -437,16 +437,16 @@ impl Player {
     }
 
     pub fn complete(&self, name: &str) {
-        let replaced = self.lock().to_replace(name);
-        self.complete_in_place(name, replaced);
+        let replaced = self.lock().object_to_replace(name);
+        self.complete_in_place(name, replaced.as_deref());
     }
 
     /// Completes an upload, in place of an object if one is named.
-    pub fn complete_in_place(&self, name: &str, replaced: Option<String>) {
+    pub fn complete_in_place(&self, name: &str, replaced: Option<&str>) {
         let Some(upload) = self.handle(name) else {
             return;
         };
-        let object = replaced.as_deref().and_then(|name| self.handle(name));
+        let object = replaced.and_then(|name| self.handle(name));
         let parts: Vec<_> = self
             .lock()
             .open
@@ -465,13 +465,13 @@ impl Player {
         let action = Action::Complete {
             upload: name.to_owned(),
             parts,
-            replaced: replaced.clone(),
+            replaced: replaced.map(str::to_owned),
         };
         let completed = self.call(action, |store| match &object {
             Some(object) => {
                 let completed = store.complete_upload_replacing(&upload, &list, object);
                 if matches!(completed, Err(Error::NoSuchObject { .. })) {
-                    self.lock().forget(replaced.as_deref());
+                    self.lock().forget(replaced);
                 }
                 completed
             }
@@ -480,7 +480,7 @@ impl Player {
         if completed.is_some() {
             let mut uploads = self.lock();
             uploads.open.remove(name);
-            uploads.forget(replaced.as_deref());
+            uploads.forget(replaced);
             uploads.completed.push(name.to_owned());
         }
     }
