@@ -39,7 +39,8 @@
 //! [complete](PartStore::complete_upload) or [abort](PartStore::abort_upload), named by its key and
 //! [id](UploadId) together. A **part** is bytes under a [number](PartNumber) in an upload. A
 //! **blob** is bytes under their [BLAKE3 hash](ContentHash), stored once however many parts hold
-//! them. An **object** is a completed upload: it keeps the upload's id and its parts.
+//! them. An **object** is a completed upload: it keeps the upload's id and its parts. It can be completed
+//! [in place of another](PartStore::complete_upload_replacing), which goes in the same commit.
 //!
 //! `R1` to `R34` in these pages are rules of the protocol (COS, S3), `I1` to `I9` the store's own
 //! invariants; `docs/design.md` lists both.

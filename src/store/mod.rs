@@ -319,23 +319,24 @@ impl PartStore {
     /// Completes an upload, and removes the object that it takes the place of, in one commit: after a
     /// crash at any moment exactly one of the two is there.
     ///
-    /// What holds on `Ok` and on `Err` is as for [`complete_upload`](Self::complete_upload) and
-    /// [`remove_object`](Self::remove_object): what is still listed or read stays, also bytes that
-    /// both have. Of concurrent calls that replace one object exactly one does; the others get
-    /// [`Error::NoSuchObject`], and their uploads stay open. (So this is a compare-and-swap of the object
-    /// that a server believes to be current.)
+    /// What holds on `Ok` and on `Err` is as for [`complete_upload`](Self::complete_upload). Readers of
+    /// the replaced object go on, and bytes that the new object has, too, stay. Of concurrent calls that
+    /// replace one object exactly one does; the others get [`Error::NoSuchObject`] and their uploads
+    /// stay open, so this is a compare-and-swap of what a server believes to be current. A
+    /// [listing](Self::list_objects) that goes on meanwhile may show both objects, or neither if the
+    /// new one's upload is the older one.
     ///
-    /// It is the list, not `replaced`, that makes a completion the same: once the upload is completed, by
-    /// this call or by [`complete_upload`](Self::complete_upload), the same list again answers the same,
-    /// whatever has become of `replaced`, and removes nothing.
+    /// The list alone makes a completion the same: once the upload is completed, in whichever way, the same
+    /// list again answers the same and removes nothing, whatever `replaced` names and whether that is
+    /// there or not (R25, R26).
     ///
     /// # Cost
-    /// Some microseconds for each part of the upload and of the object that goes. One sync of the journal.
+    /// Some microseconds a part, of the upload and of the replaced object (R29). One sync of the journal.
     ///
     /// # Errors
-    /// As for [`complete_upload`](Self::complete_upload), and when that would have succeeded
+    /// As for [`complete_upload`](Self::complete_upload); when nothing of that refuses it
     /// [`Error::NoSuchObject`] when there is no object from `replaced` under its key: it was removed
-    /// or replaced, or is still open, as `upload` itself is.
+    /// or replaced, or is an open upload, as `upload` itself is.
     pub fn complete_upload_replacing(
         &self,
         upload: &Upload,

@@ -58,7 +58,13 @@ impl Script {
         self.grow(&open);
         self.call(Player::maintain);
         self.look();
+        let next = self.initiate();
+        self.put(&next, 1, READ);
+        self.put(&next, 2, SHORT_LIVED);
+        self.replace(&next, &object);
+        self.look();
         self.remove(&object);
+        self.remove(&next);
         self.call(Player::maintain);
         self.verify();
         self.call(Player::close);
@@ -141,6 +147,14 @@ impl Script {
             .is_some_and(|(is_object, _)| *is_object)
         {
             self.call(|player| player.remove(key));
+        }
+    }
+
+    fn replace(&mut self, key: &str, object: &str) {
+        let known = self.acknowledged();
+        let is_object = known.get(object).is_some_and(|(is_object, _)| *is_object);
+        if is_object && known.get(key).is_some_and(|(_, parts)| !parts.is_empty()) {
+            self.call(|player| player.complete_in_place(key, Some(object)));
         }
     }
 
@@ -276,7 +290,12 @@ impl Script {
                     parts.push((number, body));
                     parts.sort_unstable();
                 }
-                Action::Complete { upload, parts } => {
+                Action::Complete {
+                    upload,
+                    parts,
+                    replaced,
+                } => {
+                    replaced.and_then(|object| view.remove(&object));
                     view.insert(upload, (true, parts));
                 }
                 Action::Abort { upload } | Action::Remove { upload } => {

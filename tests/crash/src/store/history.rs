@@ -58,6 +58,10 @@ pub enum Action {
     Complete {
         upload: String,
         parts: Vec<(u16, Body)>,
+        /// The object that it takes the place of. All completions of an upload name the same one: a
+        /// repeated one removes nothing.
+        #[serde(default)]
+        replaced: Option<String>,
     },
     Remove {
         upload: String,
@@ -85,6 +89,18 @@ impl Action {
             | Self::Complete { upload, .. }
             | Self::Remove { upload } => Some(upload),
             Self::Damage { .. } | Self::Sweep | Self::Maintain | Self::Close | Self::Open => None,
+        }
+    }
+
+    /// The upload that the call completes in place of this object.
+    pub fn successor_of(&self, object: &str) -> Option<&str> {
+        match self {
+            Self::Complete {
+                upload,
+                replaced: Some(replaced),
+                ..
+            } if replaced == object => Some(upload),
+            _ => None,
         }
     }
 }

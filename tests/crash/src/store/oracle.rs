@@ -124,6 +124,14 @@ fn is_made_of(object: &Object, parts: &[(u16, Body)]) -> bool {
         && object.etag.to_string() == format!("{md5}-{}", parts.len())
 }
 
+/// A completion that was to replace an object.
+struct Successor {
+    done: bool,
+    is_there: bool,
+    /// It is there, or may have been and gone since.
+    may_have_come: bool,
+}
+
 /// Knows the history up to the crash.
 struct Judge<'a> {
     calls: Vec<(usize, &'a Call)>,
@@ -389,7 +397,8 @@ impl<'a> Judge<'a> {
                 .copied()
                 .filter(|(_, call)| call.action.upload() == Some(name) && Self::may_count(call))
                 .collect();
-            self.judge_upload(&calls, view.get(name))
+            let successors = self.successors(name, view);
+            self.judge_upload(&calls, view.get(name), &successors)
                 .map_err(|reason| {
                     let told: Vec<_> = calls
                         .iter()
@@ -401,7 +410,36 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    fn judge_upload(&self, calls: &[(usize, &Call)], seen: Option<&Seen>) -> Result<(), String> {
+    /// What has become of the completions that were to replace this object.
+    fn successors(&self, object: &str, view: &View) -> Vec<Successor> {
+        let may_count = || self.calls.iter().filter(|(_, call)| Self::may_count(call));
+        let may_have_gone = |upload: &str| {
+            may_count().any(|(_, call)| {
+                let is_removal =
+                    matches!(&call.action, Action::Remove { upload: of } if of == upload);
+                is_removal || call.action.successor_of(upload).is_some()
+            })
+        };
+        may_count()
+            .filter_map(|(at, call)| {
+                let upload = call.action.successor_of(object)?;
+                let seen = view.get(upload);
+                let is_there = matches!(seen, Some(Seen::Object(_)));
+                Some(Successor {
+                    done: self.done(*at, call),
+                    is_there,
+                    may_have_come: is_there || seen.is_none() && may_have_gone(upload),
+                })
+            })
+            .collect()
+    }
+
+    fn judge_upload(
+        &self,
+        calls: &[(usize, &Call)],
+        seen: Option<&Seen>,
+        successors: &[Successor],
+    ) -> Result<(), String> {
         let any = |what: &dyn Fn(&Action) -> bool| calls.iter().any(|(_, call)| what(&call.action));
         let done = |what: &dyn Fn(&Action) -> bool| {
             calls
@@ -412,11 +450,18 @@ impl<'a> Judge<'a> {
         let abort = |action: &Action| matches!(action, Action::Abort { .. });
         let complete = |action: &Action| matches!(action, Action::Complete { .. });
         let remove = |action: &Action| matches!(action, Action::Remove { .. });
+        let replaced = successors.iter().any(|one| one.may_have_come);
         match seen {
-            None if done(&initiate) && !any(&abort) && !any(&remove) => {
+            None if done(&initiate) && !any(&abort) && !any(&remove) && !replaced => {
                 Err("it is lost".to_owned())
             }
             None => Ok(()),
+            Some(_) if successors.iter().any(|one| one.is_there) => {
+                Err("it is there beside the object that replaced it".to_owned())
+            }
+            Some(_) if successors.iter().any(|one| one.done) => {
+                Err("it was replaced and is there".to_owned())
+            }
             Some(_) if done(&abort) => Err("it was aborted and is there".to_owned()),
             Some(_) if done(&remove) => Err("it was removed and is there".to_owned()),
             Some(Seen::Open(_)) if done(&complete) => {

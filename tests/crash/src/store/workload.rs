@@ -29,7 +29,8 @@ pub enum Workload {
     Creation,
     /// The sequence of steps whose number the seed is.
     Sequence,
-    /// Random calls from one thread, which closes the store and opens it again now and then.
+    /// Random calls from one thread, which closes the store and opens it again now and then. With an odd
+    /// seed, here and in the two below, completions replace the newest object.
     Random,
     /// Random calls from 4 to 8 threads.
     Threads,
@@ -75,7 +76,32 @@ struct Uploads {
     /// What those that are open hold, as far as it is acknowledged.
     open: BTreeMap<String, BTreeMap<u16, Body>>,
     completed: Vec<String>,
+    /// Whether completions replace the newest object.
+    replacing: bool,
+    /// Of each upload that was to be completed: the object that it then replaces.
+    replaced: HashMap<String, Option<String>>,
     initiated: u32,
+}
+
+impl Uploads {
+    /// The object that the completion of an upload replaces. Another than the last time only when that one
+    /// is gone for good: a call that is still under way may complete the upload in its place.
+    fn object_to_replace(&mut self, name: &str) -> Option<String> {
+        let newest = self.completed.last().filter(|_| self.replacing);
+        let replaced = self.replaced.entry(name.to_owned());
+        let replaced = replaced.or_insert_with(|| newest.cloned());
+        if replaced
+            .as_ref()
+            .is_some_and(|object| !self.completed.contains(object))
+        {
+            *replaced = newest.cloned();
+        }
+        replaced.clone()
+    }
+
+    fn forget(&mut self, object: Option<&str>) {
+        self.completed.retain(|other| Some(&other[..]) != object);
+    }
 }
 
 impl Player {
@@ -125,6 +151,8 @@ impl Player {
     }
 
     pub fn play(&self, workload: Workload, seed: u64) {
+        let may_replace = [Workload::Random, Workload::Threads, Workload::FailedSync];
+        self.lock().replacing = may_replace.contains(&workload) && !seed.is_multiple_of(2);
         match workload {
             Workload::Creation => {
                 self.step(0);
@@ -409,9 +437,16 @@ impl Player {
     }
 
     pub fn complete(&self, name: &str) {
+        let replaced = self.lock().object_to_replace(name);
+        self.complete_in_place(name, replaced.as_deref());
+    }
+
+    /// Completes an upload, in place of an object if one is named.
+    pub fn complete_in_place(&self, name: &str, replaced: Option<&str>) {
         let Some(upload) = self.handle(name) else {
             return;
         };
+        let object = replaced.and_then(|name| self.handle(name));
         let parts: Vec<_> = self
             .lock()
             .open
@@ -430,13 +465,22 @@ impl Player {
         let action = Action::Complete {
             upload: name.to_owned(),
             parts,
+            replaced: replaced.map(str::to_owned),
         };
-        if self
-            .call(action, |store| store.complete_upload(&upload, &list))
-            .is_some()
-        {
+        let completed = self.call(action, |store| match &object {
+            Some(object) => {
+                let completed = store.complete_upload_replacing(&upload, &list, object);
+                if matches!(completed, Err(Error::NoSuchObject { .. })) {
+                    self.lock().forget(replaced);
+                }
+                completed
+            }
+            None => store.complete_upload(&upload, &list),
+        });
+        if completed.is_some() {
             let mut uploads = self.lock();
             uploads.open.remove(name);
+            uploads.forget(replaced);
             uploads.completed.push(name.to_owned());
         }
     }
