@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::objects::{Described, Draft};
 use super::uploads::{part_number, upload_of};
-use super::{iso, overwrite};
+use super::{check_unconditional, iso, overwrite};
 use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
 use crate::conditions::{self, Outcome, Span, copy_range};
@@ -22,6 +22,7 @@ use crate::xml;
 
 /// `PUT /key?partNumber=N&uploadId=ID` with `x-cos-copy-source`
 pub async fn copy_part(call: Call) -> Answer {
+    check_unconditional(&call.headers)?;
     let number = part_number(&call)?;
     let upload = upload_of(&call)?;
     let gateway = call.gateway.clone();

@@ -1,6 +1,6 @@
 //! Delete Multiple Objects.
 
-use super::received_document;
+use super::{check_unconditional, received_document};
 use crate::answer::{self, Answer};
 use crate::body::blocking;
 use crate::document;
@@ -11,6 +11,7 @@ use crate::xml;
 
 /// `POST /?delete`: up to 1,000 objects, which need not exist. Each is told of by itself.
 pub async fn delete_objects(call: Call) -> Answer {
+    check_unconditional(&call.headers)?;
     if !call.headers.contains_key("content-md5") {
         return Err(Refusal::missing_content_md5(
             "this request needs a Content-MD5",

@@ -39,6 +39,14 @@ fn overwrite(headers: &HeaderMap) -> Result<Overwrite, Refusal> {
     }
 }
 
+/// For requests that make no object, and so could replace none: `If-None-Match` would mean something else.
+fn check_unconditional(headers: &HeaderMap) -> Result<(), Refusal> {
+    match text(headers, &IF_NONE_MATCH)? {
+        None => Ok(()),
+        Some(_) => Err(Refusal::not_implemented("If-None-Match is not known here")),
+    }
+}
+
 /// The XML that a request carries, with the `Content-MD5` that it declares (R7).
 async fn received_document(call: Call) -> Result<Bytes, Refusal> {
     let md5 = cos_header(&call.headers, "content-md5")?;

@@ -11,8 +11,8 @@ use hyper::header::{
 use hyper::{HeaderMap, Response, StatusCode};
 use partstore::{CompletedPart, Error, Object, ObjectReader, PartNumber, PartOptions, Upload};
 
-use super::overwrite;
 use super::uploads::{declared, with_digest};
+use super::{check_unconditional, overwrite};
 use crate::answer::{self, Answer, Body, set, set_crc64};
 use crate::body::{blocking, from_reader};
 use crate::conditions::{self, Outcome, Span, State};
@@ -187,6 +187,7 @@ fn wanted_span(
 
 /// `DELETE /key`: 204 whether or not there was an object.
 pub async fn delete(call: Call) -> Answer {
+    check_unconditional(&call.headers)?;
     blocking(move || call.gateway.names.delete(&call.target)).await?;
     Ok(answer::no_content())
 }

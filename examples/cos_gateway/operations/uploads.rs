@@ -2,7 +2,7 @@
 
 use partstore::{ListUploads, PartNumber, PartOptions, Upload, UploadPage};
 
-use super::{iso, overwrite, received_document};
+use super::{check_unconditional, iso, overwrite, received_document};
 use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
 use crate::document;
@@ -38,6 +38,7 @@ pub async fn initiate(call: Call) -> Answer {
 /// All that can be refused without the body is refused before its first byte is asked for: hyper sends
 /// `100 Continue` when a body is first read, and never for one that is not.
 pub async fn put_part(call: Call) -> Answer {
+    check_unconditional(&call.headers)?;
     let number = part_number(&call)?;
     let options = declared(&call)?;
     let upload = upload_of(&call)?;
@@ -231,6 +232,7 @@ fn location(host: &Host, target: &Target) -> String {
 
 /// `DELETE /key?uploadId=ID`
 pub async fn abort(call: Call) -> Answer {
+    check_unconditional(&call.headers)?;
     let upload = upload_of(&call)?;
     let gateway = call.gateway;
     blocking(move || gateway.store.abort_upload(&upload)).await?;
