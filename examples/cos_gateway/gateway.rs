@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, SERVER};
+use hyper::header::{CONTENT_LENGTH, IF_NONE_MATCH, SERVER};
 use hyper::http::Extensions;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, header::HeaderValue};
@@ -148,13 +148,21 @@ const READ: [&str; 7] = [
 ];
 
 async fn dispatch(method: &Method, call: Call) -> Answer {
-    if !method.is_safe() {
-        metadata::check_honoured(&call.headers)?;
-    }
     let is_part = call.query.has("partNumber") || call.query.has("uploadId");
     let is_copy = call.headers.contains_key("x-cos-copy-source");
     let names_upload = call.query.has("uploadId");
     let lists_uploads = call.query.has("uploads");
+    if !method.is_safe() {
+        metadata::check_honoured(&call.headers)?;
+        let makes_object = match *method {
+            Method::PUT => !is_part && !call.target.key.is_empty(),
+            _ => *method == Method::POST && names_upload,
+        };
+        if !makes_object && call.headers.contains_key(IF_NONE_MATCH) {
+            let nothing = "If-None-Match is not known where no object is made";
+            return Err(Refusal::not_implemented(nothing));
+        }
+    }
     match (method.as_str(), call.target.key.is_empty()) {
         // Aborting the upload of no key must not delete the bucket.
         (_, true) if is_part => Err(Refusal::invalid_argument("an upload belongs to a key")),

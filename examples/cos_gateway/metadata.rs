@@ -64,7 +64,9 @@ pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
         "if-modified-since",
         "if-unmodified-since",
     ] {
-        if cos_header(headers, name)?.is_some_and(|value| value != "false") {
+        // That it is not forbidden may be said, too.
+        let is_meant = |value| (name, value) != ("x-cos-forbid-overwrite", "false");
+        if cos_header(headers, name)?.is_some_and(is_meant) {
             return Err(Refusal::not_implemented(format!(
                 "this gateway does not know {name}"
             )));

@@ -191,3 +191,25 @@ fn slow_readers_hold_up_no_other() {
     drop(slow);
     until("the readers are gone", || open_files(&gateway) < 50);
 }
+
+/// What is sent to them is in their sockets and in the gateway's: nobody takes it, and so they are gone.
+#[test]
+fn readers_that_take_nothing_lose_their_places() {
+    const PLACES: usize = 3;
+    let gateway = gateway(&["--patience", "1s", "--max-connections", "3"]);
+    put(&gateway, "key", &bytes(64 * MIB, 1)).ok();
+    let before = open_files(&gateway);
+    let stuck: Vec<_> = (0..PLACES)
+        .map(|_| {
+            let mut client = Client::connect(&gateway);
+            client.send(Request::new("GET", path("key")).bytes());
+            // So it is connected: the answer begins.
+            assert_eq!(client.socket.peek(&mut [0]).unwrap(), 1);
+            client
+        })
+        .collect();
+    put(&gateway, "other", b"hello").ok();
+    assert_eq!(get(&gateway, "other").ok().body, b"hello");
+    until("their files are closed", || open_files(&gateway) <= before);
+    drop(stuck);
+}

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -106,4 +107,35 @@ fn connections_beyond_the_most_wait_for_their_turn() {
         }
     });
     assert_eq!(parts(&gateway, ("key", &id)).len(), 40);
+}
+
+/// A frame of one byte must not hold on to the whole buffer that it was read into.
+#[test]
+fn bodies_that_come_byte_by_byte_hold_no_whole_buffers() {
+    const BODIES: u32 = 50;
+    const LEN: usize = 900;
+    let gateway = gateway(&[]);
+    let id = initiate(&gateway, "key");
+    let mut clients: Vec<_> = (1..=BODIES)
+        .map(|number| {
+            let mut client = Client::connect(&gateway);
+            let request = Request::new("PUT", part_path("key", &id, number));
+            client.send(request.header("Content-Length", LEN).head());
+            client
+        })
+        .collect();
+    for _ in 0..LEN {
+        for client in &mut clients {
+            client.send([b'x']);
+        }
+        // Bytes that have come together are one frame.
+        thread::sleep(Duration::from_millis(2));
+    }
+    for client in &mut clients {
+        client.answer().ok();
+    }
+    let peak = peak_mib(&gateway);
+    println!("{BODIES} bodies byte by byte: {peak} MiB");
+    // A page for each byte would be 180 MiB.
+    assert!(peak < 80, "{peak} MiB");
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::calls::{
-    MIB, bytes, etag, gateway, get, initiate, part_path, parts, path, put, put_part,
+    MIB, bytes, completion, etag, gateway, get, initiate, list_of, part_path, parts, path, put,
+    put_part,
 };
 use crate::client::{Client, Request};
 use crate::fixture::{Gateway, until};
@@ -175,4 +176,81 @@ fn a_head_that_is_half_sent_is_waited_for_no_longer_than_the_grace() {
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(client.is_at_end());
+}
+
+#[test]
+fn a_second_signal_waits_for_nothing() {
+    let mut gateway = gateway(&["--grace", "50s", "--patience", "50s"]);
+    let id = initiate(&gateway, "key");
+    let mut client = half_a_part(&gateway, &id, &bytes(3 * MIB, 1));
+    let begun = Instant::now();
+    stop(&gateway, Signal::TERM);
+    // Its client may still send the rest.
+    assert!(!files(&gateway, "staging").is_empty());
+    gateway.signal(Signal::INT);
+    assert!(gateway.wait());
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(is_closed_cleanly(&gateway));
+    let answer = client.try_answer("PUT");
+    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status >= 400));
+    assert_eq!(files(&gateway, "staging").len(), 0);
+    gateway.restart();
+    assert_eq!(parts(&gateway, ("key", &id)), []);
+}
+
+/// An object of 1 GiB, whose parts are all the same one of 64 MiB.
+fn long_object(gateway: &Gateway, key: &str) {
+    const PART_LEN: usize = 64 * MIB;
+    const PARTS: u32 = 16;
+    let body = bytes(PART_LEN, 1);
+    let id = initiate(gateway, key);
+    put(gateway, "part", &body).ok();
+    let source = format!("{}{}", gateway.address, path("part"));
+    for number in 1..=PARTS {
+        Request::new("PUT", part_path(key, &id, number))
+            .header("x-cos-copy-source", &source)
+            .send(gateway)
+            .ok();
+    }
+    let tag = etag(&body);
+    let list: Vec<_> = (1..=PARTS).map(|number| (number, tag.as_str())).collect();
+    completion((key, &id), list_of(&list)).send(gateway).ok();
+    let length = Request::new("HEAD", path(key)).send(gateway).ok();
+    let expected = (PART_LEN * PARTS as usize).to_string();
+    assert_eq!(length.header("Content-Length"), Some(expected.as_str()));
+}
+
+/// Nothing comes in or goes out by a socket while it copies: so it must look itself whether it may go on.
+#[test]
+fn a_long_copy_ends_with_the_grace_and_leaves_no_part() {
+    let mut gateway = gateway(&["--grace", "200ms"]);
+    long_object(&gateway, "long");
+    let id = initiate(&gateway, "key");
+    let mut client = Client::connect(&gateway);
+    let request = Request::new("PUT", part_path("key", &id, 1))
+        .header(
+            "x-cos-copy-source",
+            format!("{}{}", gateway.address, path("long")),
+        )
+        // Not from the first byte: what is one of the source's own parts is not read.
+        .header(
+            "x-cos-copy-source-range",
+            format!("bytes=1-{}", 1024 * MIB - 1),
+        );
+    client.send(request.bytes());
+    until("the copy has begun", || {
+        !files(&gateway, "staging").is_empty()
+    });
+    let begun = Instant::now();
+    stop(&gateway, Signal::TERM);
+    assert!(gateway.wait());
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(is_closed_cleanly(&gateway));
+    let answer = client.try_answer("PUT");
+    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status >= 500));
+    assert_eq!(files(&gateway, "staging").len(), 0);
+    gateway.restart();
+    assert_eq!(parts(&gateway, ("key", &id)), []);
 }

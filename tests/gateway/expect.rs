@@ -1,7 +1,8 @@
 //! `Expect: 100-continue`: who is refused is told before he has sent his body.
 
 use crate::calls::{
-    BUCKET, assert_refused, bytes, etag, gateway, initiate, part_path, parts, path, put_part,
+    BUCKET, assert_refused, bytes, etag, gateway, get, initiate, part_path, parts, path, put,
+    put_part,
 };
 use crate::client::{Client, Request};
 use crate::fixture::Gateway;
@@ -140,4 +141,27 @@ fn a_refusal_touches_no_part() {
     let digest = Request::new("PUT", part_path("key", &id, 1)).header("Content-MD5", "x");
     assert_refused(&digest.body("other").send(&gateway), (400, "InvalidDigest"));
     assert_eq!(parts(&gateway, ("key", &id)), before);
+}
+
+/// So the body of an object that may not be replaced is not sent for nothing.
+#[test]
+fn a_name_that_is_taken_is_refused_before_the_body() {
+    let gateway = gateway(&[]);
+    let new = |key: &str| {
+        let mut client = Client::connect(&gateway);
+        let request = Request::new("PUT", path(key)).header("If-None-Match", "*");
+        client.send(request.header("Expect", "100-continue").body("new").head());
+        client
+    };
+    put(&gateway, "key", b"before").ok();
+    let mut client = new("key");
+    let answer = client.answer();
+    assert_refused(&answer, (412, "PreconditionFailed"));
+    assert!(!answer.was_asked_for());
+    assert!(client.is_at_end());
+    assert_eq!(get(&gateway, "key").ok().body, b"before");
+    let mut client = new("other");
+    client.send("new");
+    assert!(client.answer().ok().was_asked_for());
+    assert_eq!(get(&gateway, "other").ok().body, b"new");
 }

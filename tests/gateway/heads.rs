@@ -119,6 +119,10 @@ fn an_absolute_target_names_its_own_host() {
     put(&gateway, "key", b"hello").ok();
     for target in [
         format!("http://{BUCKET}.cos.ap-beijing.myqcloud.com/key"),
+        format!(
+            "http://{}.COS.ap-beijing.myqcloud.com:80/key",
+            BUCKET.to_uppercase()
+        ),
         format!("http://127.0.0.1:9000{}", path("key")),
         format!("http://[::1]:9000{}", path("key")),
     ] {

@@ -20,6 +20,16 @@ pub fn peak_mib(gateway: &Gateway) -> usize {
     figure(gateway, "VmHWM") / 1024
 }
 
+/// Bytes that it has read and written so far, wherever they came from and went.
+pub fn transferred(gateway: &Gateway) -> usize {
+    let io = fs::read_to_string(format!("/proc/{}/io", gateway.pid())).unwrap();
+    let figures = ["rchar: ", "wchar: "].map(|name| {
+        let figure = io.lines().find_map(|line| line.strip_prefix(name));
+        figure.unwrap().parse::<usize>().unwrap()
+    });
+    figures.iter().sum()
+}
+
 pub fn threads(gateway: &Gateway) -> usize {
     figure(gateway, "Threads")
 }

@@ -1,10 +1,11 @@
 """Presigned URLs of the SDK, sent by a client that knows nothing of signatures."""
 
+import http.client
 import re
 import unittest.mock
 from urllib.parse import urlencode
 
-from gateway import GatewayCase, session
+from gateway import REGION, GatewayCase, session
 
 
 class Presigned(GatewayCase):
@@ -18,6 +19,16 @@ class Presigned(GatewayCase):
 
     def url(self, method, client=None, **options):
         return (client or self.by_path).get_presigned_url(self.bucket, self.key, method, **options)
+
+    def send(self, method, target, host):
+        """Sends a request word for word: no client would ask one host for what is another's. Gives the status."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.gateway.port)
+        self.addCleanup(connection.close)
+        connection.putrequest(method, target, skip_host=True)
+        connection.putheader('Host', host)
+        connection.putheader('Content-Length', '7')
+        connection.endheaders(b'foreign')
+        return connection.getresponse().status
 
     def refused_by(self, answer, code, status):
         found = re.search('<Code>(.*)</Code>', answer.text)
@@ -101,3 +112,51 @@ class Presigned(GatewayCase):
         anonymous = self.client_of(Anonymous=True)
         self.refused('AccessDenied', 403, anonymous.get_object, self.bucket, 'key')
         self.refused('AccessDenied', 403, anonymous.put_object, self.bucket, b'bytes', 'key')
+
+    def test_a_url_of_one_bucket_opens_no_other(self):
+        other = self.new_bucket()
+        self.client.put_object(other, b'secret', 'key')
+        host, elsewhere = (self.client.get_conf().get_host(Bucket=bucket) for bucket in (self.bucket, other))
+        for method, status in (('PUT', 200), ('HEAD', 200), ('GET', 200), ('DELETE', 204)):
+            url = self.client.get_presigned_url(self.bucket, 'key', method, Headers={'Host': host})
+            query = url.split('?')[1]
+            for target, said in ((f'http://{elsewhere}/key?{query}', host), (f'/key?{query}', elsewhere),
+                                 (f'http://{elsewhere}/key?{query}', elsewhere)):
+                with self.subTest(method=method, target=target, host=said):
+                    self.assertEqual(self.send(method, target, said), 403)
+            # Where it belongs, it does as it says: also when `Host` says something else, which then counts for nothing.
+            self.assertEqual(self.send(method, f'http://{host}/key?{query}', elsewhere), status)
+        self.assertEqual(self.client.get_object(other, 'key')['Body'].get_raw_stream().read(), b'secret')
+
+    def test_a_url_for_an_upload_never_opens_the_object(self):
+        """A signature has the names of parameters in lower case, and so does not tell `uploadId` from `UPLOADID`."""
+        key = 'dir/a b+ü'
+        self.client.put_object(self.bucket, b'object', key)
+        for number, named in (('PARTNUMBER', 'UPLOADID'), ('partnumber', 'uploadid'), ('PartNumber', 'UploadID')):
+            with self.subTest(named):
+                upload = self.initiate(key)
+                url = self.url('PUT', Params={'partNumber': '1', 'uploadId': upload})
+                answer = self.plain.put(url.replace('partNumber=', f'{number}=').replace('uploadId=', f'{named}='), data=b'part')
+                self.assertEqual(answer.status_code, 200, answer.text)
+                self.assertEqual(self.parts(key, upload), {1: answer.headers['ETag']})
+                self.assertEqual(self.get(key), b'object')
+                url = self.url('DELETE', Params={'uploadId': upload})
+                self.assertEqual(self.plain.delete(url.replace('uploadId=', f'{named}=')).status_code, 204)
+                self.assertEqual(self.uploads(), [])
+                self.assertEqual(self.get(key), b'object')
+
+    def test_what_is_copied_must_be_signed(self):
+        """A URL to write to one object must not make it a copy of another, which its bearer may not read."""
+        key = 'dir/a b+ü'
+        self.client.put_object(self.bucket, b'secret', 'secret')
+        source = {'x-cos-copy-source': f'{self.bucket}.cos.{REGION}.myqcloud.com/secret'}
+        upload = self.initiate(key)
+        part = {'partNumber': '1', 'uploadId': upload}
+        for url in (self.url('PUT'), self.url('PUT', Params=part)):
+            self.refused_by(self.plain.put(url, headers=source), 'AccessDenied', 403)
+        self.assertEqual(self.parts(key, upload), {})
+        self.refused('NoSuchKey', 404, self.get, key)
+        self.plain.put(self.url('PUT', Headers=source), headers=source).raise_for_status()
+        self.assertEqual(self.get(key), b'secret')
+        self.plain.put(self.url('PUT', Headers=source, Params=part), headers=source).raise_for_status()
+        self.assertEqual(list(self.parts(key, upload)), [1])

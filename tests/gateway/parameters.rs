@@ -1,0 +1,181 @@
+//! Parameters: one that an operation does not know may ask for something else, so it is refused; names have no case.
+
+use crate::calls::{
+    BUCKET, assert_refused, etag, gateway, get, initiate, part_path, parts, path, put, put_part,
+};
+use crate::client::{Answer, Request};
+use crate::fixture::Gateway;
+
+const EMPTY: &str = "empty-1250000000";
+const ABSENT: &str = "absent-1250000000";
+const METHODS: [&str; 5] = ["GET", "HEAD", "PUT", "POST", "DELETE"];
+
+fn send(gateway: &Gateway, method: &str, target: &str) -> Answer {
+    let request = Request::new(method, target);
+    let request = if ["PUT", "POST"].contains(&method) {
+        request.body("other")
+    } else {
+        request
+    };
+    request.send(gateway)
+}
+
+fn bucket_status(gateway: &Gateway, bucket: &str) -> u16 {
+    send(gateway, "HEAD", &format!("/{bucket}")).status
+}
+
+/// A gateway with an object, an upload of the same name with a part, and an empty bucket. Gives the upload.
+fn filled() -> (Gateway, String) {
+    let gateway = gateway(&[]);
+    send(&gateway, "PUT", &format!("/{EMPTY}")).ok();
+    put(&gateway, "key", b"object").ok();
+    let id = initiate(&gateway, "key");
+    put_part(&gateway, ("key", &id), 1, b"part").ok();
+    (gateway, id)
+}
+
+#[track_caller]
+fn assert_unchanged(gateway: &Gateway, id: &str) {
+    assert_eq!(get(gateway, "key").ok().body, b"object");
+    assert_eq!(parts(gateway, ("key", id)), [(1, etag(b"part"), 4)]);
+    let uploads = send(gateway, "GET", &format!("/{BUCKET}?uploads")).ok();
+    assert_eq!(uploads.elements("UploadId"), [id]);
+    let listed = send(gateway, "GET", &format!("/{BUCKET}")).ok();
+    assert_eq!(listed.elements("Key"), ["key"]);
+    let there = [BUCKET, EMPTY, ABSENT].map(|bucket| bucket_status(gateway, bucket));
+    assert_eq!(there, [200, 200, 404]);
+}
+
+#[track_caller]
+fn assert_not_implemented(answer: &Answer, method: &str, target: &str) {
+    assert_eq!(answer.status, 501, "{method} {target}");
+    if method != "HEAD" {
+        assert_refused(answer, (501, "NotImplemented"));
+    }
+}
+
+#[test]
+fn what_no_operation_knows_is_refused_and_changes_nothing() {
+    let (gateway, id) = filled();
+    for query in [
+        "acl",
+        "ACL",
+        "%61cl",
+        "acl=",
+        "style",
+        "rename",
+        "live",
+        "versionId=1",
+        "tagging",
+        "object-lock",
+        "response-control=x",
+        "list-type=2",
+        "append&position=0",
+        "xcos=1",
+        "q=1",
+        "=1",
+    ] {
+        for method in METHODS {
+            for target in [
+                path("key"),
+                path("new"),
+                format!("/{EMPTY}"),
+                format!("/{EMPTY}/"),
+                format!("/{ABSENT}"),
+            ] {
+                let target = format!("{target}?{query}");
+                let answer = send(&gateway, method, &target);
+                assert_not_implemented(&answer, method, &target);
+            }
+        }
+        assert_unchanged(&gateway, &id);
+    }
+}
+
+#[test]
+fn what_another_operation_knows_is_refused_and_changes_nothing() {
+    let (gateway, id) = filled();
+    let upload = format!("uploadId={id}");
+    for (methods, target) in [
+        ("PUT GET HEAD DELETE", path("key?uploads")),
+        ("PUT HEAD DELETE POST", format!("/{EMPTY}?uploads")),
+        ("PUT HEAD DELETE", format!("/{ABSENT}?uploads")),
+        ("PUT GET HEAD DELETE POST", path("key?delete")),
+        ("PUT GET HEAD DELETE", format!("/{EMPTY}?delete")),
+        ("PUT GET HEAD DELETE POST", path("key?prefix=k")),
+        ("PUT HEAD DELETE POST", format!("/{EMPTY}?prefix=k")),
+        ("PUT DELETE POST", path("key?response-content-type=a")),
+        ("GET DELETE", format!("/{EMPTY}?response-content-type=a")),
+        ("GET", path("key?max-parts=1")),
+        ("GET", format!("/{BUCKET}?max-uploads=1")),
+        ("GET", format!("/{BUCKET}?uploads&max-keys=1")),
+        ("DELETE GET POST", path("key?partNumber=1&") + &upload),
+        ("DELETE GET POST PUT", path("key?acl&") + &upload),
+        ("PUT", part_path("key", &id, 1) + "&acl"),
+        ("PUT", part_path("key", &id, 1) + "&uploads"),
+        ("POST", path("key?uploads&") + &upload),
+        ("POST", path("key?uploads&delete")),
+    ] {
+        for method in methods.split(' ') {
+            let answer = send(&gateway, method, &target);
+            assert_not_implemented(&answer, method, &target);
+            assert_unchanged(&gateway, &id);
+        }
+    }
+}
+
+/// A signature is in some, and the SDKs add others.
+#[test]
+fn parameters_of_signatures_and_of_cos_are_let_through() {
+    let gateway = gateway(&[]);
+    let query = "q-ak=x&Q-Other=y&x-cos-security-token=z&X-COS-Other";
+    put(&gateway, &format!("key?{query}"), b"hello").ok();
+    assert_eq!(get(&gateway, &format!("key?{query}")).ok().body, b"hello");
+    let id = initiate(&gateway, "key");
+    let part = part_path("key", &id, 1) + "&" + query;
+    send(&gateway, "PUT", &part).ok();
+    assert_eq!(parts(&gateway, ("key", &id)).len(), 1);
+    let deleted = send(&gateway, "DELETE", &path(&format!("key?{query}")));
+    assert_eq!(deleted.status, 204);
+}
+
+#[test]
+fn names_of_parameters_have_no_case() {
+    let gateway = gateway(&[]);
+    put(&gateway, "key", b"object").ok();
+    let initiated = send(&gateway, "POST", &path("key?UpLoads")).ok();
+    let id = initiated.elements("UploadId").remove(0);
+    for (number, spelling) in (1..).zip(["PartNumber=1&UPLOADID", "PARTNUMBER=2&uploadid"]) {
+        let target = path(&format!("key?{spelling}={id}"));
+        send(&gateway, "PUT", &target).ok();
+        assert_eq!(parts(&gateway, ("key", &id)).len(), number);
+    }
+    let listed = send(
+        &gateway,
+        "GET",
+        &path(&format!("key?UploadID={id}&MAX-PARTS=1")),
+    );
+    assert_eq!(listed.ok().elements("PartNumber"), ["1"]);
+    let listed = send(&gateway, "GET", &format!("/{BUCKET}?PREFIX=other"));
+    assert!(listed.ok().elements("Key").is_empty());
+    let replaced = get(&gateway, "key?Response-Content-Type=image/png").ok();
+    assert_eq!(replaced.header("Content-Type"), Some("image/png"));
+    assert_eq!(get(&gateway, "key?PARTNUMBER=1").status, 206);
+    let aborted = send(&gateway, "DELETE", &path(&format!("key?UPLOADID={id}")));
+    assert_eq!(aborted.status, 204);
+    assert_eq!(get(&gateway, "key").ok().body, b"object");
+}
+
+#[test]
+fn more_than_a_hundred_parameters_are_refused() {
+    let gateway = gateway(&[]);
+    let many = |count: u32| {
+        let names: Vec<_> = (0..count).map(|at| format!("x-cos-{at}")).collect();
+        format!("key?{}", names.join("&"))
+    };
+    put(&gateway, &many(100), b"hello").ok();
+    let refused = (400, "InvalidArgument");
+    assert_refused(&put(&gateway, &many(101), b"other"), refused);
+    assert_refused(&get(&gateway, &many(5_000)), refused);
+    assert_eq!(get(&gateway, "key").ok().body, b"hello");
+}

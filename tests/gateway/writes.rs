@@ -1,0 +1,158 @@
+//! Conditions of those who write: met, or refused. None is passed over.
+
+use std::thread;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
+
+use crate::calls::{
+    BUCKET, assert_refused, bytes, completion, etag, gateway, get, initiate, list_of, part_path,
+    parts, path, put, put_part,
+};
+use crate::client::Request;
+use crate::fixture::Gateway;
+
+#[test]
+fn who_wants_a_new_name_replaces_nothing() {
+    let gateway = gateway(&[]);
+    let new = |request: Request| request.header("If-None-Match", "*").send(&gateway);
+    let put_new = || new(Request::new("PUT", path("key")).body("first"));
+    put_new().ok();
+    let refused = (412, "PreconditionFailed");
+    assert_refused(&put_new(), refused);
+    let id = initiate(&gateway, "key");
+    let part = put_part(&gateway, ("key", &id), 1, b"second").ok();
+    let request = completion(("key", &id), list_of(&[(1, part.header("ETag").unwrap())]));
+    assert_refused(&new(request.clone()), refused);
+    assert_eq!(get(&gateway, "key").ok().body, b"first");
+    assert_eq!(
+        Request::new("DELETE", path("key")).send(&gateway).status,
+        204
+    );
+    new(request.clone()).ok();
+    // Its answer got lost, say: it is asked again, and the object that is there is its own.
+    new(request).ok();
+    assert_eq!(get(&gateway, "key").ok().body, b"second");
+}
+
+#[test]
+fn of_many_who_want_a_new_name_one_gets_it() {
+    let gateway = gateway(&[]);
+    let attempt = |at: u64| {
+        let request = Request::new("PUT", path("key")).header("If-None-Match", "*");
+        (at, request.body(bytes(1000, at)).send(&gateway).status)
+    };
+    let attempts: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..16).map(|at| scope.spawn(move || attempt(at))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let got: Vec<_> = attempts
+        .iter()
+        .filter(|(_, status)| *status == 200)
+        .collect();
+    assert_eq!(got.len(), 1, "{attempts:?}");
+    assert_eq!(get(&gateway, "key").ok().body, bytes(1000, got[0].0));
+}
+
+fn from_source(gateway: &Gateway, target: String) -> Request {
+    put(gateway, "source", b"source").ok();
+    let source = format!("{}{}", gateway.address, path("source"));
+    Request::new("PUT", target).header("x-cos-copy-source", source)
+}
+
+/// All that make an object `key`.
+fn makers(gateway: &Gateway, id: &str) -> Vec<Request> {
+    vec![
+        Request::new("PUT", path("key")).body("new"),
+        from_source(gateway, path("key")),
+        completion(("key", id), list_of(&[(1, &etag(b"part"))])),
+    ]
+}
+
+/// All else that changes the object, its upload or the upload's only part.
+fn changes(gateway: &Gateway, id: &str) -> Vec<Request> {
+    let deletion = "<Delete><Object><Key>key</Key></Object></Delete>";
+    vec![
+        Request::new("PUT", part_path("key", id, 1)).body("new"),
+        from_source(gateway, part_path("key", id, 1)),
+        Request::new("DELETE", path("key")),
+        Request::new("DELETE", path("key") + "?uploadId=" + id),
+        Request::new("POST", format!("/{BUCKET}?delete"))
+            .header("Content-MD5", md5_of(deletion))
+            .body(deletion),
+    ]
+}
+
+fn md5_of(text: &str) -> String {
+    STANDARD.encode(Md5::digest(text))
+}
+
+#[test]
+fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
+    let gateway = gateway(&[]);
+    put(&gateway, "key", b"object").ok();
+    let id = initiate(&gateway, "key");
+    put_part(&gateway, ("key", &id), 1, b"part").ok();
+    let before = parts(&gateway, ("key", &id));
+    let tag = etag(b"object");
+    let (past, future) = (
+        "Mon, 01 Jan 2001 00:00:00 GMT",
+        "Fri, 01 Jan 2100 00:00:00 GMT",
+    );
+    for (name, value) in [
+        ("If-Match", tag.as_str()),
+        ("If-Match", "\"x\""),
+        ("If-Match", "*"),
+        ("If-Match", "false"),
+        ("If-Modified-Since", past),
+        ("If-Modified-Since", future),
+        ("If-Unmodified-Since", past),
+        ("If-Unmodified-Since", future),
+        ("x-cos-forbid-overwrite", "true"),
+        ("x-cos-server-side-encryption", "AES256"),
+    ] {
+        for request in [makers(&gateway, &id), changes(&gateway, &id)].concat() {
+            let head = String::from_utf8(request.head()).unwrap();
+            let answer = request.header(name, value).send(&gateway);
+            assert_eq!(answer.status, 501, "{name}: {value}: {head}");
+            assert_refused(&answer, (501, "NotImplemented"));
+            assert_eq!(get(&gateway, "key").ok().body, b"object");
+            assert_eq!(parts(&gateway, ("key", &id)), before);
+        }
+    }
+    // That overwriting is not forbidden may be said.
+    for request in makers(&gateway, &id) {
+        let request = request.header("x-cos-forbid-overwrite", "false");
+        request.send(&gateway).ok();
+    }
+    assert_eq!(get(&gateway, "key").ok().body, b"part");
+}
+
+/// `If-None-Match: *` keeps an object from being replaced: to a request that makes none it would mean something else.
+#[test]
+fn a_new_name_is_wanted_only_by_who_makes_an_object() {
+    let gateway = gateway(&[]);
+    put(&gateway, "key", b"object").ok();
+    let id = initiate(&gateway, "key");
+    put_part(&gateway, ("key", &id), 1, b"part").ok();
+    let before = parts(&gateway, ("key", &id));
+    let tag = etag(b"object");
+    let refused = (501, "NotImplemented");
+    for value in ["*", "\"x\"", &tag] {
+        for request in changes(&gateway, &id) {
+            let request = request.header("If-None-Match", value);
+            assert_refused(&request.send(&gateway), refused);
+        }
+    }
+    // Of those who make one, `*` is known, and no tag.
+    for request in makers(&gateway, &id) {
+        let request = request.header("If-None-Match", &tag);
+        assert_refused(&request.send(&gateway), refused);
+    }
+    assert_eq!(get(&gateway, "key").ok().body, b"object");
+    assert_eq!(parts(&gateway, ("key", &id)), before);
+}
