@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::gateway::Gateway;
 
-/// The longest head of a request, and the most that is read from a socket at a time, bytes.
+/// About the longest head of a request, and the most that is read from a socket at a time, bytes.
 const MAX_HEAD_LEN: usize = 256 * 1024;
 /// How long a client may take to send a head, also the first byte of the next one.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
