@@ -104,9 +104,19 @@ impl Client {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Goes while something that has come, such as a `100 Continue`, is not read: so the other side gets a reset.
+    /// Goes with something, such as a `100 Continue`, not read: so the other side gets a reset.
     pub fn reset(self) {
         assert_eq!(self.socket.peek(&mut [0]).unwrap(), 1);
+    }
+
+    /// Reads the `100 Continue`, and goes with nothing left to read: so the other side gets an end.
+    pub fn close(mut self) {
+        self.continued();
+    }
+
+    /// Reads the `100 Continue`.
+    pub fn continued(&mut self) {
+        assert_eq!(self.head().unwrap().0, 100);
     }
 
     /// Whether the connection ended, without one more byte.

@@ -11,8 +11,7 @@ use crate::client::{Client, Request};
 use crate::fixture::{Gateway, until};
 use crate::watch::{files, open_files, open_uploads, staging_is_empty, threads};
 
-/// A client that has sent half of a body, of which a part is surely with the store. It was asked for, and has not read
-/// that.
+/// A client that has sent half of a body.
 fn half_sent(gateway: &Gateway, target: String, body: &[u8]) -> Client {
     let request = Request::new("PUT", target)
         .header("Expect", "100-continue")
@@ -40,10 +39,11 @@ fn clients_that_vanish_leave_nothing() {
             _ => path("other"),
         };
         let client = half_sent(&gateway, target, &body);
+        // Both wait until the body was asked for: the request has begun.
         if at % 8 < 4 {
             client.reset();
         } else {
-            drop(client);
+            client.close();
         }
     }
     staging_is_empty(&gateway);
@@ -54,7 +54,7 @@ fn clients_that_vanish_leave_nothing() {
     assert_eq!(files(&gateway, "blobs"), blobs_before);
     assert_eq!(get(&gateway, "object").ok().body, b"before");
     assert_eq!(get(&gateway, "other").status, 404);
-    gateway.kill();
+    gateway.stop();
     assert_eq!(open_uploads(&gateway), [format!("{BUCKET}/key")]);
 }
 

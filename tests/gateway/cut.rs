@@ -133,6 +133,6 @@ fn an_object_that_breaks_off_is_not_there_and_leaves_no_upload() {
     staging_is_empty(&gateway);
     assert_eq!(get(&gateway, "new").status, 404);
     assert_eq!(get(&gateway, "before").ok().body, b"before");
-    gateway.kill();
+    gateway.stop();
     assert_eq!(open_uploads(&gateway), [""; 0]);
 }

@@ -58,6 +58,12 @@ impl Gateway {
         self.process.wait().unwrap();
     }
 
+    /// Tells it to stop, and waits until it has: all that was asked of it has come to its end.
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        assert!(self.wait(), "{}", self.log());
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
