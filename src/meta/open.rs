@@ -96,6 +96,7 @@ impl MetaStore {
         };
         let trusted = match &marker {
             Some(marker) => truth.trust(cache, marker, &found),
+            None if found.batches == 0 => Err(not_trusted("the store is empty")),
             None => Err(not_trusted("the store was not closed cleanly")),
         };
         let (index, state) = match trusted {

@@ -49,6 +49,7 @@ pub fn assert_rebuilt(past: &Past, root: &Path, seen: &Seen, why: &str) {
 fn a_new_store_says_so() {
     let past = Past::new(small());
     assert!(past.fixture.store.recovery().created);
+    assert_eq!(rebuilt(&past.fixture.store), "the store is empty");
     assert!(!past.fixture.open_killed().recovery().created);
 }
 
