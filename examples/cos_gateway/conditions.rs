@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
 use crate::refusal::Refusal;
-use crate::request::{digits, text};
+use crate::request::{digits, is_digits, text};
 
 /// What conditions compare with.
 pub struct State<'a> {
@@ -94,9 +94,7 @@ pub fn range(value: Option<&str>, size: u64) -> Result<Option<Span>, Refusal> {
     };
     let number = |text: &str| match text {
         "" => Some(None),
-        _ if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(Some(text.parse().unwrap_or(u64::MAX)))
-        }
+        _ if is_digits(text) => Some(Some(text.parse().unwrap_or(u64::MAX))),
         _ => None,
     };
     let (first, end) = match (number(first), number(last)) {

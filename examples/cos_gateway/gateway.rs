@@ -137,7 +137,8 @@ const LIST_PARTS: [&str; 4] = [
     "part-number-marker",
 ];
 const PART: [&str; 2] = ["partNumber", "uploadId"];
-const READ: [&str; 7] = [
+/// Those of `response-*` replace headers of the answer.
+pub const READ: [&str; 7] = [
     "partNumber",
     "response-cache-control",
     "response-content-disposition",

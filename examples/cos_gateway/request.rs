@@ -237,8 +237,11 @@ impl Encoding {
 
 /// A number of nothing but digits; std would take a sign, too.
 pub fn digits<T: FromStr>(text: &str) -> Option<T> {
-    let only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| only)
+    text.parse().ok().filter(|_| is_digits(text))
+}
+
+pub fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A header as text. One that is there twice, or is not text, is refused.

@@ -8,6 +8,7 @@ use partstore::{Object, ObjectReader};
 
 use crate::answer::{self, Answer, Body, set, set_crc64};
 use crate::conditions::State;
+use crate::gateway::READ;
 use crate::metadata;
 use crate::names::{Names, Origin};
 use crate::refusal::Refusal;
@@ -113,17 +114,9 @@ impl Described {
 }
 
 fn replace(headers: &mut HeaderMap, query: &Query) -> Result<(), Refusal> {
-    const REPLACED: [&str; 6] = [
-        "content-type",
-        "content-language",
-        "expires",
-        "cache-control",
-        "content-disposition",
-        "content-encoding",
-    ];
-    for (parameter, value) in query.pairs() {
+    for parameter in READ {
         let name = parameter.strip_prefix("response-");
-        let Some(name) = name.and_then(|name| REPLACED.iter().find(|known| **known == name)) else {
+        let Some((name, value)) = name.zip(query.get(parameter)) else {
             continue;
         };
         let value = HeaderValue::from_str(value);
