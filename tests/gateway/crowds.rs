@@ -1,6 +1,5 @@
 //! Many at once, and much at once: memory stays small.
 
-use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::calls::{MIB, bytes, etag, gateway, get, initiate, part_path, parts, put_part};
 use crate::client::{Client, Request};
 use crate::fixture::until;
+use crate::skipped::skipped;
 use crate::watch::{files, open_files, peak_mib, staging_is_empty, threads};
 
 /// The test has a socket for each, as has the gateway, which has a file for each besides.
@@ -18,12 +18,10 @@ const FILES: u64 = 2 * CLIENTS as u64 + 500;
 fn may_open_enough_files() -> bool {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|maximum| maximum < FILES) {
-        // Past the capture of the test harness: who runs the tests shall see it.
         let most = limit.maximum;
-        let _ = writeln!(
-            io::stderr(),
-            "skipped: no more than {most:?} files may be open here, and {FILES} are needed"
-        );
+        skipped(format_args!(
+            "no more than {most:?} files may be open here, and {FILES} are needed"
+        ));
         return false;
     }
     limit.current = limit.maximum;

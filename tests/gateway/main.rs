@@ -6,6 +6,8 @@ mod fixture;
 #[path = "../../examples/bench_gateway/process.rs"]
 mod process;
 mod readme;
+#[path = "../it/skipped.rs"]
+mod skipped;
 mod watch;
 
 mod clients;

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::fixture::Gateway;
+use crate::skipped::skipped;
 
 const README: &str = include_str!("../../examples/cos_gateway/README.md");
 
@@ -51,7 +52,7 @@ fn the_lines_of_the_readme_print_what_they_say() {
         .status()
         .is_err()
     {
-        println!("skipped: curl is not installed");
+        skipped("curl is not installed");
         return;
     }
     let gateway = Gateway::start(&[]);

@@ -1,10 +1,10 @@
 //! The official Python SDK of COS against the gateway: the tests in `tests/sdk`.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::Command;
 
 use crate::fixture::binary;
+use crate::skipped::skipped;
 
 /// The interpreter that `PARTSTORE_SDK_PYTHON` names, or one that happens to have the SDK.
 fn python() -> Option<OsString> {
@@ -21,9 +21,8 @@ fn python() -> Option<OsString> {
 #[test]
 fn the_python_sdk_of_cos_works_with_the_gateway() {
     let Some(python) = python() else {
-        // Past the capture of the test harness: who runs the tests shall see it.
-        let why = "skipped: python3 has no qcloud_cos (tests/sdk/requirements.txt), and PARTSTORE_SDK_PYTHON names no other";
-        let _ = writeln!(io::stderr(), "{why}");
+        let why = "python3 has no qcloud_cos (tests/sdk/requirements.txt), and PARTSTORE_SDK_PYTHON names no other";
+        skipped(why);
         return;
     };
     let mut tests = Command::new(&python);

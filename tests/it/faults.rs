@@ -8,6 +8,7 @@ use std::process::Command;
 use partstore::{CompletedPart, Error, IndexRecovery, Scope};
 
 use crate::fixture::{Fixture, bytes, free_options, lines, number, read_object, read_part};
+use crate::skipped::skipped;
 
 /// A file that can not be removed until this is dropped.
 struct Immutable(PathBuf);
@@ -17,7 +18,7 @@ impl Immutable {
     fn make(path: PathBuf) -> Option<Self> {
         let made = change_attribute("+i", &path);
         if !made {
-            println!("skipped: no immutable files here (chattr +i, as root, on ext4 or xfs)");
+            skipped("no immutable files here (chattr +i, as root, on ext4 or xfs)");
         }
         made.then_some(Self(path))
     }

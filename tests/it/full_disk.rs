@@ -8,6 +8,7 @@ use std::process::Command;
 use partstore::{IndexRecovery, Options, Part, PartOptions, PartStore, Upload};
 
 use crate::fixture::{bytes, files, free_options, lines, number, read_part, refusal};
+use crate::skipped::skipped;
 
 const MIB: usize = 1024 * 1024;
 const DISK: usize = 48 * MIB;
@@ -29,7 +30,7 @@ impl Disk {
             .output()
             .is_ok_and(|output| output.status.success());
         if !mounted {
-            println!("skipped: a tmpfs can not be mounted here");
+            skipped("a tmpfs can not be mounted here");
         }
         mounted.then(|| Self { dir })
     }

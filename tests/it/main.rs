@@ -28,6 +28,7 @@ mod read;
 mod recovery;
 mod replace;
 mod seen;
+mod skipped;
 mod snapshots;
 mod stopped;
 mod sweep;
