@@ -1,5 +1,7 @@
 //! The protocol's calls, as a client makes them that does everything right; and what every refusal must be.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use serde::Deserialize;
 
@@ -79,6 +81,52 @@ pub fn get(gateway: &Gateway, key: &str) -> Answer {
     Request::new("GET", path(key)).send(gateway)
 }
 
+/// Removes an object.
+#[track_caller]
+pub fn delete(gateway: &Gateway, key: &str) {
+    let deleted = Request::new("DELETE", path(key)).send(gateway);
+    assert_eq!(deleted.status, 204, "{}", deleted.text());
+}
+
+/// The request to remove all objects of a list.
+pub fn deletion(list: &str) -> Request {
+    Request::new("POST", format!("/{BUCKET}?delete"))
+        .header("Content-MD5", content_md5(list))
+        .body(list)
+}
+
+/// The request to copy an object to an object or a part.
+pub fn copy(gateway: &Gateway, source: &str, target: String) -> Request {
+    let source = format!("{}{}", gateway.address, path(source));
+    Request::new("PUT", target).header("x-cos-copy-source", source)
+}
+
+/// Makes an object from parts with these bodies.
+pub fn put_parts(gateway: &Gateway, key: &str, bodies: &[Vec<u8>]) {
+    let id = initiate(gateway, key);
+    for (number, body) in (1..).zip(bodies) {
+        put_part(gateway, (key, &id), number, body).ok();
+    }
+    let etags: Vec<_> = bodies.iter().map(|body| etag(body)).collect();
+    let list: Vec<_> = (1..).zip(etags.iter().map(String::as_str)).collect();
+    completion((key, &id), list_of(&list)).send(gateway).ok();
+}
+
+/// An upload with one part, `part`, and the part's ETag.
+pub fn upload(gateway: &Gateway, key: &str) -> (String, String) {
+    let id = initiate(gateway, key);
+    let answer = put_part(gateway, (key, &id), 1, b"part").ok();
+    (id, answer.header("ETag").unwrap().to_owned())
+}
+
+/// A gateway with an object `key`, and an [`upload`] of the same name.
+pub fn filled() -> (Gateway, String) {
+    let gateway = gateway(&[]);
+    put(&gateway, "key", b"object").ok();
+    let (id, _) = upload(&gateway, "key");
+    (gateway, id)
+}
+
 /// Bytes that are not those of another seed.
 pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -90,6 +138,11 @@ pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
 /// As the protocol writes it.
 pub fn etag(bytes: &[u8]) -> String {
     format!("\"{}\"", hex::encode(Md5::digest(bytes)))
+}
+
+/// As clients write it.
+pub fn content_md5(bytes: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(Md5::digest(bytes))
 }
 
 #[derive(Deserialize)]

@@ -1,20 +1,11 @@
 //! Lists of a Complete: how they may be written, and what must be in them.
 
 use crate::calls::{
-    MIB, assert_refused, bytes, completion, etag, gateway, get, initiate, list_of, parts, path,
-    put, put_part,
+    MIB, assert_refused, bytes, completion, delete, etag, gateway, get, initiate, list_of, parts,
+    put, put_part, upload,
 };
-use crate::client::Request;
-use crate::fixture::Gateway;
 
 const MALFORMED: (u16, &str) = (400, "MalformedXML");
-
-/// An upload with one part.
-pub fn upload(gateway: &Gateway, key: &str) -> (String, String) {
-    let id = initiate(gateway, key);
-    let answer = put_part(gateway, (key, &id), 1, b"part").ok();
-    (id, answer.header("ETag").unwrap().to_owned())
-}
 
 #[test]
 fn a_list_may_be_written_in_many_ways() {
@@ -157,8 +148,7 @@ fn a_completion_again_brings_no_object_back() {
     put(&gateway, "key", b"newer").ok();
     request.send(&gateway);
     assert_eq!(get(&gateway, "key").ok().body, b"newer");
-    let delete = Request::new("DELETE", path("key"));
-    assert_eq!(delete.send(&gateway).status, 204);
+    delete(&gateway, "key");
     request.send(&gateway);
     assert_eq!(get(&gateway, "key").status, 404);
 }

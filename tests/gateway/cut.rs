@@ -4,6 +4,7 @@ use std::thread;
 
 use crate::calls::{
     BUCKET, completion, gateway, get, initiate, list_of, part_path, parts, path, put, put_part,
+    upload,
 };
 use crate::client::{Client, Request};
 use crate::fixture::Gateway;
@@ -93,9 +94,8 @@ fn a_part_that_breaks_off_changes_no_part() {
 #[test]
 fn a_completion_that_breaks_off_completes_nothing() {
     let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
-    let answer = put_part(&gateway, ("key", &id), 1, b"part").ok();
-    let list = list_of(&[(1, answer.header("ETag").unwrap())]);
+    let (id, etag) = upload(&gateway, "key");
+    let list = list_of(&[(1, &etag)]);
     let request = completion(("key", &id), list);
     assert_never_believed(&gateway, &request);
     assert_eq!(get(&gateway, "key").status, 404);
@@ -108,9 +108,8 @@ fn a_completion_that_breaks_off_completes_nothing() {
 #[test]
 fn a_completion_in_chunks_that_breaks_off_completes_nothing() {
     let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
-    let answer = put_part(&gateway, ("key", &id), 1, b"part").ok();
-    let list = list_of(&[(1, answer.header("ETag").unwrap())]);
+    let (id, etag) = upload(&gateway, "key");
+    let list = list_of(&[(1, &etag)]);
     let chunks = format!("{:x}\r\n{list}\r\n0\r\n\r\n", list.len());
     let request = completion(("key", &id), chunks).header("Transfer-Encoding", "chunked");
     assert_never_believed(&gateway, &request);

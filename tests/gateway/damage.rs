@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use crate::calls::{
-    MIB, bytes, completion, etag, gateway, get, initiate, list_of, path, put, put_part,
-};
+use crate::calls::{MIB, bytes, gateway, get, path, put, put_parts};
 use crate::client::Request;
 use crate::watch::files;
 
@@ -49,17 +47,8 @@ fn a_damaged_object_breaks_off_before_the_first_wrong_byte() {
 #[test]
 fn a_damaged_part_breaks_an_object_off_where_it_begins_at_the_latest() {
     let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
     let bodies = [bytes(MIB, 1), bytes(MIB, 2), bytes(MIB, 3)];
-    for (number, body) in (1..).zip(&bodies) {
-        put_part(&gateway, ("key", &id), number, body).ok();
-    }
-    let etags = bodies.each_ref().map(|body| etag(body));
-    let list: Vec<_> = (1..)
-        .zip(&etags)
-        .map(|(number, etag)| (number, etag.as_str()))
-        .collect();
-    completion(("key", &id), list_of(&list)).send(&gateway).ok();
+    put_parts(&gateway, "key", &bodies);
     damage(&gateway, &bodies[1], 1000);
     let answer = get(&gateway, "key");
     assert!(!answer.is_whole && answer.body.len() <= MIB + 1000);

@@ -1,18 +1,11 @@
 //! Delete Multiple Objects: what is listed goes, what can not be is told of, and a list costs no more than it should.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use md5::{Digest, Md5};
-
-use crate::calls::{BUCKET, MIB, assert_refused, gateway, get, put};
+use crate::calls::{BUCKET, MIB, assert_refused, deletion, gateway, get, put};
 use crate::client::{Answer, Request};
 use crate::fixture::Gateway;
 
 fn delete(gateway: &Gateway, list: &str) -> Answer {
-    Request::new("POST", format!("/{BUCKET}?delete"))
-        .header("Content-MD5", STANDARD.encode(Md5::digest(list)))
-        .body(list)
-        .send(gateway)
+    deletion(list).send(gateway)
 }
 
 fn list_of(keys: &[&str], rest: &str) -> String {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::calls::{
-    MIB, bytes, completion, etag, gateway, get, initiate, list_of, part_path, parts, path, put,
-    put_part,
+    MIB, bytes, completion, copy, etag, gateway, get, initiate, list_of, part_path, parts, path,
+    put, put_part,
 };
 use crate::client::{Client, Request};
 use crate::fixture::{Gateway, until};
@@ -18,11 +18,28 @@ fn is_closed_cleanly(gateway: &Gateway) -> bool {
 }
 
 /// Tells it to stop, and waits until it has heard.
-fn stop(gateway: &Gateway, signal: Signal) {
+fn begin_to_stop(gateway: &Gateway, signal: Signal) {
     gateway.signal(signal);
     until("nobody listens", || {
         TcpStream::connect(gateway.address).is_err()
     });
+}
+
+#[track_caller]
+fn assert_stops_within(gateway: &mut Gateway, limit: Duration) {
+    let begun = Instant::now();
+    gateway.stop();
+    let took = begun.elapsed();
+    assert!(took < limit, "{took:?}");
+}
+
+/// Asserts of one that has ended that it closed its store, and that the upload has no part.
+#[track_caller]
+fn assert_nothing_was_stored(gateway: &mut Gateway, (key, id): (&str, &str)) {
+    assert!(is_closed_cleanly(gateway));
+    assert_eq!(files(gateway, "staging").len(), 0);
+    gateway.restart();
+    assert_eq!(parts(gateway, (key, id)), []);
 }
 
 /// A client that has sent half of a part.
@@ -48,7 +65,7 @@ fn what_is_under_way_is_finished_before_the_end() {
         let body = bytes(3 * MIB, 1);
         let mut client = half_a_part(&gateway, &id, &body);
         assert!(!is_closed_cleanly(&gateway));
-        stop(&gateway, signal);
+        begin_to_stop(&gateway, signal);
         client.send(&body[body.len() / 2..]);
         let answer = client.answer().ok();
         assert_eq!(answer.header("ETag"), Some(etag(&body).as_str()));
@@ -80,11 +97,7 @@ fn what_stalls_is_broken_off_after_the_grace() {
     until("the object has begun", || {
         files(&gateway, "staging").len() == 2
     });
-    let begun = Instant::now();
-    stop(&gateway, Signal::TERM);
-    assert!(gateway.wait());
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_stops_within(&mut gateway, Duration::from_secs(10));
     assert!(is_closed_cleanly(&gateway));
     assert!(
         client
@@ -108,11 +121,7 @@ fn idle_connections_do_not_hold_the_end_up() {
         client.send(Request::new("GET", path("key")).bytes());
         client.answer().ok();
     }
-    let begun = Instant::now();
-    stop(&gateway, Signal::TERM);
-    assert!(gateway.wait());
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_stops_within(&mut gateway, Duration::from_secs(2));
     assert!(is_closed_cleanly(&gateway));
     for client in &mut idle {
         assert!(client.is_at_end());
@@ -125,11 +134,7 @@ fn connections_on_which_nothing_was_asked_do_not_hold_the_end_up() {
     let mut silent: Vec<_> = (0..10).map(|_| Client::connect(&gateway)).collect();
     // So they are accepted.
     put(&gateway, "key", b"hello").ok();
-    let begun = Instant::now();
-    stop(&gateway, Signal::TERM);
-    assert!(gateway.wait());
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_stops_within(&mut gateway, Duration::from_secs(2));
     assert!(silent.iter_mut().all(Client::is_at_end));
 }
 
@@ -149,8 +154,7 @@ fn an_object_in_chunks_that_is_broken_off_does_not_become_a_shorter_one() {
     until("the objects have begun", || {
         files(&gateway, "staging").len() == 2
     });
-    stop(&gateway, Signal::TERM);
-    assert!(gateway.wait());
+    gateway.stop();
     for client in &mut clients {
         assert!(
             client
@@ -170,11 +174,7 @@ fn a_head_that_is_half_sent_is_waited_for_no_longer_than_the_grace() {
     let mut client = Client::connect(&gateway);
     client.send("GET / HTTP/1.1\r\nHost: 127.0");
     put(&gateway, "key", b"hello").ok();
-    let begun = Instant::now();
-    stop(&gateway, Signal::TERM);
-    assert!(gateway.wait());
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_stops_within(&mut gateway, Duration::from_secs(5));
     assert!(client.is_at_end());
 }
 
@@ -184,19 +184,16 @@ fn a_second_signal_waits_for_nothing() {
     let id = initiate(&gateway, "key");
     let mut client = half_a_part(&gateway, &id, &bytes(3 * MIB, 1));
     let begun = Instant::now();
-    stop(&gateway, Signal::TERM);
+    begin_to_stop(&gateway, Signal::TERM);
     // Its client may still send the rest.
     assert!(!files(&gateway, "staging").is_empty());
     gateway.signal(Signal::INT);
     assert!(gateway.wait());
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
-    assert!(is_closed_cleanly(&gateway));
     let answer = client.try_answer("PUT");
     assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status >= 400));
-    assert_eq!(files(&gateway, "staging").len(), 0);
-    gateway.restart();
-    assert_eq!(parts(&gateway, ("key", &id)), []);
+    assert_nothing_was_stored(&mut gateway, ("key", &id));
 }
 
 /// An object of 1 GiB, whose parts are all the same one of 64 MiB.
@@ -206,10 +203,8 @@ fn long_object(gateway: &Gateway, key: &str) {
     let body = bytes(PART_LEN, 1);
     let id = initiate(gateway, key);
     put(gateway, "part", &body).ok();
-    let source = format!("{}{}", gateway.address, path("part"));
     for number in 1..=PARTS {
-        Request::new("PUT", part_path(key, &id, number))
-            .header("x-cos-copy-source", &source)
+        copy(gateway, "part", part_path(key, &id, number))
             .send(gateway)
             .ok();
     }
@@ -228,29 +223,15 @@ fn a_long_copy_ends_with_the_grace_and_leaves_no_part() {
     long_object(&gateway, "long");
     let id = initiate(&gateway, "key");
     let mut client = Client::connect(&gateway);
-    let request = Request::new("PUT", part_path("key", &id, 1))
-        .header(
-            "x-cos-copy-source",
-            format!("{}{}", gateway.address, path("long")),
-        )
-        // Not from the first byte: what is one of the source's own parts is not read.
-        .header(
-            "x-cos-copy-source-range",
-            format!("bytes=1-{}", 1024 * MIB - 1),
-        );
-    client.send(request.bytes());
+    // Not from the first byte: what is one of the source's own parts is not read.
+    let range = format!("bytes=1-{}", 1024 * MIB - 1);
+    let request = copy(&gateway, "long", part_path("key", &id, 1));
+    client.send(request.header("x-cos-copy-source-range", range).bytes());
     until("the copy has begun", || {
         !files(&gateway, "staging").is_empty()
     });
-    let begun = Instant::now();
-    stop(&gateway, Signal::TERM);
-    assert!(gateway.wait());
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    assert!(is_closed_cleanly(&gateway));
+    assert_stops_within(&mut gateway, Duration::from_secs(10));
     let answer = client.try_answer("PUT");
     assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status >= 500));
-    assert_eq!(files(&gateway, "staging").len(), 0);
-    gateway.restart();
-    assert_eq!(parts(&gateway, ("key", &id)), []);
+    assert_nothing_was_stored(&mut gateway, ("key", &id));
 }

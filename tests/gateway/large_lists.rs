@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::calls::{
     MIB, assert_refused, bytes, completion, etag, gateway, get, initiate, list_of, parts, put_part,
+    upload,
 };
-use crate::completions::upload;
 use crate::watch::peak_mib;
 
 const MAX_LIST_LEN: usize = 4 * MIB;

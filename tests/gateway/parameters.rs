@@ -1,7 +1,7 @@
 //! Parameters: one that an operation does not know may ask for something else, so it is refused; names have no case.
 
 use crate::calls::{
-    BUCKET, assert_refused, etag, gateway, get, initiate, part_path, parts, path, put, put_part,
+    BUCKET, assert_refused, etag, filled, gateway, get, initiate, part_path, parts, path, put,
 };
 use crate::client::{Answer, Request};
 use crate::fixture::Gateway;
@@ -24,13 +24,10 @@ fn bucket_status(gateway: &Gateway, bucket: &str) -> u16 {
     send(gateway, "HEAD", &format!("/{bucket}")).status
 }
 
-/// A gateway with an object, an upload of the same name with a part, and an empty bucket. Gives the upload.
-fn filled() -> (Gateway, String) {
-    let gateway = gateway(&[]);
+/// [`filled`], and an empty bucket.
+fn with_empty_bucket() -> (Gateway, String) {
+    let (gateway, id) = filled();
     send(&gateway, "PUT", &format!("/{EMPTY}")).ok();
-    put(&gateway, "key", b"object").ok();
-    let id = initiate(&gateway, "key");
-    put_part(&gateway, ("key", &id), 1, b"part").ok();
     (gateway, id)
 }
 
@@ -56,7 +53,7 @@ fn assert_not_implemented(answer: &Answer, method: &str, target: &str) {
 
 #[test]
 fn what_no_operation_knows_is_refused_and_changes_nothing() {
-    let (gateway, id) = filled();
+    let (gateway, id) = with_empty_bucket();
     for query in [
         "acl",
         "ACL",
@@ -94,7 +91,7 @@ fn what_no_operation_knows_is_refused_and_changes_nothing() {
 
 #[test]
 fn what_another_operation_knows_is_refused_and_changes_nothing() {
-    let (gateway, id) = filled();
+    let (gateway, id) = with_empty_bucket();
     let upload = format!("uploadId={id}");
     for (methods, target) in [
         ("PUT GET HEAD DELETE", path("key?uploads")),

@@ -3,10 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::calls::{
-    MIB, assert_refused, bytes, completion, etag, gateway, get, initiate, list_of, parts, path,
-    put, put_part,
-};
+use crate::calls::{MIB, assert_refused, bytes, delete, etag, gateway, get, path, put, put_parts};
 use crate::client::{Answer, Client, Request};
 use crate::fixture::Gateway;
 
@@ -60,17 +57,8 @@ fn ranges_are_heeded_refused_or_passed_over() {
 #[test]
 fn a_part_of_an_object_is_read_by_its_number() {
     let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
     let bodies = [bytes(MIB, 1), bytes(MIB + 1, 2), bytes(3, 3)];
-    for (number, body) in (1..).zip(&bodies) {
-        put_part(&gateway, ("key", &id), number, body).ok();
-    }
-    let listed = parts(&gateway, ("key", &id));
-    let list: Vec<_> = listed
-        .iter()
-        .map(|(number, etag, _)| (*number, etag.as_str()))
-        .collect();
-    completion(("key", &id), list_of(&list)).send(&gateway).ok();
+    put_parts(&gateway, "key", &bodies);
     for (number, body) in (1..).zip(&bodies) {
         let answer = get(&gateway, &format!("key?partNumber={number}"));
         assert_eq!(answer.status, 206);
@@ -96,14 +84,8 @@ fn a_part_of_an_object_is_read_by_its_number() {
 #[test]
 fn a_part_without_bytes_is_read_by_its_number() {
     let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
     let bodies = [bytes(MIB, 1), vec![]];
-    for (number, body) in (1..).zip(&bodies) {
-        put_part(&gateway, ("key", &id), number, body).ok();
-    }
-    let [first, empty] = bodies.each_ref().map(|body| etag(body));
-    let list = list_of(&[(1, &first), (2, &empty)]);
-    completion(("key", &id), list).send(&gateway).ok();
+    put_parts(&gateway, "key", &bodies);
     for method in ["GET", "HEAD"] {
         // On one connection: a byte too many would be taken for the next answer.
         let mut client = Client::connect(&gateway);
@@ -266,10 +248,7 @@ fn readers_see_one_object_whole_while_it_is_replaced_and_deleted() {
         for at in 0..60 {
             put(&gateway, "key", &bodies[at % 3]).ok();
             if at % 5 == 4 {
-                assert_eq!(
-                    Request::new("DELETE", path("key")).send(&gateway).status,
-                    204
-                );
+                delete(&gateway, "key");
             }
         }
         done.store(true, Ordering::Relaxed);

@@ -2,11 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use md5::{Digest, Md5};
 
 use crate::calls::{
-    assert_refused, bytes, completion, etag, gateway, get, initiate, list_of, part_path, parts,
-    path, put, put_part,
+    assert_refused, bytes, completion, content_md5, etag, gateway, get, initiate, list_of,
+    part_path, parts, path, put, put_part,
 };
 use crate::client::{Client, Request};
 
@@ -51,7 +50,7 @@ fn a_wrong_digest_leaves_the_part_before() {
     let gateway = gateway(&[]);
     let id = initiate(&gateway, "key");
     let (good, bad) = (bytes(100_000, 1), bytes(100_000, 2));
-    let digest = STANDARD.encode(Md5::digest(&good));
+    let digest = content_md5(&good);
     let request = Request::new("PUT", part_path("key", &id, 1)).header("Content-MD5", &digest);
     request.clone().body(&*good).send(&gateway).ok();
     let before = parts(&gateway, ("key", &id));

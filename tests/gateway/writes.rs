@@ -2,13 +2,9 @@
 
 use std::thread;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use md5::{Digest, Md5};
-
 use crate::calls::{
-    BUCKET, assert_refused, bytes, completion, etag, gateway, get, initiate, list_of, part_path,
-    parts, path, put, put_part,
+    assert_refused, bytes, completion, copy, delete, deletion, etag, filled, gateway, get,
+    initiate, list_of, part_path, parts, path, put, put_part,
 };
 use crate::client::Request;
 use crate::fixture::Gateway;
@@ -26,10 +22,7 @@ fn who_wants_a_new_name_replaces_nothing() {
     let request = completion(("key", &id), list_of(&[(1, part.header("ETag").unwrap())]));
     assert_refused(&new(request.clone()), refused);
     assert_eq!(get(&gateway, "key").ok().body, b"first");
-    assert_eq!(
-        Request::new("DELETE", path("key")).send(&gateway).status,
-        204
-    );
+    delete(&gateway, "key");
     new(request.clone()).ok();
     // Its answer got lost, say: it is asked again, and the object that is there is its own.
     new(request).ok();
@@ -60,8 +53,7 @@ fn of_many_who_want_a_new_name_one_gets_it() {
 
 fn from_source(gateway: &Gateway, target: String) -> Request {
     put(gateway, "source", b"source").ok();
-    let source = format!("{}{}", gateway.address, path("source"));
-    Request::new("PUT", target).header("x-cos-copy-source", source)
+    copy(gateway, "source", target)
 }
 
 /// All that make an object `key`.
@@ -75,28 +67,18 @@ fn makers(gateway: &Gateway, id: &str) -> Vec<Request> {
 
 /// All else that changes the object, its upload or the upload's only part.
 fn changes(gateway: &Gateway, id: &str) -> Vec<Request> {
-    let deletion = "<Delete><Object><Key>key</Key></Object></Delete>";
     vec![
         Request::new("PUT", part_path("key", id, 1)).body("new"),
         from_source(gateway, part_path("key", id, 1)),
         Request::new("DELETE", path("key")),
         Request::new("DELETE", path("key") + "?uploadId=" + id),
-        Request::new("POST", format!("/{BUCKET}?delete"))
-            .header("Content-MD5", md5_of(deletion))
-            .body(deletion),
+        deletion("<Delete><Object><Key>key</Key></Object></Delete>"),
     ]
-}
-
-fn md5_of(text: &str) -> String {
-    STANDARD.encode(Md5::digest(text))
 }
 
 #[test]
 fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
-    let gateway = gateway(&[]);
-    put(&gateway, "key", b"object").ok();
-    let id = initiate(&gateway, "key");
-    put_part(&gateway, ("key", &id), 1, b"part").ok();
+    let (gateway, id) = filled();
     let before = parts(&gateway, ("key", &id));
     let tag = etag(b"object");
     let (past, future) = (
@@ -135,10 +117,7 @@ fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
 /// `If-None-Match: *` keeps an object from being replaced: to a request that makes none it would mean something else.
 #[test]
 fn a_new_name_is_wanted_only_by_who_makes_an_object() {
-    let gateway = gateway(&[]);
-    put(&gateway, "key", b"object").ok();
-    let id = initiate(&gateway, "key");
-    put_part(&gateway, ("key", &id), 1, b"part").ok();
+    let (gateway, id) = filled();
     let before = parts(&gateway, ("key", &id));
     let tag = etag(b"object");
     let refused = (501, "NotImplemented");
