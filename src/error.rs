@@ -242,6 +242,30 @@ pub enum Error {
         reason: String,
     },
 
+    /// There is no store at the path, and [`Options::must_exist`](crate::Options::must_exist) forbids to make
+    /// one.
+    #[error("there is no part store at {path}; is its file system mounted?")]
+    NoSuchStore {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// The directory of the open store was moved, replaced, or is no longer locked, so the store stopped
+    /// (I8). Everything acknowledged is in the directory that was opened.
+    #[error(
+        "the store at {path} lost its directory: {reason}; close it and open it where it is now"
+    )]
+    Displaced {
+        /// Where the directory was when it was opened.
+        path: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+
+    /// The store was opened by another process, of which this one is a forked child.
+    #[error("the store belongs to the process that opened it, which forked this one; use it there")]
+    Forked,
+
     /// An earlier write or sync failed, so nothing more is acknowledged (I8).
     #[error("the store stopped after a failure ({cause}); close it and open it again")]
     Poisoned {
@@ -317,8 +341,11 @@ impl Error {
             Self::StorageFull { .. }
             | Self::StoreLocked { .. }
             | Self::Poisoned { .. }
+            | Self::Displaced { .. }
             | Self::Closed => ("ServiceUnavailable", 503),
             Self::NotAStore { .. }
+            | Self::NoSuchStore { .. }
+            | Self::Forked
             | Self::NewerFormat { .. }
             | Self::Damaged { .. }
             | Self::DamagedRow { .. }

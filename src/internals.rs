@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::Result;
+use crate::file::{Dir, Place};
 use crate::lanes::{BodyMd5, Lanes};
 use crate::meta::batch::{self, Batch, Tree};
 use crate::meta::journal::{self, Journal, frame};
@@ -47,12 +48,20 @@ pub struct Scanned {
     pub torn: u64,
 }
 
+/// Permissions of what is made here.
+const MODE: u32 = 0o600;
+
+fn place(path: &Path) -> Result<Place> {
+    let dir = Dir::open(path.parent().unwrap_or(Path::new(".")), MODE)?;
+    Ok(dir.at(path.file_name().unwrap_or_default()))
+}
+
 /// Makes the first segment of a journal in `dir`.
 ///
 /// # Errors
 /// As for any file.
 pub fn create_journal(dir: &Path, segment_len: u64) -> Result<()> {
-    Journal::create(dir, segment_len)
+    Journal::create(&Dir::open(dir, MODE)?, segment_len)
 }
 
 /// Reads the segments in `dir`.
@@ -61,7 +70,7 @@ pub fn create_journal(dir: &Path, segment_len: u64) -> Result<()> {
 /// [`Error::Damaged`](crate::Error::Damaged).
 pub fn scan_journal(dir: &Path) -> Result<Scanned> {
     let mut batches = Vec::new();
-    let found = journal::scan(dir, &mut |seq, mutations| {
+    let found = journal::scan(&Dir::open(dir, MODE)?, &mut |seq, mutations| {
         let rows = mutations
             .iter()
             .map(|row| Row::of(row.tree, row.key, row.value));
@@ -120,7 +129,7 @@ pub fn decode_batch(payload: &[u8]) -> Option<Vec<Row>> {
 /// # Errors
 /// As for any file.
 pub fn write_rows(path: &Path, seq: u64, rows: &[Row]) -> Result<()> {
-    let mut writer = RowWriter::create(path.to_owned(), seq)?;
+    let mut writer = RowWriter::create(&place(path)?, seq)?;
     for row in rows {
         if let Some(tree) = Tree::from_number(row.tree) {
             writer.push(tree, &row.key, row.value.as_deref())?;
@@ -134,7 +143,7 @@ pub fn write_rows(path: &Path, seq: u64, rows: &[Row]) -> Result<()> {
 /// # Errors
 /// [`Error::Damaged`](crate::Error::Damaged).
 pub fn read_rows(path: &Path) -> Result<(u64, Vec<Row>)> {
-    let mut reader = RowReader::open(path)?;
+    let mut reader = RowReader::open(&place(path)?)?;
     let mut rows = Vec::new();
     while let Some(row) = reader.next()? {
         rows.push(Row::of(row.tree, &row.key, row.value.as_deref()));

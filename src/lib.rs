@@ -116,6 +116,7 @@ mod meta;
 mod options;
 mod part;
 mod pins;
+mod process;
 mod report;
 mod room;
 #[cfg(not(feature = "sabotage"))]

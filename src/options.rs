@@ -33,6 +33,18 @@ pub struct Options {
     pub(crate) background: Background,
     pub(crate) expire_after: Option<Duration>,
     pub(crate) journal: JournalOptions,
+    pub(crate) making: Making,
+    /// Permissions of files.
+    pub(crate) mode: u32,
+}
+
+/// What opening does where there is no store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Making {
+    /// It makes one.
+    Allowed,
+    /// It fails.
+    Refused,
 }
 
 /// Where the smallest part size is enforced (R4).
@@ -110,6 +122,8 @@ impl Options {
                 segment_len: 8 * MIB,
                 snapshot_at: 64 * MIB,
             },
+            making: Making::Allowed,
+            mode: 0o600,
         }
     }
 
@@ -214,6 +228,28 @@ impl Options {
     #[must_use]
     pub fn expire_uploads_after(mut self, age: Duration) -> Self {
         self.expire_after = Some(age);
+        self
+    }
+
+    /// Refuses to make a new store: [`open`](Self::open) answers
+    /// [`Error::NoSuchStore`](crate::Error::NoSuchStore) where there is none. For a server whose store
+    /// exists: it must not go on in an empty directory when the file system is not mounted, or has lost the
+    /// store. Default: a store is made.
+    #[must_use]
+    pub fn must_exist(mut self) -> Self {
+        self.making = Making::Refused;
+        self
+    }
+
+    /// Permissions of the files that the store makes: `0o000..=0o777`, higher bits are passed over. Its
+    /// owner can always read and write them. Default `0o600`.
+    ///
+    /// Directories get the same, and may be searched by whom their files may be read by: `0o700` by
+    /// default. The process's umask takes bits away as usual. Files and directories that exist stay as they
+    /// are, and so do those that sled makes in `meta/index/`, which only the directory's permissions guard.
+    #[must_use]
+    pub fn mode(mut self, bits: u32) -> Self {
+        self.mode = bits & 0o777 | 0o600;
         self
     }
 

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use crate::ContentHash;
+use crate::process::Process;
 
-#[derive(Default)]
 pub(crate) struct Pins {
+    process: Process,
     uses: Mutex<HashMap<ContentHash, Use>>,
     released: Condvar,
 }
@@ -111,8 +112,21 @@ impl Claimed {
     }
 }
 
+impl Default for Pins {
+    fn default() -> Self {
+        Self {
+            process: Process::current(),
+            uses: Mutex::default(),
+            released: Condvar::new(),
+        }
+    }
+}
+
 impl Drop for Pinned {
     fn drop(&mut self) {
+        if self.pins.process.is_another() {
+            return;
+        }
         let mut uses = self.pins.uses.lock();
         for content in &self.contents {
             match uses.get_mut(content) {

@@ -1,5 +1,6 @@
 //! Reports: what opening, sweeping, verifying and the store itself have to say.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::{ContentHash, ObjectETag, Part, PartNumber, Upload, UploadId};
@@ -94,7 +95,7 @@ pub struct ObjectPage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// Whether the directory was new.
+    /// Whether there was no store, and one was made. See [`Options::must_exist`](crate::Options::must_exist).
     pub created: bool,
     /// Whether the query index was trusted or rebuilt.
     pub index: IndexRecovery,
@@ -105,6 +106,9 @@ pub struct RecoveryReport {
     /// Whether files may lie in `blobs/` that no record names; the next sweep finds and removes
     /// them.
     pub orphans_possible: bool,
+    /// What lies in `staging/`, `meta/journal/` and `meta/snapshot/` and is not the store's. It was left
+    /// alone.
+    pub foreign: Vec<PathBuf>,
     /// How long opening took.
     pub elapsed: Duration,
 }
@@ -135,6 +139,9 @@ pub struct SweepReport {
     pub orphans: u64,
     /// Unreferenced blobs that somebody is reading or putting; a later sweep looks again.
     pub in_use: u64,
+    /// Directories in `blobs/` that have the name of a blob, when all files were looked at. No store
+    /// makes them; a repair of the file system may.
+    pub foreign: u64,
 }
 
 /// What one round of housekeeping did.

@@ -1,13 +1,12 @@
 //! Room on the disk: bodies are refused before they fill it, and releasing works when something
 //! else has (R3, I7).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::file::{self, Handle};
+use crate::file::{self, Dir, Handle, Place};
 use crate::{Error, Result};
 
 /// What the ballast takes of the headroom.
@@ -16,7 +15,7 @@ const BALLAST_SHARE: u64 = 4;
 pub(crate) const UNDECLARED_STEP: u64 = 16 * 1024 * 1024;
 
 pub(crate) struct Room {
-    root: PathBuf,
+    root: Dir,
     headroom: u64,
     /// Declared by bodies that are being received, and not yet written.
     reserved: AtomicU64,
@@ -24,10 +23,10 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// `ballast` is the path of a file that may be made.
-    pub(crate) fn new(root: PathBuf, ballast: PathBuf, headroom: u64) -> Self {
+    /// `ballast` is the place of a file that may be made.
+    pub(crate) fn new(root: Dir, ballast: Place, headroom: u64) -> Self {
         let ballast = Ballast {
-            path: ballast,
+            place: ballast,
             len: headroom / BALLAST_SHARE,
             laid: Mutex::new(false),
         };
@@ -55,7 +54,11 @@ impl Room {
 
     /// Makes room for what releases: gives up the ballast when the disk is nearly full.
     pub(crate) fn for_release(&self) {
-        if file::free_space(&self.root).is_ok_and(|free| free < self.ballast.len) {
+        if self
+            .root
+            .free_space()
+            .is_ok_and(|free| free < self.ballast.len)
+        {
             self.ballast.give_up();
         }
     }
@@ -83,9 +86,9 @@ impl Reservation {
             .saturating_add(bytes);
         self.unwritten += bytes;
         let needed = reserved.saturating_add(room.headroom);
-        let available = file::free_space(&room.root)?;
+        let available = room.root.free_space()?;
         if available < needed {
-            let path = room.root.clone();
+            let path = room.root.path().to_owned();
             return Err(Error::StorageFull {
                 path,
                 needed,
@@ -118,7 +121,7 @@ impl Drop for Reservation {
 
 /// A file that only takes room, to be given up when an abort or a sweep needs it on a full disk.
 struct Ballast {
-    path: PathBuf,
+    place: Place,
     len: u64,
     laid: Mutex<bool>,
 }
@@ -130,19 +133,19 @@ impl Ballast {
         if *laid || self.len == 0 || spare < 2 * self.len {
             return;
         }
-        let made = file::remove_if_present(&self.path)
-            .and_then(|_| Handle::create_new(self.path.clone()))
+        let made = file::remove_if_present(&self.place)
+            .and_then(|_| Handle::create_new(&self.place))
             .and_then(|handle| handle.allocate(self.len));
         *laid = made.is_ok();
         if made.is_err() {
-            let _ = file::remove_if_present(&self.path);
+            let _ = file::remove_if_present(&self.place);
         }
     }
 
     fn give_up(&self) {
         let mut laid = self.laid.lock();
         // An earlier process may have laid it.
-        let _ = file::remove_if_present(&self.path);
+        let _ = file::remove_if_present(&self.place);
         *laid = false;
     }
 }

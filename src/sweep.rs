@@ -76,6 +76,7 @@ impl Sweep<'_> {
     pub(crate) fn run(&self) -> Result<SweepReport> {
         let _alone = self.suspects.sweeping.lock();
         self.meta.check()?;
+        self.meta.check_ownership()?;
         let mut report = SweepReport::default();
         self.sweep_garbage(&mut report)?;
         self.sweep_refused(&mut report)?;
@@ -152,7 +153,9 @@ impl Sweep<'_> {
     /// file there answers for it.
     fn walk(&self, report: &mut SweepReport) -> Result<()> {
         for prefix in self.blobs.prefixes()? {
-            for group in self.blobs.files(prefix)?.chunks(GROUP) {
+            let names = self.blobs.files(prefix)?;
+            report.foreign += names.directories;
+            for group in names.files.chunks(GROUP) {
                 if !(self.go_on)() {
                     return Ok(());
                 }
@@ -163,7 +166,7 @@ impl Sweep<'_> {
             // A process that was killed may have removed files whose names are still durable: a
             // power cut after the next clean close must not bring them back.
             let synced = self.blobs.sync_dir(prefix);
-            synced.inspect_err(|error| self.meta.poison_if_sync_failed(error))?;
+            synced.inspect_err(|error| self.meta.stop_if_it_must(error))?;
         }
         self.suspects.any.store(false, Ordering::Relaxed);
         Ok(())
@@ -186,7 +189,7 @@ impl Sweep<'_> {
         self.remove_and_sync(contents).inspect_err(|error| {
             // Their rows are gone: only a walk finds those that are left.
             self.suspects.any.store(true, Ordering::Relaxed);
-            self.meta.poison_if_sync_failed(error);
+            self.meta.stop_if_it_must(error);
         })
     }
 

@@ -10,7 +10,8 @@ mod sound;
 mod stage;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,12 +22,14 @@ pub(crate) use stage::{DurableBlob, StagedBlob};
 
 use crate::buffers::{ALIGNMENT, Buffers};
 use crate::digest::{BLOCK_LEN, BlockSums};
-use crate::file::{self, Handle, Kind};
+use crate::file::{self, Dir, Handle, Kind, Place};
+use crate::process::Process;
 use crate::{ContentHash, Error, Result};
 
 pub(crate) struct BlobStore {
-    blobs: PathBuf,
-    staging: PathBuf,
+    blobs: Dir,
+    staging: Dir,
+    process: Process,
     /// For each directory `blobs/xx`: whether this process knows that its name is durable, and those in it.
     durable_dirs: Vec<Mutex<bool>>,
     /// Whether the file system takes writes that bypass the page cache.
@@ -42,31 +45,41 @@ pub(crate) struct BlobStore {
     unsynced: Mutex<HashSet<ContentHash>>,
     /// Blobs that were found damaged and not put again since.
     damaged: Mutex<HashSet<ContentHash>>,
+    /// What lay in `staging/` and is nobody's.
+    foreign: Vec<PathBuf>,
 }
 
 impl BlobStore {
     /// Makes the directories of a new store.
-    pub(crate) fn create(root: &Path) -> Result<()> {
-        file::create_dir(&root.join("blobs"))?;
-        file::create_dir(&root.join("staging"))
+    pub(crate) fn create(root: &Dir) -> Result<()> {
+        root.create_dir("blobs")?;
+        root.create_dir("staging")
     }
 
-    /// Opens the store; whatever lies in `staging/` was never acknowledged and goes (I7).
-    pub(crate) fn open(root: &Path, buffers: &Arc<Buffers>) -> Result<Self> {
-        let (blobs, staging) = (root.join("blobs"), root.join("staging"));
-        file::create_dir(&staging)?;
-        for (name, kind) in file::list(&staging)? {
-            match kind {
-                Kind::File => file::remove(&staging.join(name))?,
-                Kind::Directory => file::remove_tree_if_present(&staging.join(name))?,
-            }
+    /// Opens the store; whatever lies in `staging/` was never acknowledged and is removed (I7). A directory
+    /// there is nobody's: it is left alone, and [named](Self::foreign).
+    pub(crate) fn open(root: &Dir, buffers: &Arc<Buffers>) -> Result<Self> {
+        // Without them nothing is lost that is not lost already, and it is found blob by blob.
+        Self::create(root)?;
+        let (blobs, staging) = (root.dir("blobs")?, root.dir("staging")?);
+        let (directories, files): (Vec<_>, Vec<_>) = staging
+            .list()?
+            .into_iter()
+            .partition(|entry| entry.kind == Kind::Directory);
+        for left in files {
+            file::remove(&staging.at(left.name))?;
         }
+        let foreign = directories
+            .into_iter()
+            .map(|one| staging.at(one.name).path());
         let mut opening = [0; 8];
         getrandom::fill(&mut opening).map_err(|cause| Error::NoRandomness {
             cause: cause.to_string(),
         })?;
         Ok(Self {
-            writes_direct: takes_direct(&staging.join("probe"), buffers),
+            foreign: foreign.collect(),
+            process: Process::current(),
+            writes_direct: takes_direct(&staging.at("probe"), buffers),
             blobs,
             staging,
             durable_dirs: (0..256).map(|_| Mutex::new(false)).collect(),
@@ -83,7 +96,18 @@ impl BlobStore {
     pub(crate) fn stage(self: &Arc<Self>) -> Result<StagedBlob> {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         let name = format!("{:016x}-{number}", self.opening);
-        StagedBlob::create(Arc::clone(self), self.staging.join(name))
+        StagedBlob::create(Arc::clone(self), &self.staging.at(name))
+    }
+
+    /// Directories in `staging/`, which no store makes.
+    pub(crate) fn foreign(&self) -> &[PathBuf] {
+        &self.foreign
+    }
+
+    /// # Errors
+    /// [`Error::Forked`] in a child of the process that opened the store.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        self.process.check()
     }
 
     /// Whether bodies are written past the page cache.
@@ -118,22 +142,30 @@ impl BlobStore {
     }
 
     fn open_file(&self, content: &ContentHash) -> Result<Handle> {
-        Handle::open_read(self.path_of(content)).map_err(|error| {
-            if error.is_not_found() {
-                self.found_damage(content, "its file is missing")
-            } else {
-                error
-            }
-        })
+        self.open_if_present(content)?
+            .ok_or_else(|| self.found_damage(content, "its file is missing"))
     }
 
-    /// Removes the blob's file; `false` when there was none. Durable after
-    /// [`sync_names`](Self::sync_names).
+    fn open_if_present(&self, content: &ContentHash) -> Result<Option<Handle>> {
+        let open = |dir: Dir| Handle::open_read(&dir.at(content.to_string()));
+        match self.dir_of(content.prefix()).and_then(open) {
+            Ok(handle) => Ok(Some(handle)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the blob's file; `false` when there was none, or a directory has its name, which no store
+    /// makes. Durable after [`sync_names`](Self::sync_names).
     pub(crate) fn remove(&self, content: &ContentHash) -> Result<bool> {
         self.sound.lock().remove(content);
         self.damaged.lock().remove(content);
         self.unsynced.lock().remove(content);
-        file::remove_if_present(&self.path_of(content))
+        let remove = |dir: Dir| file::remove_if_present(&dir.at(content.to_string()));
+        match self.dir_of(content.prefix()).and_then(remove) {
+            Err(error) if error.is_not_found() || error.is_a_directory() => Ok(false),
+            removed => removed,
+        }
     }
 
     /// Makes removals durable, directory by directory.
@@ -149,37 +181,47 @@ impl BlobStore {
     /// Makes the names of the blobs whose hashes begin with this byte durable, and that others are
     /// gone.
     pub(crate) fn sync_dir(&self, prefix: u8) -> Result<()> {
-        match file::sync_dir(&self.dir_of(prefix)) {
+        match self.dir_of(prefix) {
             // There is no such blob, and never was.
             Err(error) if error.is_not_found() => Ok(()),
-            synced => synced,
+            dir => dir?.sync(),
         }
     }
 
     /// The bytes with which hashes of blobs begin: the directories `blobs/xx` that are there.
     pub(crate) fn prefixes(&self) -> Result<Vec<u8>> {
-        let names = file::list(&self.blobs)?;
-        Ok(names
+        let entries = self.blobs.list()?;
+        Ok(entries
             .iter()
-            .filter(|(_, kind)| *kind == Kind::Directory)
-            .filter_map(|(name, _)| {
+            .filter(|entry| entry.kind == Kind::Directory)
+            .filter_map(|entry| {
                 let mut prefix = [0];
-                hex::decode_to_slice(name, &mut prefix).ok()?;
-                (hex::encode(prefix) == *name).then(|| u8::from_be_bytes(prefix))
+                hex::decode_to_slice(entry.name.as_bytes(), &mut prefix).ok()?;
+                (entry.name == *hex::encode(prefix)).then(|| u8::from_be_bytes(prefix))
             })
             .collect())
     }
 
-    /// The blob files whose hashes begin with this byte. Files with other names are nobody's and
-    /// left alone.
-    pub(crate) fn files(&self, prefix: u8) -> Result<Vec<ContentHash>> {
-        let names = file::list_if_present(&self.dir_of(prefix))?;
-        let hashes = names
-            .iter()
-            .filter_map(|(name, _)| ContentHash::from_file_name(name));
-        Ok(hashes
-            .filter(|content| content.prefix() == prefix)
-            .collect())
+    /// The blobs whose hashes begin with this byte and that have a file. Files with other names are
+    /// nobody's and left alone.
+    pub(crate) fn files(&self, prefix: u8) -> Result<BlobNames> {
+        let entries = match self.dir_of(prefix) {
+            Err(error) if error.is_not_found() => Vec::new(),
+            dir => dir?.list()?,
+        };
+        let mut names = BlobNames::default();
+        for entry in entries {
+            let content = entry.name.to_str().and_then(ContentHash::from_file_name);
+            let Some(content) = content.filter(|content| content.prefix() == prefix) else {
+                continue;
+            };
+            match entry.kind {
+                Kind::Directory => names.directories += 1,
+                // What is not a file is removed, and never opened.
+                Kind::File | Kind::Other => names.files.push(content),
+            }
+        }
+        Ok(names)
     }
 
     /// Blobs known to be damaged.
@@ -189,17 +231,25 @@ impl BlobStore {
 
     /// Bytes that may still be written to the file system.
     pub(crate) fn free_space(&self) -> Result<u64> {
-        file::free_space(&self.staging)
+        self.staging.free_space()
     }
 
     /// Puts a durable file in its place, and makes its name durable (I1).
-    fn publish(&self, staged: &Path, content: &ContentHash) -> Result<()> {
-        let dir = self.dir_of(content.prefix());
-        self.make_durable(content.prefix(), &dir)?;
+    fn publish(&self, staged: &Place, content: &ContentHash) -> Result<()> {
+        self.make_durable(content.prefix())?;
+        let dir = self.dir_of(content.prefix())?;
+        let place = dir.at(content.to_string());
         // Until the name is durable nobody may build on the file that has it, however this ends.
         self.unsynced.lock().insert(*content);
-        file::rename(staged, &self.path_of(content))?;
-        file::sync_dir(&dir)?;
+        match file::rename(staged, &place) {
+            // A repair of the file system may leave an empty directory under the name of a file.
+            Err(error) if error.is_a_directory() => {
+                file::remove_dir(&place)?;
+                file::rename(staged, &place)?;
+            }
+            renamed => renamed?,
+        }
+        dir.sync()?;
         self.unsynced.lock().remove(content);
         self.found_sound(content);
         Ok(())
@@ -207,36 +257,41 @@ impl BlobStore {
 
     /// Makes `blobs/xx`, its name and those in it durable, once in this process: what an earlier process
     /// made or renamed may not be.
-    fn make_durable(&self, prefix: u8, dir: &Path) -> Result<()> {
+    fn make_durable(&self, prefix: u8) -> Result<()> {
         let Some(durable) = self.durable_dirs.get(usize::from(prefix)) else {
             return Ok(());
         };
         let mut durable = durable.lock();
         if !*durable {
-            file::create_dir(dir)?;
-            file::sync_dir(dir)?;
-            file::sync_dir(&self.blobs)?;
+            self.blobs.create_dir(hex::encode([prefix]))?;
+            self.dir_of(prefix)?.sync()?;
+            self.blobs.sync()?;
             *durable = true;
         }
         Ok(())
     }
 
-    fn dir_of(&self, prefix: u8) -> PathBuf {
-        self.blobs.join(hex::encode([prefix]))
+    /// Opened anew each time: 256 descriptors are more than some processes may have.
+    fn dir_of(&self, prefix: u8) -> Result<Dir> {
+        self.blobs.dir(hex::encode([prefix]))
     }
+}
 
-    fn path_of(&self, content: &ContentHash) -> PathBuf {
-        self.dir_of(content.prefix()).join(content.to_string())
-    }
+/// What lies in one of the directories of blobs.
+#[derive(Debug, Default)]
+pub(crate) struct BlobNames {
+    pub files: Vec<ContentHash>,
+    /// How many directories have the name of a blob: no store makes them.
+    pub directories: u64,
 }
 
 /// Whether the file system takes a write that bypasses the page cache. What it does not tell (it may be
 /// full) counts as no.
-fn takes_direct(probe: &Path, buffers: &Arc<Buffers>) -> bool {
+fn takes_direct(probe: &Place, buffers: &Arc<Buffers>) -> bool {
     let mut block = buffers.take(Some(ALIGNMENT as u64));
     block.fill(ALIGNMENT);
-    let written = Handle::create_direct(probe.to_owned())
-        .and_then(|handle| handle.write_at(block.as_ref(), 0));
+    let written =
+        Handle::create_direct(probe).and_then(|handle| handle.write_at(block.as_ref(), 0));
     // What can not be removed now is removed when the store is opened.
     let _ = file::remove_if_present(probe);
     written.is_ok()

@@ -51,6 +51,7 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
 
     /// Copies bytes from `position` on; 0 only at or behind the end.
     pub(crate) fn read_at(&mut self, position: u64, into: &mut [u8]) -> Result<usize> {
+        self.store.borrow().check_process()?;
         if position >= self.size() || into.is_empty() {
             return Ok(0);
         }

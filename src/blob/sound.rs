@@ -3,7 +3,6 @@
 
 use super::{BlobReader, BlobStore};
 use crate::digest::BlockSums;
-use crate::file::{self, Handle};
 use crate::{ContentHash, Error, Result};
 
 /// How many sound blobs are remembered as such. 65,536 take about 4 MiB.
@@ -17,15 +16,13 @@ impl BlobStore {
     ///
     /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
     pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<bool> {
-        let handle = match Handle::open_read(self.path_of(content)) {
-            Ok(handle) => handle,
-            Err(error) if error.is_not_found() => return Ok(false),
-            Err(error) => return Err(error),
+        let Some(handle) = self.open_if_present(content)? else {
+            return Ok(false);
         };
         if handle.len()? != sums.size || self.unsynced.lock().contains(content) {
             return Ok(false);
         }
-        self.make_durable(content.prefix(), &self.dir_of(content.prefix()))?;
+        self.make_durable(content.prefix())?;
         if self.sound.lock().contains(content) {
             return Ok(true);
         }
@@ -47,14 +44,13 @@ impl BlobStore {
         if handle.len()? != sums.size {
             return Err(self.found_damage(content, LENGTH));
         }
-        let dir = self.dir_of(content.prefix());
-        self.make_durable(content.prefix(), &dir)?;
+        self.make_durable(content.prefix())?;
         if self.unsynced.lock().contains(content) {
             // A put of the same bytes gives the name to another file at this moment, or its rename failed.
             // (If its sync did, the store stops, I8.) Its file is durable and sound. If that is the one
             // that was opened, this makes the name durable; if not, the one that was opened is read, and
             // whichever has the name after a power cut will do.
-            file::sync_dir(&dir)?;
+            self.dir_of(content.prefix())?.sync()?;
         } else if self.sound.lock().contains(content) {
             return Ok(());
         }

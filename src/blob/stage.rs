@@ -1,13 +1,12 @@
 //! Staged blobs: bodies on their way in. The steps are types, so that none can be left out:
 //! [`StagedBlob`] (being written) → [`DurableBlob`] (synced) → published under its hash.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::BlobStore;
 use crate::buffers::{self, ALIGNMENT};
-use crate::file::{self, Handle};
+use crate::file::{self, Handle, Place};
 use crate::{ContentHash, Result};
 
 /// A file in `staging/` that is being written. Dropping it removes the file (I3).
@@ -19,12 +18,12 @@ pub(crate) struct StagedBlob {
 }
 
 impl StagedBlob {
-    pub(super) fn create(store: Arc<BlobStore>, path: PathBuf) -> Result<Self> {
+    pub(super) fn create(store: Arc<BlobStore>, place: &Place) -> Result<Self> {
         let direct = store.writes_direct;
         let handle = if direct {
-            Handle::create_direct(path)
+            Handle::create_direct(place)
         } else {
-            Handle::create_new(path)
+            Handle::create_new(place)
         }?;
         store.staged_now.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
@@ -45,6 +44,7 @@ impl StagedBlob {
 
     /// Appends bytes: from a buffer, if this [is direct](Self::is_direct).
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.store.check_process()?;
         if !self.direct {
             return self.write_next(bytes);
         }
@@ -83,7 +83,7 @@ impl DurableBlob {
     ///
     /// The caller holds a pin on `content`, which is the hash of the bytes that were written.
     pub(crate) fn publish(mut self, content: &ContentHash) -> Result<()> {
-        self.file.store.publish(self.file.handle.path(), content)?;
+        self.file.store.publish(self.file.handle.place(), content)?;
         self.file.published = true;
         Ok(())
     }
@@ -98,9 +98,9 @@ struct StagedFile {
 impl Drop for StagedFile {
     fn drop(&mut self) {
         self.store.staged_now.fetch_sub(1, Ordering::Relaxed);
-        if !self.published {
+        if !self.published && self.store.check_process().is_ok() {
             // What can not be removed now is removed when the store is opened.
-            let _ = file::remove_if_present(self.handle.path());
+            let _ = file::remove_if_present(self.handle.place());
         }
     }
 }

@@ -5,12 +5,11 @@
 //! the truth as well.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::batch::{Mutation, Tree};
 use super::rows::{Row, RowReader, RowWriter};
 use crate::Result;
-use crate::file;
+use crate::file::{self, Dir, Place};
 
 /// Rows are written out to a run when they take more than this, bytes. In memory they take about
 /// twice as much.
@@ -22,16 +21,16 @@ const ROW_OVERHEAD: usize = 64;
 pub(crate) type Sink<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<()> + 'a;
 
 pub(crate) struct Fold {
-    dir: PathBuf,
+    dir: Dir,
     rows: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
     bytes: usize,
     /// Oldest first.
-    runs: Vec<PathBuf>,
+    runs: Vec<Place>,
 }
 
 impl Fold {
     /// Runs go to `dir`, with the extension `run`; they are gone when the fold is dropped.
-    pub(crate) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: Dir) -> Self {
         Self {
             dir,
             rows: BTreeMap::new(),
@@ -71,10 +70,10 @@ impl Fold {
     }
 
     fn spill(&mut self) -> Result<()> {
-        let path = self.dir.join(format!("{}.run", self.runs.len()));
-        file::remove_if_present(&path)?;
-        let mut writer = RowWriter::create(path.clone(), 0)?;
-        self.runs.push(path);
+        let run = self.dir.at(format!("{}.run", self.runs.len()));
+        file::remove_if_present(&run)?;
+        let mut writer = RowWriter::create(&run, 0)?;
+        self.runs.push(run);
         for ((tree, key), value) in &self.rows {
             writer.push(*tree, key, value.as_deref())?;
         }

@@ -6,14 +6,14 @@
 
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::batch::{Mutation, Tree};
 use super::tally::Tally;
-use crate::file;
+use crate::file::{self, Dir, Place};
 use crate::{Error, Result};
 
 /// For how long the lock of sled's file is waited for: a second in all.
@@ -21,7 +21,7 @@ const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) struct Index {
-    dir: PathBuf,
+    dir: Dir,
     /// `None` once it is closed.
     sled: Option<Sled>,
     tally: Mutex<Tally>,
@@ -34,14 +34,16 @@ struct Sled {
 
 impl Index {
     /// Opens what is there, without looking at its rows: [`count`](Self::count) does.
-    pub(crate) fn open(dir: &Path, cache: u64) -> Result<Self> {
-        let db = open_unlocked(dir, cache)?;
+    pub(crate) fn open(place: &Place, cache: u64) -> Result<Self> {
+        place.dir().create_dir(place.name())?;
+        let dir = place.dir().dir(place.name())?;
+        let db = open_unlocked(&dir.lasting_path(), cache)?;
         // By value: when a tree does not open, sled is dropped where its panics are caught.
         guarded(move || {
             let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
             let trees = trees.collect::<sled::Result<_>>()?;
             Ok(Self {
-                dir: dir.to_owned(),
+                dir,
                 sled: Some(Sled { db, trees }),
                 tally: Mutex::default(),
             })
@@ -49,9 +51,9 @@ impl Index {
     }
 
     /// Deletes what is there and opens an empty index.
-    pub(crate) fn create(dir: &Path, cache: u64) -> Result<Self> {
-        file::remove_tree_if_present(dir)?;
-        Self::open(dir, cache)
+    pub(crate) fn create(place: &Place, cache: u64) -> Result<Self> {
+        file::remove_tree_if_present(place)?;
+        Self::open(place, cache)
     }
 
     /// Adds up all rows, two trees at a time.

@@ -1,12 +1,10 @@
 //! The CLEAN marker: what a clean close knew of journal and index, for the next open to check
 //! before it trusts them.
 
-use std::path::PathBuf;
-
 use super::codec::Cursor;
 use super::tally::Tally;
 use crate::Result;
-use crate::file;
+use crate::file::{self, Place};
 
 const MAGIC: [u8; 8] = *b"PSclean\x01";
 
@@ -27,29 +25,29 @@ pub(crate) struct Marker {
 
 /// The marker's file.
 pub(crate) struct MarkerFile {
-    path: PathBuf,
+    place: Place,
 }
 
 impl MarkerFile {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub(crate) fn new(place: Place) -> Self {
+        Self { place }
     }
 
     /// Reads the marker; one that is damaged is none.
     pub(crate) fn read(&self) -> Result<Option<Marker>> {
-        Ok(file::read_if_present(&self.path)?.and_then(|bytes| decode(&bytes)))
+        Ok(file::read_if_present(&self.place)?.and_then(|bytes| decode(&bytes)))
     }
 
     /// Removes the marker durably, before anything else is changed: from then on only another clean
     /// close makes the next open a clean one. Also where there is none: an open that failed or was
     /// killed may have removed it, not durably.
     pub(crate) fn remove(&self) -> Result<()> {
-        file::remove_if_present(&self.path)?;
-        file::sync_parent(&self.path)
+        file::remove_if_present(&self.place)?;
+        self.place.dir().sync()
     }
 
     pub(crate) fn write(&self, marker: &Marker) -> Result<()> {
-        file::write_durably(&self.path, &encode(marker))
+        file::write_durably(&self.place, &encode(marker))
     }
 }
 

@@ -20,7 +20,8 @@ pub(crate) mod rows;
 mod snapshot;
 mod tally;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -36,6 +37,7 @@ pub(crate) use record::{Completion, PartRecord, UploadRecord, UploadState};
 use snapshot::Snapshots;
 pub(crate) use tally::Tally;
 
+use crate::file::{Dir, Lock, Place};
 use crate::sabotage::Step;
 use crate::{Error, Result};
 
@@ -47,24 +49,32 @@ pub(crate) struct MetaStore {
     snapshot: Mutex<u64>,
     marker: MarkerFile,
     snapshot_at: u64,
+    lock: Arc<Lock>,
 }
 
 /// Where the metadata lies, below `meta/`.
 struct Places {
-    journal: PathBuf,
-    snapshots: PathBuf,
-    index: PathBuf,
-    marker: PathBuf,
+    journal: Dir,
+    snapshots: Dir,
+    index: Place,
+    marker: Place,
 }
 
 impl Places {
-    fn below(dir: &Path) -> Self {
-        Self {
-            journal: dir.join("journal"),
-            snapshots: dir.join("snapshot"),
-            index: dir.join("index"),
-            marker: dir.join("CLEAN"),
-        }
+    fn below(dir: &Dir) -> Result<Self> {
+        Ok(Self {
+            journal: dir.dir("journal")?,
+            snapshots: dir.dir("snapshot")?,
+            index: dir.at("index"),
+            marker: dir.at("CLEAN"),
+        })
+    }
+
+    /// What lies in the directories and is not the store's.
+    fn foreign(&self) -> Result<Vec<PathBuf>> {
+        let mut foreign = journal::foreign(&self.journal)?;
+        foreign.extend(snapshot::foreign(&self.snapshots)?);
+        Ok(foreign)
     }
 }
 
@@ -112,10 +122,10 @@ impl MetaStore {
         self.journal.poison(cause);
     }
 
-    /// [`poison`](Self::poison), when a sync failed: other failures prove nothing about
-    /// acknowledged bytes.
-    pub(crate) fn poison_if_sync_failed(&self, cause: &Error) {
-        if cause.is_failed_sync() {
+    /// [`poison`](Self::poison), when a sync failed or the directory is no longer the store's alone: other
+    /// failures prove nothing about acknowledged bytes.
+    pub(crate) fn stop_if_it_must(&self, cause: &Error) {
+        if cause.stops_the_store() {
             self.poison(cause);
         }
     }
@@ -124,6 +134,15 @@ impl MetaStore {
     /// [`Error::Poisoned`] after a failure (I8).
     pub(crate) fn check(&self) -> Result<()> {
         self.journal.check()
+    }
+
+    /// Passes while the directory is the store's alone; else the store stops (I8).
+    ///
+    /// # Errors
+    /// [`Error::Displaced`].
+    pub(crate) fn check_ownership(&self) -> Result<()> {
+        let checked = self.lock.check();
+        checked.inspect_err(|error| self.stop_if_it_must(error))
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -156,12 +175,13 @@ impl MetaStore {
         self.check()?;
         let mut base = self.snapshot.lock();
         let taken = self.renew_snapshot(&mut base);
-        taken.inspect_err(|error| self.poison_if_sync_failed(error))
+        taken.inspect_err(|error| self.stop_if_it_must(error))
     }
 
     /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the
     /// files that it replaces: they are removed then or the next time.
     fn renew_snapshot(&self, base: &mut u64) -> Result<bool> {
+        self.lock.check()?;
         let newer = self.snapshots.publish(*base, &self.journal)?;
         *base = newer.unwrap_or(*base);
         self.snapshots.remove_others(*base)?;
@@ -187,11 +207,13 @@ impl MetaStore {
     /// Closes cleanly: the next open trusts the index, if it adds up.
     ///
     /// # Errors
-    /// [`Error::Poisoned`], [`Error::Index`], [`Error::Io`]: there is no marker, and the next open rebuilds the index.
+    /// [`Error::Poisoned`], [`Error::Displaced`], [`Error::Index`], [`Error::Io`]: there is no marker, and
+    /// the next open rebuilds the index.
     pub(crate) fn close(self, orphans: Orphans) -> Result<()> {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
         let tally = self.index.close()?;
+        self.lock.check()?;
         self.marker.write(&Marker {
             seq: newest.seq(),
             tally,

@@ -1,6 +1,7 @@
 //! Opening the metadata: trust the index after a clean close, rebuild it after anything else.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -11,7 +12,7 @@ use super::journal::{self, Journal, Scan};
 use super::marker::{Marker, MarkerFile, Orphans};
 use super::snapshot::Snapshots;
 use super::{MetaStore, Places};
-use crate::file;
+use crate::file::{self, Dir, Lock};
 use crate::options::JournalOptions;
 use crate::sabotage::Step;
 use crate::{Error, Result};
@@ -27,6 +28,8 @@ pub(crate) struct Recovery {
     /// Bytes of a torn write that were cut off the journal's end.
     pub torn_bytes: u64,
     pub orphans: Orphans,
+    /// What lies in the directories and is not the store's.
+    pub foreign: Vec<PathBuf>,
 }
 
 /// Whether the index was believed.
@@ -44,19 +47,21 @@ pub(crate) enum IndexState {
 impl MetaStore {
     /// Makes the directories and the first journal segment of a new store. Nothing of it counts
     /// before the store's format file is written.
-    pub(crate) fn create(dir: &Path, options: &JournalOptions) -> Result<()> {
-        let places = Places::below(dir);
-        for made in [&places.journal, &places.snapshots] {
-            file::remove_tree_if_present(made)?;
-            file::create_dir(made)?;
+    pub(crate) fn create(dir: &Dir, options: &JournalOptions) -> Result<()> {
+        for name in ["journal", "snapshot"] {
+            file::remove_tree_if_present(&dir.at(name))?;
+            dir.create_dir(name)?;
         }
-        Journal::create(&places.journal, options.segment_len)?;
-        file::sync_dir(dir)
+        Journal::create(&dir.dir("journal")?, options.segment_len)?;
+        dir.sync()
     }
 
     /// Whether no batch was ever written below `dir`: what a creation that did not finish leaves.
-    pub(crate) fn is_unused(dir: &Path) -> Result<bool> {
-        journal::is_unused(&Places::below(dir).journal)
+    pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
+        match dir.dir("journal") {
+            Err(error) if error.is_not_found() => Ok(true),
+            journal => journal::is_unused(&journal?),
+        }
     }
 
     /// Opens what is there. Nothing on disk is changed before journal and snapshot have been read
@@ -65,11 +70,11 @@ impl MetaStore {
     /// # Errors
     /// [`Error::Damaged`], [`Error::StorageFull`], [`Error::Index`], [`Error::Io`].
     pub(crate) fn open(
-        dir: &Path,
+        lock: &Arc<Lock>,
         options: &JournalOptions,
         cache: u64,
     ) -> Result<(Self, Recovery)> {
-        let places = Places::below(dir);
+        let places = Places::below(&lock.dir().dir("meta")?)?;
         let snapshots = Snapshots::new(places.snapshots.clone());
         let marker_file = MarkerFile::new(places.marker.clone());
         let base = snapshots.newest()?;
@@ -87,7 +92,7 @@ impl MetaStore {
         if !Step::MarkerRemoved.is_taken() {
             marker_file.remove()?;
         }
-        let journal = Journal::resume(&places.journal, options.segment_len, &found)?;
+        let journal = Journal::resume(&places.journal, lock, options.segment_len, &found)?;
 
         let truth = Truth {
             places: &places,
@@ -105,7 +110,7 @@ impl MetaStore {
             Err(reason) => truth.rebuild(cache, fold, &reason)?,
         };
         // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
-        file::sync_dir(&places.snapshots)?;
+        places.snapshots.sync()?;
         snapshots.remove_others(base)?;
         journal.drop_through(base)?;
         let orphans = marker.map_or(Orphans::Possible, |marker| marker.orphans);
@@ -116,6 +121,7 @@ impl MetaStore {
             snapshot: base,
             torn_bytes,
             orphans,
+            foreign: places.foreign()?,
         };
         let (snapshot, snapshot_at) = (Mutex::new(base), options.snapshot_at);
         Ok((
@@ -126,6 +132,7 @@ impl MetaStore {
                 snapshot,
                 marker: marker_file,
                 snapshot_at,
+                lock: Arc::clone(lock),
             },
             recovery,
         ))
@@ -145,7 +152,7 @@ fn read_journal(places: &Places, base: u64, mut fold: Option<&mut Fold>) -> Resu
             },
         )?;
     let missing = |reason: String| Error::Damaged {
-        path: places.journal.clone(),
+        path: places.journal.path().to_owned(),
         offset: 0,
         reason,
     };
@@ -168,13 +175,13 @@ fn read_journal(places: &Places, base: u64, mut fold: Option<&mut Fold>) -> Resu
     Ok(found)
 }
 
-fn lost_end(journal: &Path, found: &Scan, marker: &Marker) -> Error {
+fn lost_end(journal: &Dir, found: &Scan, marker: &Marker) -> Error {
     let reason = format!(
         "it ends with batch {}, but the store was closed with batch {}",
         found.last_seq, marker.seq
     );
     Error::Damaged {
-        path: journal::segment_path(journal, found.tail.number),
+        path: journal::segment_place(journal, found.tail.number).path(),
         offset: found.tail.end,
         reason,
     }

@@ -8,11 +8,9 @@
 //! trailer:           op u8 = 0xff | number of rows u64 | CRC-32 of header and rows u32
 //! ```
 
-use std::path::{Path, PathBuf};
-
 use super::batch::{MAX_KEY_LEN, MAX_VALUE_LEN, Tree};
 use super::codec::Cursor;
-use crate::file::Handle;
+use crate::file::{Handle, Place};
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"PSrows\x01\n";
@@ -42,8 +40,8 @@ pub(crate) struct RowWriter {
 }
 
 impl RowWriter {
-    pub(crate) fn create(path: PathBuf, seq: u64) -> Result<Self> {
-        let handle = Handle::create_new(path)?;
+    pub(crate) fn create(place: &Place, seq: u64) -> Result<Self> {
+        let handle = Handle::create_new(place)?;
         let hasher = crc32fast::Hasher::new();
         let mut writer = Self {
             handle,
@@ -112,8 +110,8 @@ pub(crate) struct RowReader {
 impl RowReader {
     /// # Errors
     /// [`Error::Damaged`] when the header does not read.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let handle = Handle::open_read(path.to_owned())?;
+    pub(crate) fn open(place: &Place) -> Result<Self> {
+        let handle = Handle::open_read(place)?;
         let len = handle.len()?;
         let hasher = crc32fast::Hasher::new();
         let mut reader = Self {
@@ -211,7 +209,7 @@ impl RowReader {
 
     fn damaged(&self, reason: &str) -> Error {
         Error::Damaged {
-            path: self.handle.path().to_owned(),
+            path: self.handle.path(),
             offset: self.offset,
             reason: reason.to_owned(),
         }

@@ -1,34 +1,38 @@
 //! Snapshots: `snapshot/<seq>.snap`, the whole live set as of a batch, so that older journal
 //! segments can go.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::fold::Fold;
 use super::journal::{Journal, Sealed};
 use super::rows::{RowReader, RowWriter};
-use crate::file;
+use crate::file::{self, Dir, Place};
 use crate::{Error, Result};
 
 /// The snapshots of a store.
 pub(crate) struct Snapshots {
-    dir: PathBuf,
+    dir: Dir,
 }
 
 impl Snapshots {
-    pub(crate) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: Dir) -> Self {
         Self { dir }
     }
 
     /// The newest published snapshot's sequence number; 0 when there is none.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when something else lies in the directory.
+    /// [`Error::Io`].
     pub(crate) fn newest(&self) -> Result<u64> {
-        let mut newest = 0;
-        for (name, _) in file::list(&self.dir)? {
-            newest = newest.max(self.seq_of(&name)?.unwrap_or(0));
-        }
-        Ok(newest)
+        let entries = self.dir.list()?;
+        let seqs = entries
+            .iter()
+            .filter_map(|entry| match of_name(&entry.name) {
+                Some(Name::Snapshot(seq)) => Some(seq),
+                _ => None,
+            });
+        Ok(seqs.max().unwrap_or(0))
     }
 
     /// Opens the snapshot through `seq`; `None` for 0.
@@ -43,7 +47,7 @@ impl Snapshots {
         if reader.seq() != seq {
             let reason = format!("this is the snapshot through batch {}", reader.seq());
             return Err(Error::Damaged {
-                path: self.path_of(seq),
+                path: self.path_of(seq).path(),
                 offset: 8,
                 reason,
             });
@@ -72,7 +76,7 @@ impl Snapshots {
             return Ok(None);
         };
         self.remove_others(base)?;
-        let staged = self.dir.join("snapshot.tmp");
+        let staged = self.dir.at("snapshot.tmp");
         let written = self.write(&staged, base, (&sealed, last), journal);
         if written.is_err() {
             // What can not be removed now is removed before the next one.
@@ -80,13 +84,13 @@ impl Snapshots {
         }
         written?;
         file::rename(&staged, &self.path_of(last))?;
-        file::sync_dir(&self.dir)?;
+        self.dir.sync()?;
         Ok(Some(last))
     }
 
     fn write(
         &self,
-        staged: &Path,
+        staged: &Place,
         base: u64,
         (sealed, last): (&[Sealed], u64),
         journal: &Journal,
@@ -95,47 +99,60 @@ impl Snapshots {
         journal.read_sealed(sealed, base, &mut |_, mutations| {
             mutations.iter().try_for_each(|mutation| fold.add(mutation))
         })?;
-        let mut writer = RowWriter::create(staged.to_owned(), last)?;
+        let mut writer = RowWriter::create(staged, last)?;
         fold.finish(self.open(base)?, &mut |tree, key, value| {
             writer.push(tree, key, Some(value))
         })?;
         writer.finish()?.sync_all()
     }
 
-    /// Removes every file but the snapshot through `seq`: older snapshots, and what a crash left of
-    /// others.
+    /// Removes every file of the store's but the snapshot through `seq`: older snapshots, and what a crash
+    /// left of others.
     pub(crate) fn remove_others(&self, seq: u64) -> Result<()> {
-        for (name, _) in file::list(&self.dir)? {
-            if seq == 0 || self.seq_of(&name)? != Some(seq) {
-                file::remove(&self.dir.join(name))?;
+        for entry in self.dir.list()? {
+            match of_name(&entry.name) {
+                Some(Name::Snapshot(kept)) if kept == seq => {}
+                Some(_) => file::remove(&self.dir.at(entry.name))?,
+                None => {}
             }
         }
         Ok(())
     }
 
-    /// The number in a snapshot's name; `None` for a file of work that a crash cut short.
-    fn seq_of(&self, name: &str) -> Result<Option<u64>> {
-        let path = self.dir.join(name);
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "run" || extension == "tmp")
-        {
-            return Ok(None);
-        }
-        let seq = name
-            .strip_suffix(".snap")
-            .and_then(|digits| digits.parse().ok());
-        match seq.filter(|seq| self.path_of(*seq) == path) {
-            Some(seq) => Ok(Some(seq)),
-            None => Err(Error::Damaged {
-                path,
-                offset: 0,
-                reason: "this is no snapshot".to_owned(),
-            }),
-        }
+    fn path_of(&self, seq: u64) -> Place {
+        self.dir.at(name_of(seq))
     }
+}
 
-    fn path_of(&self, seq: u64) -> PathBuf {
-        self.dir.join(format!("{seq:020}.snap"))
+/// What a name in the directory says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    /// The snapshot through this batch.
+    Snapshot(u64),
+    /// A file of work.
+    Work,
+}
+
+/// `None` for a name that no store gives.
+fn of_name(name: &OsStr) -> Option<Name> {
+    let extension = Path::new(name).extension();
+    if extension.is_some_and(|extension| extension == "run" || extension == "tmp") {
+        return Some(Name::Work);
     }
+    let seq = name.to_str()?.strip_suffix(".snap")?.parse().ok()?;
+    (*name_of(seq) == *name).then_some(Name::Snapshot(seq))
+}
+
+fn name_of(seq: u64) -> String {
+    format!("{seq:020}.snap")
+}
+
+/// What lies in the directory and is not the store's.
+pub(crate) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
+    let mut entries = dir.list()?;
+    entries.retain(|entry| of_name(&entry.name).is_none());
+    Ok(entries
+        .into_iter()
+        .map(|entry| dir.at(entry.name).path())
+        .collect())
 }

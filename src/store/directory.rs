@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::blob::BlobStore;
-use crate::file::{self, Kind, Lock};
+use crate::file::{self, Dir, Kind, Lock};
 use crate::meta::MetaStore;
-use crate::options::JournalOptions;
+use crate::options::{JournalOptions, Making};
 use crate::sabotage::Step;
-use crate::{Error, Result};
+use crate::{Error, Options, Result};
 
 const FORMAT: u32 = 1;
 /// The first line of the `FORMAT` file; the second is the number.
@@ -20,58 +20,80 @@ pub(crate) enum Found {
     Created,
 }
 
-/// Locks the directory, makes it a store if it is empty, and refuses anything else. Writes nothing
-/// before it is sure.
-pub(crate) fn claim(root: &Path, options: &JournalOptions) -> Result<(Lock, Found)> {
-    let known = read_format(root)?;
-    let lock_file = root.join("LOCK");
-    if known == Found::Created {
+/// Opens and locks the directory, makes it a store if it is empty, and refuses anything else. Writes
+/// nothing before it is sure.
+pub(crate) fn claim(path: &Path, options: &Options) -> Result<(Lock, Found)> {
+    let root = open(path, options)?;
+    if read_format(&root)? == Found::Created {
+        refuse_missing(path, options)?;
         // Where there is a LOCK another process may be making the store at this moment: what lies
         // there is looked at under the lock.
-        refuse_foreign(root).or_else(|error| lock_file.exists().then_some(()).ok_or(error))?;
-        file::create_dirs(root)?;
+        if root.at("LOCK").id()?.is_none() {
+            refuse_foreign(&root)?;
+        }
     }
-    let lock = Lock::take(&lock_file)?.ok_or_else(|| Error::StoreLocked {
-        path: root.to_owned(),
+    let lock = Lock::take(&root, "LOCK")?.ok_or_else(|| Error::StoreLocked {
+        path: path.to_owned(),
     })?;
     // Asked again: another process may have made the store before this one had the lock.
-    let found = read_format(root)?;
+    let found = read_format(&root)?;
     if found == Found::Created {
-        refuse_foreign(root)?;
-        create(root, options)?;
+        refuse_foreign(&root)?;
+        create(&root, &options.journal)?;
     }
     // What made the store may have been killed before this name was durable; all others had to be
     // before it had its FORMAT file.
-    file::sync_dir(root)?;
+    root.sync()?;
     Ok((lock, found))
 }
 
-fn create(root: &Path, options: &JournalOptions) -> Result<()> {
-    let format = format!("{MAGIC}\n{FORMAT}\n");
-    if Step::StoreBeforeFormat.is_taken() {
-        file::write_durably(&root.join("FORMAT"), format.as_bytes())?;
-    }
-    BlobStore::create(root)?;
-    file::create_dir(&root.join("meta"))?;
-    MetaStore::create(&root.join("meta"), options)?;
-    file::sync_dir(root)?;
-    // The directories above may be just as new, whoever made them.
-    file::sync_parents(root)?;
-    // The last step: without this file all the others are the remains of a creation that did not
-    // finish.
-    file::write_durably(&root.join("FORMAT"), format.as_bytes())
+/// Opens the directory; makes it, and those above it, where nothing is.
+fn open(path: &Path, options: &Options) -> Result<Dir> {
+    let opened = match Dir::open(path, options.mode) {
+        Err(error) if error.is_not_found() => {
+            refuse_missing(path, options)?;
+            file::create_dirs(path, options.mode)?;
+            Dir::open(path, options.mode)
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| {
+        if error.is_not_a_directory() {
+            not_a_store(path, "it is not a directory".to_owned())
+        } else {
+            error
+        }
+    })
 }
 
-fn read_format(root: &Path) -> Result<Found> {
-    let not_a_store = |reason: &str| Error::NotAStore {
-        path: root.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let bytes = match file::read_if_present(&root.join("FORMAT")) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Ok(Found::Created),
-        Err(_) if !root.is_dir() => return Err(not_a_store("it is not a directory")),
-        Err(error) => return Err(error),
+fn refuse_missing(path: &Path, options: &Options) -> Result<()> {
+    match options.making {
+        Making::Allowed => Ok(()),
+        Making::Refused => Err(Error::NoSuchStore {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+fn create(root: &Dir, options: &JournalOptions) -> Result<()> {
+    let format = format!("{MAGIC}\n{FORMAT}\n");
+    if Step::StoreBeforeFormat.is_taken() {
+        file::write_durably(&root.at("FORMAT"), format.as_bytes())?;
+    }
+    BlobStore::create(root)?;
+    root.create_dir("meta")?;
+    MetaStore::create(&root.dir("meta")?, options)?;
+    root.sync()?;
+    // The directories above may be just as new, whoever made them.
+    file::sync_parents(root.path())?;
+    // The last step: without this file all the others are the remains of a creation that did not
+    // finish.
+    file::write_durably(&root.at("FORMAT"), format.as_bytes())
+}
+
+fn read_format(root: &Dir) -> Result<Found> {
+    let Some(bytes) = file::read_if_present(&root.at("FORMAT"))? else {
+        return Ok(Found::Created);
     };
     let text = String::from_utf8_lossy(&bytes);
     let format = text
@@ -81,45 +103,56 @@ fn read_format(root: &Path) -> Result<Found> {
     match format {
         Some(FORMAT) => Ok(Found::Existing),
         Some(found) if found > FORMAT => Err(Error::NewerFormat {
-            path: root.to_owned(),
+            path: root.path().to_owned(),
             found,
             supported: FORMAT,
         }),
         _ => Err(not_a_store(
-            "its FORMAT file is not one of a part store, or is damaged",
+            root.path(),
+            "its FORMAT file is not one of a part store, or is damaged".to_owned(),
         )),
+    }
+}
+
+fn not_a_store(path: &Path, reason: String) -> Error {
+    Error::NotAStore {
+        path: path.to_owned(),
+        reason,
     }
 }
 
 /// Without a `FORMAT` file, only what an unfinished creation leaves may lie here: nothing of value
 /// can be in it.
-fn refuse_foreign(root: &Path) -> Result<()> {
-    let not_a_store = |name: &str| Error::NotAStore {
-        path: root.to_owned(),
-        reason: format!("it holds {name:?}"),
-    };
-    for (name, kind) in file::list_if_present(root)? {
-        let ours = match (name.as_str(), kind) {
+fn refuse_foreign(root: &Dir) -> Result<()> {
+    for entry in root.list()? {
+        let name = entry.name.to_string_lossy().into_owned();
+        let ours = match (name.as_str(), entry.kind) {
             // A file system of its own begins with a lost+found.
             ("LOCK" | "FORMAT.tmp", Kind::File) | ("lost+found", Kind::Directory) => true,
-            ("blobs" | "staging", Kind::Directory) => file::list(&root.join(&name))?.is_empty(),
-            ("meta", Kind::Directory) => holds_no_records(&root.join(&name))?,
+            ("blobs" | "staging", Kind::Directory) => root.dir(entry.name)?.list()?.is_empty(),
+            ("meta", Kind::Directory) => holds_no_records(&root.dir(entry.name)?)?,
             _ => false,
         };
         if !ours {
-            return Err(not_a_store(&name));
+            return Err(not_a_store(root.path(), format!("it holds {name:?}")));
         }
     }
     Ok(())
 }
 
 /// Whether `meta/` holds at most an empty snapshot directory and the first journal segment, unused.
-fn holds_no_records(meta: &Path) -> Result<bool> {
-    let names = file::list(meta)?;
-    let known = names
-        .iter()
-        .all(|(name, _)| name == "journal" || name == "snapshot");
-    let segments = file::list_if_present(&meta.join("journal"))?;
-    let no_snapshot = file::list_if_present(&meta.join("snapshot"))?.is_empty();
-    Ok(known && no_snapshot && segments.len() <= 1 && MetaStore::is_unused(meta)?)
+fn holds_no_records(meta: &Dir) -> Result<bool> {
+    for entry in meta.list()? {
+        let unused = match (entry.name.to_str(), entry.kind) {
+            (Some("snapshot"), Kind::Directory) => meta.dir(entry.name)?.list()?.is_empty(),
+            (Some("journal"), Kind::Directory) => {
+                meta.dir(entry.name)?.list()?.len() <= 1 && MetaStore::is_unused(meta)?
+            }
+            _ => false,
+        };
+        if !unused {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

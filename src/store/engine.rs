@@ -12,6 +12,7 @@ use crate::lanes::Lanes;
 use crate::locks::UploadLocks;
 use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
 use crate::pins::Pins;
+use crate::process::Process;
 use crate::room::Room;
 use crate::sweep::{Suspects, Sweep};
 use crate::{Error, IndexRecovery, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
@@ -30,21 +31,23 @@ pub(crate) struct Engine {
     pub room: Arc<Room>,
     pub suspects: Suspects,
     pub recovery: RecoveryReport,
+    pub process: Process,
     /// Dropped last: nobody else may open the directory while anything of this is at work.
-    _lock: Lock,
+    _lock: Arc<Lock>,
 }
 
 impl Engine {
     pub(crate) fn open(root: &Path, options: Options) -> Result<Self> {
         let started = Instant::now();
         let root = &file::absolute(root)?;
-        let (lock, found) = directory::claim(root, &options.journal)?;
+        let (lock, found) = directory::claim(root, &options)?;
+        let lock = Arc::new(lock);
         let buffers = Arc::<Buffers>::default();
-        let blobs = BlobStore::open(root, &buffers)?;
-        let meta_dir = root.join("meta");
-        let space = Room::new(root.to_owned(), meta_dir.join("ballast"), options.headroom);
+        let blobs = BlobStore::open(lock.dir(), &buffers)?;
+        let ballast = lock.dir().dir("meta")?.at("ballast");
+        let space = Room::new(lock.dir().clone(), ballast, options.headroom);
         space.for_release();
-        let (meta, did) = MetaStore::open(&meta_dir, &options.journal, options.index_cache)?;
+        let (meta, did) = MetaStore::open(&lock, &options.journal, options.index_cache)?;
         let orphans = match found {
             Found::Created => Orphans::None,
             Found::Existing => did.orphans,
@@ -58,6 +61,7 @@ impl Engine {
             journal_batches: did.batches,
             torn_bytes: did.torn_bytes,
             orphans_possible: orphans == Orphans::Possible,
+            foreign: [blobs.foreign(), &did.foreign].concat(),
             elapsed: started.elapsed(),
         };
         Ok(Self {
@@ -69,6 +73,7 @@ impl Engine {
             blobs: Arc::new(blobs),
             buffers,
             lanes: Arc::new(Lanes::new()),
+            process: Process::current(),
             _lock: lock,
             options,
             meta,
@@ -101,7 +106,7 @@ impl Engine {
 
     /// Passes an error of a blob step on; a failed sync stops the store first (I8).
     pub(crate) fn passing<T>(&self, step: Result<T>) -> Result<T> {
-        step.inspect_err(|error| self.meta.poison_if_sync_failed(error))
+        step.inspect_err(|error| self.meta.stop_if_it_must(error))
     }
 
     pub(crate) fn sweep(&self, go_on: &dyn Fn() -> bool) -> Result<SweepReport> {

@@ -497,6 +497,7 @@ impl PartStore {
     /// # Errors
     /// [`Error::Closed`]; [`Error::Io`] when the file system does not tell its free space.
     pub fn stats(&self) -> Result<Stats> {
+        self.handle.shared.check_process()?;
         let background_failure = self.handle.shared.failure.lock().clone();
         Ok(Stats {
             background_failure,
@@ -534,7 +535,8 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::StoreLocked`] when it is open already;
-    /// [`Error::NotAStore`] when the directory holds something else;
+    /// [`Error::NotAStore`] when the directory holds something else, or is none;
+    /// [`Error::NoSuchStore`] when there is no store and it [must exist](Self::must_exist);
     /// [`Error::NewerFormat`] when a newer version wrote it;
     /// [`Error::Damaged`] when the journal or the snapshot is not what was
     /// written; [`Error::StorageFull`] when there is no room for the
@@ -546,6 +548,7 @@ impl Options {
 
 impl StoreHandle {
     fn close(&self) -> Result<()> {
+        self.shared.check_process()?;
         self.shared.stop();
         if let Some(thread) = self.housekeeping.lock().take() {
             // A panic there has been printed, and has no bearing on what is durable.
@@ -557,6 +560,10 @@ impl StoreHandle {
 
 impl Drop for StoreHandle {
     fn drop(&mut self) {
+        if self.shared.check_process().is_err() {
+            // Nothing of it may be closed or written here: it stays for as long as this process does.
+            std::mem::forget(Arc::clone(&self.shared));
+        }
         // Nobody is left to be told: without a marker the next open rebuilds the index.
         let _ = self.close();
     }

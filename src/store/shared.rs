@@ -8,9 +8,11 @@ use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard
 
 use super::engine::Engine;
 use crate::meta::batch::Tree;
+use crate::process::Process;
 use crate::{Error, Result};
 
 pub(crate) struct Shared {
+    process: Process,
     engine: RwLock<Option<Engine>>,
     duty: Mutex<Duty>,
     changed: Condvar,
@@ -35,6 +37,7 @@ pub(super) enum Woken {
 impl Shared {
     pub(super) fn new(engine: Engine) -> Arc<Self> {
         Arc::new(Self {
+            process: engine.process,
             engine: RwLock::new(Some(engine)),
             duty: Mutex::default(),
             changed: Condvar::new(),
@@ -46,9 +49,16 @@ impl Shared {
     /// call: a close that waits in between would wait for ever.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::Closed`]; [`Error::Forked`].
     pub(super) fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
+        self.check_process()?;
         RwLockReadGuard::try_map(self.engine.read(), Option::as_ref).map_err(|_| Error::Closed)
+    }
+
+    /// # Errors
+    /// [`Error::Forked`] in a child of the process that opened the store.
+    pub(super) fn check_process(&self) -> Result<()> {
+        self.process.check()
     }
 
     /// Takes the engine out: calls that come later get [`Error::Closed`].

@@ -91,6 +91,7 @@ impl PartWriter {
     /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn finish(mut self) -> Result<Part> {
+        self.shared.check_process()?;
         put::check_received(&self.limits, &self.options, self.received)?;
         self.check_untorn()?;
         put::check_length(&self.options, self.received)?;
@@ -152,6 +153,7 @@ impl PartWriter {
     /// the first over the declared length (R8); [`Error::StorageFull`]; [`Error::Io`]. After an error
     /// the part can not be finished.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.shared.check_process()?;
         self.check_untorn()?;
         // Also when somebody catches a panic.
         self.torn = true;

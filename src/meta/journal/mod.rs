@@ -15,17 +15,16 @@ mod scan;
 mod segment;
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 pub(crate) use scan::{Scan, Sealed, Visit, is_unused, scan};
 use segment::Segment;
-pub(crate) use segment::path_of as segment_path;
+pub(crate) use segment::{foreign, place_of as segment_place};
 
 use super::batch::Batch;
-use crate::file;
+use crate::file::{self, Dir, Lock};
 use crate::sabotage::Step;
 use crate::{Error, Result};
 
@@ -51,7 +50,9 @@ impl Ticket {
 }
 
 pub(crate) struct Journal {
-    dir: PathBuf,
+    dir: Dir,
+    /// That the directory is still the store's alone is asked before a segment is made.
+    lock: Arc<Lock>,
     segment_len: u64,
     state: Mutex<State>,
     progress: Condvar,
@@ -83,7 +84,7 @@ struct Pending {
 
 impl Journal {
     /// Makes the first segment of a new store.
-    pub(crate) fn create(dir: &Path, segment_len: u64) -> Result<()> {
+    pub(crate) fn create(dir: &Dir, segment_len: u64) -> Result<()> {
         Segment::create(dir, 1, segment_len).map(drop)
     }
 
@@ -93,11 +94,16 @@ impl Journal {
     /// Everything that was read and may stand in the page cache only is written again and synced
     /// first: what is acknowledged from now on builds on it (I2). After a `kill -9` a sync would do;
     /// after a failed sync the kernel may take the lost pages for written.
-    pub(crate) fn resume(dir: &Path, segment_len: u64, found: &Scan) -> Result<Self> {
+    pub(crate) fn resume(
+        dir: &Dir,
+        lock: &Arc<Lock>,
+        segment_len: u64,
+        found: &Scan,
+    ) -> Result<Self> {
         for number in found.stillborn.iter().rev() {
             // The newest first and one by one: a kill or a power cut must not leave a gap.
-            file::remove(&segment::path_of(dir, *number))?;
-            file::sync_dir(dir)?;
+            file::remove(&segment::place_of(dir, *number))?;
+            dir.sync()?;
         }
         let active = Segment::open(dir, found.tail.number)?;
         if !Step::TailZeroed.is_taken() {
@@ -116,7 +122,7 @@ impl Journal {
                 Segment::open(dir, sealed.number)?.write_again(sealed.len)?;
             }
         }
-        file::sync_dir(dir)?;
+        dir.sync()?;
         let spare = found
             .spare
             .map(|number| Segment::open(dir, number))
@@ -138,7 +144,8 @@ impl Journal {
             sealed: found.sealed.iter().copied().collect(),
         };
         Ok(Self {
-            dir: dir.to_owned(),
+            dir: dir.clone(),
+            lock: Arc::clone(lock),
             segment_len,
             state: Mutex::new(state),
             progress: Condvar::new(),
@@ -158,7 +165,7 @@ impl Journal {
         let mut state = self.state.lock();
         state.check()?;
         self.make_room(&mut state, len, claim)
-            .map_err(|error| state.latch_if_sync_failed(error))?;
+            .map_err(|error| state.latch_if_it_must(error))?;
         state.last_seq += 1;
         let seq = state.last_seq;
         state.place(frame::Kind::Batch, seq, payload);
@@ -248,8 +255,8 @@ impl Journal {
         while let Some(number) = self.oldest_through(seq) {
             // One by one: a power cut must not leave an older one without the one behind it. It is
             // forgotten only when it is gone: what fails here is done again the next time.
-            file::remove_if_present(&segment::path_of(&self.dir, number))?;
-            file::sync_dir(&self.dir)?;
+            file::remove_if_present(&segment::place_of(&self.dir, number))?;
+            self.dir.sync()?;
             self.state.lock().sealed.pop_front();
         }
         Ok(())
@@ -304,6 +311,7 @@ impl Journal {
     }
 
     fn create_segment(&self, state: &mut State, frame_len: u64) -> Result<Arc<Segment>> {
+        self.lock.check()?;
         let len = self
             .segment_len
             .max(frame_len + (segment::HEADER_LEN + frame::SEAL_LEN) as u64);
@@ -342,8 +350,8 @@ impl State {
         }
     }
 
-    fn latch_if_sync_failed(&mut self, error: Error) -> Error {
-        if error.is_failed_sync() {
+    fn latch_if_it_must(&mut self, error: Error) -> Error {
+        if error.stops_the_store() {
             self.latch.get_or_insert_with(|| error.chain());
         }
         error

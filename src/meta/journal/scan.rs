@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::frame::{self, Kind, Stamp};
 use super::segment::{self, damaged};
-use crate::file;
+use crate::file::{self, Dir};
 use crate::meta::batch::{self, Mutation};
 use crate::{Error, Result};
 
@@ -66,15 +66,15 @@ pub(crate) type Visit<'a> = dyn FnMut(u64, &[Mutation<'_>]) -> Result<()> + 'a;
 /// # Errors
 /// [`Error::Damaged`] when a frame that was durable does not read, or a segment is missing;
 /// whatever `visit` returns.
-pub(crate) fn scan(dir: &Path, visit: &mut Visit<'_>) -> Result<Scan> {
+pub(crate) fn scan(dir: &Dir, visit: &mut Visit<'_>) -> Result<Scan> {
     let numbers = segment::numbers(dir)?;
     if numbers.is_empty() {
-        return Err(damaged(dir, 0, "the journal has no segment"));
+        return Err(damaged(dir.path(), 0, "the journal has no segment"));
     }
     let mut found = Scan::default();
     for number in numbers {
-        let path = segment::path_of(dir, number);
-        let bytes = file::read(&path)?;
+        let place = segment::place_of(dir, number);
+        let (path, bytes) = (place.path(), file::read(&place)?);
         let source = Source::new(&path, number, &bytes);
         if found.tail.number == 0 {
             read_segment(&source, &mut found, visit)?;
@@ -85,7 +85,7 @@ pub(crate) fn scan(dir: &Path, visit: &mut Visit<'_>) -> Result<Scan> {
     if found.tail.number == 0 {
         let next = found.sealed.last().map_or(1, |sealed| sealed.number + 1);
         return Err(damaged(
-            &segment::path_of(dir, next),
+            &segment::place_of(dir, next).path(),
             0,
             "the newest journal segment is missing",
         ));
@@ -95,15 +95,17 @@ pub(crate) fn scan(dir: &Path, visit: &mut Visit<'_>) -> Result<Scan> {
 
 /// Whether the directory holds no trace of a batch. What was preallocated and never written may
 /// read as anything.
-pub(crate) fn is_unused(dir: &Path) -> Result<bool> {
+pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
+    if !segment::foreign(dir)?.is_empty() {
+        return Ok(false);
+    }
     let numbers = match segment::numbers(dir) {
-        Err(error) if error.is_not_found() => return Ok(true),
         Err(Error::Damaged { .. }) => return Ok(false),
         numbers => numbers?,
     };
     for number in numbers {
-        let path = segment::path_of(dir, number);
-        let bytes = file::read(&path)?;
+        let place = segment::place_of(dir, number);
+        let (path, bytes) = (place.path(), file::read(&place)?);
         if Source::new(&path, number, &bytes).holds_a_frame() {
             return Ok(false);
         }
@@ -112,11 +114,11 @@ pub(crate) fn is_unused(dir: &Path) -> Result<bool> {
 }
 
 /// Reads segments that are sealed and hands each batch to `visit`.
-pub(crate) fn read_sealed(dir: &Path, segments: &[Sealed], visit: &mut Visit<'_>) -> Result<()> {
+pub(crate) fn read_sealed(dir: &Dir, segments: &[Sealed], visit: &mut Visit<'_>) -> Result<()> {
     let mut found = Scan::default();
     for Sealed { number, .. } in segments {
-        let path = segment::path_of(dir, *number);
-        let bytes = file::read(&path)?;
+        let place = segment::place_of(dir, *number);
+        let (path, bytes) = (place.path(), file::read(&place)?);
         let source = Source::new(&path, *number, &bytes);
         read_segment(&source, &mut found, visit)?;
         if found.tail.number != 0 {
@@ -130,11 +132,11 @@ pub(crate) fn read_sealed(dir: &Path, segments: &[Sealed], visit: &mut Visit<'_>
 }
 
 /// Reads the segments through batch `durable`, while others may be written behind it.
-pub(crate) fn check_through(dir: &Path, numbers: &[u64], durable: u64) -> Result<()> {
+pub(crate) fn check_through(dir: &Dir, numbers: &[u64], durable: u64) -> Result<()> {
     let mut seq = 0;
     for number in numbers {
-        let path = segment::path_of(dir, *number);
-        let bytes = file::read(&path)?;
+        let place = segment::place_of(dir, *number);
+        let (path, bytes) = (place.path(), file::read(&place)?);
         let mut offset = segment::HEADER_LEN;
         while seq < durable {
             let frame = segment::stamp_of(*number, &bytes)
@@ -255,10 +257,10 @@ fn end_at_tail(source: &Source<'_>, stamp: Stamp, offset: usize, found: &mut Sca
 }
 
 /// Behind the tail there may be one segment that was made ahead of its use; it holds no frame.
-fn read_behind_tail(source: &Source<'_>, found: &mut Scan, dir: &Path) -> Result<()> {
+fn read_behind_tail(source: &Source<'_>, found: &mut Scan, dir: &Dir) -> Result<()> {
     if source.holds_a_frame() {
         // A segment is written to only when the one before it is durable with its seal.
-        let tail = segment::path_of(dir, found.tail.number);
+        let tail = segment::place_of(dir, found.tail.number).path();
         return Err(damaged(
             &tail,
             found.tail.end,

@@ -8,10 +8,11 @@
 //! magic, 8 bytes | number u64 | CRC-32 of both u32 | salt u64 | CRC-32 of all before u32
 //! ```
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::frame::{self, Stamp};
-use crate::file::{self, Handle};
+use crate::file::{self, Dir, Handle, Place};
 use crate::meta::codec::Cursor;
 use crate::{Error, Result};
 
@@ -30,15 +31,15 @@ pub(crate) struct Segment {
 impl Segment {
     /// Makes a segment whose bytes are on disk before it is used, so that a full disk is met here
     /// and nowhere else.
-    pub(crate) fn create(dir: &Path, number: u64, len: u64) -> Result<Self> {
-        let path = path_of(dir, number);
-        // An earlier try may have left it: it has no number yet that anything refers to.
-        file::remove_if_present(&path)?;
-        let filled = Self::fill_new(Handle::create_new(path.clone())?, number, len);
-        let made = filled.and_then(|segment| file::sync_dir(dir).map(|()| segment));
+    ///
+    /// A file that has the name already stays as it is: it may be a segment that somebody writes to.
+    pub(crate) fn create(dir: &Dir, number: u64, len: u64) -> Result<Self> {
+        let place = place_of(dir, number);
+        let filled = Self::fill_new(Handle::create_new(&place)?, number, len);
+        let made = filled.and_then(|segment| dir.sync().map(|()| segment));
         if made.is_err() {
             // What could not be made must not take the little room that is left.
-            let _ = file::remove_if_present(&path);
+            let _ = file::remove_if_present(&place);
         }
         made
     }
@@ -58,13 +59,13 @@ impl Segment {
         Ok(Self { stamp, handle, len })
     }
 
-    pub(crate) fn open(dir: &Path, number: u64) -> Result<Self> {
-        let handle = Handle::open_write(path_of(dir, number))?;
+    pub(crate) fn open(dir: &Dir, number: u64) -> Result<Self> {
+        let handle = Handle::open_write(&place_of(dir, number))?;
         let len = handle.len()?;
         let mut header = [0; HEADER_LEN];
         handle.read_at(&mut header, 0)?;
         let stamp = stamp_of(number, &header)
-            .ok_or_else(|| damaged(handle.path(), 0, "the segment's header does not read"))?;
+            .ok_or_else(|| damaged(&handle.path(), 0, "the segment's header does not read"))?;
         Ok(Self { stamp, handle, len })
     }
 
@@ -105,30 +106,43 @@ pub(crate) fn stamp_of(number: u64, bytes: &[u8]) -> Option<Stamp> {
     (header(stamp) == found).then_some(stamp)
 }
 
-pub(crate) fn path_of(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:020}.log"))
+pub(crate) fn place_of(dir: &Dir, number: u64) -> Place {
+    dir.at(name_of(number))
 }
 
-/// The numbers of the segments in `dir`, ascending.
+fn name_of(number: u64) -> String {
+    format!("{number:020}.log")
+}
+
+/// The number in a segment's name; `None` for a name that no journal gives.
+fn number_of(name: &OsStr) -> Option<u64> {
+    let number = name.to_str()?.strip_suffix(".log")?.parse().ok()?;
+    (*name_of(number) == *name).then_some(number)
+}
+
+/// What lies in the directory and is not the journal's.
+pub(crate) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
+    let mut entries = dir.list()?;
+    entries.retain(|entry| number_of(&entry.name).is_none());
+    Ok(entries
+        .into_iter()
+        .map(|entry| dir.at(entry.name).path())
+        .collect())
+}
+
+/// The numbers of the segments in `dir`, ascending. Other names are not the journal's.
 ///
 /// # Errors
-/// [`Error::Damaged`] when something else lies there, or a number is missing in between.
-pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for (name, _) in file::list(dir)? {
-        let number = name
-            .strip_suffix(".log")
-            .and_then(|digits| digits.parse::<u64>().ok());
-        match number.filter(|number| path_of(dir, *number).ends_with(&name)) {
-            Some(number) => numbers.push(number),
-            None => return Err(damaged(&dir.join(name), 0, "this is no journal segment")),
-        }
-    }
+/// [`Error::Damaged`] when a number is missing in between.
+pub(crate) fn numbers(dir: &Dir) -> Result<Vec<u64>> {
+    let entries = dir.list()?;
+    let numbers = entries.iter().filter_map(|entry| number_of(&entry.name));
+    let mut numbers: Vec<u64> = numbers.collect();
     numbers.sort_unstable();
     for (before, after) in numbers.iter().zip(numbers.iter().skip(1)) {
         if before + 1 != *after {
             return Err(damaged(
-                &path_of(dir, before + 1),
+                &place_of(dir, before + 1).path(),
                 0,
                 "this journal segment is missing",
             ));

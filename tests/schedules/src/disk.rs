@@ -190,10 +190,6 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     step(|disk| disk.seen.remove(path).map(drop).ok_or_else(not_found))
 }
 
-pub(crate) fn remove_tree(path: &Path) {
-    step(|disk| disk.seen.retain(|other, _| !other.starts_with(path)));
-}
-
 /// Makes the names in a directory durable.
 pub(crate) fn sync_names(directory: &Path) -> io::Result<()> {
     let synced = step(|disk| {

@@ -3,11 +3,12 @@
 #[path = "../../../src/file/composed.rs"]
 mod composed;
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use composed::{
-    create_dirs, list_if_present, read_if_present, remove_if_present, sync_parent, write_durably,
+    read_if_present, remove_if_present, remove_tree_if_present, sync_tree, write_durably,
 };
 
 use crate::disk::{self, Contents, Node};
@@ -15,23 +16,141 @@ use crate::{Error, Result};
 
 const SYNC: &str = "sync";
 
-#[derive(Debug)]
-pub(crate) struct Handle {
-    contents: Contents,
+/// A directory, by its path: nobody renames one here.
+#[derive(Clone, Debug)]
+pub(crate) struct Dir {
     path: PathBuf,
 }
 
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    dir: Dir,
+    name: OsString,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    /// There is nothing else on this disk.
+    #[expect(dead_code, reason = "it is so in the real layer")]
+    Other,
+}
+
+pub(crate) struct Entry {
+    pub name: OsString,
+    pub kind: Kind,
+}
+
+impl Dir {
+    pub(crate) fn open(path: &Path, _mode: u32) -> Result<Self> {
+        match disk::find(path) {
+            Some(Node::Directory) => Ok(Self {
+                path: path.to_owned(),
+            }),
+            Some(Node::File(_)) => Err(at("open", path)(io::ErrorKind::NotADirectory.into())),
+            None => Err(at("open", path)(io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    pub(crate) fn dir(&self, name: impl AsRef<OsStr>) -> Result<Self> {
+        Self::open(&self.path.join(name.as_ref()), 0)
+    }
+
+    pub(crate) fn create_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let path = self.path.join(name.as_ref());
+        match disk::create(&path, Node::Directory) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(at("create directory", &path)(source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn at(&self, name: impl Into<OsString>) -> Place {
+        Place {
+            dir: self.clone(),
+            name: name.into(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn lasting_path(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    pub(crate) fn list(&self) -> Result<Vec<Entry>> {
+        let nodes = disk::list(&self.path).map_err(at("list", &self.path))?;
+        let entry = |(path, node): (PathBuf, Node)| Entry {
+            name: path.file_name().unwrap_or_default().to_owned(),
+            kind: match node {
+                Node::Directory => Kind::Directory,
+                Node::File(_) => Kind::File,
+            },
+        };
+        Ok(nodes.into_iter().map(entry).collect())
+    }
+
+    pub(crate) fn sync(&self) -> Result<()> {
+        disk::sync_names(&self.path).map_err(at(SYNC, &self.path))
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
+    pub(crate) fn free_space(&self) -> Result<u64> {
+        Ok(u64::MAX / 2)
+    }
+}
+
+impl Place {
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path.join(&self.name)
+    }
+
+    pub(crate) fn with_extension(&self, extension: &str) -> Self {
+        self.dir.at(Path::new(&self.name).with_extension(extension))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
+    pub(crate) fn id(&self) -> Result<Option<()>> {
+        Ok(disk::find(&self.path()).map(drop))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Handle {
+    contents: Contents,
+    place: Place,
+}
+
 impl Handle {
-    pub(crate) fn create_new(path: PathBuf) -> Result<Self> {
+    pub(crate) fn create_new(place: &Place) -> Result<Self> {
         let contents = Contents::default();
+        let path = place.path();
         disk::create(&path, Node::File(contents.clone())).map_err(at("create", &path))?;
-        Ok(Self { contents, path })
+        let place = place.clone();
+        Ok(Self { contents, place })
     }
 
     /// This disk has no page cache to bypass.
-    #[expect(clippy::needless_pass_by_value, reason = "it is so in the real layer")]
-    pub(crate) fn create_direct(path: PathBuf) -> Result<Self> {
-        Err(at("create", &path)(io::ErrorKind::Unsupported.into()))
+    pub(crate) fn create_direct(place: &Place) -> Result<Self> {
+        Err(at("create", &place.path())(
+            io::ErrorKind::Unsupported.into(),
+        ))
     }
 
     #[expect(
@@ -43,17 +162,22 @@ impl Handle {
         Ok(())
     }
 
-    pub(crate) fn open_read(path: PathBuf) -> Result<Self> {
-        let contents = disk::open(&path).map_err(at("open", &path))?;
-        Ok(Self { contents, path })
+    pub(crate) fn open_read(place: &Place) -> Result<Self> {
+        let contents = disk::open(&place.path()).map_err(at("open", &place.path()))?;
+        let place = place.clone();
+        Ok(Self { contents, place })
     }
 
-    pub(crate) fn open_write(path: PathBuf) -> Result<Self> {
-        Self::open_read(path)
+    pub(crate) fn open_write(place: &Place) -> Result<Self> {
+        Self::open_read(place)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.place.path()
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
@@ -77,12 +201,12 @@ impl Handle {
         let contents = self.contents.step();
         let found = contents.seen.get(from..to);
         let found = found.ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
-        bytes.copy_from_slice(found.map_err(at("read", &self.path))?);
+        bytes.copy_from_slice(found.map_err(at("read", &self.path()))?);
         Ok(())
     }
 
     pub(crate) fn sync_data(&self) -> Result<()> {
-        self.contents.sync().map_err(at(SYNC, &self.path))
+        self.contents.sync().map_err(at(SYNC, &self.path()))
     }
 
     pub(crate) fn sync_all(&self) -> Result<()> {
@@ -100,12 +224,20 @@ impl Handle {
 }
 
 impl Error {
-    pub(crate) fn is_failed_sync(&self) -> bool {
+    pub(crate) fn stops_the_store(&self) -> bool {
         matches!(self, Self::Io { op, .. } if *op == SYNC)
     }
 
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    pub(crate) fn is_not_a_directory(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory)
+    }
+
+    pub(crate) fn is_a_directory(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory)
     }
 }
 
@@ -127,12 +259,28 @@ fn at(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 
 /// Nobody else has the disk.
 #[derive(Debug)]
-pub(crate) struct Lock;
+pub(crate) struct Lock {
+    dir: Dir,
+}
 
 impl Lock {
     #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
-    pub(crate) fn take(_path: &Path) -> Result<Option<Self>> {
-        Ok(Some(Self))
+    pub(crate) fn take(dir: &Dir, _name: &str) -> Result<Option<Self>> {
+        let dir = dir.clone();
+        Ok(Some(Self { dir }))
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
+    pub(crate) fn check(&self) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -141,70 +289,34 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    let contents = disk::open(path).map_err(at("read", path))?;
-    Ok(contents.step().seen.clone())
-}
-
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
-    disk::rename(from, to).map_err(at("rename", from))
-}
-
-pub(crate) fn remove(path: &Path) -> Result<()> {
-    disk::remove(path).map_err(at("remove", path))
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
-pub(crate) fn remove_tree_if_present(path: &Path) -> Result<()> {
-    disk::remove_tree(path);
-    Ok(())
-}
-
-pub(crate) fn is_dir(path: &Path) -> bool {
-    disk::find(path).is_some()
-}
-
-pub(crate) fn create_dir(path: &Path) -> Result<()> {
-    match disk::create(path, Node::Directory) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(at("create directory", path)(source))
-        }
-        _ => Ok(()),
+pub(crate) fn create_dirs(path: &Path, mode: u32) -> Result<()> {
+    if disk::find(path).is_some() {
+        return Ok(());
     }
-}
-
-pub(crate) fn sync_dir(path: &Path) -> Result<()> {
-    disk::sync_names(path).map_err(at(SYNC, path))
+    if let Some(parent) = path.parent() {
+        create_dirs(parent, mode)?;
+    }
+    disk::create(path, Node::Directory).map_err(at("create directory", path))
 }
 
 pub(crate) fn sync_parents(path: &Path) -> Result<()> {
-    path.ancestors().skip(1).try_for_each(sync_dir)
+    let sync = |path: &Path| disk::sync_names(path).map_err(at(SYNC, path));
+    path.ancestors().skip(1).try_for_each(sync)
 }
 
-pub(crate) fn sync_tree(path: &Path) -> Result<()> {
-    sync_dir(path)
+pub(crate) fn read(place: &Place) -> Result<Vec<u8>> {
+    let contents = disk::open(&place.path()).map_err(at("read", &place.path()))?;
+    Ok(contents.step().seen.clone())
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    File,
-    Directory,
+pub(crate) fn rename(from: &Place, to: &Place) -> Result<()> {
+    disk::rename(&from.path(), &to.path()).map_err(at("rename", &from.path()))
 }
 
-pub(crate) fn list(path: &Path) -> Result<Vec<(String, Kind)>> {
-    let nodes = disk::list(path).map_err(at("list", path))?;
-    let entry = |(path, node): (PathBuf, Node)| {
-        let name = path.file_name().unwrap_or_default();
-        let kind = match node {
-            Node::Directory => Kind::Directory,
-            Node::File(_) => Kind::File,
-        };
-        (name.to_string_lossy().into_owned(), kind)
-    };
-    Ok(nodes.into_iter().map(entry).collect())
+pub(crate) fn remove(place: &Place) -> Result<()> {
+    disk::remove(&place.path()).map_err(at("remove", &place.path()))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
-pub(crate) fn free_space(_path: &Path) -> Result<u64> {
-    Ok(u64::MAX / 2)
+pub(crate) fn remove_dir(place: &Place) -> Result<()> {
+    remove(place)
 }

@@ -50,6 +50,8 @@ mod options;
 mod part;
 #[path = "../../../src/pins.rs"]
 mod pins;
+#[path = "../../../src/process.rs"]
+mod process;
 #[path = "../../../src/report.rs"]
 mod report;
 #[path = "../../../src/room.rs"]

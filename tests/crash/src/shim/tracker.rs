@@ -126,7 +126,9 @@ impl Tracker {
     /// What a path means, if it lies below the root.
     pub fn place_of(&self, dir: c_int, path: &CStr) -> Option<Place> {
         let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
-        let absolute = if path.is_absolute() {
+        let absolute = if let Some((fd, below)) = through_descriptor(path) {
+            self.root.join(self.path(self.node_of(fd)?)).join(below)
+        } else if path.is_absolute() {
             path.to_owned()
         } else if dir == libc::AT_FDCWD {
             std::env::current_dir().ok()?.join(path)
@@ -211,4 +213,12 @@ impl Tracker {
             names.remove(&at.name);
         }
     }
+}
+
+/// The descriptor in a path of the form `/proc/self/fd/N/...`, and what comes after it.
+fn through_descriptor(path: &Path) -> Option<(c_int, &Path)> {
+    let rest = path.strip_prefix("/proc/self/fd").ok()?;
+    let fd = rest.iter().next()?;
+    let below = rest.strip_prefix(fd).ok()?;
+    Some((fd.to_str()?.parse().ok()?, below))
 }

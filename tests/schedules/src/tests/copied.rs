@@ -12,7 +12,8 @@ use crate::blob::BlobStore;
 use crate::buffers::Buffers;
 use crate::digest::BlockSums;
 use crate::disk;
-use crate::{ContentHash, Error, Part, PartReader, PartStore, Scope, Upload, file};
+use crate::file::{self, Dir};
+use crate::{ContentHash, Error, Part, PartReader, PartStore, Scope, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";
@@ -79,9 +80,13 @@ fn a_blob_that_a_copy_refers_to_is_not_swept() {
     });
 }
 
+fn root() -> Dir {
+    Dir::open(Path::new("/data"), 0o600).unwrap()
+}
+
 /// The blobs alone, as a process finds them.
 fn blobs() -> Arc<BlobStore> {
-    Arc::new(BlobStore::open(Path::new("/data"), &Arc::default()).unwrap())
+    Arc::new(BlobStore::open(&root(), &Arc::default()).unwrap())
 }
 
 /// Gives a file with these bytes the name of X.
@@ -103,10 +108,10 @@ fn a_blob_that_is_put_again_is_sound_when_it_is_said_to_be() {
         let sums = BlockSums { size, crcs };
         let before = if below(2) == 0 { X } else { DAMAGED };
         schedule::pause(|| {
-            file::create_dir(Path::new("/data")).unwrap();
-            BlobStore::create(Path::new("/data")).unwrap();
-            file::sync_dir(Path::new("/data")).unwrap();
-            file::sync_dir(Path::new("/")).unwrap();
+            file::create_dirs(Path::new("/data"), 0o600).unwrap();
+            BlobStore::create(&root()).unwrap();
+            root().sync().unwrap();
+            file::sync_parents(Path::new("/data")).unwrap();
             publish(&blobs(), before, &name);
         });
         let blobs_now = schedule::pause(blobs);

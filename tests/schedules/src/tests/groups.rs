@@ -10,7 +10,7 @@ use shuttle::thread::JoinHandle;
 use super::{Acknowledged, below, check, join, power_cut, task};
 use crate::Result;
 use crate::disk::{self, Faults};
-use crate::file;
+use crate::file::{self, Dir, Lock};
 use crate::meta::batch::{Batch, Tree};
 use crate::meta::journal::{Claim, Journal, Scan, scan};
 
@@ -20,23 +20,28 @@ const SEGMENT_LEN: u64 = 170;
 /// About as many schedule points as a test here has.
 const STEPS: usize = 150;
 
+fn dir() -> Dir {
+    Dir::open(Path::new(DIR), 0o600).unwrap()
+}
+
 fn create() -> Arc<Journal> {
-    file::create_dirs(Path::new(DIR)).unwrap();
+    file::create_dirs(Path::new(DIR), 0o600).unwrap();
     file::sync_parents(Path::new(DIR)).unwrap();
-    Journal::create(Path::new(DIR), SEGMENT_LEN).unwrap();
+    Journal::create(&dir(), SEGMENT_LEN).unwrap();
     Arc::new(open().1)
 }
 
 /// Opens the journal. Gives the batches in it, too.
 fn open() -> (Vec<(u64, u8)>, Journal) {
     let (batches, found) = read();
-    let journal = Journal::resume(Path::new(DIR), SEGMENT_LEN, &found).unwrap();
+    let lock = Arc::new(Lock::take(&dir(), "LOCK").unwrap().unwrap());
+    let journal = Journal::resume(&dir(), &lock, SEGMENT_LEN, &found).unwrap();
     (batches, journal)
 }
 
 fn read() -> (Vec<(u64, u8)>, Scan) {
     let mut batches = Vec::new();
-    let found = scan(Path::new(DIR), &mut |seq, mutations| {
+    let found = scan(&dir(), &mut |seq, mutations| {
         batches.push((seq, mutations[0].key[0]));
         Ok(())
     });
@@ -269,7 +274,7 @@ fn the_first_segment_stays_until_something_is_durable() {
         batch.put(Tree::Garbage, &[1], &[0; 400]);
         let _not_waited_for = journal.append(&batch, Claim::Growth).unwrap();
         journal.drop_through(u64::MAX).unwrap();
-        let segments = file::list(Path::new(DIR)).unwrap();
-        assert_eq!(segments[0].0, "00000000000000000001.log");
+        let segments = dir().list().unwrap();
+        assert_eq!(segments[0].name, "00000000000000000001.log");
     });
 }

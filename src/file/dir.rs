@@ -1,0 +1,330 @@
+//! [`Dir`], an open directory, and [`Place`], a name in one.
+//!
+//! A store is a directory, not a path: it is opened once, and everything below it is reached through
+//! descriptors. So a store that is renamed, unmounted lazily or mounted over goes on in the directory
+//! that it locked, and never touches another one that has taken its path. No symbolic link below the
+//! store is followed, and nothing that lies on another file system is opened.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::{SYNC_DIR, at, sync};
+use crate::Result;
+
+/// An open directory. Clones share the descriptor.
+#[derive(Clone, Debug)]
+pub(crate) struct Dir {
+    open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    fd: OwnedFd,
+    /// Where it was when it was opened: for messages.
+    path: PathBuf,
+    id: FileId,
+    /// Permissions of files that are made in it; those of directories follow from them.
+    mode: Mode,
+}
+
+/// A name in a directory, whether something has it or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    dir: Dir,
+    name: OsString,
+}
+
+/// What a file or directory is known by, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
+    }
+
+    /// What has this path now.
+    pub(super) fn at_path(path: &Path) -> Result<Self> {
+        let found = rustix::fs::stat(path);
+        Ok(Self::of(
+            &found.map_err(|errno| at("stat", path)(errno.into()))?,
+        ))
+    }
+
+    pub(super) fn is_beside(self, other: Self) -> bool {
+        self.device == other.device
+    }
+}
+
+/// What a directory entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A regular file.
+    File,
+    Directory,
+    /// A symbolic link, a pipe, a socket or a device.
+    Other,
+}
+
+impl Kind {
+    fn of(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Directory,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A name in a directory, and what has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub name: OsString,
+    pub kind: Kind,
+}
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+
+impl Dir {
+    /// Opens the directory that `path` names, through symbolic links if there are any. Files below it are
+    /// made with the permissions `mode`.
+    pub(crate) fn open(path: &Path, mode: u32) -> Result<Self> {
+        let fd = retry(|| rustix::fs::open(path, DIRECTORY, Mode::empty()));
+        let fd = fd.map_err(at("open directory", path))?;
+        let id = stat_of(&fd).map_err(at("stat", path))?;
+        Ok(Self::new(
+            fd,
+            path.to_owned(),
+            id,
+            Mode::from_raw_mode(mode),
+        ))
+    }
+
+    fn new(fd: OwnedFd, path: PathBuf, id: FileId, mode: Mode) -> Self {
+        let open = Arc::new(Open { fd, path, id, mode });
+        Self { open }
+    }
+
+    /// Opens a directory in this one.
+    pub(crate) fn dir(&self, name: impl AsRef<OsStr>) -> Result<Self> {
+        let path = self.open.path.join(name.as_ref());
+        let flags = DIRECTORY | OFlags::NOFOLLOW;
+        let opened = retry(|| rustix::fs::openat(self.fd(), name.as_ref(), flags, Mode::empty()));
+        let fd = opened.map_err(at("open directory", &path))?;
+        let id = stat_of(&fd).map_err(at("stat", &path))?;
+        if !id.is_beside(self.open.id) {
+            return Err(at("open directory", &path)(Errno::XDEV.into()));
+        }
+        Ok(Self::new(fd, path, id, self.open.mode))
+    }
+
+    /// Makes a directory in this one unless the name exists.
+    pub(crate) fn create_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let mode = mode_of_directories(self.open.mode);
+        match rustix::fs::mkdirat(self.fd(), name.as_ref(), mode) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => {
+                let path = self.open.path.join(name.as_ref());
+                Err(at("create directory", &path)(errno.into()))
+            }
+        }
+    }
+
+    /// The place of a name in this directory.
+    pub(crate) fn at(&self, name: impl Into<OsString>) -> Place {
+        Place {
+            dir: self.clone(),
+            name: name.into(),
+        }
+    }
+
+    /// Where it was when it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.open.path
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.open.fd.as_fd()
+    }
+
+    pub(super) fn id(&self) -> FileId {
+        self.open.id
+    }
+
+    /// A path to it that holds as long as it is open, whatever becomes of its name: for a library that
+    /// takes paths only. Where no `/proc` is mounted, the path that it was opened by.
+    pub(crate) fn lasting_path(&self) -> PathBuf {
+        let through_fd = PathBuf::from(format!("/proc/self/fd/{}", self.open.fd.as_raw_fd()));
+        match FileId::at_path(&through_fd) {
+            Ok(id) if id == self.open.id => through_fd,
+            _ => self.open.path.clone(),
+        }
+    }
+
+    /// The entries, in the order of their names.
+    pub(crate) fn list(&self) -> Result<Vec<Entry>> {
+        let failed = |errno: Errno| at("list", &self.open.path)(errno.into());
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(self.fd()).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => self.kind_of(name),
+                known => Ok(Kind::of(known)),
+            };
+            entries.push(Entry {
+                name: name.to_owned(),
+                kind: kind.map_err(failed)?,
+            });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// For file systems that do not tell it when they list.
+    fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
+        let stat = rustix::fs::statat(self.fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Kind::of(FileType::from_raw_mode(stat.st_mode)))
+    }
+
+    /// Makes the names in the directory durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        sync(self.fd()).map_err(at(SYNC_DIR, &self.open.path))
+    }
+
+    /// Bytes that this user may still write to the file system that holds it.
+    pub(crate) fn free_space(&self) -> Result<u64> {
+        let stat = rustix::fs::fstatvfs(self.fd());
+        let stat = stat.map_err(|errno| at("statvfs", &self.open.path)(errno.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+impl Place {
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// For messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.open.path.join(&self.name)
+    }
+
+    /// The same place with another ending of its name.
+    pub(crate) fn with_extension(&self, extension: &str) -> Self {
+        self.dir.at(Path::new(&self.name).with_extension(extension))
+    }
+
+    /// What has the name now; `None` when nothing has it.
+    pub(crate) fn id(&self) -> Result<Option<FileId>> {
+        match rustix::fs::statat(self.dir.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileId::of(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(at("stat", &self.path())(errno.into())),
+        }
+    }
+
+    /// Opens what has the name, if it is a regular file on the file system of its directory.
+    pub(super) fn open(&self, flags: OFlags) -> io::Result<OwnedFd> {
+        // A pipe must not be waited for.
+        let fd = self.open_any(flags | OFlags::NONBLOCK)?;
+        let stat = rustix::fs::fstat(&fd)?;
+        match Kind::of(FileType::from_raw_mode(stat.st_mode)) {
+            Kind::File if FileId::of(&stat).is_beside(self.dir.id()) => Ok(fd),
+            Kind::File => Err(Errno::XDEV.into()),
+            Kind::Directory => Err(Errno::ISDIR.into()),
+            Kind::Other => Err(Errno::NXIO.into()),
+        }
+    }
+
+    /// Makes a file, which must not exist.
+    pub(super) fn create(&self, flags: OFlags) -> io::Result<OwnedFd> {
+        self.open_any(flags | OFlags::CREATE | OFlags::EXCL)
+    }
+
+    /// Opens the file, or makes it.
+    pub(super) fn open_or_create(&self) -> io::Result<OwnedFd> {
+        self.open_any(OFlags::RDWR | OFlags::CREATE)
+    }
+
+    fn open_any(&self, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = self.dir.open.mode;
+        retry(|| rustix::fs::openat(self.dir.fd(), &self.name, flags, mode))
+    }
+}
+
+fn retry<T>(call: impl FnMut() -> Result<T, Errno>) -> io::Result<T> {
+    Ok(rustix::io::retry_on_intr(call)?)
+}
+
+fn stat_of(fd: &OwnedFd) -> io::Result<FileId> {
+    Ok(FileId::of(&rustix::fs::fstat(fd)?))
+}
+
+/// Who may read files may also search the directories that hold them.
+fn mode_of_directories(files: Mode) -> Mode {
+    let search = |read: Mode, search: Mode| {
+        if files.contains(read) {
+            search
+        } else {
+            Mode::empty()
+        }
+    };
+    files
+        | search(Mode::RUSR, Mode::XUSR)
+        | search(Mode::RGRP, Mode::XGRP)
+        | search(Mode::ROTH, Mode::XOTH)
+}
+
+/// Makes a directory and its parents, as far as they do not exist; nothing is synced.
+pub(crate) fn create_dirs(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        create_dirs(parent, mode)?;
+    }
+    match rustix::fs::mkdir(path, mode_of_directories(Mode::from_raw_mode(mode))) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(at("create directory", path)(errno.into())),
+    }
+}
+
+/// Makes the name of a directory durable, and those of the directories above it on the same file
+/// system. One that this user may not read is left to whoever made it.
+pub(crate) fn sync_parents(path: &Path) -> Result<()> {
+    let path = path.canonicalize().map_err(at("resolve", path))?;
+    let here = FileId::at_path(&path)?;
+    for parent in path.ancestors().skip(1) {
+        if !FileId::at_path(parent).is_ok_and(|id| id.is_beside(here)) {
+            break;
+        }
+        match Dir::open(parent, 0) {
+            Err(crate::Error::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied => {}
+            opened => opened?.sync()?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! [`Lock`]: that this process has a directory alone, and still has it.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::at;
+use super::dir::{Dir, FileId, Place};
+use crate::process::Process;
+use crate::{Error, Result};
+
+/// A directory that this process has alone, until this is dropped.
+///
+/// The directory itself is locked, so that its name and the names in it may change, and a file in it,
+/// which earlier versions lock.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    dir: Dir,
+    place: Place,
+    file: File,
+    id: FileId,
+    process: Process,
+}
+
+impl Lock {
+    /// Locks the directory, and the file `name` in it, which is made if it does not exist. `None` when
+    /// another process has either.
+    pub(crate) fn take(dir: &Dir, name: &str) -> Result<Option<Self>> {
+        let place = dir.at(name);
+        if !flock(dir)? {
+            return Ok(None);
+        }
+        let lock = Self::take_file(dir, place);
+        if !matches!(lock, Ok(Some(_))) {
+            unlock(dir);
+        }
+        lock
+    }
+
+    fn take_file(dir: &Dir, place: Place) -> Result<Option<Self>> {
+        let path = place.path();
+        let file = File::from(place.open_or_create().map_err(at("open", &path))?);
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(std::fs::TryLockError::Error(source)) => return Err(at("lock", &path)(source)),
+        }
+        let stat = rustix::fs::fstat(&file).map_err(|errno| at("stat", &path)(errno.into()))?;
+        Ok(Some(Self {
+            id: FileId::of(&stat),
+            dir: dir.clone(),
+            place,
+            file,
+            process: Process::current(),
+        }))
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Passes while the directory has the path that it was opened by, and the locked file its name.
+    ///
+    /// # Errors
+    /// [`Error::Displaced`].
+    pub(crate) fn check(&self) -> Result<()> {
+        let path = self.dir.path();
+        let displaced = |reason: &str| {
+            Err(Error::Displaced {
+                path: PathBuf::from(path),
+                reason: reason.to_owned(),
+            })
+        };
+        match FileId::at_path(path) {
+            Ok(id) if id == self.dir.id() => {}
+            Ok(_) => return displaced("another directory has its path now"),
+            Err(error) if error.is_not_found() => {
+                return displaced("it was moved or removed: nothing has its path now");
+            }
+            Err(error) => return Err(error),
+        }
+        match self.place.id()? {
+            Some(id) if id == self.id => Ok(()),
+            Some(_) => displaced("another file has taken the place of LOCK"),
+            None => displaced("LOCK was removed"),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.process.is_another() {
+            return;
+        }
+        // Closing is not enough: a child process that is just being started has the descriptors, too.
+        let _ = self.file.unlock();
+        unlock(&self.dir);
+    }
+}
+
+/// `false` when another process has it.
+fn flock(dir: &Dir) -> Result<bool> {
+    match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(at("lock", dir.path())(io::Error::from(errno))),
+    }
+}
+
+fn unlock(dir: &Dir) {
+    let _ = rustix::fs::flock(dir.fd(), FlockOperation::Unlock);
+}
