@@ -226,7 +226,8 @@ pub struct Stats {
     pub damaged_blobs: u64,
     /// Bodies being received.
     pub staged_bodies: u64,
-    /// Bytes that those have declared and not yet sent.
+    /// Bytes of the disk that are held for those: received and not yet written, and up to 16 MiB
+    /// ahead of what each has sent. A body that has sent nothing holds none.
     pub reserved_bytes: u64,
     /// Blobs being read or put.
     pub pinned_blobs: u64,

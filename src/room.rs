@@ -2,7 +2,6 @@
 //! else has (R3, I7).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -11,14 +10,19 @@ use crate::{Error, Result};
 
 /// What the ballast takes of the headroom.
 const BALLAST_SHARE: u64 = 4;
-/// A body of undeclared length asks again for room each time that it has grown by this much, bytes.
-pub(crate) const UNDECLARED_STEP: u64 = 16 * 1024 * 1024;
+/// How far ahead of its bytes a body reserves room at most, bytes.
+const STEP: u64 = 16 * 1024 * 1024;
+/// How far when a whole step would be too much, bytes.
+const SHORT_STEP: u64 = 256 * 1024;
+/// Nothing is reserved ahead beyond this part of the room above the headroom.
+const AHEAD_SHARE: u64 = 4;
 
 pub(crate) struct Room {
     root: Dir,
     headroom: u64,
-    /// Declared by bodies that are being received, and not yet written.
-    reserved: AtomicU64,
+    /// Held by bodies, and not yet written. Locked while the file system is asked: of two bodies that
+    /// ask at once the later one sees what the earlier one got.
+    reserved: Mutex<u64>,
     ballast: Ballast,
 }
 
@@ -33,23 +37,56 @@ impl Room {
         Self {
             root,
             headroom,
-            reserved: AtomicU64::new(0),
+            reserved: Mutex::new(0),
             ballast,
         }
     }
 
-    /// Reserves room for a body.
+    /// Passes when there is room for so many bytes at this moment. Holds none of it.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] when the body would take the headroom.
+    /// [`Error::StorageFull`] when they would take the headroom, with what others have reserved.
+    pub(crate) fn check(&self, bytes: u64) -> Result<()> {
+        let spare = Spare::of(self, *self.reserved.lock())?;
+        spare.require(bytes)?;
+        self.ballast.lay(spare.left);
+        Ok(())
+    }
+
+    /// Reserves room for bytes that are about to be written.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`] when they would take the headroom.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation> {
-        let mut reservation = Reservation {
-            room: Arc::clone(self),
-            unwritten: 0,
-        };
-        let available = reservation.extend(bytes)?;
-        self.ballast.lay(available.saturating_sub(self.headroom));
+        let mut reservation = self.reservation();
+        reservation.receive(bytes, Some(0))?;
         Ok(reservation)
+    }
+
+    /// A reservation that holds nothing yet.
+    pub(crate) fn reservation(self: &Arc<Self>) -> Reservation {
+        Reservation {
+            room: Arc::clone(self),
+            held: 0,
+            received: 0,
+        }
+    }
+
+    /// Takes room: `least` bytes or a [`StorageFull`](Error::StorageFull), `most` where that leaves
+    /// enough for others. Gives what was taken.
+    fn take(&self, least: u64, most: u64) -> Result<u64> {
+        let mut reserved = self.reserved.lock();
+        let spare = Spare::of(self, *reserved)?;
+        spare.require(least)?;
+        let taken = step((spare.left, *reserved), least, most);
+        *reserved += taken;
+        drop(reserved);
+        self.ballast.lay(spare.left - taken);
+        Ok(taken)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        *self.reserved.lock() -= bytes;
     }
 
     /// Makes room for what releases: gives up the ballast when the disk is nearly full.
@@ -63,59 +100,104 @@ impl Room {
         }
     }
 
-    /// Bytes that bodies have declared and not yet sent.
+    /// Bytes that are reserved and not yet written.
     pub(crate) fn reserved(&self) -> u64 {
-        self.reserved.load(Ordering::Relaxed)
+        *self.reserved.lock()
     }
 }
 
-/// Room for one body, given back when dropped.
+/// What the disk has above the headroom at one moment, bytes.
+struct Spare<'a> {
+    room: &'a Room,
+    /// Free on the file system.
+    available: u64,
+    reserved: u64,
+    /// Not reserved, either.
+    left: u64,
+}
+
+impl<'a> Spare<'a> {
+    fn of(room: &'a Room, reserved: u64) -> Result<Self> {
+        let available = room.root.free_space()?;
+        let taken = reserved.saturating_add(room.headroom);
+        Ok(Self {
+            room,
+            available,
+            reserved,
+            left: available.saturating_sub(taken),
+        })
+    }
+
+    fn require(&self, bytes: u64) -> Result<()> {
+        let taken = self.reserved.saturating_add(self.room.headroom);
+        let needed = taken.saturating_add(bytes);
+        if self.available >= needed {
+            return Ok(());
+        }
+        Err(Error::StorageFull {
+            path: self.room.root.path().to_owned(),
+            needed,
+            available: self.available,
+        })
+    }
+}
+
+/// How much of `most` to take for a body that needs `least`, where so much is spare and so much is
+/// reserved already. Never more than is spare, if `least` is not.
+fn step((spare, reserved): (u64, u64), least: u64, most: u64) -> u64 {
+    let most_ahead = spare.saturating_add(reserved) / AHEAD_SHARE;
+    let fits = |step: &u64| reserved.saturating_add(*step) <= most_ahead;
+    [most, most.min(SHORT_STEP).max(least)]
+        .into_iter()
+        .find(fits)
+        .unwrap_or(least)
+}
+
+/// Room for one body, which grows as bytes arrive. What was not written is given back when this is
+/// dropped.
 pub(crate) struct Reservation {
     room: Arc<Room>,
-    unwritten: u64,
+    /// Reserved and not yet written.
+    held: u64,
+    /// Received and not yet written: at most what is held.
+    received: u64,
 }
 
 impl Reservation {
-    /// Asks for more. Gives what is available in all.
-    pub(crate) fn extend(&mut self, bytes: u64) -> Result<u64> {
-        let room = &self.room;
-        // Added before it is compared: of two bodies that ask at once each sees the other.
-        let reserved = room
-            .reserved
-            .fetch_add(bytes, Ordering::Relaxed)
-            .saturating_add(bytes);
-        self.unwritten += bytes;
-        let needed = reserved.saturating_add(room.headroom);
-        let available = room.root.free_space()?;
-        if available < needed {
-            let path = room.root.path().to_owned();
-            return Err(Error::StorageFull {
-                path,
-                needed,
-                available,
-            });
+    /// Has room for `bytes` that have arrived, and, in steps, for some of those that come next: `rest`
+    /// of them, if that is known.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`] when what has arrived would take the headroom.
+    pub(crate) fn receive(&mut self, bytes: u64, rest: Option<u64>) -> Result<()> {
+        let received = self.received.saturating_add(bytes);
+        if received > self.held {
+            let least = received - self.held;
+            let step = rest.map_or(STEP, |rest| least.saturating_add(rest).min(STEP));
+            self.held += self.room.take(least, step.max(least))?;
         }
-        Ok(available)
+        self.received = received;
+        Ok(())
     }
 
-    /// Says that bytes were written: the file system counts them now.
+    /// Says that received bytes were written: the file system counts them now.
     pub(crate) fn written(&mut self, bytes: u64) {
-        let counted = bytes.min(self.unwritten);
-        self.unwritten -= counted;
-        self.room.reserved.fetch_sub(counted, Ordering::Relaxed);
+        let counted = bytes.min(self.received);
+        self.received -= counted;
+        self.held -= counted;
+        self.room.give_back(counted);
     }
 
-    /// Bytes that are reserved and not yet written.
-    pub(crate) fn left(&self) -> u64 {
-        self.unwritten
+    /// Gives back what is not written.
+    pub(crate) fn cancel(&mut self) {
+        self.room.give_back(self.held);
+        (self.held, self.received) = (0, 0);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.room
-            .reserved
-            .fetch_sub(self.unwritten, Ordering::Relaxed);
+        self.cancel();
     }
 }
 
@@ -147,5 +229,25 @@ impl Ballast {
         // An earlier process may have laid it.
         let _ = file::remove_if_present(&self.place);
         *laid = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_short_when_much_is_held_and_no_longer_than_what_is_left() {
+        let (all, share) = (100 * STEP, 25 * STEP);
+        let held = |held, (least, most)| step((all - held, held), least, most);
+        assert_eq!(held(0, (1, STEP)), STEP);
+        assert_eq!(held(0, (1, 2)), 2);
+        assert_eq!(held(share - STEP, (1, STEP)), STEP);
+        assert_eq!(held(share - SHORT_STEP, (1, STEP)), SHORT_STEP);
+        assert_eq!(held(share, (1, STEP)), 1);
+        assert_eq!(held(share, (STEP, STEP)), STEP, "it has arrived");
+        assert_eq!(step((STEP, 0), 1, STEP), SHORT_STEP);
+        assert_eq!(step((4 * SHORT_STEP - 4, 0), 7, STEP), 7);
+        assert_eq!(step((7, 0), 7, STEP), 7);
     }
 }

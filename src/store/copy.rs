@@ -23,7 +23,8 @@ pub(super) fn copy(
     let part = source.part();
     // No body will come: room is wanted for the journal only.
     let declared = PartOptions::new().content_length(part.size);
-    drop(admit(engine, target, 0, &declared)?);
+    admit(engine, target, &declared)?;
+    engine.room.check(0)?;
     check_minimum(&engine.options, target.1, part.size)?;
     // I1: the reader has pinned the blob since a part referred to it, so its rows stand in the journal
     // before the part's, and its file stays.

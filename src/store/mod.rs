@@ -113,7 +113,7 @@ impl PartStore {
         let engine = self.engine()?;
         check_key(key, engine.options.max_key_len)?;
         engine.check_metadata(metadata)?;
-        drop(engine.room.reserve(metadata.len() as u64)?);
+        engine.room.check(metadata.len() as u64)?;
         let upload = Upload::new(key, engine.ids.next()?);
         let record = UploadRecord {
             key: key.to_owned(),
@@ -199,13 +199,17 @@ impl PartStore {
     /// Begins to receive a part as a stream. All that can be refused before the body is refused
     /// here, so a server calls this before it answers `Expect: 100-continue`.
     ///
+    /// A body holds room on the disk as it arrives, up to 16 MiB ahead: one that sends nothing holds none.
+    /// So it may still be refused with [`Error::StorageFull`] when others have filled the disk before its
+    /// last byte came.
+    ///
     /// Memory: at most 2 MiB, whatever the part's size; 256 KiB when 64 other bodies are at work.
     ///
     /// # Errors
     /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);
     /// [`Error::EntityTooLarge`] when the declared length is above the maximum (R3);
     /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R9);
-    /// [`Error::StorageFull`] when the declared length, with what other bodies have declared,
+    /// [`Error::StorageFull`] when the declared length, with what other bodies have reserved,
     /// would take the [headroom](Options::headroom); [`Error::Poisoned`]; [`Error::Closed`];
     /// [`Error::Index`], [`Error::Io`].
     pub fn part_writer(

@@ -8,7 +8,6 @@ use crate::blob::{DurableBlob, StagedBlob};
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::ingest::{BodyHasher, Sums};
 use crate::meta::{Change, Claim, PartRecord};
-use crate::room::Reservation;
 use crate::sabotage::Step;
 use crate::{Error, MinimumAt, Options, Part, PartNumber, PartOptions, Result, Upload, clock};
 
@@ -28,15 +27,11 @@ pub(super) fn put_bytes(
     options: &PartOptions,
 ) -> Result<Part> {
     let len = body.len() as u64;
-    let mut room = admit(
-        engine,
-        (upload, number),
-        options.length.unwrap_or(len).max(len),
-        options,
-    )?;
+    admit(engine, (upload, number), options)?;
     check_received(&engine.options, options, len)?;
     check_length(options, len)?;
     check_minimum(&engine.options, number, len)?;
+    let mut room = engine.room.reserve(len)?;
     let mut hasher = BodyHasher::new(&engine.lanes);
     hasher.update_names(&body);
     let body = Body::Memory(body);
@@ -45,14 +40,13 @@ pub(super) fn put_bytes(
     Ok(part)
 }
 
-/// The checks before a body is invited (R1, R3, R6, R9, R10a): a server calls this before it sends `100
-/// Continue`.
+/// The checks before a body is invited (R1, R3, R6, R9, R10a), but for room on the disk: a server
+/// makes them before it sends `100 Continue`.
 pub(super) fn admit(
     engine: &Engine,
     (upload, number): (&Upload, PartNumber),
-    expected: u64,
     options: &PartOptions,
-) -> Result<Reservation> {
+) -> Result<()> {
     if number > engine.options.max_part_number {
         let found = number.to_string();
         return Err(Error::InvalidPartNumber { found });
@@ -62,8 +56,7 @@ pub(super) fn admit(
         return Err(Error::EntityTooLarge { proposed, maximum });
     }
     engine.meta.check()?;
-    engine.open_record(upload)?;
-    engine.room.reserve(expected.min(maximum))
+    engine.open_record(upload).map(drop)
 }
 
 /// R3 and R8 while the body streams: stop at the first byte too many.

@@ -12,7 +12,7 @@ use crate::MinimumAt;
 use crate::blob::StagedBlob;
 use crate::buffers::{Buffer, Buffers};
 use crate::ingest::BodyHasher;
-use crate::room::{Reservation, UNDECLARED_STEP};
+use crate::room::Reservation;
 use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload};
 
 /// Receives one part's body as a stream. Made by
@@ -37,8 +37,10 @@ pub struct PartWriter {
     buffer: Option<Buffer>,
     /// Bytes that were offered, also when they were then refused.
     received: u64,
-    /// A write failed: what was received since is not known.
-    torn: bool,
+    /// Why nothing more is taken: bytes may be missing between those that were written.
+    broken: Option<Error>,
+    /// Bytes are being taken, or a panic broke that off.
+    taking: bool,
 }
 
 impl PartWriter {
@@ -49,7 +51,8 @@ impl PartWriter {
     ) -> Result<Self> {
         let engine = shared.engine()?;
         let expected = options.length.unwrap_or(0);
-        let room = put::admit(&engine, (upload, number), expected, &options)?;
+        put::admit(&engine, (upload, number), &options)?;
+        engine.room.check(expected)?;
         Ok(Self {
             shared: Arc::clone(shared),
             upload: upload.clone(),
@@ -57,12 +60,13 @@ impl PartWriter {
             options,
             limits: engine.options.clone(),
             staged: engine.blobs.stage()?,
-            room,
+            room: engine.room.reservation(),
             hasher: BodyHasher::new(&engine.lanes),
             buffers: Arc::clone(&engine.buffers),
             buffer: None,
             received: 0,
-            torn: false,
+            broken: None,
+            taking: false,
         })
     }
 
@@ -87,13 +91,12 @@ impl PartWriter {
     /// [`Error::EntityTooLarge`] when it went over the maximum (R3); [`Error::BadDigest`] when
     /// a declared digest is not the body's (R7); [`Error::EntityTooSmall`] with
     /// [`MinimumAt::Put`]; [`Error::NoSuchUpload`] when the upload was completed or
-    /// aborted meanwhile (R10); [`Error::BodyUnreadable`] when an earlier write had failed;
+    /// aborted meanwhile (R10); the same as from an [`append`](Self::append) that had failed;
     /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn finish(mut self) -> Result<Part> {
         self.shared.check_process()?;
-        put::check_received(&self.limits, &self.options, self.received)?;
-        self.check_untorn()?;
+        self.check_whole()?;
         put::check_length(&self.options, self.received)?;
         put::check_minimum(&self.limits, self.number, self.received)?;
         if let Some(buffer) = self.buffer.take() {
@@ -143,6 +146,7 @@ impl PartWriter {
             };
             buffer.fill(len);
             self.receive(len)?;
+            self.hold_room(len, 0)?;
         }
     }
 
@@ -151,25 +155,31 @@ impl PartWriter {
     /// # Errors
     /// [`Error::EntityTooLarge`] at the first byte over the maximum (R3); [`Error::IncompleteBody`] at
     /// the first over the declared length (R8); [`Error::StorageFull`]; [`Error::Io`]. After an error
-    /// the part can not be finished.
+    /// the part can not be finished: each further call answers the same again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.shared.check_process()?;
-        self.check_untorn()?;
-        // Also when somebody catches a panic.
-        self.torn = true;
-        self.take(bytes)?;
-        self.torn = false;
-        Ok(())
+        self.check_whole()?;
+        // Stays when somebody catches a panic.
+        self.taking = true;
+        let taken = self.take(bytes);
+        self.taking = false;
+        taken.inspect_err(|error| {
+            self.broken = Some(again(error, self.received));
+            // What can not be finished keeps no room from others.
+            self.room.cancel();
+        })
     }
 
-    fn check_untorn(&self) -> Result<()> {
-        if !self.torn {
+    fn check_whole(&self) -> Result<()> {
+        if let Some(error) = &self.broken {
+            return Err(again(error, self.received));
+        }
+        if !self.taking {
             return Ok(());
         }
-        let source = io::Error::other("an earlier write to the part failed");
         Err(Error::BodyUnreadable {
             received: self.received,
-            source,
+            source: io::Error::other("an earlier write to the part failed"),
         })
     }
 
@@ -178,6 +188,7 @@ impl PartWriter {
         while !bytes.is_empty() {
             let taken = self.space()?.take_from(bytes);
             bytes = bytes.split_at(taken).1;
+            self.hold_room(taken, bytes.len())?;
         }
         Ok(())
     }
@@ -185,6 +196,13 @@ impl PartWriter {
     fn receive(&mut self, len: usize) -> Result<()> {
         self.received += len as u64;
         put::check_received(&self.limits, &self.options, self.received)
+    }
+
+    /// Holds room for bytes that are in the buffer, when `pending` of those received are not.
+    fn hold_room(&mut self, len: usize, pending: usize) -> Result<()> {
+        let rest = |declared: u64| declared.saturating_sub(self.received) + pending as u64;
+        let rest = self.options.length.map(rest);
+        self.room.receive(len as u64, rest)
     }
 
     /// A buffer with space; a full one is written and hashed before.
@@ -199,14 +217,44 @@ impl PartWriter {
     }
 
     fn write_and_hash(&mut self, chunk: &Bytes) -> Result<()> {
-        let len = chunk.len() as u64;
-        if self.room.left() < len {
-            self.room.extend(UNDECLARED_STEP)?;
-        }
         self.hasher.update(chunk);
         self.staged.write(chunk)?;
-        self.room.written(len);
+        self.room.written(chunk.len() as u64);
         Ok(())
+    }
+}
+
+/// The same error once more: of a body that was broken off each call tells why.
+fn again(error: &Error, received: u64) -> Error {
+    match error {
+        Error::EntityTooLarge { proposed, maximum } => Error::EntityTooLarge {
+            proposed: *proposed,
+            maximum: *maximum,
+        },
+        Error::IncompleteBody { declared, received } => Error::IncompleteBody {
+            declared: *declared,
+            received: *received,
+        },
+        Error::StorageFull {
+            path,
+            needed,
+            available,
+        } => Error::StorageFull {
+            path: path.clone(),
+            needed: *needed,
+            available: *available,
+        },
+        Error::Io { op, path, source } => Error::Io {
+            op,
+            path: path.clone(),
+            source: source
+                .raw_os_error()
+                .map_or_else(|| source.kind().into(), io::Error::from_raw_os_error),
+        },
+        other => Error::BodyUnreadable {
+            received,
+            source: io::Error::other(other.chain()),
+        },
     }
 }
 

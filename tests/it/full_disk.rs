@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use partstore::{IndexRecovery, Options, Part, PartOptions, PartStore, Upload};
+use partstore::{Error, IndexRecovery, Options, Part, PartOptions, PartStore, PartWriter, Upload};
 
 use crate::fixture::{bytes, files, free_options, lines, number, read_part, refusal};
 use crate::skipped::skipped;
@@ -102,6 +102,11 @@ impl Small {
         self.store.put_part(&self.upload, number(at), body)
     }
 
+    fn writer(&self, at: u32, declared: usize) -> partstore::Result<PartWriter> {
+        let options = PartOptions::new().content_length(declared as u64);
+        self.store.part_writer(&self.upload, number(at), options)
+    }
+
     /// Puts parts of a MiB until one is refused. Gives their number.
     fn put_until_full(&self) -> u32 {
         let mut stored = 0;
@@ -170,23 +175,56 @@ fn a_full_disk_refuses_bodies_and_nothing_else() {
     store.put_part(&upload, number(1), vec![9; MIB]).unwrap();
 }
 
-/// What bodies have declared counts, before they have sent it.
+/// What a body declares is compared with the room at its beginning; it holds none before its bytes come.
 #[test]
-fn bodies_that_are_being_received_hold_their_room() {
+fn a_declared_length_must_fit_and_holds_no_room() {
     let Some(small) = Small::new() else { return };
-    let open = |at, len: usize| {
-        let options = PartOptions::new().content_length(len as u64);
-        small.store.part_writer(&small.upload, number(at), options)
-    };
     let room = small.free() - HEADROOM;
-    let first = open(2, room / 2).unwrap();
-    assert_eq!(refusal(open(3, room)), FULL);
-    let second = open(3, room / 4).unwrap();
-    assert_eq!(refusal(open(4, room / 2)), FULL);
-    drop(first);
-    drop(open(4, room / 2).unwrap());
-    drop(second);
+    assert_eq!(refusal(small.writer(2, room + 1)), FULL);
+    let silent: Vec<_> = (2..28).map(|at| small.writer(at, room).unwrap()).collect();
+    assert_eq!(small.store.stats().unwrap().reserved_bytes, 0);
+    small.put(1, room / 2).unwrap();
+    drop(silent);
+}
+
+/// Bodies that began and then stall hold a little each, and never much together.
+#[test]
+fn stalled_bodies_leave_room_for_others() {
+    let Some(small) = Small::new() else { return };
+    let room = small.free() - HEADROOM;
+    let mut stalled: Vec<_> = (2..28).map(|at| small.writer(at, room).unwrap()).collect();
+    for writer in &mut stalled {
+        writer.append(b"a").unwrap();
+    }
+    let held = small.store.stats().unwrap().reserved_bytes;
+    assert!((26..=room as u64 / 4).contains(&held), "{held} bytes");
+    small.put(1, room / 2).unwrap();
+    drop(stalled);
+    assert_eq!(small.store.stats().unwrap().reserved_bytes, 0);
+}
+
+/// Others filled the disk while a body came in: it is told so, as often as it asks, and is not blamed for
+/// what it could not send.
+#[test]
+fn a_body_that_no_longer_fits_is_refused_for_want_of_room() {
+    let Some(small) = Small::new() else { return };
+    let mut writer = small.writer(1, 20 * MIB).unwrap();
+    writer.append(&bytes(1, MIB)).unwrap();
+    small.put_until_full();
+    let full = writer.append(&bytes(2, 19 * MIB)).unwrap_err();
+    let Error::StorageFull {
+        needed, available, ..
+    } = full
+    else {
+        panic!("{full}");
+    };
+    assert!(needed > available && available > 0, "{needed} {available}");
+    assert_eq!(refusal(writer.append(b"more")), FULL);
+    assert_eq!(small.store.stats().unwrap().reserved_bytes, 0);
+    let again = writer.finish().unwrap_err();
+    assert_eq!(again.to_string(), full.to_string());
     small.assert_nothing_leaked();
+    small.assert_readable();
 }
 
 /// Somebody else took the headroom, too.

@@ -27,6 +27,7 @@ mod put;
 mod read;
 mod recovery;
 mod replace;
+mod room;
 mod seen;
 mod skipped;
 mod snapshots;
