@@ -139,7 +139,8 @@ pub use id::{MAX_KEY_LEN, Upload, UploadId};
 pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLimit, PartOptions};
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
-    DamagedBlob, IndexRecovery, MaintenanceReport, Object, ObjectPage, ObjectPart, PartPage,
-    RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker, UploadPage, VerifyReport,
+    DamagedBlob, DamagedFile, IndexRecovery, MaintenanceReport, Object, ObjectPage, ObjectPart,
+    PartPage, RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker, UploadPage,
+    VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

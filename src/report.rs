@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::{ContentHash, ObjectETag, Part, PartNumber, Upload, UploadId};
+use crate::{ContentHash, Error, ObjectETag, Part, PartNumber, Upload, UploadId};
 
 /// An open upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,9 @@ pub struct RecoveryReport {
     pub journal_batches: u64,
     /// Bytes of a write that a crash tore, cut off the journal's end. None of it was acknowledged.
     pub torn_bytes: u64,
+    /// Files of the journal or the snapshot that were damaged, and that the index proved: both were written
+    /// anew from it, and nothing is lost. The disk deserves a look.
+    pub repaired: Vec<DamagedFile>,
     /// Whether files may lie in `blobs/` that no record names; the next sweep finds and removes
     /// them.
     pub orphans_possible: bool,
@@ -111,6 +114,45 @@ pub struct RecoveryReport {
     pub foreign: Vec<PathBuf>,
     /// How long opening took.
     pub elapsed: Duration,
+}
+
+/// A file of the journal or the snapshot that does not hold what was written there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DamagedFile {
+    /// The file, or the directory of one that is missing.
+    pub path: PathBuf,
+    /// Where the damage begins, bytes from its start.
+    pub offset: u64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl DamagedFile {
+    /// What the error says of a file.
+    pub(crate) fn of(error: &Error) -> Self {
+        match error {
+            Error::Damaged {
+                path,
+                offset,
+                reason,
+            } => Self {
+                path: path.clone(),
+                offset: *offset,
+                reason: reason.clone(),
+            },
+            Error::Io { path, .. } => Self {
+                path: path.clone(),
+                offset: 0,
+                reason: error.chain(),
+            },
+            other => Self {
+                path: PathBuf::new(),
+                offset: 0,
+                reason: other.chain(),
+            },
+        }
+    }
 }
 
 /// What became of the query index when the store was opened.

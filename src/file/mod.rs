@@ -155,6 +155,28 @@ impl Error {
         }
     }
 
+    /// Whether a file that was there before is not, or not as it was: bytes that a checksum or the disk
+    /// refuses, a name that is gone or that something else has.
+    pub(crate) fn tells_of_damage(&self) -> bool {
+        const BY_DISK: [Errno; 5] = [
+            Errno::IO,
+            Errno::BADMSG,
+            Errno::UCLEAN,
+            Errno::NODATA,
+            Errno::ILSEQ,
+        ];
+        let Self::Io { op, source, .. } = self else {
+            return matches!(self, Self::Damaged { .. });
+        };
+        let by_disk = |errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
+        let is_read = ["open", "open directory", "stat", "read", "list"].contains(op);
+        let is_gone = matches!(
+            source.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+        );
+        is_read && (is_gone || BY_DISK.into_iter().any(by_disk))
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

@@ -16,6 +16,7 @@ mod marker;
 mod open;
 mod query;
 pub(crate) mod record;
+mod repair;
 pub(crate) mod rows;
 mod snapshot;
 mod tally;
@@ -57,7 +58,6 @@ struct Places {
     journal: Dir,
     snapshots: Dir,
     index: Place,
-    marker: Place,
 }
 
 impl Places {
@@ -66,7 +66,6 @@ impl Places {
             journal: dir.dir("journal")?,
             snapshots: dir.dir("snapshot")?,
             index: dir.at("index"),
-            marker: dir.at("CLEAN"),
         })
     }
 

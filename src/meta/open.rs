@@ -10,12 +10,14 @@ use super::fold::Fold;
 use super::index::Index;
 use super::journal::{self, Journal, Scan};
 use super::marker::{Marker, MarkerFile, Orphans};
+use super::repair::Repair;
+use super::rows::RowReader;
 use super::snapshot::Snapshots;
 use super::{MetaStore, Places};
 use crate::file::{self, Dir, Lock};
 use crate::options::JournalOptions;
 use crate::sabotage::Step;
-use crate::{Error, Result};
+use crate::{DamagedFile, Error, Result};
 
 /// What opening found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Recovery {
     pub orphans: Orphans,
     /// What lies in the directories and is not the store's.
     pub foreign: Vec<PathBuf>,
+    /// What was damaged, and written anew from the index.
+    pub repaired: Vec<DamagedFile>,
 }
 
 /// Whether the index was believed.
@@ -65,7 +69,7 @@ impl MetaStore {
     }
 
     /// Opens what is there. Nothing on disk is changed before journal and snapshot have been read
-    /// and found whole.
+    /// and found whole, or written anew from an index that proves them.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::StorageFull`], [`Error::Index`], [`Error::Io`].
@@ -74,11 +78,95 @@ impl MetaStore {
         options: &JournalOptions,
         cache: u64,
     ) -> Result<(Self, Recovery)> {
-        let places = Places::below(&lock.dir().dir("meta")?)?;
-        let snapshots = Snapshots::new(places.snapshots.clone());
-        let marker_file = MarkerFile::new(places.marker.clone());
-        let base = snapshots.newest()?;
+        let meta = lock.dir().dir("meta")?;
+        let marker_file = MarkerFile::new(meta.at("CLEAN"));
         let marker = marker_file.read()?;
+        let (truth, repaired) = match (Truth::read(&meta, marker.as_ref()), &marker) {
+            (Err(damage), Some(marker)) if damage.tells_of_damage() => {
+                let repair = Repair {
+                    meta: &meta,
+                    marker,
+                    lock,
+                    segment_len: options.segment_len,
+                    cache,
+                };
+                let repaired = repair.run(damage)?;
+                (Truth::read(&meta, Some(marker))?, vec![repaired])
+            }
+            (read, _) => (read?, Vec::new()),
+        };
+        if !Step::MarkerRemoved.is_taken() {
+            marker_file.remove()?;
+        }
+        let Truth {
+            places,
+            snapshots,
+            base,
+            found,
+            fold,
+        } = truth;
+        let journal = Journal::resume(&places.journal, lock, options.segment_len, &found)?;
+        let trusted = match &marker {
+            Some(marker) => trust(&places, cache, marker, &found),
+            None if found.batches == 0 => Err(not_trusted("the store is empty")),
+            None => Err(not_trusted("the store was not closed cleanly")),
+        };
+        let (index, state) = match trusted {
+            Ok(index) => (index, IndexState::Trusted),
+            Err(error @ Error::Damaged { .. }) => return Err(error),
+            Err(reason) => {
+                let fold = fold.map_or_else(|| fold_again(&places, base), Ok)?;
+                rebuild(&places, cache, (fold, snapshots.open(base)?), &reason)?
+            }
+        };
+        // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
+        places.snapshots.sync()?;
+        snapshots.remove_others(base)?;
+        journal.drop_through(base)?;
+        let orphans = marker.map_or(Orphans::Possible, |marker| marker.orphans);
+        let recovery = Recovery {
+            index: state,
+            batches: found.batches,
+            snapshot: base,
+            torn_bytes: found.tail.torn,
+            orphans,
+            foreign: places.foreign()?,
+            repaired,
+        };
+        let (snapshot, snapshot_at) = (Mutex::new(base), options.snapshot_at);
+        let lock = Arc::clone(lock);
+        let store = Self {
+            journal,
+            index,
+            snapshots,
+            snapshot,
+            marker: marker_file,
+            snapshot_at,
+            lock,
+        };
+        Ok((store, recovery))
+    }
+}
+
+/// Journal and snapshot, read and found whole.
+struct Truth {
+    places: Places,
+    snapshots: Snapshots,
+    /// The newest snapshot, 0 for none.
+    base: u64,
+    found: Scan,
+    /// What is newer than the snapshot; only where the index must be rebuilt.
+    fold: Option<Fold>,
+}
+
+impl Truth {
+    /// # Errors
+    /// [`Error::Damaged`], also when the journal ends before the batch that the marker tells of;
+    /// [`Error::Io`].
+    fn read(meta: &Dir, marker: Option<&Marker>) -> Result<Self> {
+        let places = Places::below(meta)?;
+        let snapshots = Snapshots::new(places.snapshots.clone());
+        let base = snapshots.newest()?;
         // A rebuild folds the journal while it is read. After a clean close there is nothing to
         // fold.
         let mut fold = marker
@@ -86,56 +174,16 @@ impl MetaStore {
             .then(|| Fold::new(places.snapshots.clone()));
         let found = read_journal(&places, base, fold.as_mut())?;
         if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
-            return Err(lost_end(&places.journal, &found, &marker));
+            return Err(lost_end(&places.journal, &found, marker));
         }
         snapshots.check(base)?;
-        if !Step::MarkerRemoved.is_taken() {
-            marker_file.remove()?;
-        }
-        let journal = Journal::resume(&places.journal, lock, options.segment_len, &found)?;
-
-        let truth = Truth {
-            places: &places,
-            snapshots: &snapshots,
+        Ok(Self {
+            places,
+            snapshots,
             base,
-        };
-        let trusted = match &marker {
-            Some(marker) => truth.trust(cache, marker, &found),
-            None if found.batches == 0 => Err(not_trusted("the store is empty")),
-            None => Err(not_trusted("the store was not closed cleanly")),
-        };
-        let (index, state) = match trusted {
-            Ok(index) => (index, IndexState::Trusted),
-            Err(error @ Error::Damaged { .. }) => return Err(error),
-            Err(reason) => truth.rebuild(cache, fold, &reason)?,
-        };
-        // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
-        places.snapshots.sync()?;
-        snapshots.remove_others(base)?;
-        journal.drop_through(base)?;
-        let orphans = marker.map_or(Orphans::Possible, |marker| marker.orphans);
-        let torn_bytes = found.tail.torn;
-        let recovery = Recovery {
-            index: state,
-            batches: found.batches,
-            snapshot: base,
-            torn_bytes,
-            orphans,
-            foreign: places.foreign()?,
-        };
-        let (snapshot, snapshot_at) = (Mutex::new(base), options.snapshot_at);
-        Ok((
-            Self {
-                journal,
-                index,
-                snapshots,
-                snapshot,
-                marker: marker_file,
-                snapshot_at,
-                lock: Arc::clone(lock),
-            },
-            recovery,
-        ))
+            found,
+            fold,
+        })
     }
 }
 
@@ -187,62 +235,49 @@ fn lost_end(journal: &Dir, found: &Scan, marker: &Marker) -> Error {
     }
 }
 
-/// What an index is compared with, and rebuilt from.
-struct Truth<'a> {
-    places: &'a Places,
-    snapshots: &'a Snapshots,
-    /// The newest snapshot, 0 for none.
-    base: u64,
+/// Opens the index and believes it if its rows add up to what the close had counted.
+fn trust(places: &Places, cache: u64, marker: &Marker, found: &Scan) -> Result<Index> {
+    // A repair leaves a batch behind the marker's that changes nothing.
+    if marker.seq < found.last_change {
+        return Err(not_trusted("the index is older than the journal"));
+    }
+    let index = Index::open(&places.index, cache)?;
+    let counted = index.count()?;
+    if counted != marker.tally {
+        let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
+        return Err(not_trusted(&format!(
+            "the index came back with {rows} rows that do not add up to the {expected} it had"
+        )));
+    }
+    Ok(index)
 }
 
-impl Truth<'_> {
-    /// Opens the index and believes it if its rows add up to what the close had counted.
-    fn trust(&self, cache: u64, marker: &Marker, found: &Scan) -> Result<Index> {
-        if marker.seq != found.last_seq {
-            return Err(not_trusted("the index is older than the journal"));
-        }
-        let index = Index::open(&self.places.index, cache)?;
-        let counted = index.count()?;
-        if counted != marker.tally {
-            let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
-            return Err(not_trusted(&format!(
-                "the index came back with {rows} rows that do not add up to the {expected} it had"
-            )));
-        }
-        Ok(index)
-    }
+/// Deletes the index and builds it from the fold of the journal and its snapshot.
+fn rebuild(
+    places: &Places,
+    cache: u64,
+    (fold, snapshot): (Fold, Option<RowReader>),
+    reason: &Error,
+) -> Result<(Index, IndexState)> {
+    let index = Index::create(&places.index, cache)?;
+    fold.finish(snapshot, &mut |tree, key, value| {
+        index.apply(&[Mutation {
+            tree,
+            key,
+            value: Some(value),
+        }])
+    })?;
+    let reason = match reason {
+        Error::Index { cause } => cause.clone(),
+        other => other.chain(),
+    };
+    Ok((index, IndexState::Rebuilt { reason }))
+}
 
-    /// Deletes the index and builds it from snapshot and journal, which `fold` holds if it was folded.
-    fn rebuild(
-        &self,
-        cache: u64,
-        fold: Option<Fold>,
-        reason: &Error,
-    ) -> Result<(Index, IndexState)> {
-        let fold = match fold {
-            Some(fold) => fold,
-            None => self.fold()?,
-        };
-        let index = Index::create(&self.places.index, cache)?;
-        fold.finish(self.snapshots.open(self.base)?, &mut |tree, key, value| {
-            index.apply(&[Mutation {
-                tree,
-                key,
-                value: Some(value),
-            }])
-        })?;
-        let reason = match reason {
-            Error::Index { cause } => cause.clone(),
-            other => other.chain(),
-        };
-        Ok((index, IndexState::Rebuilt { reason }))
-    }
-
-    fn fold(&self) -> Result<Fold> {
-        let mut fold = Fold::new(self.places.snapshots.clone());
-        read_journal(self.places, self.base, Some(&mut fold))?;
-        Ok(fold)
-    }
+fn fold_again(places: &Places, base: u64) -> Result<Fold> {
+    let mut fold = Fold::new(places.snapshots.clone());
+    read_journal(places, base, Some(&mut fold))?;
+    Ok(fold)
 }
 
 fn not_trusted(reason: &str) -> Error {

@@ -25,6 +25,18 @@ impl Snapshots {
     /// # Errors
     /// [`Error::Io`].
     pub(crate) fn newest(&self) -> Result<u64> {
+        Ok(self.seqs()?.into_iter().max().unwrap_or(0))
+    }
+
+    /// The newest snapshot that begins as one, 0 for none.
+    pub(crate) fn newest_that_opens(&self) -> Result<u64> {
+        let mut seqs = self.seqs()?;
+        seqs.retain(|seq| self.open(*seq).is_ok());
+        Ok(seqs.into_iter().max().unwrap_or(0))
+    }
+
+    /// The sequence numbers of all that have the name of a snapshot.
+    fn seqs(&self) -> Result<Vec<u64>> {
         let entries = self.dir.list()?;
         let seqs = entries
             .iter()
@@ -32,7 +44,7 @@ impl Snapshots {
                 Some(Name::Snapshot(seq)) => Some(seq),
                 _ => None,
             });
-        Ok(seqs.max().unwrap_or(0))
+        Ok(seqs.collect())
     }
 
     /// Opens the snapshot through `seq`; `None` for 0.
@@ -76,34 +88,40 @@ impl Snapshots {
             return Ok(None);
         };
         self.remove_others(base)?;
+        self.put(last, &mut |writer| {
+            self.fold(base, &sealed, journal)?
+                .finish(self.open(base)?, &mut |tree, key, value| {
+                    writer.push(tree, key, Some(value))
+                })
+        })?;
+        Ok(Some(last))
+    }
+
+    /// Makes the snapshot through `seq` of what `fill` writes, durably, in place of one that has this
+    /// number. When `fill` fails nothing has changed.
+    pub(crate) fn put(
+        &self,
+        seq: u64,
+        fill: &mut dyn FnMut(&mut RowWriter) -> Result<()>,
+    ) -> Result<()> {
         let staged = self.dir.at("snapshot.tmp");
-        let written = self.write(&staged, base, (&sealed, last), journal);
+        file::remove_if_present(&staged)?;
+        let written = write(&staged, seq, fill);
         if written.is_err() {
             // What can not be removed now is removed before the next one.
             let _ = file::remove_if_present(&staged);
         }
         written?;
-        file::rename(&staged, &self.path_of(last))?;
-        self.dir.sync()?;
-        Ok(Some(last))
+        file::rename(&staged, &self.path_of(seq))?;
+        self.dir.sync()
     }
 
-    fn write(
-        &self,
-        staged: &Place,
-        base: u64,
-        (sealed, last): (&[Sealed], u64),
-        journal: &Journal,
-    ) -> Result<()> {
+    fn fold(&self, base: u64, sealed: &[Sealed], journal: &Journal) -> Result<Fold> {
         let mut fold = Fold::new(self.dir.clone());
         journal.read_sealed(sealed, base, &mut |_, mutations| {
             mutations.iter().try_for_each(|mutation| fold.add(mutation))
         })?;
-        let mut writer = RowWriter::create(staged, last)?;
-        fold.finish(self.open(base)?, &mut |tree, key, value| {
-            writer.push(tree, key, Some(value))
-        })?;
-        writer.finish()?.sync_all()
+        Ok(fold)
     }
 
     /// Removes every file of the store's but the snapshot through `seq`: older snapshots, and what a crash
@@ -122,6 +140,16 @@ impl Snapshots {
     fn path_of(&self, seq: u64) -> Place {
         self.dir.at(name_of(seq))
     }
+}
+
+fn write(
+    staged: &Place,
+    seq: u64,
+    fill: &mut dyn FnMut(&mut RowWriter) -> Result<()>,
+) -> Result<()> {
+    let mut writer = RowWriter::create(staged, seq)?;
+    fill(&mut writer)?;
+    writer.finish()?.sync_all()
 }
 
 /// What a name in the directory says.

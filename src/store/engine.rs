@@ -62,6 +62,7 @@ impl Engine {
             torn_bytes: did.torn_bytes,
             orphans_possible: orphans == Orphans::Possible,
             foreign: [blobs.foreign(), &did.foreign].concat(),
+            repaired: did.repaired,
             elapsed: started.elapsed(),
         };
         Ok(Self {

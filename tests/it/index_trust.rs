@@ -100,21 +100,29 @@ fn an_index_or_a_marker_from_before_is_not_believed() {
 }
 
 #[test]
-fn a_journal_from_before_is_refused_by_name() {
+fn a_journal_from_before_is_written_anew_if_the_index_is_proven_and_refused_if_not() {
     let (mut past, _) = closed();
     let before = past.fixture.killed();
     past.fixture.reopen();
     past.initiate("later", 100);
+    let seen = past.seen();
     past.fixture.store.close().unwrap();
     let mixed = past.fixture.killed();
     fs::remove_dir_all(mixed.join("meta/journal")).unwrap();
     copy_tree(&before.join("meta/journal"), &mixed.join("meta/journal"));
+    let unproven = mixed.with_file_name("unproven");
+    copy_tree(&mixed, &unproven);
+    fs::remove_dir_all(unproven.join("meta/index")).unwrap();
     for _ in 0..2 {
-        match past.fixture.options.clone().open(&mixed) {
-            Err(Error::Damaged { path, .. }) => assert_eq!(path, tail(&mixed)),
+        match past.fixture.options.clone().open(&unproven) {
+            Err(Error::Damaged { path, .. }) => assert_eq!(path, tail(&unproven)),
             other => panic!("{other:?}"),
         }
     }
+    let named = tail(&mixed);
+    let store = open(&past, &mixed);
+    assert_eq!(store.recovery().repaired[0].path, named);
+    assert_eq!(Seen::of(&store, &past.names), seen);
 }
 
 #[test]

@@ -147,9 +147,17 @@ pub(crate) fn frame_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Fram
 
 /// Looks behind `offset` for a whole header; gives the largest `durable` of those found.
 pub(crate) fn durable_by_later_headers(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<u64> {
-    let places = (offset.next_multiple_of(ALIGNMENT)..bytes.len()).step_by(ALIGNMENT);
-    places
-        .filter_map(|place| header_at(stamp, bytes, place))
+    headers_from(stamp, bytes, offset)
         .map(|header| header.durable)
         .max()
+}
+
+/// Every whole header at or behind `offset`, whether what stands between them reads or not.
+pub(crate) fn headers_from(
+    stamp: Stamp,
+    bytes: &[u8],
+    offset: usize,
+) -> impl Iterator<Item = Header> {
+    let places = (offset.next_multiple_of(ALIGNMENT)..bytes.len()).step_by(ALIGNMENT);
+    places.filter_map(move |place| header_at(stamp, bytes, place))
 }

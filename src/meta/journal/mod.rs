@@ -11,6 +11,7 @@
 //! can always be emptied.
 
 pub(crate) mod frame;
+mod restart;
 mod scan;
 mod segment;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+pub(crate) use restart::{newest_change, restart};
 pub(crate) use scan::{Scan, Sealed, Visit, is_unused, scan};
 use segment::Segment;
 pub(crate) use segment::{foreign, place_of as segment_place};

@@ -16,6 +16,8 @@ pub(crate) struct Scan {
     pub first_seq: u64,
     /// Sequence number of the newest batch; 0 when there is none.
     pub last_seq: u64,
+    /// Sequence number of the newest batch that changes a row; 0 when there is none.
+    pub last_change: u64,
     /// The newest batch that a later one knew as durable.
     pub durable: u64,
     /// The sealed segments, oldest first.
@@ -202,6 +204,9 @@ fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) ->
         };
         visit(frame.header.seq, &mutations)?;
         found.last_seq = frame.header.seq;
+        if !mutations.is_empty() {
+            found.last_change = found.last_seq;
+        }
         found.durable = found.durable.max(frame.header.durable);
         found.batches += 1;
         if found.first_seq == 0 {

@@ -130,15 +130,21 @@ pub(crate) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// The numbers of the segments in `dir`, ascending. Other names are not the journal's.
-///
-/// # Errors
-/// [`Error::Damaged`] when a number is missing in between.
-pub(crate) fn numbers(dir: &Dir) -> Result<Vec<u64>> {
+/// The numbers of the segments that are left in `dir`, ascending. Other names are not the journal's.
+pub(crate) fn numbers_left(dir: &Dir) -> Result<Vec<u64>> {
     let entries = dir.list()?;
     let numbers = entries.iter().filter_map(|entry| number_of(&entry.name));
     let mut numbers: Vec<u64> = numbers.collect();
     numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The numbers of the segments in `dir`, ascending.
+///
+/// # Errors
+/// [`Error::Damaged`] when a number is missing in between.
+pub(crate) fn numbers(dir: &Dir) -> Result<Vec<u64>> {
+    let numbers = numbers_left(dir)?;
     for (before, after) in numbers.iter().zip(numbers.iter().skip(1)) {
         if before + 1 != *after {
             return Err(damaged(

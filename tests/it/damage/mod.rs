@@ -9,6 +9,7 @@ mod blobs;
 mod flips;
 mod kinds;
 mod metadata;
+mod repaired;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -221,7 +222,8 @@ impl Bench {
     /// Whether this is how the store opens when it is not damaged.
     fn is_usual(&self, recovery: &RecoveryReport) -> bool {
         let trusted = recovery.index == IndexRecovery::Trusted;
-        trusted == self.may_be_torn.is_none() && recovery.torn_bytes == 0
+        let as_closed = trusted == self.may_be_torn.is_none();
+        as_closed && recovery.torn_bytes == 0 && recovery.repaired.is_empty()
     }
 
     fn assert_torn(&self, store: &PartStore, before: &BTreeMap<PathBuf, Vec<u8>>) {

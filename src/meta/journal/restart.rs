@@ -1,0 +1,46 @@
+//! Beginning a journal anew behind a snapshot, in place of one that is damaged.
+
+use super::frame::{self, Kind};
+use super::segment::{self, HEADER_LEN, Segment, damaged};
+use crate::Result;
+use crate::file::{self, Dir};
+
+/// The newest batch with rows of which anything is left in `dir`, 0 for none. Files that do not read are
+/// passed over.
+pub(crate) fn newest_change(dir: &Dir) -> Result<u64> {
+    let mut newest = 0;
+    for number in segment::numbers_left(dir)? {
+        let Ok(bytes) = file::read(&segment::place_of(dir, number)) else {
+            continue;
+        };
+        let Some(stamp) = segment::stamp_of(number, &bytes) else {
+            continue;
+        };
+        let batches = frame::headers_from(stamp, &bytes, HEADER_LEN)
+            .filter(|header| header.kind == Kind::Batch && header.len > 0);
+        newest = batches.map(|header| header.seq).fold(newest, u64::max);
+    }
+    Ok(newest)
+}
+
+/// Puts a journal behind batch `seq` in place of all segments: one new segment, whose only batch changes
+/// nothing. A durable snapshot through `seq` holds everything before it.
+///
+/// The batch is there because a journal without any, in a store that is not new, is one that was lost. It
+/// has a number of its own: behind a journal that lacks batch `seq` it is seen to be out of line.
+pub(crate) fn restart(dir: &Dir, seq: u64, segment_len: u64) -> Result<()> {
+    let before = segment::numbers_left(dir)?;
+    let number = before.last().copied().unwrap_or(0).checked_add(1);
+    let number = number.ok_or_else(|| damaged(dir.path(), 0, "no segment has a higher number"))?;
+    let segment = Segment::create(dir, number, segment_len)?;
+    let mut batch = Vec::new();
+    frame::encode(segment.stamp, Kind::Batch, (seq + 1, seq), &[], &mut batch);
+    segment.handle.write_at(&batch, HEADER_LEN as u64)?;
+    segment.handle.sync_data()?;
+    for number in before {
+        // The oldest first and one by one, as always: what is left has no gap that was not there.
+        file::remove_if_present(&segment::place_of(dir, number))?;
+        dir.sync()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Repair: journal and snapshot written anew from the index, when one of them is damaged and the index is
+//! proven.
+//!
+//! A clean close leaves CLEAN, with a 128 bit sum over all rows. An index whose rows add up to it holds what
+//! the truth held, whatever has become of the truth since. CLEAN is the proof, so it stays until the new
+//! truth has been read: a repair that is cut short at any step is done again by the next open.
+
+use std::ops::{Bound, ControlFlow};
+
+use super::Places;
+use super::batch::Tree;
+use super::index::Index;
+use super::journal;
+use super::marker::Marker;
+use super::rows::RowWriter;
+use super::snapshot::Snapshots;
+use super::tally::Tally;
+use crate::file::{Dir, Lock};
+use crate::{DamagedFile, Error, Result};
+
+pub(super) struct Repair<'a> {
+    /// `meta/`.
+    pub meta: &'a Dir,
+    pub marker: &'a Marker,
+    pub lock: &'a Lock,
+    /// Bytes of a new journal segment.
+    pub segment_len: u64,
+    /// Bytes of memory for the index.
+    pub cache: u64,
+}
+
+impl Repair<'_> {
+    /// Puts a snapshot of the index and a journal behind it in place of a truth in which `damage` was met.
+    ///
+    /// # Errors
+    /// The damage, when the index is no proof or there is no room: journal and snapshot are as they were.
+    pub(super) fn run(&self, damage: Error) -> Result<DamagedFile> {
+        match self.write_anew() {
+            Ok(()) => Ok(DamagedFile::of(&damage)),
+            Err(failed) => Err(unrepaired(damage, &failed)),
+        }
+    }
+
+    fn write_anew(&self) -> Result<()> {
+        for name in ["journal", "snapshot"] {
+            self.meta.create_dir(name)?;
+        }
+        self.meta.sync()?;
+        let places = Places::below(self.meta)?;
+        let snapshots = Snapshots::new(places.snapshots.clone());
+        self.refuse_newer(&places, &snapshots)?;
+        let seq = self.marker.seq;
+        if seq != 0 && self.check_snapshot(&snapshots).is_err() {
+            let index = Index::open(&places.index, self.cache)?;
+            snapshots.put(seq, &mut |writer| self.write_rows(&index, writer))?;
+            self.check_snapshot(&snapshots)?;
+        }
+        // An open that was killed may have put it there, and not made its name durable.
+        places.snapshots.sync()?;
+        self.lock.check()?;
+        journal::restart(&places.journal, seq, self.segment_len)?;
+        snapshots.remove_others(seq)
+    }
+
+    /// A marker that is older than the journal proves nothing about it: somebody has put it back.
+    fn refuse_newer(&self, places: &Places, snapshots: &Snapshots) -> Result<()> {
+        let newest = journal::newest_change(&places.journal)?;
+        let newest = newest.max(snapshots.newest_that_opens()?);
+        if newest <= self.marker.seq {
+            return Ok(());
+        }
+        let seq = self.marker.seq;
+        Err(unproven(format!(
+            "batch {newest} is newer than CLEAN, which tells of batch {seq}"
+        )))
+    }
+
+    /// Writes all rows, if they add up.
+    fn write_rows(&self, index: &Index, writer: &mut RowWriter) -> Result<()> {
+        let mut tally = Tally::default();
+        for tree in Tree::ALL {
+            index.scan(tree, Bound::Unbounded, &mut |key, value| {
+                tally.add_row(tree, key, value);
+                writer.push(tree, key, Some(value))?;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        self.compare(&tally)
+    }
+
+    /// Reads the snapshot of the marker's batch. An earlier try may have written it.
+    fn check_snapshot(&self, snapshots: &Snapshots) -> Result<()> {
+        let mut tally = Tally::default();
+        if let Some(mut rows) = snapshots.open(self.marker.seq)? {
+            while let Some(row) = rows.next()? {
+                tally.add_row(row.tree, &row.key, &row.value.unwrap_or_default());
+            }
+        }
+        self.compare(&tally)
+    }
+
+    fn compare(&self, tally: &Tally) -> Result<()> {
+        if *tally == self.marker.tally {
+            return Ok(());
+        }
+        let (rows, expected) = (tally.total_rows(), self.marker.tally.total_rows());
+        Err(unproven(format!(
+            "its {rows} rows do not add up to the {expected} it had"
+        )))
+    }
+}
+
+fn unproven(cause: String) -> Error {
+    Error::Index { cause }
+}
+
+/// The damage, with why it was not repaired.
+fn unrepaired(damage: Error, failed: &Error) -> Error {
+    let why = match failed {
+        Error::Index { cause } => cause.clone(),
+        other => other.chain(),
+    };
+    match damage {
+        Error::Damaged {
+            path,
+            offset,
+            reason,
+        } => Error::Damaged {
+            path,
+            offset,
+            reason: format!("{reason} (the index cannot stand in for it: {why})"),
+        },
+        other => other,
+    }
+}
