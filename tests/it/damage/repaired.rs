@@ -53,12 +53,12 @@ impl Bench {
         assert!(recovery.repaired[0].path.starts_with(root.join("meta")));
         assert_eq!(recovery.index, IndexRecovery::Trusted);
         assert!(!recovery.orphans_possible);
-        self.assert_goes_on(store, root);
+        self.assert_goes_on(&store, root);
     }
 
     /// Everything is there, after each way to end, and there are no more files than there should be.
-    fn assert_goes_on(&self, store: PartStore, root: &Path) {
-        self.assert_whole(&store, root);
+    fn assert_goes_on(&self, store: &PartStore, root: &Path) {
+        self.assert_whole(store, root);
         assert_eq!(files(&root.join("meta/snapshot")).len(), 1);
         let killed = root.with_extension("killed");
         let _ = fs::remove_dir_all(&killed);
@@ -95,7 +95,7 @@ fn a_repair_that_is_cut_short_anywhere_is_done_again() {
         let snapshot = files(&done.join("meta/snapshot")).pop_first().unwrap();
         let snapshot = Path::new("meta/snapshot").join(snapshot);
         let segment =
-            Path::new("meta/journal").join(&files(&done.join("meta/journal")).pop_first().unwrap());
+            Path::new("meta/journal").join(files(&done.join("meta/journal")).pop_first().unwrap());
         let mut steps = vec![Step::Snapshot(0, "tmp"), Step::Snapshot(70, "tmp")];
         steps.push(Step::Snapshot(usize::MAX, "snap"));
         steps.extend([Step::Segment(0), Step::Segment(32), Step::Segment(64)]);
@@ -116,7 +116,7 @@ fn a_repair_that_is_cut_short_anywhere_is_done_again() {
             copy_tree(&root, &again);
             let store = bench.open(&again).unwrap();
             assert_eq!(store.recovery().index, IndexRecovery::Trusted);
-            bench.assert_goes_on(store, &again);
+            bench.assert_goes_on(&store, &again);
         }
     }
 }
