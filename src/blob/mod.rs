@@ -150,7 +150,7 @@ impl BlobStore {
         let open = |dir: Dir| Handle::open_read(&dir.at(content.to_string()));
         match self.dir_of(content.prefix()).and_then(open) {
             Ok(handle) => Ok(Some(handle)),
-            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if error.is_not_found() || error.is_a_directory() => Ok(None),
             Err(error) => Err(error),
         }
     }

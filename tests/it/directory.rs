@@ -10,7 +10,7 @@ use partstore::{
 };
 
 use crate::fixture::{
-    Fixture, bytes, files, free_options, in_own_process, number, read_part, refusal, role,
+    Fixture, bytes, files, free_options, in_own_process, number, read_part, refusal, role, tree,
 };
 
 fn open(path: &Path) -> Result<PartStore> {
@@ -95,22 +95,6 @@ fn what_is_not_a_store_is_refused_and_nothing_is_written() {
         assert_eq!(error.http_status(), 500);
         assert_eq!(tree(dir.path()), before, "{what}");
     }
-}
-
-/// Paths and contents of everything in a directory.
-fn tree(root: &Path) -> BTreeSet<(String, Vec<u8>)> {
-    let mut found = BTreeSet::new();
-    for name in files(root) {
-        let path = root.join(&name);
-        if path.is_dir() {
-            let inner = tree(&path).into_iter();
-            found.extend(inner.map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
-            found.insert((format!("{name}/"), Vec::new()));
-        } else {
-            found.insert((name, fs::read(&path).unwrap()));
-        }
-    }
-    found
 }
 
 #[test]

@@ -307,3 +307,19 @@ pub fn role() -> Option<String> {
 }
 
 const ROLE: &str = "PARTSTORE_TEST_ROLE";
+
+/// Paths and contents of everything in a directory.
+pub fn tree(root: &Path) -> BTreeSet<(String, Vec<u8>)> {
+    let mut found = BTreeSet::new();
+    for name in files(root) {
+        let path = root.join(&name);
+        if path.is_dir() {
+            let inner = tree(&path).into_iter();
+            found.extend(inner.map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
+            found.insert((format!("{name}/"), Vec::new()));
+        } else {
+            found.insert((name, std::fs::read(&path).unwrap()));
+        }
+    }
+    found
+}

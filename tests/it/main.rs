@@ -23,6 +23,7 @@ mod lifecycle;
 mod list_parts;
 mod list_uploads;
 mod model;
+mod ownership;
 mod put;
 mod read;
 mod recovery;
