@@ -209,9 +209,13 @@ pub enum Error {
         supported: u32,
     },
 
-    /// A metadata file or row does not hold what was written there. Nothing was changed.
+    /// A file of the journal or the snapshot does not hold what was written there. Nothing was changed.
+    ///
+    /// An open that answers this has no index that proves what the file held. A running store that has
+    /// found its own files damaged answers it to every call that would change something, so that no more
+    /// rests on them: closing and opening it writes them anew from the index.
     #[error(
-        "{path} is damaged at byte {offset}: {reason}; restore the file from a backup or a replica"
+        "{path} is damaged at byte {offset}: {reason}; close the store and open it again; if that is refused, restore the file from a backup"
     )]
     Damaged {
         /// The file.

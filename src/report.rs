@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::{ContentHash, Error, ObjectETag, Part, PartNumber, Upload, UploadId};
+use crate::{ContentHash, Error, ObjectETag, Part, PartNumber, Result, Upload, UploadId};
 
 /// An open upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +129,29 @@ pub struct DamagedFile {
 }
 
 impl DamagedFile {
+    /// The damage that a check of one file meets; `None` when it passes. What the disk refuses to read is
+    /// read once more: that may pass.
+    pub(crate) fn met_by(check: &dyn Fn() -> Result<()>) -> Result<Option<Self>> {
+        let checked = match check() {
+            Err(Error::Io { .. }) => check(),
+            checked => checked,
+        };
+        match checked {
+            Ok(()) => Ok(None),
+            Err(error) if error.tells_of_damage() => Ok(Some(Self::of(&error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a running store accepts no more.
+    pub(crate) fn refusal(&self) -> Error {
+        Error::Damaged {
+            path: self.path.clone(),
+            offset: self.offset,
+            reason: format!("{} (the store accepts no more changes)", self.reason),
+        }
+    }
+
     /// What the error says of a file.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
@@ -217,6 +240,9 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes of blobs read.
     pub bytes: u64,
+    /// Files of the journal and the snapshot that do not hold what was written there: the first damage of
+    /// each. The store accepts no more changes then; see [`Stats::damaged_files`].
+    pub files: Vec<DamagedFile>,
     /// Blobs that do not hold what was acknowledged.
     pub damaged: Vec<DamagedBlob>,
     /// Records that contradict each other, in words. Always empty unless there is a bug or the
@@ -228,7 +254,7 @@ impl VerifyReport {
     /// Whether nothing was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.damaged.is_empty() && self.inconsistent.is_empty()
+        self.files.is_empty() && self.damaged.is_empty() && self.inconsistent.is_empty()
     }
 }
 
@@ -266,6 +292,14 @@ pub struct Stats {
     pub garbage: u64,
     /// Blobs found damaged since the store was opened and not put again.
     pub damaged_blobs: u64,
+    /// Files of the journal and the snapshot that were found damaged since the store was opened, by a
+    /// snapshot or by [`verify`](crate::PartStore::verify).
+    ///
+    /// When there are any, every call that changes something is refused with
+    /// [`Error::Damaged`](crate::Error::Damaged), as the journal can not be made shorter and after a kill
+    /// the store would not open. Reads go on. [`close`](crate::PartStore::close) and open it again: the
+    /// files are then written anew from the index.
+    pub damaged_files: Vec<DamagedFile>,
     /// Bodies being received.
     pub staged_bodies: u64,
     /// Bytes of the disk that are held for those: received and not yet written, and up to 16 MiB

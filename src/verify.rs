@@ -27,8 +27,10 @@ pub(crate) struct Verify<'a> {
 
 impl Verify<'_> {
     pub(crate) fn run(&self, scope: Scope) -> Result<VerifyReport> {
-        let mut report = VerifyReport::default();
-        self.meta.check_files()?;
+        let mut report = VerifyReport {
+            files: self.meta.check_files()?,
+            ..VerifyReport::default()
+        };
         self.verify_uploads(&mut report)?;
         self.verify_belongings(&mut report)?;
         self.verify_parts(&mut report)?;

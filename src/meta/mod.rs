@@ -21,7 +21,7 @@ pub(crate) mod rows;
 mod snapshot;
 mod tally;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -40,7 +40,7 @@ pub(crate) use tally::Tally;
 
 use crate::file::{Dir, Lock, Place};
 use crate::sabotage::Step;
-use crate::{Error, Result};
+use crate::{DamagedFile, Error, Result};
 
 pub(crate) struct MetaStore {
     journal: Journal,
@@ -77,6 +77,12 @@ impl Places {
     }
 }
 
+/// Whether this is a segment or a snapshot, and not a file of work.
+fn is_of_truth(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "log" || extension == "snap")
+}
+
 impl MetaStore {
     /// Appends the change to the journal and applies it to the index. Readers see it at once; it is
     /// durable after [`wait`](Self::wait).
@@ -86,7 +92,7 @@ impl MetaStore {
     /// mutations stand in the journal in the order in which the index sees them.
     ///
     /// # Errors
-    /// [`Error::StorageFull`], with nothing changed; [`Error::Poisoned`] and [`Error::Index`],
+    /// [`Error::StorageFull`] and [`Error::Damaged`], with nothing changed; [`Error::Poisoned`] and [`Error::Index`],
     /// after which only opening the store again tells what was kept.
     pub(crate) fn commit(&self, change: &Change, claim: Claim) -> Result<Ticket> {
         let mutations = batch::mutations(change.batch().payload()).unwrap_or_default();
@@ -129,8 +135,13 @@ impl MetaStore {
         }
     }
 
+    /// Whether a failure has stopped the store (I8), so that only the next open tells what was kept.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.journal.is_poisoned()
+    }
+
     /// # Errors
-    /// [`Error::Poisoned`] after a failure (I8).
+    /// [`Error::Poisoned`] after a failure (I8); [`Error::Damaged`] when the truth was found damaged.
     pub(crate) fn check(&self) -> Result<()> {
         self.journal.check()
     }
@@ -174,7 +185,16 @@ impl MetaStore {
         self.check()?;
         let mut base = self.snapshot.lock();
         let taken = self.renew_snapshot(&mut base);
-        taken.inspect_err(|error| self.stop_if_it_must(error))
+        taken.inspect_err(|error| {
+            self.stop_if_it_must(error);
+            if error.tells_of_damage() {
+                // What the lookup itself fails with is told the next time.
+                let _ = self.look_for_damage(*base);
+            }
+            if matches!(error, Error::Damaged { path, .. } if is_of_truth(path)) {
+                self.journal.refuse_for(&[DamagedFile::of(error)]);
+            }
+        })
     }
 
     /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the
@@ -193,21 +213,34 @@ impl MetaStore {
         self.tally().bytes + 2 * self.journal.len()
     }
 
-    /// Reads snapshot and journal from disk, through the newest durable batch.
+    /// Reads snapshot and journal from disk, through the newest durable batch, and gives the damage. If
+    /// there is any, no change is accepted from now on.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`], [`Error::Index`].
-    pub(crate) fn check_files(&self) -> Result<()> {
-        let base = self.snapshot.lock();
-        self.snapshots.check(*base)?;
-        self.journal.check_files()
+    /// [`Error::Io`].
+    pub(crate) fn check_files(&self) -> Result<Vec<DamagedFile>> {
+        self.look_for_damage(*self.snapshot.lock())
+    }
+
+    /// The caller holds the lock of the snapshot, which is that of batch `base`.
+    fn look_for_damage(&self, base: u64) -> Result<Vec<DamagedFile>> {
+        let mut damaged = self.journal.damaged_files()?;
+        damaged.extend(DamagedFile::met_by(&|| self.snapshots.check(base))?);
+        self.journal.refuse_for(&damaged);
+        Ok(damaged)
+    }
+
+    /// Files of journal and snapshot that were found damaged since the store was opened.
+    pub(crate) fn known_damage(&self) -> Vec<DamagedFile> {
+        self.journal.known_damage()
     }
 
     /// Closes cleanly: the next open trusts the index, if it adds up.
     ///
     /// # Errors
     /// [`Error::Poisoned`], [`Error::Displaced`], [`Error::Index`], [`Error::Io`]: there is no marker, and
-    /// the next open rebuilds the index.
+    /// the next open rebuilds the index. [`Error::Damaged`]: there is one, and the next open writes the
+    /// truth anew from the index.
     pub(crate) fn close(self, orphans: Orphans) -> Result<()> {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
@@ -217,6 +250,7 @@ impl MetaStore {
             seq: newest.seq(),
             tally,
             orphans,
-        })
+        })?;
+        self.journal.check()
     }
 }

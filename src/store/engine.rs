@@ -142,6 +142,7 @@ impl Engine {
             blob_bytes: tally.blob_bytes,
             garbage: tally.rows_of(Tree::Garbage),
             damaged_blobs: self.blobs.damaged(),
+            damaged_files: self.meta.known_damage(),
             staged_bodies: self.blobs.staged_bodies(),
             reserved_bytes: self.room.reserved(),
             pinned_blobs: self.pins.count(),

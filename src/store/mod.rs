@@ -107,7 +107,7 @@ impl PartStore {
     /// # Errors
     /// [`Error::InvalidArgument`] when the key is empty or holds a NUL; [`Error::KeyTooLong`] above
     /// [`Options::max_key_len`]; [`Error::MetadataTooLarge`] above [`Options::max_metadata_len`];
-    /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Closed`]; [`Error::NoRandomness`];
+    /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::NoRandomness`];
     /// [`Error::Index`], [`Error::Io`].
     pub fn initiate_upload_with(&self, key: &str, metadata: &[u8]) -> Result<Upload> {
         let engine = self.engine()?;
@@ -164,7 +164,7 @@ impl PartStore {
     /// not open, or has another key (R9, R10); [`Error::IncompleteBody`] when the body is not
     /// as long as declared (R8); [`Error::BadDigest`] when a declared digest is not the body's
     /// (R7); [`Error::EntityTooSmall`] with [`MinimumAt::Put`](crate::MinimumAt::Put);
-    /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Closed`]; [`Error::Index`],
+    /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn put_part_with(
         &self,
@@ -210,7 +210,7 @@ impl PartStore {
     /// [`Error::EntityTooLarge`] when the declared length is above the maximum (R3);
     /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R9);
     /// [`Error::StorageFull`] when the declared length, with what other bodies have reserved,
-    /// would take the [headroom](Options::headroom); [`Error::Poisoned`]; [`Error::Closed`];
+    /// would take the [headroom](Options::headroom); [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`];
     /// [`Error::Index`], [`Error::Io`].
     pub fn part_writer(
         &self,
@@ -244,7 +244,7 @@ impl PartStore {
     /// [`MinimumAt::Put`](crate::MinimumAt::Put); [`Error::DamagedBlob`] when the stored bytes are
     /// not what was acknowledged, as only a put of the bytes themselves repairs them;
     /// [`Error::StorageFull`] when the disk has no more than the [headroom](Options::headroom) left;
-    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
+    /// [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
     /// [`Error::Io`].
     pub fn copy_part(
         &self,
@@ -311,7 +311,7 @@ impl PartStore {
     /// another ETag now (R22), or follows a gap with
     /// [`Numbering::Consecutive`](crate::Numbering::Consecutive) (R23); [`Error::EntityTooSmall`]
     /// when a part but the last is below the minimum (R4); [`Error::StorageFull`];
-    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
+    /// [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
     /// [`Error::Io`].
     pub fn complete_upload(&self, upload: &Upload, parts: &[CompletedPart]) -> Result<Object> {
         let engine = self.engine()?;
@@ -361,7 +361,7 @@ impl PartStore {
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`] when the upload is not open, or has another key;
-    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::StorageFull`] when not even the spare
+    /// [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::StorageFull`] when not even the spare
     /// journal segment has room; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
     pub fn abort_upload(&self, upload: &Upload) -> Result<()> {
         self.release(upload, Which::Open)
@@ -452,7 +452,7 @@ impl PartStore {
     /// One sync of the journal and up to 256 of directories for each 256 blobs removed.
     ///
     /// # Errors
-    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::StorageFull`]; [`Error::Index`],
+    /// [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::StorageFull`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn sweep(&self) -> Result<SweepReport> {
         self.engine()?.sweep(&|| true)
@@ -470,13 +470,12 @@ impl PartStore {
     }
 
     /// Reads what is on disk and compares it with its checksums, and records with each other, while
-    /// the store is in use. Damaged blobs are listed, not returned as errors.
+    /// the store is in use. Damaged files and blobs are listed, not returned as errors.
     ///
     /// # Cost
     /// Some microseconds a part; with [`Scope::Everything`] one read of all blobs.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the journal or the snapshot is not what was written;
     /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
     pub fn verify(&self, scope: Scope) -> Result<VerifyReport> {
         let engine = self.engine()?;
@@ -513,11 +512,13 @@ impl PartStore {
     /// from then on, also writers that are not finished; closing twice is harmless.
     ///
     /// On `Ok` the next open is a quick one. On `Err` everything acknowledged is durable all the
-    /// same, and the next open rebuilds the index.
+    /// same, and the next open rebuilds the index. [`Error::Damaged`] is another matter: the store is
+    /// closed as on `Ok`, and the next open writes the damaged files anew from the index.
     ///
     /// # Errors
     /// [`Error::Poisoned`]; [`Error::Index`], [`Error::Io`] when the index could not be written
-    /// out.
+    /// out; [`Error::Damaged`] when journal or snapshot were found damaged
+    /// ([`Stats::damaged_files`]).
     pub fn close(&self) -> Result<()> {
         self.handle.close()
     }
@@ -543,7 +544,8 @@ impl Options {
     /// [`Error::NoSuchStore`] when there is no store and it [must exist](Self::must_exist);
     /// [`Error::NewerFormat`] when a newer version wrote it;
     /// [`Error::Damaged`] when the journal or the snapshot is not what was
-    /// written, and no index that was closed with them proves what it was; [`Error::StorageFull`] when there is no room for the
+    /// written, and no index that was closed with them proves what it was;
+    /// [`Error::StorageFull`] when there is no room for the
     /// index or a journal segment; [`Error::Io`] when a system call fails.
     pub fn open(self, path: impl AsRef<Path>) -> Result<PartStore> {
         PartStore::open_with(path.as_ref(), self)

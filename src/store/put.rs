@@ -190,7 +190,7 @@ pub(super) fn store(
         publish().and_then(|()| commit())
     };
     let sought = !Step::RefusedSought.is_taken();
-    if stored.is_err() && is_new && engine.meta.check().is_ok() && sought {
+    if stored.is_err() && is_new && !engine.meta.is_poisoned() && sought {
         // I7: the file may be there without a row. In a store that has stopped it may as well have
         // one, in the journal only: there the next open finds out.
         engine.suspects.add(content);

@@ -10,6 +10,7 @@
 //! release batches (aborts, sweeps) may use the spare segment, others may not, so that a full disk
 //! can always be emptied.
 
+mod check;
 pub(crate) mod frame;
 mod restart;
 mod scan;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use check::Extent;
 pub(crate) use restart::{newest_change, restart};
 pub(crate) use scan::{Scan, Sealed, Visit, is_unused, scan};
 use segment::Segment;
@@ -28,7 +30,7 @@ pub(crate) use segment::{foreign, place_of as segment_place};
 use super::batch::Batch;
 use crate::file::{self, Dir, Lock};
 use crate::sabotage::Step;
-use crate::{Error, Result};
+use crate::{DamagedFile, Error, Result};
 
 /// What a batch does to the room on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ struct State {
     leading: bool,
     /// The first failure; from then on nothing is acknowledged.
     latch: Option<String>,
+    /// Files of journal and snapshot that were found damaged; from then on no batch is accepted.
+    damaged: Vec<DamagedFile>,
     active: Arc<Segment>,
     /// Where the next frame goes in the active segment.
     end: u64,
@@ -139,6 +143,7 @@ impl Journal {
             pending: Vec::new(),
             leading: false,
             latch: None,
+            damaged: Vec::new(),
             next_number: found.spare.unwrap_or(found.tail.number) + 1,
             active: Arc::new(active),
             end: found.tail.end,
@@ -159,13 +164,13 @@ impl Journal {
     /// row in the journal's order.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] after a failure; [`Error::StorageFull`] when no segment can be made for
-    /// it.
+    /// [`Error::Poisoned`] after a failure; [`Error::Damaged`] when batches are refused;
+    /// [`Error::StorageFull`] when no segment can be made for it.
     pub(crate) fn append(&self, batch: &Batch, claim: Claim) -> Result<Ticket> {
         let payload = batch.payload().to_vec();
         let len = frame::frame_len(payload.len()) as u64;
         let mut state = self.state.lock();
-        state.check()?;
+        state.check_accepts()?;
         self.make_room(&mut state, len, claim)
             .map_err(|error| state.latch_if_it_must(error))?;
         state.last_seq += 1;
@@ -231,23 +236,22 @@ impl Journal {
         state.end + state.sealed.iter().map(|sealed| sealed.len).sum::<u64>()
     }
 
-    /// Reads all segments through the newest durable batch. The caller sees to it that no snapshot
-    /// drops any meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] when a durable batch does not read.
-    pub(crate) fn check_files(&self) -> Result<()> {
-        let (numbers, durable) = {
+    /// Reads all segments through the newest durable batch, and gives the damage. The caller sees to it
+    /// that no snapshot drops any meanwhile.
+    pub(crate) fn damaged_files(&self) -> Result<Vec<DamagedFile>> {
+        let (segments, durable) = {
             let state = self.state.lock();
-            let sealed = state.sealed.iter().map(|sealed| sealed.number);
-            (
-                sealed
-                    .chain([state.active.stamp.number])
-                    .collect::<Vec<_>>(),
-                state.durable,
-            )
+            let sealed = state.sealed.iter().map(|sealed| Extent {
+                number: sealed.number,
+                last_seq: sealed.last_seq,
+            });
+            let active = Extent {
+                number: state.active.stamp.number,
+                last_seq: state.last_seq,
+            };
+            (sealed.chain([active]).collect::<Vec<_>>(), state.durable)
         };
-        scan::check_through(&self.dir, &numbers, durable)
+        check::damaged_files(&self.dir, &segments, durable)
     }
 
     /// Removes the segments that a durable snapshot through `seq` replaces. The one that holds the
@@ -274,16 +278,36 @@ impl Journal {
         oldest.map(|sealed| sealed.number)
     }
 
+    /// Refuses batches from now on: with damaged files the journal can not be made shorter, and after a
+    /// kill the store would not open. What was appended before is made durable as ever.
+    pub(crate) fn refuse_for(&self, damaged: &[DamagedFile]) {
+        let mut state = self.state.lock();
+        for file in damaged {
+            if state.damaged.iter().all(|known| known.path != file.path) {
+                state.damaged.push(file.clone());
+            }
+        }
+    }
+
+    /// Files that were found damaged since the store was opened.
+    pub(crate) fn known_damage(&self) -> Vec<DamagedFile> {
+        self.state.lock().damaged.clone()
+    }
+
     /// Stops all acknowledging (I8). The first cause stays.
     pub(crate) fn poison(&self, cause: &Error) {
         self.state.lock().latch.get_or_insert_with(|| cause.chain());
         self.progress.notify_all();
     }
 
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.state.lock().latch.is_some()
+    }
+
     /// # Errors
-    /// [`Error::Poisoned`] after a failure.
+    /// [`Error::Poisoned`] after a failure; [`Error::Damaged`] when batches are refused.
     pub(crate) fn check(&self) -> Result<()> {
-        self.state.lock().check()
+        self.state.lock().check_accepts()
     }
 
     /// Makes sure that a frame of `len` bytes fits behind the end, in a new active segment if it
@@ -350,6 +374,13 @@ impl State {
             }),
             None => Ok(()),
         }
+    }
+
+    fn check_accepts(&self) -> Result<()> {
+        self.check()?;
+        self.damaged
+            .first()
+            .map_or(Ok(()), |file| Err(file.refusal()))
     }
 
     fn latch_if_it_must(&mut self, error: Error) -> Error {

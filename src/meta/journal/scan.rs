@@ -133,28 +133,6 @@ pub(crate) fn read_sealed(dir: &Dir, segments: &[Sealed], visit: &mut Visit<'_>)
     Ok(())
 }
 
-/// Reads the segments through batch `durable`, while others may be written behind it.
-pub(crate) fn check_through(dir: &Dir, numbers: &[u64], durable: u64) -> Result<()> {
-    let mut seq = 0;
-    for number in numbers {
-        let place = segment::place_of(dir, *number);
-        let (path, bytes) = (place.path(), file::read(&place)?);
-        let mut offset = segment::HEADER_LEN;
-        while seq < durable {
-            let frame = segment::stamp_of(*number, &bytes)
-                .and_then(|stamp| frame::frame_at(stamp, &bytes, offset))
-                .ok_or_else(|| {
-                    damaged(&path, offset as u64, "an acknowledged batch does not read")
-                })?;
-            if frame.header.kind == Kind::Seal {
-                break;
-            }
-            (seq, offset) = (frame.header.seq, frame.end);
-        }
-    }
-    Ok(())
-}
-
 /// A segment that is read.
 struct Source<'a> {
     path: &'a Path,

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use partstore::{Error, PartStore, Scope};
+use partstore::{PartStore, Scope};
 
 use super::{
     Bench, Damage, Outcome, Tally, blob_path, blobs_with_bytes, kind_of, metadata_files,
@@ -54,20 +54,16 @@ impl<'a> Live<'a> {
             let written = frames(&fs::read(self.bench.original.join(&file)).unwrap());
             let matters = file.starts_with("meta/snapshot")
                 || written.last().is_some_and(|last| at < last.end);
-            match self.store.verify(Scope::Metadata) {
-                Ok(report) => {
-                    assert!(!matters && report.is_clean(), "{report:?}");
-                    Outcome::Harmless
-                }
-                Err(Error::Damaged { path, .. }) => {
-                    assert!(
-                        matters && path == self.root.join(&file),
-                        "{}",
-                        path.display()
-                    );
-                    Outcome::Reported
-                }
-                Err(error) => panic!("{error}"),
+            let report = self.store.verify(Scope::Metadata).unwrap();
+            assert_eq!(report.inconsistent, [""; 0]);
+            assert_eq!(report.is_clean(), report.files.is_empty());
+            let named: Vec<_> = report.files.iter().map(|file| &file.path).collect();
+            if matters {
+                assert_eq!(named, [&self.root.join(&file)]);
+                Outcome::Reported
+            } else {
+                assert!(named.is_empty(), "{named:?}");
+                Outcome::Harmless
             }
         })
     }

@@ -10,6 +10,7 @@ mod flips;
 mod kinds;
 mod metadata;
 mod repaired;
+mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,0 +1,55 @@
+//! Checking segments while they are in use.
+
+use super::frame::{self, Kind};
+use super::segment::{self, HEADER_LEN, damaged};
+use crate::file::{self, Dir};
+use crate::{DamagedFile, Result};
+
+/// A segment and its newest batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub number: u64,
+    pub last_seq: u64,
+}
+
+/// Reads the segments, oldest first, through batch `durable`, while others may be written behind it. Gives
+/// the first damage of each.
+pub(super) fn damaged_files(
+    dir: &Dir,
+    segments: &[Extent],
+    durable: u64,
+) -> Result<Vec<DamagedFile>> {
+    let mut found = Vec::new();
+    let mut before = 0;
+    for extent in segments {
+        let check = || check_segment(dir, *extent, before, durable);
+        found.extend(DamagedFile::met_by(&check)?);
+        before = extent.last_seq;
+    }
+    Ok(found)
+}
+
+/// `before` is the newest batch of the segment before it, 0 for the oldest segment.
+fn check_segment(dir: &Dir, extent: Extent, before: u64, durable: u64) -> Result<()> {
+    let Extent { number, last_seq } = extent;
+    let place = segment::place_of(dir, number);
+    let bytes = file::read(&place)?;
+    let damage = |offset: usize, reason| damaged(&place.path(), offset as u64, reason);
+    let stamp = segment::stamp_of(number, &bytes)
+        .ok_or_else(|| damage(0, "the segment's header does not read"))?;
+    let (mut seq, mut offset) = (before, HEADER_LEN);
+    while seq < last_seq.min(durable) {
+        let frame = frame::frame_at(stamp, &bytes, offset)
+            .filter(|frame| frame.header.kind == Kind::Batch)
+            .filter(|frame| seq == 0 || frame.header.seq == seq + 1)
+            .ok_or_else(|| damage(offset, "an acknowledged batch does not read"))?;
+        (seq, offset) = (frame.header.seq, frame.end);
+    }
+    // A segment is durable with its seal before the next one is written to.
+    let is_sealed = frame::frame_at(stamp, &bytes, offset)
+        .is_some_and(|frame| frame.header.kind == Kind::Seal && frame.header.seq == last_seq);
+    if last_seq < durable && !is_sealed {
+        return Err(damage(offset, "the segment has lost its seal"));
+    }
+    Ok(())
+}
