@@ -90,11 +90,9 @@ impl Handle {
     }
 
     pub(crate) fn len(&self) -> Result<u64> {
-        Ok(self
-            .file
-            .metadata()
-            .map_err(|source| self.failed("stat")(source))?
-            .len())
+        let stat = rustix::fs::fstat(&self.file);
+        let stat = stat.map_err(|errno| self.failed("stat")(errno.into()))?;
+        Ok(stat.st_size.cast_unsigned())
     }
 
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {

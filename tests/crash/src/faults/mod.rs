@@ -17,8 +17,7 @@
 //! of the design leaves that to whoever looks after the disk. So the loss of power takes the names
 //! that no later sync has covered, and leaves those that one has, as file systems with a journal do.
 //!
-//! Not failed: listing a directory, `stat`, `flock` and `statvfs`, which the shim does not stand in
-//! for.
+//! Not failed: `statvfs` and `ioctl`, which the shim does not stand in for.
 
 mod control;
 mod failed_syncs;

@@ -250,6 +250,38 @@ fn make_dir(dir: c_int, path: &CStr, mode: mode_t) -> c_int {
     })
 }
 
+/// A call on an open file that changes nothing on the disk.
+fn ask(kind: Kind, fd: c_int, through: impl Fn() -> c_int) -> c_int {
+    recorded(&through, |shim| {
+        shim.tracker.node_of(fd)?;
+        Some(if refused(shim, kind) { -1 } else { through() })
+    })
+}
+
+/// The same of a name.
+fn ask_of_name(dir: c_int, path: &CStr, through: impl Fn() -> c_int) -> c_int {
+    recorded(&through, |shim| {
+        shim.tracker.place_of(dir, path)?;
+        Some(if refused(shim, Kind::Stat) {
+            -1
+        } else {
+            through()
+        })
+    })
+}
+
+fn next_entry(stream: *mut libc::DIR) -> *mut libc::dirent64 {
+    let through = || raw::next_entry(stream);
+    recorded(through, |shim| {
+        shim.tracker.node_of(raw::descriptor_of(stream))?;
+        Some(if refused(shim, Kind::List) {
+            std::ptr::null_mut()
+        } else {
+            through()
+        })
+    })
+}
+
 /// The bytes of an I/O vector, one behind the other.
 unsafe fn gathered(vector: *const iovec, count: c_int) -> Vec<u8> {
     // SAFETY: the caller of `writev` vouches for the vector and for what it points to.
@@ -332,8 +364,27 @@ libc_functions! {
     fn unlink(path: *const c_char) -> c_int { remove_name(AT_FDCWD, text(path), 0) }
     fn unlinkat(dir: c_int, path: *const c_char, flags: c_int) -> c_int { remove_name(dir, text(path), flags) }
     fn rmdir(path: *const c_char) -> c_int { remove_name(AT_FDCWD, text(path), AT_REMOVEDIR) }
+    fn readdir(stream: *mut libc::DIR) -> *mut libc::dirent64 { next_entry(stream) }
+    fn readdir64(stream: *mut libc::DIR) -> *mut libc::dirent64 { next_entry(stream) }
+    fn fstat(fd: c_int, into: *mut libc::stat64) -> c_int { ask(Kind::Stat, fd, || raw::fd(call!(SYS_fstat, fd, into))) }
+    fn fstat64(fd: c_int, into: *mut libc::stat64) -> c_int { ask(Kind::Stat, fd, || raw::fd(call!(SYS_fstat, fd, into))) }
+    fn fstatat(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> c_int { ask_of_name(dir, text(path), || raw::fd(call!(SYS_newfstatat, dir, path, into, flags))) }
+    fn fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> c_int { ask_of_name(dir, text(path), || raw::fd(call!(SYS_newfstatat, dir, path, into, flags))) }
+    fn flock(fd: c_int, operation: c_int) -> c_int { ask(Kind::Lock, fd, || raw::fd(call!(SYS_flock, fd, operation))) }
+    fn fcntl(fd: c_int, command: c_int, argument: libc::c_ulong) -> c_int { set_flags(fd, command, argument) }
+    fn fcntl64(fd: c_int, command: c_int, argument: libc::c_ulong) -> c_int { set_flags(fd, command, argument) }
+
     fn mkdir(path: *const c_char, mode: mode_t) -> c_int { make_dir(AT_FDCWD, text(path), mode) }
     fn mkdirat(dir: c_int, path: *const c_char, mode: mode_t) -> c_int { make_dir(dir, text(path), mode) }
+}
+
+/// All of `fcntl`, whose one argument beside the command is a number or a pointer.
+fn set_flags(fd: c_int, command: c_int, argument: libc::c_ulong) -> c_int {
+    let through = || raw::fd(call!(SYS_fcntl, fd, command, argument));
+    match command {
+        libc::F_SETFL => ask(Kind::Flags, fd, through),
+        _ => through(),
+    }
 }
 
 /// `sync_file_range` is not among them: it promises nothing about what survives.

@@ -56,10 +56,17 @@ pub enum Kind {
     Sync,
     Rename,
     Unlink,
+    List,
+    /// `fstat` and `fstatat`.
+    Stat,
+    /// `flock`.
+    Lock,
+    /// `fcntl` that sets the flags of an open file.
+    Flags,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Open,
         Self::Create,
         Self::Read,
@@ -67,6 +74,10 @@ impl Kind {
         Self::Sync,
         Self::Rename,
         Self::Unlink,
+        Self::List,
+        Self::Stat,
+        Self::Lock,
+        Self::Flags,
     ];
 }
 

@@ -61,6 +61,22 @@ pub fn appends(fd: c_int) -> bool {
     call!(SYS_fcntl, fd, libc::F_GETFL) & c_long::from(libc::O_APPEND) != 0
 }
 
+/// libc's own `readdir64`, which reads a buffer that no system call gives alone.
+pub fn next_entry(stream: *mut libc::DIR) -> *mut libc::dirent64 {
+    type Readdir = unsafe extern "C" fn(*mut libc::DIR) -> *mut libc::dirent64;
+    // SAFETY: the name is a C string, and libc has a function of that name and type.
+    let readdir: Option<Readdir> =
+        unsafe { std::mem::transmute(libc::dlsym(libc::RTLD_NEXT, c"readdir64".as_ptr())) };
+    let readdir = readdir.expect("libc has it");
+    // SAFETY: the caller of `readdir64` vouches for the stream.
+    unsafe { readdir(stream) }
+}
+
+pub fn descriptor_of(stream: *mut libc::DIR) -> c_int {
+    // SAFETY: as above.
+    unsafe { libc::dirfd(stream) }
+}
+
 pub fn set_errno(errno: c_int) {
     // SAFETY: the pointer is to this thread's own errno, always valid.
     unsafe { *libc::__errno_location() = errno }
