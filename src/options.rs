@@ -92,6 +92,8 @@ pub(crate) struct JournalOptions {
     pub segment_len: u64,
     /// The journal is never rewritten as a snapshot while it is shorter than this, bytes.
     pub snapshot_at: u64,
+    /// A fold of the journal writes rows out to a run when they take more than this, bytes.
+    pub spill_at: usize,
 }
 
 impl Default for Options {
@@ -121,6 +123,7 @@ impl Options {
             journal: JournalOptions {
                 segment_len: 8 * MIB,
                 snapshot_at: 64 * MIB,
+                spill_at: 16 * 1024 * 1024,
             },
             making: Making::Allowed,
             mode: 0o600,
@@ -261,7 +264,17 @@ impl Options {
         self.journal = JournalOptions {
             segment_len: segment_len.max(4096),
             snapshot_at,
+            ..self.journal
         };
+        self
+    }
+
+    /// How many bytes of rows are folded in memory before they go to a file. Not part of the API: for
+    /// tests that want many such files.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn fold_in_memory(mut self, bytes: usize) -> Self {
+        self.journal.spill_at = bytes;
         self
     }
 }

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::{AtFlags, FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 pub(crate) use composed::{
@@ -120,12 +120,21 @@ impl Handle {
     /// Gives the file `len` bytes of disk, which read as zeros. Where the file system cannot,
     /// writes the zeros.
     pub(crate) fn allocate(&self, len: u64) -> Result<()> {
-        let flags = rustix::fs::FallocateFlags::empty();
+        let flags = FallocateFlags::empty();
         match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, 0, len)) {
             Ok(()) => Ok(()),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.write_zeros(0, len),
             Err(errno) => Err(self.failed("allocate")(errno.into())),
         }
+    }
+
+    /// Gives the disk below these bytes back, which read as zeros then. Fails where the file system can
+    /// not do that.
+    pub(crate) fn give_back(&self, from: u64, to: u64) -> Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let len = to.saturating_sub(from);
+        let given = rustix::fs::fallocate(&self.file, flags, from, len);
+        given.map_err(|errno| self.failed("give back disk of")(errno.into()))
     }
 
     pub(crate) fn write_zeros(&self, from: u64, to: u64) -> Result<()> {

@@ -3,39 +3,49 @@
 //! A snapshot is the fold of the older snapshot and the sealed segments; an index is rebuilt from
 //! the fold of snapshot and journal. Neither ever asks the index: what sled lost can not be lost in
 //! the truth as well.
+//!
+//! What memory does not hold is written out as runs. Sixteen runs are merged to one of the next level as
+//! soon as there are so many, so that however long the journal is, few files are open at a time. A run
+//! gives its disk back while it is read: a merge needs little more than what it merges.
 
 use std::collections::BTreeMap;
 
 use super::batch::{Mutation, Tree};
-use super::rows::{Row, RowReader, RowWriter};
+use super::merge::{Merge, Rows, Run};
+use super::rows::{RowReader, RowWriter};
 use crate::Result;
-use crate::file::{self, Dir, Place};
+use crate::file::{self, Dir};
 
-/// Rows are written out to a run when they take more than this, bytes. In memory they take about
-/// twice as much.
-const SPILL_AT: usize = 16 * 1024 * 1024;
 /// Estimate of what a row costs in memory beside its key and value, bytes.
 const ROW_OVERHEAD: usize = 64;
+/// How many runs are merged at a time.
+const MOST_RUNS: usize = 16;
 
 /// Takes tree, key and value of each row.
 pub(crate) type Sink<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<()> + 'a;
 
 pub(crate) struct Fold {
     dir: Dir,
+    spill_at: usize,
     rows: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
     bytes: usize,
-    /// Oldest first.
-    runs: Vec<Place>,
+    /// Runs by how often their rows were merged; each level oldest first, and all older than those of
+    /// the level before. Fewer than [`MOST_RUNS`] a level.
+    levels: Vec<Vec<Run>>,
+    runs_made: u64,
 }
 
 impl Fold {
-    /// Runs go to `dir`, with the extension `run`; they are gone when the fold is dropped.
-    pub(crate) fn new(dir: Dir) -> Self {
+    /// Rows are written out to a run when they take more than `spill_at` bytes; in memory they take about
+    /// twice as much. Runs go to `dir`, with the extension `run`; they are gone when the fold is dropped.
+    pub(crate) fn new(dir: Dir, spill_at: usize) -> Self {
         Self {
             dir,
+            spill_at,
             rows: BTreeMap::new(),
             bytes: 0,
-            runs: Vec::new(),
+            levels: Vec::new(),
+            runs_made: 0,
         }
     }
 
@@ -45,7 +55,7 @@ impl Fold {
         self.bytes += mutation.key.len() + value.as_ref().map_or(0, Vec::len) + ROW_OVERHEAD;
         self.rows
             .insert((mutation.tree, mutation.key.to_vec()), value);
-        if self.bytes > SPILL_AT {
+        if self.bytes > self.spill_at {
             self.spill()
         } else {
             Ok(())
@@ -54,14 +64,21 @@ impl Fold {
 
     /// Hands every row that is left over `base` to `sink`, by tree and key.
     pub(crate) fn finish(mut self, base: Option<RowReader>, sink: &mut Sink<'_>) -> Result<()> {
-        let mut sources = Vec::new();
-        for run in self.runs.iter().rev() {
-            sources.push(Source::new(Rows::File(RowReader::open(run)?))?);
+        let newest = self.take_rows();
+        let mut runs: Vec<Run> = self.levels.drain(..).rev().flatten().collect();
+        while runs.len() > MOST_RUNS {
+            // The newest are the shortest.
+            let merged = runs.split_off(runs.len() - MOST_RUNS);
+            let run = self.merge(merged)?;
+            runs.push(run);
         }
-        sources.extend(base.map(|base| Source::new(Rows::File(base))).transpose()?);
-        let newest = std::mem::take(&mut self.rows);
-        sources.insert(0, Source::new(Rows::Memory(newest.into_iter()))?);
-        while let Some(row) = next_row(&mut sources)? {
+        let mut sources = vec![newest];
+        for run in runs.into_iter().rev() {
+            sources.push(Rows::of_run(run)?);
+        }
+        sources.extend(base.map(Rows::File));
+        let mut rows = Merge::of(sources)?;
+        while let Some(row) = rows.next()? {
             if let Some(value) = &row.value {
                 sink(row.tree, &row.key, value)?;
             }
@@ -69,83 +86,49 @@ impl Fold {
         Ok(())
     }
 
-    fn spill(&mut self) -> Result<()> {
-        let run = self.dir.at(format!("{}.run", self.runs.len()));
-        file::remove_if_present(&run)?;
-        let mut writer = RowWriter::create(&run, 0)?;
-        self.runs.push(run);
-        for ((tree, key), value) in &self.rows {
-            writer.push(*tree, key, value.as_deref())?;
-        }
-        writer.finish()?;
-        self.rows.clear();
+    fn take_rows(&mut self) -> Rows {
         self.bytes = 0;
+        Rows::Memory(std::mem::take(&mut self.rows).into_iter())
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        let rows = self.take_rows();
+        let mut run = self.write(vec![rows])?;
+        for level in 0.. {
+            if level == self.levels.len() {
+                self.levels.push(Vec::new());
+            }
+            let Some(runs) = self.levels.get_mut(level) else {
+                break;
+            };
+            runs.push(run);
+            if runs.len() < MOST_RUNS {
+                break;
+            }
+            let full = std::mem::take(runs);
+            run = self.merge(full)?;
+        }
         Ok(())
     }
-}
 
-impl Drop for Fold {
-    fn drop(&mut self) {
-        for run in &self.runs {
-            // What stays is removed when the store is opened.
-            let _ = file::remove_if_present(run);
+    /// One run of several, oldest first. A removal stays: what it removes may stand in an older one.
+    fn merge(&mut self, runs: Vec<Run>) -> Result<Run> {
+        let newest_first = runs.into_iter().rev().map(Rows::of_run);
+        let sources = newest_first.collect::<Result<_>>()?;
+        self.write(sources)
+    }
+
+    fn write(&mut self, newest_first: Vec<Rows>) -> Result<Run> {
+        let place = self.dir.at(format!("{}.run", self.runs_made));
+        self.runs_made += 1;
+        file::remove_if_present(&place)?;
+        let mut writer = RowWriter::create(&place, 0)?;
+        let run = Run(place);
+        let mut rows = Merge::of(newest_first)?;
+        while let Some(row) = rows.next()? {
+            writer.push(row.tree, &row.key, row.value.as_deref())?;
         }
+        writer.finish()?;
+        Ok(run)
     }
-}
-
-type MemoryRows = std::collections::btree_map::IntoIter<(Tree, Vec<u8>), Option<Vec<u8>>>;
-
-enum Rows {
-    Memory(MemoryRows),
-    File(RowReader),
-}
-
-/// A sorted source and its next row.
-struct Source {
-    rows: Rows,
-    next: Option<Row>,
-}
-
-impl Source {
-    fn new(rows: Rows) -> Result<Self> {
-        let mut source = Self { rows, next: None };
-        source.take()?;
-        Ok(source)
-    }
-
-    fn take(&mut self) -> Result<Option<Row>> {
-        let next = match &mut self.rows {
-            Rows::Memory(rows) => rows
-                .next()
-                .map(|((tree, key), value)| Row { tree, key, value }),
-            Rows::File(reader) => reader.next()?,
-        };
-        Ok(std::mem::replace(&mut self.next, next))
-    }
-}
-
-/// Takes the smallest row; of the same row in several sources the newest counts, which is the
-/// first.
-fn next_row(sources: &mut [Source]) -> Result<Option<Row>> {
-    let Some(smallest) = sources
-        .iter()
-        .filter_map(|source| source.next.as_ref())
-        .map(|row| (row.tree, &row.key))
-        .min()
-    else {
-        return Ok(None);
-    };
-    let smallest = (smallest.0, smallest.1.clone());
-    let mut newest = None;
-    for source in sources {
-        if source
-            .next
-            .as_ref()
-            .is_some_and(|row| (row.tree, &row.key) == (smallest.0, &smallest.1))
-        {
-            let row = source.take()?;
-            newest = newest.or(row);
-        }
-    }
-    Ok(newest)
 }

@@ -13,6 +13,7 @@ mod fold;
 mod index;
 pub(crate) mod journal;
 mod marker;
+mod merge;
 mod open;
 mod query;
 pub(crate) mod record;

@@ -81,17 +81,17 @@ impl MetaStore {
         let meta = lock.dir().dir("meta")?;
         let marker_file = MarkerFile::new(meta.at("CLEAN"));
         let marker = marker_file.read()?;
-        let (truth, repaired) = match (Truth::read(&meta, marker.as_ref()), &marker) {
+        let (truth, repaired) = match (Truth::read(&meta, options, marker.as_ref()), &marker) {
             (Err(damage), Some(marker)) if damage.tells_of_damage() => {
                 let repair = Repair {
                     meta: &meta,
                     marker,
                     lock,
-                    segment_len: options.segment_len,
+                    options,
                     cache,
                 };
                 let repaired = repair.run(damage)?;
-                (Truth::read(&meta, Some(marker))?, vec![repaired])
+                (Truth::read(&meta, options, Some(marker))?, vec![repaired])
             }
             (read, _) => (read?, Vec::new()),
         };
@@ -115,7 +115,7 @@ impl MetaStore {
             Ok(index) => (index, IndexState::Trusted),
             Err(error @ Error::Damaged { .. }) => return Err(error),
             Err(reason) => {
-                let fold = fold.map_or_else(|| fold_again(&places, base), Ok)?;
+                let fold = fold.map_or_else(|| fold_again(&places, &snapshots, base), Ok)?;
                 rebuild(&places, cache, (fold, snapshots.open(base)?), &reason)?
             }
         };
@@ -163,15 +163,13 @@ impl Truth {
     /// # Errors
     /// [`Error::Damaged`], also when the journal ends before the batch that the marker tells of;
     /// [`Error::Io`].
-    fn read(meta: &Dir, marker: Option<&Marker>) -> Result<Self> {
+    fn read(meta: &Dir, options: &JournalOptions, marker: Option<&Marker>) -> Result<Self> {
         let places = Places::below(meta)?;
-        let snapshots = Snapshots::new(places.snapshots.clone());
+        let snapshots = Snapshots::new(places.snapshots.clone(), options.spill_at);
         let base = snapshots.newest()?;
         // A rebuild folds the journal while it is read. After a clean close there is nothing to
         // fold.
-        let mut fold = marker
-            .is_none()
-            .then(|| Fold::new(places.snapshots.clone()));
+        let mut fold = marker.is_none().then(|| snapshots.begin_fold());
         let found = read_journal(&places, base, fold.as_mut())?;
         if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
             return Err(lost_end(&places.journal, &found, marker));
@@ -274,8 +272,8 @@ fn rebuild(
     Ok((index, IndexState::Rebuilt { reason }))
 }
 
-fn fold_again(places: &Places, base: u64) -> Result<Fold> {
-    let mut fold = Fold::new(places.snapshots.clone());
+fn fold_again(places: &Places, snapshots: &Snapshots, base: u64) -> Result<Fold> {
+    let mut fold = snapshots.begin_fold();
     read_journal(places, base, Some(&mut fold))?;
     Ok(fold)
 }

@@ -16,6 +16,7 @@ use super::rows::RowWriter;
 use super::snapshot::Snapshots;
 use super::tally::Tally;
 use crate::file::{Dir, Lock};
+use crate::options::JournalOptions;
 use crate::{DamagedFile, Error, Result};
 
 pub(super) struct Repair<'a> {
@@ -23,8 +24,7 @@ pub(super) struct Repair<'a> {
     pub meta: &'a Dir,
     pub marker: &'a Marker,
     pub lock: &'a Lock,
-    /// Bytes of a new journal segment.
-    pub segment_len: u64,
+    pub options: &'a JournalOptions,
     /// Bytes of memory for the index.
     pub cache: u64,
 }
@@ -47,7 +47,7 @@ impl Repair<'_> {
         }
         self.meta.sync()?;
         let places = Places::below(self.meta)?;
-        let snapshots = Snapshots::new(places.snapshots.clone());
+        let snapshots = Snapshots::new(places.snapshots.clone(), self.options.spill_at);
         self.refuse_newer(&places, &snapshots)?;
         let seq = self.marker.seq;
         if seq != 0 && self.check_snapshot(&snapshots).is_err() {
@@ -58,7 +58,7 @@ impl Repair<'_> {
         // An open that was killed may have put it there, and not made its name durable.
         places.snapshots.sync()?;
         self.lock.check()?;
-        journal::restart(&places.journal, seq, self.segment_len)?;
+        journal::restart(&places.journal, seq, self.options.segment_len)?;
         snapshots.remove_others(seq)
     }
 

@@ -21,6 +21,8 @@ const REMOVE: u8 = 0;
 const PUT: u8 = 1;
 const END: u8 = 0xff;
 const BUFFER_LEN: usize = 256 * 1024;
+/// How much of a file that is consumed is given back at a time, bytes.
+const GIVE_BACK: u64 = 1024 * 1024;
 
 /// A row of a row file; `value` is `None` for a row that was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,13 @@ pub(crate) struct Row {
     pub tree: Tree,
     pub key: Vec<u8>,
     pub value: Option<Vec<u8>>,
+}
+
+impl Row {
+    /// Whether both are at one place: of the same tree, under the same key.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        (self.tree, &self.key) == (other.tree, &other.key)
+    }
 }
 
 /// Writes a row file. Nothing in it counts before [`finish`](RowWriter::finish).
@@ -105,13 +114,29 @@ pub(crate) struct RowReader {
     rows: u64,
     hasher: crc32fast::Hasher,
     seq: u64,
+    /// Up to where the file has given its disk back; `None` for one that stays.
+    given_back: Option<u64>,
 }
 
 impl RowReader {
     /// # Errors
     /// [`Error::Damaged`] when the header does not read.
     pub(crate) fn open(place: &Place) -> Result<Self> {
-        let handle = Handle::open_read(place)?;
+        Self::over(Handle::open_read(place)?)
+    }
+
+    /// Opens a file that is read once and then removed: the disk below what was read is given back
+    /// meanwhile, where the file system can do that.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn consume(place: &Place) -> Result<Self> {
+        let mut reader = Self::over(Handle::open_write(place)?)?;
+        reader.given_back = Some(0);
+        Ok(reader)
+    }
+
+    fn over(handle: Handle) -> Result<Self> {
         let len = handle.len()?;
         let hasher = crc32fast::Hasher::new();
         let mut reader = Self {
@@ -123,6 +148,7 @@ impl RowReader {
             rows: 0,
             hasher,
             seq: 0,
+            given_back: None,
         };
         let header = reader.take(HEADER_LEN)?;
         reader.seq =
@@ -196,6 +222,7 @@ impl RowReader {
         }
         self.buffer.drain(..self.at);
         self.at = 0;
+        self.give_back();
         let from = self.offset + unread as u64;
         let more = usize::try_from(self.len.saturating_sub(from))
             .unwrap_or(BUFFER_LEN)
@@ -204,6 +231,15 @@ impl RowReader {
         match self.buffer.get_mut(unread..) {
             Some(space) => self.handle.read_at(space, from),
             None => Ok(()),
+        }
+    }
+
+    fn give_back(&mut self) {
+        let read = self.offset - self.offset % GIVE_BACK;
+        if let Some(from) = self.given_back.filter(|from| *from < read) {
+            // A file system that can not do it is not asked again.
+            let given = self.handle.give_back(from, read);
+            self.given_back = given.is_ok().then_some(read);
         }
     }
 

@@ -13,11 +13,18 @@ use crate::{Error, Result};
 /// The snapshots of a store.
 pub(crate) struct Snapshots {
     dir: Dir,
+    spill_at: usize,
 }
 
 impl Snapshots {
-    pub(crate) fn new(dir: Dir) -> Self {
-        Self { dir }
+    /// `spill_at` bytes of rows are folded in memory at a time.
+    pub(crate) fn new(dir: Dir, spill_at: usize) -> Self {
+        Self { dir, spill_at }
+    }
+
+    /// A fold that has its files of work beside the snapshots.
+    pub(crate) fn begin_fold(&self) -> Fold {
+        Fold::new(self.dir.clone(), self.spill_at)
     }
 
     /// The newest published snapshot's sequence number; 0 when there is none.
@@ -117,7 +124,7 @@ impl Snapshots {
     }
 
     fn fold(&self, base: u64, sealed: &[Sealed], journal: &Journal) -> Result<Fold> {
-        let mut fold = Fold::new(self.dir.clone());
+        let mut fold = self.begin_fold();
         journal.read_sealed(sealed, base, &mut |_, mutations| {
             mutations.iter().try_for_each(|mutation| fold.add(mutation))
         })?;

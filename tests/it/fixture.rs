@@ -323,3 +323,15 @@ pub fn tree(root: &Path) -> BTreeSet<(String, Vec<u8>)> {
     }
     found
 }
+
+/// How to run one test as a process of its own that may have so many files open.
+pub fn own_process_with_files(test: &str, role: &str, files: u32) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit -n {files} && exec \"$0\" \"$@\""))
+        .arg(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--include-ignored"])
+        .env(ROLE, role);
+    command
+}

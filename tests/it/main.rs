@@ -22,6 +22,7 @@ mod killed;
 mod lifecycle;
 mod list_parts;
 mod list_uploads;
+mod long_journal;
 mod model;
 mod ownership;
 mod put;

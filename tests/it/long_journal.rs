@@ -1,0 +1,81 @@
+//! A journal that is much longer than what memory holds of it: snapshots and rebuilds fold it in pieces.
+
+use partstore::{Options, PartStore, Scope, Upload};
+
+use crate::fixture::{
+    Fixture, bytes, fast_dir, files, free_options, lines, number, own_process_with_files, role,
+};
+use crate::seen::Seen;
+
+/// Some hundred pieces of a few rows each.
+fn options() -> Options {
+    free_options()
+        .journal_sizes(64 * 1024, 0)
+        .fold_in_memory(2048)
+}
+
+/// Parts that are put, replaced and aborted, so that rows of old pieces are replaced and removed by new
+/// ones.
+fn with_a_past(fixture: &Fixture) -> Vec<Upload> {
+    let names: Vec<Upload> = (0..40)
+        .map(|at| fixture.initiate(&format!("key {at}")))
+        .collect();
+    for round in 0..3 {
+        for (at, upload) in (0..).zip(&names) {
+            for part in 1..=4 {
+                fixture.put(upload, part, &bytes((at + round) % 50, 100));
+            }
+        }
+    }
+    for upload in names.iter().step_by(3) {
+        fixture.store.abort_upload(upload).unwrap();
+    }
+    for upload in names.iter().skip(1).step_by(3) {
+        let list = lines(&fixture.parts(upload));
+        fixture.store.complete_upload(upload, &list).unwrap();
+    }
+    for upload in names.iter().skip(1).step_by(6) {
+        fixture.store.remove_object(upload).unwrap();
+    }
+    names
+}
+
+fn assert_same(store: &PartStore, names: &[Upload], seen: &Seen) {
+    assert!(store.verify(Scope::Everything).unwrap().is_clean());
+    assert_eq!(Seen::of(store, names), *seen);
+}
+
+#[test]
+fn a_long_journal_is_folded_with_few_files_open() {
+    const NAME: &str = "long_journal::a_long_journal_is_folded_with_few_files_open";
+    if role().is_none() {
+        let output = own_process_with_files(NAME, "few files", 64)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("1 passed"), "{said}{failed}");
+        return;
+    }
+    let fixture = Fixture::within(fast_dir(), options());
+    let names = with_a_past(&fixture);
+    let seen = Seen::of(&fixture.store, &names);
+    let rebuilt = fixture.open_killed();
+    assert_same(&rebuilt, &names, &seen);
+    drop(rebuilt);
+
+    // Over a snapshot, and from it alone.
+    for _ in 0..2 {
+        assert!(fixture.store.maintain().unwrap().snapshot);
+        let left = files(&fixture.root().join("meta/snapshot"));
+        assert_eq!(left.len(), 1, "{left:?}");
+        let rebuilt = fixture.open_killed();
+        assert_same(&rebuilt, &names, &seen);
+        let more = fixture.initiate("more");
+        for part in 1..200 {
+            fixture.put(&more, part, b"more");
+        }
+        fixture.store.abort_upload(&more).unwrap();
+    }
+    assert!(fixture.store.open_part(&names[2], number(4)).is_ok());
+}
