@@ -6,6 +6,7 @@
 //! given out or built upon).
 
 mod reader;
+mod remembered;
 mod sound;
 mod stage;
 
@@ -19,6 +20,8 @@ use parking_lot::Mutex;
 
 pub(crate) use reader::BlobReader;
 pub(crate) use stage::{DurableBlob, StagedBlob};
+
+use remembered::Remembered;
 
 use crate::buffers::{ALIGNMENT, Buffers};
 use crate::digest::{BLOCK_LEN, BlockSums};
@@ -39,8 +42,8 @@ pub(crate) struct BlobStore {
     /// Tells the staged files of this opening from those of an earlier one that may still be
     /// dropped.
     opening: u64,
-    /// Blobs that this process has written or read through, and found as they should be.
-    sound: Mutex<HashSet<ContentHash>>,
+    /// Blobs that this process has written, or synced and read through, and found as they should be.
+    sound: Mutex<Remembered>,
     /// Blobs whose files were renamed to their names, which are not durable (yet).
     unsynced: Mutex<HashSet<ContentHash>>,
     /// Blobs that were found damaged and not put again since.
@@ -123,7 +126,8 @@ impl BlobStore {
     /// Opens the blob for verified reading.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`] when its file is missing or too short; [`Error::Io`].
+    /// [`Error::DamagedBlob`] when its file is missing or too short, or cannot be opened for a reason of
+    /// its own; [`Error::Io`].
     pub(crate) fn open_blob(
         self: &Arc<Self>,
         content: ContentHash,
@@ -142,15 +146,25 @@ impl BlobStore {
     }
 
     fn open_file(&self, content: &ContentHash) -> Result<Handle> {
-        self.open_if_present(content)?
-            .ok_or_else(|| self.found_damage(content, "its file is missing"))
+        self.find(content)?.map_err(|unusable| {
+            let reason = match unusable {
+                Unusable::Missing => "its file is missing".to_owned(),
+                Unusable::Refused(error) => format!("its file cannot be opened: {}", error.chain()),
+            };
+            self.found_damage(content, &reason)
+        })
     }
 
-    fn open_if_present(&self, content: &ContentHash) -> Result<Option<Handle>> {
-        let open = |dir: Dir| Handle::open_read(&dir.at(content.to_string()));
-        match self.dir_of(content.prefix()).and_then(open) {
-            Ok(handle) => Ok(Some(handle)),
-            Err(error) if error.is_not_found() || error.is_a_directory() => Ok(None),
+    /// Opens the blob's file, or says what is wrong with that file alone.
+    fn find(&self, content: &ContentHash) -> Result<Result<Handle, Unusable>> {
+        let place = match self.dir_of(content.prefix()) {
+            Err(error) if error.is_not_found() => return Ok(Err(Unusable::Missing)),
+            dir => dir?.at(content.to_string()),
+        };
+        match Handle::open_read(&place) {
+            Ok(handle) => Ok(Ok(handle)),
+            Err(error) if error.is_not_found() => Ok(Err(Unusable::Missing)),
+            Err(error) if error.is_of_the_file(&place) => Ok(Err(Unusable::Refused(error))),
             Err(error) => Err(error),
         }
     }
@@ -275,6 +289,13 @@ impl BlobStore {
     fn dir_of(&self, prefix: u8) -> Result<Dir> {
         self.blobs.dir(hex::encode([prefix]))
     }
+}
+
+/// Why the file of a blob cannot be used, while others can.
+enum Unusable {
+    Missing,
+    /// What the operating system said when it was to be opened.
+    Refused(Error),
 }
 
 /// What lies in one of the directories of blobs.

@@ -79,7 +79,6 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
         if hasher.finalize().as_bytes() != self.content.as_bytes() {
             return Err(self.damaged("its bytes do not have its hash"));
         }
-        self.store.borrow().found_sound(&self.content);
         Ok(())
     }
 
@@ -106,9 +105,8 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => {
                 self.damaged("its file is too short")
             }
-            // EIO: the medium could not give the bytes back. Naming the blob says what to put
-            // again.
-            Error::Io { source, .. } if source.raw_os_error() == Some(EIO) => {
+            // Naming the blob says what to put again.
+            Error::Io { source, .. } if error.is_of_the_medium() => {
                 self.damaged(&format!("its file could not be read: {source}"))
             }
             _ => error,
@@ -119,5 +117,3 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
         self.store.borrow().found_damage(&self.content, reason)
     }
 }
-
-const EIO: i32 = 5;

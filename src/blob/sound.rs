@@ -3,20 +3,19 @@
 
 use super::{BlobReader, BlobStore};
 use crate::digest::BlockSums;
+use crate::file::Handle;
 use crate::{ContentHash, Error, Result};
-
-/// How many sound blobs are remembered as such. 65,536 take about 4 MiB.
-const REMEMBERED: usize = 65_536;
 
 pub(super) const LENGTH: &str = "its file has another length";
 
 impl BlobStore {
     /// Whether the blob's file is there, durably, and holds what it should. The first time that this
-    /// process asks it reads the file; later it looks at the length only.
+    /// process asks it syncs and reads the file; later it looks at the length only. A file that cannot be
+    /// opened for a reason of its own is not sound: putting the bytes again gives the name to another.
     ///
     /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
     pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<bool> {
-        let Some(handle) = self.open_if_present(content)? else {
+        let Ok(handle) = self.find(content)? else {
             return Ok(false);
         };
         if handle.len()? != sums.size || self.unsynced.lock().contains(content) {
@@ -26,7 +25,7 @@ impl BlobStore {
         if self.sound.lock().contains(content) {
             return Ok(true);
         }
-        match BlobReader::over(self, handle, *content, sums).check_all() {
+        match self.rest_on(handle, content, sums) {
             Ok(()) => Ok(true),
             Err(Error::DamagedBlob { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -54,7 +53,18 @@ impl BlobStore {
         } else if self.sound.lock().contains(content) {
             return Ok(());
         }
-        BlobReader::over(self, handle, *content, sums).check_all()
+        self.rest_on(handle, content, sums)
+    }
+
+    /// Makes sure that an answer may rest on this file, and remembers it.
+    ///
+    /// What a store has published was synced before it had its name. But who restored a file, or copied
+    /// the directory, may have left its bytes in the page cache only; and nothing tells such a file.
+    fn rest_on(&self, handle: Handle, content: &ContentHash, sums: &BlockSums) -> Result<()> {
+        handle.sync_data()?;
+        BlobReader::over(self, handle, *content, sums).check_all()?;
+        self.found_sound(content);
+        Ok(())
     }
 
     /// Reads the whole blob and compares each block, and the BLAKE3 hash, with what was stored.
@@ -62,15 +72,13 @@ impl BlobStore {
     /// # Errors
     /// [`Error::DamagedBlob`], [`Error::Io`].
     pub(crate) fn check(&self, content: &ContentHash, sums: &BlockSums) -> Result<()> {
-        BlobReader::over(self, self.open_file(content)?, *content, sums).check_all()
+        BlobReader::over(self, self.open_file(content)?, *content, sums).check_all()?;
+        self.damaged.lock().remove(content);
+        Ok(())
     }
 
     pub(super) fn found_sound(&self, content: &ContentHash) {
-        let mut sound = self.sound.lock();
-        if sound.len() >= REMEMBERED {
-            sound.clear();
-        }
-        sound.insert(*content);
+        self.sound.lock().insert(*content);
         self.damaged.lock().remove(content);
     }
 

@@ -10,6 +10,8 @@
 mod composed;
 mod dir;
 mod lock;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -190,11 +192,41 @@ impl Error {
 
     /// Whether something else has the name of a directory: a file, or a link to somewhere.
     pub(crate) fn is_not_a_directory(&self) -> bool {
-        let found = |errno: Errno| {
-            let raw = Some(errno.raw_os_error());
-            matches!(self, Self::Io { source, .. } if source.raw_os_error() == raw)
-        };
-        found(Errno::NOTDIR) || found(Errno::LOOP)
+        let errno = self.errno();
+        errno.is_some_and(|errno| [Errno::NOTDIR, Errno::LOOP].contains(&errno))
+    }
+
+    /// Whether what has this name could not be opened for a reason of its own, which says nothing about
+    /// other files: its permissions, its damage, or that it is no file.
+    pub(crate) fn is_of_the_file(&self, place: &Place) -> bool {
+        match self.errno() {
+            Some(
+                Errno::LOOP
+                | Errno::ISDIR
+                | Errno::NXIO
+                | Errno::NODEV
+                | Errno::XDEV
+                | Errno::UCLEAN
+                | Errno::BADMSG,
+            ) => true,
+            // Where the directory may not be searched, its names do not tell anything either.
+            Some(Errno::ACCESS | Errno::PERM) => place.id().is_ok(),
+            _ => false,
+        }
+    }
+
+    /// Whether bytes could not be read because the medium has lost them, or the file system found them
+    /// damaged.
+    pub(crate) fn is_of_the_medium(&self) -> bool {
+        let errno = self.errno();
+        errno.is_some_and(|errno| [Errno::IO, Errno::UCLEAN, Errno::BADMSG].contains(&errno))
+    }
+
+    fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Io { source, .. } => Errno::from_io_error(source),
+            _ => None,
+        }
     }
 
     /// Whether a directory has the name of a file.

@@ -155,8 +155,8 @@ impl PartStore {
     /// # Cost
     /// One pass over the bytes for the digests, one for the write. One sync of the file, one of its
     /// directory, one of the journal, which concurrent parts share. Bytes that are stored
-    /// already are not written again; the first time that this process meets them it reads them
-    /// to see that they are sound. The body is copied once on its way to the disk.
+    /// already are not written again; the first time that this process meets them it syncs and reads
+    /// their file, to see that it is sound. The body is copied once on its way to the disk.
     ///
     /// # Errors
     /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);
@@ -233,7 +233,7 @@ impl PartStore {
     ///
     /// # Cost
     /// One sync of the journal, shared with concurrent calls. The first time that this process meets the
-    /// blob it is read once, to see that it is sound.
+    /// blob it is synced and read, to see that it is sound.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when `source` was opened by another store, or by this one before

@@ -35,3 +35,4 @@ mod skipped;
 mod snapshots;
 mod stopped;
 mod sweep;
+mod unopenable;

@@ -250,6 +250,16 @@ impl Error {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory)
     }
 
+    #[expect(clippy::unused_self, reason = "this disk keeps what it has")]
+    pub(crate) fn is_of_the_file(&self, _place: &Place) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "this disk keeps what it has")]
+    pub(crate) fn is_of_the_medium(&self) -> bool {
+        false
+    }
+
     pub(crate) fn is_a_directory(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory)
     }

@@ -12,7 +12,7 @@ use crate::blob::BlobStore;
 use crate::buffers::Buffers;
 use crate::digest::BlockSums;
 use crate::disk;
-use crate::file::{self, Dir};
+use crate::file::{self, Dir, Handle};
 use crate::{ContentHash, Error, Part, PartReader, PartStore, Scope, Upload};
 
 const X: &[u8] = b"some bytes";
@@ -129,6 +129,43 @@ fn a_blob_that_is_put_again_is_sound_when_it_is_said_to_be() {
         }
         join([putting]);
         for remains in cuts {
+            disk::restore(remains);
+            schedule::pause(|| blobs().check(&name, &sums)).expect("sound, and lost");
+        }
+    });
+}
+
+/// Somebody has put a file in place and synced nothing.
+#[test]
+fn a_stored_file_that_others_left_unsynced_is_durable_when_an_answer_rests_on_it() {
+    check(200, || {
+        let name = ContentHash::from_bytes(*blake3::hash(X).as_bytes());
+        let (size, crcs) = (X.len() as u64, vec![crc32fast::hash(X)]);
+        let sums = BlockSums { size, crcs };
+        schedule::pause(|| {
+            file::create_dirs(Path::new("/data"), 0o600).unwrap();
+            BlobStore::create(&root()).unwrap();
+            root().sync().unwrap();
+            file::sync_parents(Path::new("/data")).unwrap();
+            publish(&blobs(), DAMAGED, &name);
+            let dir = root()
+                .dir("blobs")
+                .and_then(|dir| dir.dir(&name.to_string()[..2]));
+            let restored = Handle::open_write(&dir.unwrap().at(name.to_string())).unwrap();
+            restored.write_at(X, 0).unwrap();
+        });
+        let blobs_now = schedule::pause(blobs);
+        let ask = || {
+            let (blobs, sums) = (Arc::clone(&blobs_now), sums.clone());
+            task(move || {
+                match below(2) {
+                    0 => assert!(blobs.is_sound(&name, &sums).unwrap()),
+                    _ => blobs.require_sound(&name, &sums).unwrap(),
+                }
+                disk::cut_power()
+            })
+        };
+        for remains in join([ask(), ask()]) {
             disk::restore(remains);
             schedule::pause(|| blobs().check(&name, &sums)).expect("sound, and lost");
         }
