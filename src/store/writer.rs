@@ -92,7 +92,7 @@ impl PartWriter {
     /// a declared digest is not the body's (R7); [`Error::EntityTooSmall`] with
     /// [`MinimumAt::Put`]; [`Error::NoSuchUpload`] when the upload was completed or
     /// aborted meanwhile (R10); the same as from an [`append`](Self::append) that had failed;
-    /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Index`],
+    /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn finish(mut self) -> Result<Part> {
         self.shared.check_process()?;
