@@ -17,6 +17,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
+    /// Fails when there is no store yet, instead of making one: for when its file system is not mounted
+    #[arg(long)]
+    pub must_exist: bool,
+
     /// Where to listen; with port 0 the system chooses one, which the first line of its output says
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,

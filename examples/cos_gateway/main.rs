@@ -72,9 +72,18 @@ fn run(args: &Args) -> Result<(), Failure> {
     if let Some(age) = args.expire {
         options = options.expire_uploads_after(age);
     }
+    if args.must_exist {
+        options = options.must_exist();
+    }
     let store = options.open(&args.data)?;
     let recovery = store.recovery();
     tracing::info!(data = %args.data.display(), created = recovery.created, index = ?recovery.index, "opened");
+    if recovery.created {
+        tracing::warn!("there was no store here, so a new one was made; --must-exist refuses that");
+    }
+    for path in &recovery.foreign {
+        tracing::warn!(path = %path.display(), "not the store's, left alone");
+    }
     let names = Names::load(store.clone())?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
