@@ -218,6 +218,16 @@ impl IdSource {
         Ok(UploadId { seconds, hex })
     }
 
+    /// The greatest id that can have been given out so far.
+    pub(crate) fn newest(&self) -> UploadId {
+        let (seconds, nanos) = *self.last.lock();
+        let mut hex = [0xff; HEX_BYTES];
+        if let Some(tick) = hex.first_chunk_mut::<TICK_BYTES>() {
+            *tick = nanos.to_be_bytes();
+        }
+        UploadId { seconds, hex }
+    }
+
     fn tick(&self) -> (u64, u32) {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -250,9 +260,10 @@ mod tests {
         let mut previous = future;
         for _ in 0..1000 {
             let next = source.next().unwrap();
+            assert!(source.newest() >= next && source.newest() > previous);
             assert!(next.to_string() > previous.to_string());
             assert!(next.to_bytes() > previous.to_bytes());
-            previous = next;
+            previous = source.newest();
         }
     }
 

@@ -227,7 +227,8 @@ impl Options {
     }
 
     /// Aborts uploads that were initiated longer ago than this and not completed (R33), as part of
-    /// the housekeeping. Default: never.
+    /// the housekeeping. How their age is told: [`expire_uploads`](crate::PartStore::expire_uploads).
+    /// Default: never.
     #[must_use]
     pub fn expire_uploads_after(mut self, age: Duration) -> Self {
         self.expire_after = Some(age);

@@ -17,6 +17,7 @@ use crate::room::Room;
 use crate::sweep::{Suspects, Sweep};
 use crate::{Error, IndexRecovery, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
 
+use super::ages::Ages;
 use super::directory::{self, Found};
 
 pub(crate) struct Engine {
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     pub pins: Arc<Pins>,
     pub locks: UploadLocks,
     pub ids: IdSource,
+    pub ages: Ages,
     pub room: Arc<Room>,
     pub suspects: Suspects,
     pub recovery: RecoveryReport,
@@ -65,8 +67,10 @@ impl Engine {
             repaired: did.repaired,
             elapsed: started.elapsed(),
         };
+        let ids = IdSource::after(meta.newest_upload()?);
         Ok(Self {
-            ids: IdSource::after(meta.newest_upload()?),
+            ages: Ages::from_now_on(ids.newest()),
+            ids,
             suspects: Suspects::new(orphans),
             pins: Arc::default(),
             locks: UploadLocks::new(),

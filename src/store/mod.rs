@@ -1,5 +1,6 @@
 //! [`PartStore`]: uploads, parts and objects. This layer alone sees both stores, and owns the order of their steps.
 
+mod ages;
 mod complete;
 mod copy;
 mod directory;
@@ -114,6 +115,7 @@ impl PartStore {
         check_key(key, engine.options.max_key_len)?;
         engine.check_metadata(metadata)?;
         engine.room.check(metadata.len() as u64)?;
+        engine.ages.note(engine.ids.newest());
         let upload = Upload::new(key, engine.ids.next()?);
         let record = UploadRecord {
             key: key.to_owned(),
@@ -385,6 +387,12 @@ impl PartStore {
 
     /// Aborts all uploads that were initiated longer ago than `older_than` and not completed. Gives
     /// their number (R33).
+    ///
+    /// The age of an upload is that by the host's clock, but at most what a clock that nobody sets has
+    /// counted since the upload was initiated, or since the store was opened, beyond the age that it
+    /// had then. So a clock that jumps ahead while the store is open ends no upload early. One that is ahead
+    /// when the store is opened does, and so does one that was behind when an upload was initiated, once
+    /// the store has been opened again.
     ///
     /// # Errors
     /// As for [`abort_upload`](Self::abort_upload), but for [`Error::NoSuchUpload`].

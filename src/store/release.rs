@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use crate::meta::{Change, Claim, PartRecord, Ticket, UploadRecord, UploadState};
-use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId, clock};
+use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId};
 
 /// What is to be released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,11 +107,11 @@ pub(super) fn expire(engine: &Engine, age: Duration, go_on: &dyn Fn() -> bool) -
 
 fn expired(engine: &Engine, age: Duration) -> Result<Vec<Upload>> {
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    let cutoff = clock::now_ms().saturating_sub(age_ms);
+    engine.ages.note(engine.ids.newest());
     let mut expired = Vec::new();
     engine.meta.open_uploads(Bound::Unbounded, &mut |key, id| {
         let record = engine.meta.upload(id)?;
-        if record.is_some_and(|record| record.initiated_ms <= cutoff) {
+        if record.is_some_and(|record| engine.ages.is_older(id, record.initiated_ms, age_ms)) {
             expired.push(Upload::new(key, id));
         }
         Ok(ControlFlow::Continue(()))
