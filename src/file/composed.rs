@@ -45,6 +45,37 @@ pub(crate) fn remove_tree_if_present(place: &Place) -> Result<()> {
     remove_dir(place)
 }
 
+/// How much is copied at a time, bytes.
+const COPIED: u64 = 1024 * 1024;
+
+/// Copies a directory with all files in it to a place where nothing is; nothing is synced.
+pub(crate) fn copy_tree(from: &Dir, to: &Place) -> Result<()> {
+    to.dir().create_dir(to.name())?;
+    let into = to.dir().dir(to.name())?;
+    for entry in from.list()? {
+        match entry.kind {
+            Kind::Directory => copy_tree(&from.dir(&entry.name)?, &into.at(&entry.name))?,
+            Kind::File => copy(&from.at(&entry.name), &into.at(&entry.name))?,
+            Kind::Other => {}
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Place, to: &Place) -> Result<()> {
+    let (source, target) = (Handle::open_read(from)?, Handle::create_new(to)?);
+    let (mut offset, len) = (0, source.len()?);
+    let mut bytes = Vec::new();
+    while offset < len {
+        let some = COPIED.min(len - offset);
+        bytes.resize(usize::try_from(some).unwrap_or_default(), 0);
+        source.read_at(&mut bytes, offset)?;
+        target.write_at(&bytes, offset)?;
+        offset += some;
+    }
+    Ok(())
+}
+
 /// Makes everything in a directory durable.
 pub(crate) fn sync_tree(dir: &Dir) -> Result<()> {
     for entry in dir.list()? {

@@ -10,7 +10,7 @@ use super::fold::Fold;
 use super::index::Index;
 use super::journal::{self, Journal, Scan};
 use super::marker::{Marker, MarkerFile, Orphans};
-use super::repair::Repair;
+use super::repair::{self, Repair};
 use super::rows::RowReader;
 use super::snapshot::Snapshots;
 use super::{MetaStore, Places};
@@ -79,6 +79,7 @@ impl MetaStore {
         cache: u64,
     ) -> Result<(Self, Recovery)> {
         let meta = lock.dir().dir("meta")?;
+        repair::remove_copy(&meta)?;
         let marker_file = MarkerFile::new(meta.at("CLEAN"));
         let marker = marker_file.read()?;
         let (truth, repaired) = match (Truth::read(&meta, options, marker.as_ref()), &marker) {

@@ -15,7 +15,7 @@ use super::marker::Marker;
 use super::rows::RowWriter;
 use super::snapshot::Snapshots;
 use super::tally::Tally;
-use crate::file::{Dir, Lock};
+use crate::file::{self, Dir, Lock, Place};
 use crate::options::JournalOptions;
 use crate::{DamagedFile, Error, Result};
 
@@ -37,7 +37,11 @@ impl Repair<'_> {
     pub(super) fn run(&self, damage: Error) -> Result<DamagedFile> {
         match self.write_anew() {
             Ok(()) => Ok(DamagedFile::of(&damage)),
-            Err(failed) => Err(unrepaired(damage, &failed)),
+            Err(failed) => {
+                // What cannot be removed now is removed by the next open.
+                let _ = remove_copy(self.meta);
+                Err(unrepaired(damage, &failed))
+            }
         }
     }
 
@@ -51,15 +55,26 @@ impl Repair<'_> {
         self.refuse_newer(&places, &snapshots)?;
         let seq = self.marker.seq;
         if seq != 0 && self.check_snapshot(&snapshots).is_err() {
-            let index = Index::open(&places.index, self.cache)?;
+            let copy = self.copy_of(&places.index)?;
+            let index = Index::open(&copy, self.cache)?;
             snapshots.put(seq, &mut |writer| self.write_rows(&index, writer))?;
             self.check_snapshot(&snapshots)?;
         }
+        remove_copy(self.meta)?;
         // An open that was killed may have put it there, and not made its name durable.
         places.snapshots.sync()?;
         self.lock.check()?;
         journal::restart(&places.journal, seq, self.options.segment_len)?;
         snapshots.remove_others(seq)
+    }
+
+    /// sled changes its files when they are opened, and a crash meanwhile may leave them useless. As long as
+    /// they are the only proof they are not opened: a copy is.
+    fn copy_of(&self, index: &Place) -> Result<Place> {
+        remove_copy(self.meta)?;
+        let copy = self.meta.at(COPY);
+        file::copy_tree(&index.dir().dir(index.name())?, &copy)?;
+        Ok(copy)
     }
 
     /// A marker that is older than the journal proves nothing about it: somebody has put it back.
@@ -108,6 +123,14 @@ impl Repair<'_> {
             "its {rows} rows do not add up to the {expected} it had"
         )))
     }
+}
+
+/// The copy of the index, below `meta/`.
+const COPY: &str = "index.copy";
+
+/// Removes the copy that a repair works on: one that was cut short may have left it.
+pub(super) fn remove_copy(meta: &Dir) -> Result<()> {
+    file::remove_tree_if_present(&meta.at(COPY))
 }
 
 fn unproven(cause: String) -> Error {

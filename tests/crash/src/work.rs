@@ -177,12 +177,15 @@ impl Work {
             policies: match workload {
                 _ if !only.is_empty() => &only,
                 _ if after_kill => &[Policy::Kill],
-                Workload::Repaired => &MOSTLY_KILLS,
+                Workload::Repaired | Workload::Rewritten => &MOSTLY_KILLS,
                 Workload::Groups => &MOSTLY_TORN,
                 _ => &Policy::ALL,
             },
             second_every: self.second_every.unwrap_or(match workload {
-                Workload::Creation | Workload::Groups | Workload::Repaired => 1,
+                Workload::Creation
+                | Workload::Groups
+                | Workload::Repaired
+                | Workload::Rewritten => 1,
                 _ if after_kill => 1,
                 _ if sabotaged => 3,
                 _ => 5,

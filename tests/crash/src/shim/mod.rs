@@ -228,7 +228,7 @@ fn class_of(call: &str, path: &str, covered: &str) -> String {
             _ => part.to_owned(),
         });
         // The files of an index are its own business.
-        if part == "index" {
+        if part == "index" || part == "index.copy" {
             return format!("sync {}/**", class.join("/"));
         }
     }

@@ -67,6 +67,11 @@ pub enum Action {
         upload: String,
     },
     /// The file of a body is damaged, or removed, by somebody else, while the store is closed.
+    /// A byte of a file of the truth is flipped while the store is closed: the index proves what it held.
+    DamageTruth {
+        file: String,
+        offset: u64,
+    },
     Damage {
         body: Body,
         /// The name of the file.
@@ -88,7 +93,12 @@ impl Action {
             | Self::Abort { upload }
             | Self::Complete { upload, .. }
             | Self::Remove { upload } => Some(upload),
-            Self::Damage { .. } | Self::Sweep | Self::Maintain | Self::Close | Self::Open => None,
+            Self::Damage { .. }
+            | Self::DamageTruth { .. }
+            | Self::Sweep
+            | Self::Maintain
+            | Self::Close
+            | Self::Open => None,
         }
     }
 

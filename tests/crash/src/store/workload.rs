@@ -41,6 +41,9 @@ pub enum Workload {
     Groups,
     /// A blob's file is damaged or removed while the store is closed, and the same bytes are put again.
     Repaired,
+    /// A byte of the journal or of the snapshot is flipped while the store is closed, twice; the open after
+    /// it writes both anew.
+    Rewritten,
 }
 
 impl Workload {
@@ -178,6 +181,7 @@ impl Player {
                 }
             }),
             Workload::Repaired => self.repaired(&mut Rng::with_seed(seed)),
+            Workload::Rewritten => self.rewritten(&Rng::with_seed(seed)),
         }
     }
 
@@ -234,6 +238,44 @@ impl Player {
         self.put(&again, 2, FURTHER);
         self.step(random.u64(0..7));
         self.sweep();
+    }
+
+    fn rewritten(&self, random: &Rng) {
+        for _ in 0..2 {
+            self.random(random.clone(), 12, false);
+            self.maintain();
+            self.close();
+            self.damage_truth(&mut random.clone());
+            self.reopen();
+            self.step(2);
+        }
+    }
+
+    /// Flips a byte of a file of the truth, durably. The store is closed.
+    fn damage_truth(&self, random: &mut Rng) {
+        let mut files = Vec::new();
+        for name in ["meta/journal", "meta/snapshot"] {
+            let entries = std::fs::read_dir(self.dir.join(name)).expect("the store has it");
+            files.extend(entries.map(|entry| entry.expect("it can be listed").path()));
+        }
+        files.sort();
+        let path = random.choice(files).expect("a journal has a segment");
+        let bytes = std::fs::read(&path).expect("it can be read");
+        // Mostly where something is written.
+        let written = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+        let offset = random.usize(0..=written);
+        let name = path.strip_prefix(&self.dir).expect("it is below");
+        let call = self.begin(Action::DamageTruth {
+            file: name.to_string_lossy().into_owned(),
+            offset: offset as u64,
+        });
+        let done = shim::aside(|| {
+            let file = File::options().write(true).open(&path)?;
+            file.write_all_at(&[!bytes[offset]], offset as u64)?;
+            file.sync_all()
+        });
+        done.expect("the file can be written");
+        self.end(call, Outcome::Ok);
     }
 
     fn newest_object(&self) -> String {
