@@ -1,9 +1,10 @@
-//! Memory in which bodies are gathered before they are hashed and written.
+//! Memory in which bodies are gathered before they are hashed and written: no more than 192 MiB, and 8 KiB
+//! for each body beyond.
 //!
 //! A body has one buffer at a time. There are so many large ones that the disk is kept busy; further
-//! bodies get small ones, so that neither many bodies nor stalled ones hold up another or fill the
-//! memory. Used memory is kept for the next body: memory that the kernel has to give first costs more
-//! than the hashing.
+//! bodies get small ones, and when those are taken, too, tiny ones, which are written through the page
+//! cache. So neither many bodies nor stalled ones hold up another or fill the memory. Used memory is kept
+//! for the next body: memory that the kernel has to give first costs more than the hashing.
 //!
 //! A large buffer is one huge page, where the kernel gives them: a write past the page cache hands the disk
 //! one piece of memory then, not 512 small ones.
@@ -20,11 +21,17 @@ use crate::digest::BLOCK_LEN;
 
 /// Bytes of a large buffer: a huge page.
 const LARGE: usize = 8 * BLOCK_LEN;
-/// Bytes of the others.
+/// Bytes of a small one, at most.
 const SMALL: usize = BLOCK_LEN;
+/// Up to how many bytes a small buffer is as long as its body.
+const SHORT: usize = 32 * 1024;
+/// Bytes of a tiny one, at most.
+const TINY: usize = 8 * 1024;
 /// How many large buffers there are at a time.
 const MOST_LARGE: usize = 64;
-/// How many of them are kept while nobody uses them.
+/// Bytes of all small buffers at a time.
+const MOST_SMALL: usize = 256 * SMALL;
+/// How many of the large ones, and of the longest small ones, are kept while nobody uses them.
 const KEPT: usize = 16;
 
 /// Where a buffer begins, and what a write that bypasses the page cache has to be a multiple of: the
@@ -33,34 +40,81 @@ pub(crate) const ALIGNMENT: usize = 4096;
 
 #[derive(Default)]
 pub(crate) struct Buffers {
+    /// How many there are.
     large: AtomicUsize,
-    kept: Mutex<Vec<Memory>>,
+    /// Their bytes.
+    small: AtomicUsize,
+    kept_large: Mutex<Vec<Memory>>,
+    kept_small: Mutex<Vec<Memory>>,
+}
+
+/// What a buffer counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    Large,
+    /// Of so many bytes.
+    Small(usize),
+    /// Of so many.
+    Tiny(usize),
 }
 
 impl Buffers {
     /// An empty buffer for a body of `len` bytes, if that is known.
     pub(crate) fn take(self: &Arc<Self>, len: Option<u64>) -> Buffer {
-        let fits = len.is_some_and(|len| len <= SMALL as u64);
-        let more = |large| (!fits && large < MOST_LARGE).then_some(large + 1);
-        let is_large = self
-            .large
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .is_ok();
-        let pool = is_large.then(|| Arc::clone(self));
-        let kept = pool.as_ref().and_then(|pool| pool.kept.lock().pop());
-        let (capacity, alignment) = if is_large {
-            (LARGE, LARGE)
-        } else {
-            (SMALL, ALIGNMENT)
+        let size = self.reserve(len);
+        let (capacity, alignment) = match size {
+            Size::Large => (LARGE, LARGE),
+            Size::Small(capacity) => (capacity, ALIGNMENT),
+            Size::Tiny(capacity) => (capacity, 1),
         };
+        let kept = self.kept(size).and_then(|kept| kept.lock().pop());
+        // Kept memory is not filled with zeros: nobody gets at what was not filled in anew.
         let memory = kept.unwrap_or_else(|| Memory::new(capacity + alignment));
         Buffer {
             start: memory.as_ptr().align_offset(alignment).min(alignment),
             memory,
             capacity,
             filled: 0,
-            pool,
+            size,
+            pool: Arc::clone(self),
         }
+    }
+
+    fn reserve(&self, len: Option<u64>) -> Size {
+        let needed = capacity_for(len);
+        let add = |counter: &AtomicUsize, more: usize, most: usize| {
+            let sum = |now: usize| Some(now + more).filter(|sum| *sum <= most);
+            counter
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum)
+                .is_ok()
+        };
+        if needed > SMALL && add(&self.large, 1, MOST_LARGE) {
+            return Size::Large;
+        }
+        let small = if needed > SHORT { SMALL } else { needed };
+        if add(&self.small, small, MOST_SMALL) {
+            return Size::Small(small);
+        }
+        Size::Tiny(needed.min(TINY))
+    }
+
+    /// Where memory of this size waits for the next body.
+    fn kept(&self, size: Size) -> Option<&Mutex<Vec<Memory>>> {
+        match size {
+            Size::Large => Some(&self.kept_large),
+            Size::Small(SMALL) => Some(&self.kept_small),
+            Size::Small(_) | Size::Tiny(_) => None,
+        }
+    }
+}
+
+/// Bytes of the buffer that a body would like. One that fits leaves a byte free, so that its end is met
+/// before a second one is taken.
+fn capacity_for(len: Option<u64>) -> usize {
+    match len.map(usize::try_from) {
+        Some(Ok(len)) if len < SMALL => (len + 1).next_multiple_of(ALIGNMENT),
+        Some(Ok(SMALL)) => SMALL,
+        _ => LARGE,
     }
 }
 
@@ -109,11 +163,17 @@ pub(crate) struct Buffer {
     start: usize,
     capacity: usize,
     filled: usize,
+    size: Size,
     /// Where the memory goes back to.
-    pool: Option<Arc<Buffers>>,
+    pool: Arc<Buffers>,
 }
 
 impl Buffer {
+    /// Whether it begins where a write past the page cache may begin, and is worth one.
+    pub(crate) fn is_direct(&self) -> bool {
+        !matches!(self.size, Size::Tiny(_))
+    }
+
     /// What is not filled yet.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         let (from, to) = (self.start + self.filled, self.start + self.capacity);
@@ -155,15 +215,18 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Some(pool) = &self.pool {
-            let mut kept = pool.kept.lock();
+        if let Some(kept) = self.pool.kept(self.size) {
+            let mut kept = kept.lock();
             if kept.len() < KEPT {
                 let memory = Memory::Heap(Vec::new());
                 kept.push(std::mem::replace(&mut self.memory, memory));
             }
-            drop(kept);
-            pool.large.fetch_sub(1, Ordering::Relaxed);
         }
+        match self.size {
+            Size::Large => self.pool.large.fetch_sub(1, Ordering::Relaxed),
+            Size::Small(len) => self.pool.small.fetch_sub(len, Ordering::Relaxed),
+            Size::Tiny(_) => 0,
+        };
     }
 }
 
@@ -176,16 +239,51 @@ pub(crate) fn is_aligned(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn len(buffer: &mut Buffer) -> usize {
+        buffer.space().len()
+    }
+
     #[test]
-    fn so_many_large_buffers_and_no_more_and_all_are_aligned() {
+    fn all_buffers_together_are_bounded_and_nobody_waits() {
         let buffers = Arc::<Buffers>::default();
-        let mut taken: Vec<_> = (0..=MOST_LARGE).map(|_| buffers.take(None)).collect();
-        let mut sizes: Vec<_> = taken.iter_mut().map(|one| one.space().len()).collect();
-        assert_eq!(sizes.pop(), Some(SMALL));
-        assert!(sizes.iter().all(|size| *size == LARGE));
-        assert!(taken.iter().all(|one| is_aligned(one.as_ref())));
-        taken.truncate(MOST_LARGE - 1);
-        assert_eq!(buffers.take(Some(SMALL as u64)).space().len(), SMALL);
-        assert_eq!(buffers.take(Some(SMALL as u64 + 1)).space().len(), LARGE);
+        let mut taken: Vec<_> = (0..1000).map(|_| buffers.take(None)).collect();
+        let mut count = |size| {
+            taken
+                .iter_mut()
+                .filter_map(|one| (len(one) == size).then_some(()))
+                .count()
+        };
+        assert_eq!([LARGE, SMALL, TINY].map(&mut count), [64, 256, 680]);
+        let direct = |one: &&Buffer| one.is_direct();
+        assert_eq!(taken.iter().filter(direct).count(), 64 + 256);
+        assert!(
+            taken
+                .iter()
+                .filter(direct)
+                .all(|one| is_aligned(one.as_ref()))
+        );
+        assert_eq!(
+            len(&mut buffers.take(Some(10))),
+            ALIGNMENT,
+            "as short as it"
+        );
+        drop(taken.split_off(63));
+        assert_eq!(len(&mut buffers.take(Some(SMALL as u64))), SMALL);
+        assert_eq!(len(&mut buffers.take(Some(SMALL as u64 + 1))), LARGE);
+        drop(taken);
+        assert_eq!(buffers.large.load(Ordering::Relaxed), 0);
+        assert_eq!(buffers.small.load(Ordering::Relaxed), 0);
+        assert_eq!(buffers.kept_large.lock().len(), KEPT);
+        assert_eq!(buffers.kept_small.lock().len(), KEPT);
+    }
+
+    #[test]
+    fn a_short_body_takes_no_more_than_it_needs() {
+        let buffers = Arc::<Buffers>::default();
+        for (body, expected) in [(0, 4096), (4095, 4096), (4096, 8192), (SHORT as u64, SMALL)] {
+            let mut buffer = buffers.take(Some(body));
+            assert_eq!(len(&mut buffer), expected);
+            assert!(buffer.is_direct() && is_aligned(buffer.as_ref()));
+        }
     }
 }

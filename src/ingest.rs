@@ -38,7 +38,7 @@ impl BodyHasher {
         }
     }
 
-    /// Takes the next chunk: whole blocks of [`BLOCK_LEN`] bytes, only the last may end within one.
+    /// Takes the next chunk. Only the last may end within 64 bytes.
     pub(crate) fn update(&mut self, chunk: &Bytes) {
         self.update_names(chunk);
         self.update_sums(chunk);
@@ -53,9 +53,7 @@ impl BodyHasher {
 
     /// The checksums of the next chunk.
     pub(crate) fn update_sums(&mut self, chunk: &[u8]) {
-        chunk
-            .chunks(BLOCK_LEN)
-            .for_each(|block| self.sums.update_block(block));
+        self.sums.update(chunk);
     }
 
     /// The checksums of the whole body, whose blocks have these.
@@ -92,6 +90,8 @@ impl BodyHasher {
 struct SumsHasher {
     crc64: crc_fast::Digest,
     blocks: BlockSums,
+    /// The CRC-32 of the last block, as far as it has come.
+    last: crc32fast::Hasher,
 }
 
 impl SumsHasher {
@@ -99,16 +99,26 @@ impl SumsHasher {
         Self {
             crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz),
             blocks: BlockSums::default(),
+            last: crc32fast::Hasher::new(),
         }
     }
 
-    fn update_block(&mut self, block: &[u8]) {
-        debug_assert!(
-            block.len() <= BLOCK_LEN && self.blocks.size.is_multiple_of(BLOCK_LEN as u64),
-            "a short block came before"
-        );
-        self.crc64.update(block);
-        self.blocks.crcs.push(crc32fast::hash(block));
-        self.blocks.size += block.len() as u64;
+    fn update(&mut self, chunk: &[u8]) {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let in_block = usize::try_from(self.blocks.size % BLOCK_LEN as u64).unwrap_or(0);
+            let (next, after) = rest.split_at(rest.len().min(BLOCK_LEN - in_block));
+            if in_block == 0 {
+                self.last = crc32fast::Hasher::new();
+                self.blocks.crcs.push(0);
+            }
+            self.crc64.update(next);
+            self.last.update(next);
+            if let Some(crc) = self.blocks.crcs.last_mut() {
+                *crc = self.last.clone().finalize();
+            }
+            self.blocks.size += next.len() as u64;
+            rest = after;
+        }
     }
 }

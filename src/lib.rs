@@ -67,8 +67,8 @@
 //!   [copies](PartStore::copy_part) of parts: the journal's only.
 //! - A completion: microseconds a part, whatever its size.
 //! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 2 MiB
-//!   for each of 64 bodies that come in at once (32 MiB stay for the next), 256 KiB for each further or short body
-//!   and for each reader.
+//!   for each of 64 bodies that come in at once, up to 256 KiB for each further or short one, 192 MiB for all of
+//!   them (36 MiB stay for the next) and 8 KiB for each beyond; 256 KiB for each reader.
 //! - Disk: the bytes, and some 300 bytes of journal and 1.5 KB of index a part.
 //!
 //! # Quirks

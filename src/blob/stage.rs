@@ -42,6 +42,15 @@ impl StagedBlob {
         self.direct
     }
 
+    /// Goes on through the page cache.
+    pub(crate) fn leave_direct(&mut self) -> Result<()> {
+        if self.direct {
+            self.file.handle.leave_direct()?;
+            self.direct = false;
+        }
+        Ok(())
+    }
+
     /// Appends bytes: from a buffer, if this [is direct](Self::is_direct).
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.store.check_process()?;
@@ -52,8 +61,7 @@ impl StagedBlob {
         debug_assert!(buffers::is_aligned(whole), "not from a buffer");
         self.write_next(whole)?;
         if !rest.is_empty() {
-            self.file.handle.leave_direct()?;
-            self.direct = false;
+            self.leave_direct()?;
         }
         self.write_next(rest)
     }

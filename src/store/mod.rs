@@ -205,7 +205,8 @@ impl PartStore {
     /// So it may still be refused with [`Error::StorageFull`] when others have filled the disk before its
     /// last byte came.
     ///
-    /// Memory: at most 2 MiB, whatever the part's size; 256 KiB when 64 other bodies are at work.
+    /// Memory: at most 2 MiB, whatever the part's size; 192 MiB for all bodies of the store, and 8 KiB for
+    /// each beyond some 320.
     ///
     /// # Errors
     /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);

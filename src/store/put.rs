@@ -206,6 +206,10 @@ fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<Durabl
     while blocks.peek().is_some() {
         if staged.is_direct() {
             let mut buffer = engine.buffers.take(Some(body.len() as u64));
+            if !buffer.is_direct() {
+                staged.leave_direct()?;
+                continue;
+            }
             while let Some(block) = blocks.next_if(|_| !buffer.is_full()) {
                 hasher.update_sums(block);
                 buffer.take_from(block);

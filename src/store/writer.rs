@@ -3,8 +3,6 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::put::{self, Body};
 use super::shared::Shared;
 #[cfg(doc)]
@@ -19,8 +17,8 @@ use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload};
 /// [`PartStore::part_writer`](crate::PartStore::part_writer).
 ///
 /// Nothing is stored before [`finish`](PartWriter::finish) returns `Ok`; dropping the writer leaves
-/// nothing. It holds at most 2 MiB in memory, whatever the body's size, and 256 KiB when 64 others are at
-/// work; it may be moved to another thread.
+/// nothing. It holds at most 2 MiB in memory, whatever the body's size; all bodies of a store together hold
+/// 192 MiB, and 8 KiB for each beyond some 320. It may be moved to another thread.
 #[must_use = "a part is stored by finish"]
 pub struct PartWriter {
     shared: Arc<Shared>,
@@ -100,7 +98,7 @@ impl PartWriter {
         put::check_length(&self.options, self.received)?;
         put::check_minimum(&self.limits, self.number, self.received)?;
         if let Some(buffer) = self.buffer.take() {
-            self.write_and_hash(&buffer.freeze())?;
+            self.write_and_hash(buffer)?;
         }
         let engine = self.shared.engine()?;
         let part = put::store(
@@ -208,7 +206,7 @@ impl PartWriter {
     /// A buffer with space; a full one is written and hashed before.
     fn space(&mut self) -> Result<&mut Buffer> {
         if let Some(full) = self.buffer.take_if(|buffer| buffer.is_full()) {
-            self.write_and_hash(&full.freeze())?;
+            self.write_and_hash(full)?;
             // The lane thread lets go of the buffer before the next one is taken.
             self.hasher.settle();
         }
@@ -216,9 +214,13 @@ impl PartWriter {
         Ok(self.buffer.get_or_insert_with(|| buffers.take(length)))
     }
 
-    fn write_and_hash(&mut self, chunk: &Bytes) -> Result<()> {
-        self.hasher.update(chunk);
-        self.staged.write(chunk)?;
+    fn write_and_hash(&mut self, buffer: Buffer) -> Result<()> {
+        if !buffer.is_direct() {
+            self.staged.leave_direct()?;
+        }
+        let chunk = buffer.freeze();
+        self.hasher.update(&chunk);
+        self.staged.write(&chunk)?;
         self.room.written(chunk.len() as u64);
         Ok(())
     }
