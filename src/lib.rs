@@ -55,7 +55,8 @@
 //! 3. Readers get the bytes that were acknowledged, or an error that names the damaged blob (I5).
 //!    Putting the same bytes again repairs it.
 //! 4. What is referenced or being read is never removed (I4); what is not is gone after a
-//!    [sweep](PartStore::sweep): no leak from retries, aborts, refused bodies or crashes (I7).
+//!    [sweep](PartStore::sweep): no leak from retries, aborts, refused bodies or crashes (I7). The sweep
+//!    asks the journal, never the index alone.
 //! 5. An upload is completed at most once, to exactly the listed parts, and no part is added to it
 //!    afterwards (I6). The same completion again answers the same (R25).
 //! 6. The query index can be deleted at any time while the store is closed (I9).
@@ -125,6 +126,7 @@ mod sabotage;
 #[doc(hidden)]
 pub mod sabotage;
 mod store;
+mod suspects;
 mod sweep;
 mod thread;
 mod verify;

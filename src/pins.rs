@@ -7,6 +7,9 @@
 //!
 //! Holders of pins may wait for the journal; claimers may too; nobody waits for an upload's lock
 //! while holding a claim.
+//!
+//! Whoever compares the references of a blob at two moments [watches](Pins::watch) its hash in between: a
+//! reference that nobody had pinned the blob for has not changed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +21,15 @@ use crate::process::Process;
 
 pub(crate) struct Pins {
     process: Process,
-    uses: Mutex<HashMap<ContentHash, Use>>,
+    uses: Mutex<Uses>,
     released: Condvar,
+}
+
+#[derive(Default)]
+struct Uses {
+    now: HashMap<ContentHash, Use>,
+    /// The hashes that are watched, and whether each was pinned at any moment of the watch.
+    watched: HashMap<ContentHash, bool>,
 }
 
 enum Use {
@@ -31,6 +41,11 @@ enum Use {
 pub(crate) struct Pinned {
     pins: Arc<Pins>,
     contents: Vec<ContentHash>,
+}
+
+/// Hashes that are watched until this is dropped.
+pub(crate) struct Watch {
+    pins: Arc<Pins>,
 }
 
 /// Hashes that stay claimed until this is dropped.
@@ -45,13 +60,16 @@ impl Pins {
         let mut uses = self.uses.lock();
         while contents
             .iter()
-            .any(|content| matches!(uses.get(content), Some(Use::Claimed)))
+            .any(|content| matches!(uses.now.get(content), Some(Use::Claimed)))
         {
             self.released.wait(&mut uses);
         }
         for content in &contents {
-            if let Use::Pinned(count) = uses.entry(*content).or_insert(Use::Pinned(0)) {
+            if let Use::Pinned(count) = uses.now.entry(*content).or_insert(Use::Pinned(0)) {
                 *count += 1;
+            }
+            if let Some(touched) = uses.watched.get_mut(content) {
+                *touched = true;
             }
         }
         Pinned {
@@ -64,9 +82,9 @@ impl Pins {
     pub(crate) fn claim(self: &Arc<Self>, mut contents: Vec<ContentHash>) -> Claimed {
         let mut uses = self.uses.lock();
         contents.retain(|content| {
-            let free = !uses.contains_key(content);
+            let free = !uses.now.contains_key(content);
             if free {
-                uses.insert(*content, Use::Claimed);
+                uses.now.insert(*content, Use::Claimed);
             }
             free
         });
@@ -76,10 +94,23 @@ impl Pins {
         }
     }
 
+    /// Notes from now on which of the hashes are pinned; those that are pinned already count. One watch
+    /// at a time.
+    pub(crate) fn watch(self: &Arc<Self>, contents: &[ContentHash]) -> Watch {
+        let mut uses = self.uses.lock();
+        let pinned = |content| matches!(uses.now.get(content), Some(Use::Pinned(_)));
+        let watched = contents.iter().map(|content| (*content, pinned(content)));
+        uses.watched = watched.collect();
+        Watch {
+            pins: Arc::clone(self),
+        }
+    }
+
     /// How many hashes are pinned.
     pub(crate) fn count(&self) -> u64 {
         self.uses
             .lock()
+            .now
             .values()
             .filter(|one| matches!(one, Use::Pinned(_)))
             .count() as u64
@@ -93,6 +124,20 @@ impl Pinned {
     }
 }
 
+impl Watch {
+    /// Whether somebody had the hash pinned since the watch began, or it is not watched.
+    pub(crate) fn is_touched(&self, content: &ContentHash) -> bool {
+        let uses = self.pins.uses.lock();
+        uses.watched.get(content).copied().unwrap_or(true)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.pins.uses.lock().watched = HashMap::new();
+    }
+}
+
 impl Claimed {
     /// Gives up the claim on all but `kept`, which is sorted.
     pub(crate) fn keep_only(&mut self, kept: &[ContentHash]) {
@@ -100,7 +145,7 @@ impl Claimed {
         self.contents.retain(|content| {
             let keep = kept.binary_search(content).is_ok();
             if !keep {
-                uses.remove(content);
+                uses.now.remove(content);
             }
             keep
         });
@@ -129,9 +174,9 @@ impl Drop for Pinned {
         }
         let mut uses = self.pins.uses.lock();
         for content in &self.contents {
-            match uses.get_mut(content) {
+            match uses.now.get_mut(content) {
                 Some(Use::Pinned(count)) if *count > 1 => *count -= 1,
-                _ => drop(uses.remove(content)),
+                _ => drop(uses.now.remove(content)),
             }
         }
     }
@@ -141,7 +186,7 @@ impl Drop for Claimed {
     fn drop(&mut self) {
         let mut uses = self.pins.uses.lock();
         for content in &self.contents {
-            uses.remove(content);
+            uses.now.remove(content);
         }
         self.pins.released.notify_all();
     }

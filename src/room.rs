@@ -100,6 +100,12 @@ impl Room {
         }
     }
 
+    /// Whether bodies will soon be refused: less than twice the headroom is left.
+    pub(crate) fn is_scarce(&self) -> bool {
+        let scarce = self.headroom.saturating_mul(2);
+        self.root.free_space().is_ok_and(|free| free < scarce)
+    }
+
     /// Bytes that are reserved and not yet written.
     pub(crate) fn reserved(&self) -> u64 {
         *self.reserved.lock()

@@ -1,65 +1,27 @@
-//! The sweep: whatever is not referenced goes (I7), whatever is referenced or in use stays (I4).
+//! The sweep: whatever is not referenced is removed (I7), whatever is referenced or in use stays (I4).
 //!
-//! For each group of blobs, under a claim on their hashes: no reference → the rows go, durably →
-//! the file goes, and its name durably, before the next group. A crash in between leaves a file
-//! without a row, an orphan, which the walk finds.
+//! A removed file does not come back, so no file is removed because of what the index says alone. A
+//! round gathers candidates from the index, then asks the truth about them. When the truth knows a
+//! reference that the index denies, the index has lost rows: the store stops, and nothing is removed.
+//!
+//! What is proven is removed in groups, under a claim on their hashes: no reference → the rows are
+//! removed, durably → the file is removed, and its name durably, before the next group. A crash in between
+//! leaves a file without a row, an orphan, which the walk finds.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::Mutex;
+use std::time::Instant;
 
 use crate::blob::BlobStore;
-use crate::meta::{Change, Claim, MetaStore, Orphans};
-use crate::pins::{Claimed, Pins};
+use crate::meta::{Change, Claim, Known, MetaStore};
+use crate::pins::{Claimed, Pins, Watch};
 use crate::sabotage::Step;
-use crate::{ContentHash, Result, SweepReport};
+use crate::suspects::Suspects;
+use crate::{ContentHash, Error, Result, SweepReport};
 
 /// Blobs per claim: one journal sync each.
 const GROUP: usize = 256;
-
-/// What the sweep knows beside the garbage rows: files that may have no row.
-pub(crate) struct Suspects {
-    /// Published by a put that was then refused.
-    published: Mutex<HashSet<ContentHash>>,
-    /// Set after an unclean close: any file in `blobs/`.
-    any: AtomicBool,
-    /// One sweep at a time.
-    sweeping: Mutex<()>,
-}
-
-impl Suspects {
-    pub(crate) fn new(orphans: Orphans) -> Self {
-        let sought = !Step::OrphansSought.is_taken();
-        let any = AtomicBool::new(orphans == Orphans::Possible && sought);
-        Self {
-            published: Mutex::default(),
-            any,
-            sweeping: Mutex::default(),
-        }
-    }
-
-    /// The file of this blob may have no row.
-    pub(crate) fn add(&self, content: ContentHash) {
-        self.published.lock().insert(content);
-    }
-
-    /// Whether a sweep has files to look at.
-    pub(crate) fn any_known(&self) -> bool {
-        !self.published.lock().is_empty()
-    }
-
-    /// What a clean close must tell the next open.
-    pub(crate) fn orphans(&self) -> Orphans {
-        let none = self.published.lock().is_empty() && !self.any.load(Ordering::Relaxed);
-        if none {
-            Orphans::None
-        } else {
-            Orphans::Possible
-        }
-    }
-}
+/// Candidates per reading of the truth: some MiB of memory.
+const ROUND: usize = 65_536;
 
 /// What a sweep works on.
 pub(crate) struct Sweep<'a> {
@@ -67,8 +29,18 @@ pub(crate) struct Sweep<'a> {
     pub blobs: &'a BlobStore,
     pub pins: &'a Arc<Pins>,
     pub suspects: &'a Suspects,
-    /// Asked between groups: a store that is being closed does not wait for a long sweep.
+    /// Asked between groups: a store that is being closed does not wait for a long sweep. Once it has
+    /// said no it stays with that.
     pub go_on: &'a dyn Fn() -> bool,
+}
+
+/// Blobs that nothing refers to, by the index, and what became of others.
+#[derive(Default)]
+struct Round {
+    candidates: Vec<ContentHash>,
+    report: SweepReport,
+    /// The first file that could not be removed. It keeps none of the others.
+    failure: Option<Error>,
 }
 
 impl Sweep<'_> {
@@ -77,16 +49,22 @@ impl Sweep<'_> {
         let _alone = self.suspects.sweeping.lock();
         self.meta.check()?;
         self.meta.check_ownership()?;
-        let mut report = SweepReport::default();
-        self.sweep_garbage(&mut report)?;
-        self.sweep_refused(&mut report)?;
-        if self.suspects.any.load(Ordering::Relaxed) {
-            self.walk(&mut report)?;
+        let mut round = Round::default();
+        self.gather_garbage(&mut round)?;
+        self.gather_refused(&mut round)?;
+        let walks = self.suspects.anywhere();
+        if walks {
+            self.walk(&mut round)?;
         }
-        Ok(report)
+        self.settle(&mut round)?;
+        if walks && (self.go_on)() {
+            self.suspects.looked_everywhere();
+        }
+        round.failure.map_or(Ok(round.report), Err)
     }
 
-    fn sweep_garbage(&self, report: &mut SweepReport) -> Result<()> {
+    /// Garbage that has found a new reference is garbage no longer.
+    fn gather_garbage(&self, round: &mut Round) -> Result<()> {
         let mut after = None;
         loop {
             let group = self.meta.garbage(after, GROUP)?;
@@ -96,111 +74,205 @@ impl Sweep<'_> {
             after = Some(last);
             let found = group.len();
             let claimed = self.pins.claim(group);
-            report.in_use += (found - claimed.contents().len()) as u64;
-            self.release(claimed, report)?;
+            round.report.in_use += (found - claimed.contents().len()) as u64;
+            let mut change = Change::default();
+            for content in claimed.contents() {
+                if self.meta.is_referenced(content)? {
+                    change.remove_garbage(content);
+                } else {
+                    round.candidates.push(*content);
+                }
+            }
+            if !change.is_empty() {
+                // Not waited for: without it the blob is looked at once more, after a crash.
+                let _ = self.meta.commit(&change, Claim::Release)?;
+            }
+            drop(claimed);
+            self.settle_if_full(round)?;
         }
     }
 
-    /// Removes those of the claimed blobs that have no reference, and looks at none of them again.
-    fn release(&self, mut claimed: Claimed, report: &mut SweepReport) -> Result<()> {
-        let (mut change, mut dead, mut bytes) = (Change::default(), Vec::new(), 0);
-        for content in claimed.contents() {
-            change.remove_garbage(content);
-            if self.meta.is_referenced(content)? {
-                continue;
+    /// The blobs that were published by puts which then failed.
+    fn gather_refused(&self, round: &mut Round) -> Result<()> {
+        for group in self.suspects.known().chunks(GROUP) {
+            let claimed = self.pins.claim(group.to_vec());
+            round.report.in_use += (group.len() - claimed.contents().len()) as u64;
+            for content in claimed.contents() {
+                if self.meta.blob_size(content)?.is_some() {
+                    self.suspects.clear(content);
+                } else {
+                    round.candidates.push(*content);
+                }
             }
-            if let Some(sums) = self.meta.blob(content)? {
-                change.remove_blob(content, sums.size);
-                bytes += sums.size;
-            }
-            dead.push(*content);
+            drop(claimed);
+            self.settle_if_full(round)?;
         }
-        if change.is_empty() {
-            return Ok(());
-        }
-        if Step::RowGoneBeforeFile.is_taken() {
-            self.remove_files(&dead)?;
-        }
-        let ticket = self.meta.commit(&change, Claim::Release)?;
-        // Those that stay are anybody's again, before the disk is waited for.
-        claimed.keep_only(&dead);
-        // The row goes durably before the file: a durable row always has its file (I1).
-        self.meta.wait(ticket)?;
-        self.remove_files(&dead)?;
-        report.blobs += dead.len() as u64;
-        report.bytes += bytes;
         Ok(())
     }
 
-    /// Looks at the blobs that were published by puts which then failed.
-    fn sweep_refused(&self, report: &mut SweepReport) -> Result<()> {
-        // Taken out before they are looked at: a put that is refused meanwhile adds its blob again.
-        let suspects: Vec<ContentHash> = self.suspects.published.lock().drain().collect();
-        let claimed = self.pins.claim(suspects.clone());
-        let removed = self.remove_orphans(claimed.contents());
-        let unresolved =
-            |content: &ContentHash| removed.is_err() || !claimed.contents().contains(content);
-        self.suspects
-            .published
-            .lock()
-            .extend(suspects.iter().copied().filter(unresolved));
-        report.in_use += (suspects.len() - claimed.contents().len()) as u64;
-        report.orphans += removed?;
-        Ok(())
-    }
-
-    /// Looks at every file in `blobs/`. Directories made meanwhile hold no orphans: whoever puts a
-    /// file there answers for it.
-    fn walk(&self, report: &mut SweepReport) -> Result<()> {
+    /// Every file in `blobs/`. Directories made in the meantime hold no orphans: whoever puts a file there
+    /// answers for it.
+    fn walk(&self, round: &mut Round) -> Result<()> {
         for prefix in self.blobs.prefixes()? {
             let names = self.blobs.files(prefix)?;
-            report.foreign += names.directories;
+            round.report.foreign += names.directories;
             for group in names.files.chunks(GROUP) {
                 if !(self.go_on)() {
                     return Ok(());
                 }
                 // A file in use has a row, or its put says itself when it is refused.
-                let claimed = self.pins.claim(group.to_vec());
-                report.orphans += self.remove_orphans(claimed.contents())?;
+                for content in self.pins.claim(group.to_vec()).contents() {
+                    if self.meta.blob_size(content)?.is_none() {
+                        round.candidates.push(*content);
+                    }
+                }
+                self.settle_if_full(round)?;
             }
             // A process that was killed may have removed files whose names are still durable: a
             // power cut after the next clean close must not bring them back.
             let synced = self.blobs.sync_dir(prefix);
             synced.inspect_err(|error| self.meta.stop_if_it_must(error))?;
         }
-        self.suspects.any.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Removes the files of those claimed blobs that have no row.
-    fn remove_orphans(&self, claimed: &[ContentHash]) -> Result<u64> {
-        let mut orphans = Vec::new();
-        for content in claimed {
-            if self.meta.blob(content)?.is_none() {
-                orphans.push(*content);
+    fn settle_if_full(&self, round: &mut Round) -> Result<()> {
+        if round.candidates.len() < ROUND {
+            Ok(())
+        } else {
+            self.settle(round)
+        }
+    }
+
+    /// Asks the truth about the candidates, and removes them.
+    fn settle(&self, round: &mut Round) -> Result<()> {
+        let mut candidates = std::mem::take(&mut round.candidates);
+        candidates.sort_unstable();
+        candidates.dedup();
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        // Whoever changes a reference from here on is noted; all earlier changes are part of what is
+        // read. So for what is not noted, truth and index must agree.
+        let watch = self.pins.watch(&candidates);
+        let begun = Instant::now();
+        let known = self.meta.known(&candidates, self.go_on);
+        self.suspects.rest_after(begun.elapsed());
+        let Some(known) = known? else { return Ok(()) };
+        self.compare(&candidates, &known, &watch)?;
+        for group in candidates.chunks(GROUP) {
+            if !(self.go_on)() {
+                return Ok(());
+            }
+            self.remove_proven(group, &watch, round)?;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Index`] when the index has lost rows: the store has stopped.
+    fn compare(&self, candidates: &[ContentHash], known: &Known, watch: &Watch) -> Result<()> {
+        for content in candidates {
+            let denied = if known.is_referenced(content) && !self.meta.is_referenced(content)? {
+                "a part refers to"
+            } else if known.has_record(content) && self.meta.blob_size(content)?.is_none() {
+                "there is a record of"
+            } else {
+                continue;
+            };
+            // Asked after the index was: whoever has changed it since has touched the blob by now.
+            if watch.is_touched(content) {
+                continue;
+            }
+            let lost = Error::Index {
+                cause: format!(
+                    "it has lost rows: by journal and snapshot {denied} the blob {content}, by the index not"
+                ),
+            };
+            // I8: nothing that the index says counts any more. Without a clean close it is rebuilt.
+            self.meta.poison(&lost);
+            return Err(lost);
+        }
+        Ok(())
+    }
+
+    fn remove_proven(&self, group: &[ContentHash], watch: &Watch, round: &mut Round) -> Result<()> {
+        let mut claimed = self.pins.claim(group.to_vec());
+        let mut proven = claimed.contents().to_vec();
+        proven.retain(|content| !watch.is_touched(content));
+        claimed.keep_only(&proven);
+        for content in group {
+            if proven.binary_search(content).is_err() {
+                round.report.in_use += 1;
+                if self.meta.blob_size(content)?.is_none() {
+                    // Nothing but this says that it is to be looked at again.
+                    self.suspects.add(*content);
+                }
             }
         }
-        self.remove_files(&orphans)
+        self.release(claimed, round)
+    }
+
+    /// Removes those of the claimed blobs that have no reference, and looks at none of them again.
+    fn release(&self, mut claimed: Claimed, round: &mut Round) -> Result<()> {
+        let (mut change, mut dead, mut orphans) = (Change::default(), Vec::new(), Vec::new());
+        let (mut blobs, mut bytes) = (0, 0);
+        for content in claimed.contents() {
+            if self.meta.is_garbage(content)? {
+                change.remove_garbage(content);
+            }
+            if self.meta.is_referenced(content)? {
+                continue;
+            }
+            match self.meta.blob(content)? {
+                Some(sums) => {
+                    change.remove_blob(content, sums.size);
+                    (blobs, bytes) = (blobs + 1, bytes + sums.size);
+                    dead.push(*content);
+                }
+                None => orphans.push(*content),
+            }
+        }
+        if Step::RowGoneBeforeFile.is_taken() {
+            self.remove_files(&dead, round)?;
+        }
+        let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, Claim::Release));
+        // Those that stay are anybody's again, before the disk is waited for.
+        let mut removed = [dead.as_slice(), &orphans].concat();
+        removed.sort_unstable();
+        claimed.keep_only(&removed);
+        // The row is removed durably before the file: a durable row always has its file (I1).
+        ticket.map_or(Ok(()), |ticket| self.meta.wait(ticket?))?;
+        self.remove_files(&dead, round)?;
+        round.report.orphans += self.remove_files(&orphans, round)?;
+        round.report.blobs += blobs;
+        round.report.bytes += bytes;
+        Ok(())
     }
 
     /// Removes files so that they stay removed: a clean close must not leave one that a power cut
-    /// brings back.
-    fn remove_files(&self, contents: &[ContentHash]) -> Result<u64> {
-        self.remove_and_sync(contents).inspect_err(|error| {
-            // Their rows are gone: only a walk finds those that are left.
-            self.suspects.any.store(true, Ordering::Relaxed);
-            self.meta.stop_if_it_must(error);
-        })
-    }
-
-    fn remove_and_sync(&self, contents: &[ContentHash]) -> Result<u64> {
+    /// brings back. Gives how many there were.
+    fn remove_files(&self, contents: &[ContentHash], round: &mut Round) -> Result<u64> {
         let mut removed = Vec::new();
         for content in contents {
-            if self.blobs.remove(content)? {
-                removed.push(*content);
+            match self.blobs.remove(content) {
+                Ok(found) => {
+                    removed.extend(found.then_some(*content));
+                    self.suspects.clear(content);
+                }
+                Err(error) => {
+                    self.meta.stop_if_it_must(&error);
+                    // Its row is gone: nothing else says that it is to be looked at again.
+                    self.suspects.add(*content);
+                    round.failure.get_or_insert(error);
+                }
             }
         }
-        self.blobs.sync_names(&removed)?;
+        self.blobs.sync_names(&removed).inspect_err(|error| {
+            // Names that may come back are found by a walk only.
+            self.suspects.suspect_all();
+            self.meta.stop_if_it_must(error);
+        })?;
         Ok(removed.len() as u64)
     }
 }

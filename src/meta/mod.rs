@@ -21,6 +21,7 @@ mod repair;
 pub(crate) mod rows;
 mod snapshot;
 mod tally;
+mod truth;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(crate) use query::after_name;
 pub(crate) use record::{Completion, PartRecord, UploadRecord, UploadState};
 use snapshot::Snapshots;
 pub(crate) use tally::Tally;
+pub(crate) use truth::Known;
 
 use crate::file::{Dir, Lock, Place};
 use crate::sabotage::Step;
@@ -186,16 +188,20 @@ impl MetaStore {
         self.check()?;
         let mut base = self.snapshot.lock();
         let taken = self.renew_snapshot(&mut base);
-        taken.inspect_err(|error| {
-            self.stop_if_it_must(error);
-            if error.tells_of_damage() {
-                // What the lookup itself fails with is told the next time.
-                let _ = self.look_for_damage(*base);
-            }
-            if matches!(error, Error::Damaged { path, .. } if is_of_truth(path)) {
-                self.journal.refuse_for(&[DamagedFile::of(error)]);
-            }
-        })
+        taken.inspect_err(|error| self.note_damage(*base, error))
+    }
+
+    /// Stops the store, or accepts no more, if that is what the error of a reader or writer of the truth
+    /// means.
+    fn note_damage(&self, base: u64, error: &Error) {
+        self.stop_if_it_must(error);
+        if error.tells_of_damage() {
+            // What the lookup itself fails with is told the next time.
+            let _ = self.look_for_damage(base);
+        }
+        if matches!(error, Error::Damaged { path, .. } if is_of_truth(path)) {
+            self.journal.refuse_for(&[DamagedFile::of(error)]);
+        }
     }
 
     /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the

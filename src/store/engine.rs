@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::blob::BlobStore;
 use crate::buffers::Buffers;
@@ -14,7 +14,8 @@ use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
 use crate::pins::Pins;
 use crate::process::Process;
 use crate::room::Room;
-use crate::sweep::{Suspects, Sweep};
+use crate::suspects::{Need, Suspects};
+use crate::sweep::Sweep;
 use crate::{Error, IndexRecovery, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
 
 use super::ages::Ages;
@@ -131,6 +132,17 @@ impl Engine {
             go_on,
         }
         .run()
+    }
+
+    /// For how long a sweep that nobody asked for is to wait; zero when it is due. Less so when the disk is
+    /// nearly full.
+    pub(crate) fn sweep_rests(&self) -> Duration {
+        let need = if self.room.is_scarce() {
+            Need::Room
+        } else {
+            Need::None
+        };
+        self.suspects.rest(need)
     }
 
     pub(crate) fn stats(&self) -> Result<Stats> {

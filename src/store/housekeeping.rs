@@ -7,22 +7,35 @@ use super::engine::Engine;
 use super::release;
 use super::shared::{Shared, Woken};
 use crate::thread::{self, JoinHandle};
-use crate::{Error, MaintenanceReport, Result};
+use crate::{Error, MaintenanceReport, Result, SweepReport};
 
 /// How long the thread sleeps when nobody wakes it: expiry is looked at this often.
 const EVERY: Duration = Duration::from_secs(60);
 /// How long it lets work gather: a sweep syncs once for all blobs of a group.
 const GATHER: Duration = Duration::from_millis(200);
 
+/// What a round is to do beside a snapshot.
+pub(super) struct Steps {
+    /// Expire the uploads that are older.
+    pub expire_after: Option<Duration>,
+    pub sweep: bool,
+}
+
 /// One round: expire, sweep, and take a snapshot if the journal has grown long. A step that fails
 /// keeps none of the others from being done; the first failure is the answer.
 pub(super) fn round(
     engine: &Engine,
-    expire_after: Option<Duration>,
+    steps: &Steps,
     go_on: &dyn Fn() -> bool,
 ) -> Result<MaintenanceReport> {
-    let expired = expire_after.map_or(Ok(0), |age| release::expire(engine, age, go_on));
-    let sweep = engine.sweep(go_on);
+    let expired = steps
+        .expire_after
+        .map_or(Ok(0), |age| release::expire(engine, age, go_on));
+    let sweep = if steps.sweep {
+        engine.sweep(go_on)
+    } else {
+        Ok(SweepReport::default())
+    };
     let snapshot = if go_on() { snapshot(engine) } else { Ok(false) };
     Ok(MaintenanceReport {
         expired: expired?,
@@ -54,15 +67,33 @@ pub(super) fn start(
     let run = move || {
         let every = expire_after.map_or(EVERY, |age| age.min(EVERY));
         let mut expiry_due = Instant::now();
-        while shared.wait_for_work(every, GATHER) == Woken::Work {
+        let mut sweep_rests = Duration::ZERO;
+        loop {
+            let most = if sweep_rests.is_zero() {
+                every
+            } else {
+                every.min(sweep_rests)
+            };
+            if shared.wait_for_work(most, GATHER) == Woken::Stop {
+                return;
+            }
             let Ok(engine) = shared.engine() else { return };
             // Looking for expired uploads goes over all that are open: not each time that a sweep is due.
             let age = expire_after.filter(|_| Instant::now() >= expiry_due);
             if age.is_some() {
                 expiry_due = Instant::now() + every;
             }
-            let done = round(&engine, age, &|| !shared.is_stopping());
-            *shared.failure.lock() = done.err().map(|error| error.chain());
+            // A sweep reads the whole truth: in a large store garbage gathers for longer.
+            sweep_rests = engine.sweep_rests();
+            let steps = Steps {
+                expire_after: age,
+                sweep: sweep_rests.is_zero(),
+            };
+            let done = round(&engine, &steps, &|| !shared.is_stopping());
+            // A round without a sweep does not make good what the sweep before it failed in.
+            if steps.sweep || done.is_err() {
+                *shared.failure.lock() = done.err().map(|error| error.chain());
+            }
         }
     };
     thread::start("partstore", run).map_err(|source| Error::Io {

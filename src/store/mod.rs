@@ -25,6 +25,7 @@ pub use read::{ObjectReader, PartReader};
 pub use writer::PartWriter;
 
 use engine::Engine;
+use housekeeping::Steps;
 use release::Which;
 use shared::Shared;
 
@@ -457,12 +458,20 @@ impl PartStore {
     /// Removes every blob that nothing refers to and nobody uses (I7). After an unclean open this
     /// finds what a crash left in `blobs/`, too. The housekeeping does it by itself.
     ///
+    /// A file is removed only when the journal and the snapshot confirm what the index says: that nothing
+    /// refers to it. A file that cannot be removed keeps none of the others; the call answers with the
+    /// first such failure, and the next sweep tries again.
+    ///
     /// # Cost
-    /// One sync of the journal and up to 256 of directories for each 256 blobs removed.
+    /// One read of the journal and the snapshot for each 65,536 blobs that may be removed: about 2 s for
+    /// 1,000,000 parts. One sync of the journal and up to 256 of directories for each 256 blobs removed.
+    /// Some 200 bytes of memory for each of 65,536 blobs.
     ///
     /// # Errors
-    /// [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::StorageFull`]; [`Error::Index`],
-    /// [`Error::DamagedRow`], [`Error::Io`].
+    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::StorageFull`]; [`Error::Index`], also when the
+    /// index denies a reference that the journal knows: the store has stopped, nothing was removed, and
+    /// opening it again rebuilds the index; [`Error::Damaged`] when the journal or the snapshot is not
+    /// what was written; [`Error::DamagedRow`], [`Error::Io`].
     pub fn sweep(&self) -> Result<SweepReport> {
         self.engine()?.sweep(&|| true)
     }
@@ -475,7 +484,11 @@ impl PartStore {
     /// As for [`sweep`](Self::sweep); [`Error::Damaged`] when a journal segment does not read.
     pub fn maintain(&self) -> Result<MaintenanceReport> {
         let engine = self.engine()?;
-        housekeeping::round(&engine, engine.options.expire_after, &|| true)
+        let steps = Steps {
+            expire_after: engine.options.expire_after,
+            sweep: true,
+        };
+        housekeeping::round(&engine, &steps, &|| true)
     }
 
     /// Reads what is on disk and compares it with its checksums, and records with each other, while

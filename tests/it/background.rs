@@ -12,7 +12,7 @@ fn with_thread() -> Options {
 }
 
 /// Waits until it is so; panics when it takes beyond any reason.
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what}");

@@ -23,6 +23,7 @@ mod lifecycle;
 mod list_parts;
 mod list_uploads;
 mod long_journal;
+mod lost_rows;
 mod model;
 mod ownership;
 mod put;

@@ -254,6 +254,25 @@ impl Journal {
         check::damaged_files(&self.dir, &segments, durable)
     }
 
+    /// Hands each batch above `after` to `visit`, in order, through batch `through`, which is durable, while
+    /// others may be written behind it. `after` is the snapshot's batch; the caller sees to it that no
+    /// other snapshot drops segments meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a batch does not read; whatever `visit` returns.
+    pub(crate) fn read_through(
+        &self,
+        (after, through): (u64, u64),
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let numbers: Vec<u64> = {
+            let state = self.state.lock();
+            let sealed = state.sealed.iter().map(|sealed| sealed.number);
+            sealed.chain([state.active.stamp.number]).collect()
+        };
+        scan::read_through(&self.dir, &numbers, (after, through), visit)
+    }
+
     /// Removes the segments that a durable snapshot through `seq` replaces. The one that holds the
     /// newest durable batch stays, so that a journal without any batch is always one that was
     /// lost.

@@ -133,6 +133,45 @@ pub(crate) fn read_sealed(dir: &Dir, segments: &[Sealed], visit: &mut Visit<'_>)
     Ok(())
 }
 
+/// Hands each batch above `after` and through `through` to `visit`, in order, while others may be written
+/// behind. Below `after` the segments may begin anywhere.
+pub(crate) fn read_through(
+    dir: &Dir,
+    numbers: &[u64],
+    (after, through): (u64, u64),
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let mut last_seq = 0;
+    for number in numbers {
+        let place = segment::place_of(dir, *number);
+        let (path, bytes) = (place.path(), file::read(&place)?);
+        let source = Source::new(&path, *number, &bytes);
+        let mut offset = segment::HEADER_LEN;
+        while last_seq < through {
+            let frame = source
+                .frame_at(offset)
+                .ok_or_else(|| source.damaged(offset, "an acknowledged batch does not read"))?;
+            if frame.header.kind == Kind::Seal {
+                break;
+            }
+            let mutations = source.batch(&frame, offset, last_seq)?;
+            if last_seq == 0 && frame.header.seq > after + 1 {
+                let reason = format!("batch {} was expected here", after + 1);
+                return Err(source.damaged(offset, &reason));
+            }
+            if frame.header.seq > after {
+                visit(frame.header.seq, &mutations)?;
+            }
+            (last_seq, offset) = (frame.header.seq, frame.end);
+        }
+    }
+    if last_seq < through {
+        let reason = format!("the journal ends with batch {last_seq}, before batch {through}");
+        return Err(damaged(dir.path(), 0, reason));
+    }
+    Ok(())
+}
+
 /// A segment that is read.
 struct Source<'a> {
     path: &'a Path,
@@ -150,6 +189,26 @@ impl<'a> Source<'a> {
             stamp: segment::stamp_of(number, bytes),
             bytes,
         }
+    }
+
+    fn frame_at(&self, offset: usize) -> Option<frame::Frame<'a>> {
+        self.stamp
+            .and_then(|stamp| frame::frame_at(stamp, self.bytes, offset))
+    }
+
+    /// The batch in the frame at `offset`, which follows batch `last_seq`; 0 when it is the first one.
+    fn batch(
+        &self,
+        frame: &frame::Frame<'a>,
+        offset: usize,
+        last_seq: u64,
+    ) -> Result<Vec<Mutation<'a>>> {
+        let expected = last_seq + 1;
+        if last_seq != 0 && frame.header.seq != expected {
+            return Err(self.damaged(offset, &format!("batch {expected} was expected here")));
+        }
+        batch::mutations(frame.payload)
+            .ok_or_else(|| self.damaged(offset, "the batch does not decode"))
     }
 
     /// Without a header no frame was ever written.
@@ -173,13 +232,7 @@ fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) ->
         if frame.header.kind == Kind::Seal {
             return end_at_seal(source, offset, &frame, found);
         }
-        let expected = found.last_seq + 1;
-        if found.last_seq != 0 && frame.header.seq != expected {
-            return Err(source.damaged(offset, &format!("batch {expected} was expected here")));
-        }
-        let Some(mutations) = batch::mutations(frame.payload) else {
-            return Err(source.damaged(offset, "the batch does not decode"));
-        };
+        let mutations = source.batch(&frame, offset, found.last_seq)?;
         visit(frame.header.seq, &mutations)?;
         found.last_seq = frame.header.seq;
         if !mutations.is_empty() {

@@ -60,6 +60,8 @@ mod room;
 mod sabotage;
 #[path = "../../../src/store/mod.rs"]
 mod store;
+#[path = "../../../src/suspects.rs"]
+mod suspects;
 #[path = "../../../src/sweep.rs"]
 mod sweep;
 mod thread;

@@ -1,0 +1,108 @@
+//! [`Suspects`]: what a sweep is to look at beside the garbage rows, and when the next one is due.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::ContentHash;
+use crate::meta::Orphans;
+use crate::sabotage::Step;
+
+/// After the truth was read, a sweep that nobody asked for waits this many times as long as that took:
+/// reading takes at most 5 % of the time.
+const RESTS: u32 = 20;
+/// The same, when the disk is nearly full.
+const RESTS_IN_NEED: u32 = 1;
+
+/// Files that may have no row.
+pub(crate) struct Suspects {
+    /// Published by a put that was then refused, or left by a sweep.
+    known: Mutex<HashSet<ContentHash>>,
+    /// Set after an unclean close: any file in `blobs/`.
+    any: AtomicBool,
+    /// When the truth was read last, and for how long.
+    read: Mutex<Option<(Instant, Duration)>>,
+    /// One sweep at a time.
+    pub(super) sweeping: Mutex<()>,
+}
+
+/// How urgent room on the disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    None,
+    Room,
+}
+
+impl Suspects {
+    pub(crate) fn new(orphans: Orphans) -> Self {
+        let sought = !Step::OrphansSought.is_taken();
+        let any = AtomicBool::new(orphans == Orphans::Possible && sought);
+        Self {
+            known: Mutex::default(),
+            any,
+            read: Mutex::default(),
+            sweeping: Mutex::default(),
+        }
+    }
+
+    /// The file of this blob may have no row.
+    pub(crate) fn add(&self, content: ContentHash) {
+        self.known.lock().insert(content);
+    }
+
+    /// It has one, or there is no file. Whoever says so has a claim on the hash.
+    pub(crate) fn clear(&self, content: &ContentHash) {
+        self.known.lock().remove(content);
+    }
+
+    pub(crate) fn known(&self) -> Vec<ContentHash> {
+        self.known.lock().iter().copied().collect()
+    }
+
+    /// Whether a sweep has files to look at.
+    pub(crate) fn any_known(&self) -> bool {
+        !self.known.lock().is_empty()
+    }
+
+    /// Whether every file is to be looked at.
+    pub(crate) fn anywhere(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn suspect_all(&self) {
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Every file has been looked at since all were suspected.
+    pub(crate) fn looked_everywhere(&self) {
+        self.any.store(false, Ordering::Relaxed);
+    }
+
+    /// What a clean close must tell the next open.
+    pub(crate) fn orphans(&self) -> Orphans {
+        if self.any_known() || self.anywhere() {
+            Orphans::Possible
+        } else {
+            Orphans::None
+        }
+    }
+
+    /// Says how long the truth was read until now.
+    pub(crate) fn rest_after(&self, took: Duration) {
+        *self.read.lock() = Some((Instant::now(), took));
+    }
+
+    /// For how long a sweep that nobody asked for is to wait; zero when it is due.
+    pub(crate) fn rest(&self, need: Need) -> Duration {
+        let rests = match need {
+            Need::None => RESTS,
+            Need::Room => RESTS_IN_NEED,
+        };
+        let rest = |(ended, took): (Instant, Duration)| {
+            took.saturating_mul(rests).saturating_sub(ended.elapsed())
+        };
+        self.read.lock().map_or(Duration::ZERO, rest)
+    }
+}
