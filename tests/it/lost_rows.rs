@@ -109,7 +109,10 @@ fn assert_tells_of_lost_rows(store: &PartStore) {
     assert!(matches!(error, Error::Index { .. }), "{error:?}");
     let said = error.to_string();
     assert!(said.contains("has lost rows"), "{said}");
-    assert!(said.contains("open it again"), "it names the remedy: {said}");
+    assert!(
+        said.contains("open it again"),
+        "it names the remedy: {said}"
+    );
 }
 
 /// I4

@@ -114,7 +114,7 @@ fn replacements_that_name_each_other_do_not_wait_in_a_circle() {
 /// looks at it: the sweep may miss it, but not for good.
 #[test]
 fn what_a_replaced_object_held_is_not_forgotten() {
-    check(2000, || {
+    check(6000, || {
         let store = open();
         let old = object(&store, X);
         let gone = ready(&store, X);

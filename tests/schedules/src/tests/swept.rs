@@ -122,6 +122,29 @@ fn a_refused_put_leaves_nothing_and_takes_nothing_from_others() {
     });
 }
 
+/// A garbage blob finds a reference and loses it again while the sweep asks the truth about it. The
+/// truth may then know a reference that the index denies, and yet the index is right.
+#[test]
+fn a_reference_that_comes_and_goes_while_the_truth_is_read_stops_nothing() {
+    check(1500, || {
+        let store = open();
+        let [before, during] = ["before", "during"].map(|key| store.initiate_upload(key).unwrap());
+        put(&store, &before, 1, X).unwrap();
+        store.abort_upload(&before).unwrap();
+        let comes_and_goes = {
+            let (store, during) = (store.clone(), during.clone());
+            task(move || {
+                put(&store, &during, 1, X).unwrap();
+                store.abort_upload(&during).unwrap();
+                true
+            })
+        };
+        let done = join([comes_and_goes, sweep_task(&store)]);
+        assert_eq!(done, [true; 2]);
+        assert_whole(&store, &[]);
+    });
+}
+
 /// Bytes are replaced by others and back, while the sweep looks at both.
 #[test]
 fn replaced_parts_are_swept_and_those_in_their_place_are_not() {
