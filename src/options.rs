@@ -49,6 +49,7 @@ pub(crate) enum Making {
 
 /// Where the smallest part size is enforced (R4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MinimumAt {
     /// When the upload is completed, for every listed part but the last. What COS and S3 do: at put
     /// time nobody knows which part will be the last.
@@ -60,6 +61,7 @@ pub enum MinimumAt {
 
 /// Which part numbers a completion may list (R23).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Numbering {
     /// Each number is one above the one before (COS). The first may be any.
     Consecutive,
@@ -69,6 +71,7 @@ pub enum Numbering {
 
 /// What a page length over 1,000 gets (R16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PageLimit {
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) (COS).
     Refuse,
@@ -78,6 +81,7 @@ pub enum PageLimit {
 
 /// Who does the store's housekeeping: sweeping, snapshots, expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Background {
     /// One thread named `partstore`, as soon as there is something to do.
     Thread,

@@ -106,6 +106,7 @@ pub struct Part {
 /// # Ok::<(), partstore::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CompletedPart {
     /// The number of the part.
     pub number: PartNumber,

@@ -223,6 +223,7 @@ pub struct MaintenanceReport {
 
 /// How much [`verify`](crate::PartStore::verify) reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scope {
     /// Snapshot and journal; of the index, whether parts, references and blobs agree with each other.
     Metadata,
