@@ -25,6 +25,7 @@ mod list_uploads;
 mod long_journal;
 mod lost_rows;
 mod model;
+mod no_files_left;
 mod ownership;
 mod put;
 mod read;
