@@ -66,7 +66,7 @@
 //! - A part: one pass for the digests, one sync of its file, one of its directory, one of the
 //!   journal, which all concurrent calls share. Bytes that are stored already, and
 //!   [copies](PartStore::copy_part) of parts: the journal's only.
-//! - A completion: microseconds a part, whatever its size.
+//! - A completion: about a microsecond a part, whatever its size. Aborting or removing: 12 to 28 of a processor.
 //! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 2 MiB
 //!   for each of 64 bodies that come in at once, up to 256 KiB for each further or short one, 192 MiB for all of
 //!   them (36 MiB stay for the next) and 8 KiB for each beyond; 256 KiB for each reader.

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use partstore::{CompletedPart, Options, PartNumber, PartStore, Result, Upload};
+use partstore::{Background, CompletedPart, Options, PartNumber, PartStore, Result, Scope, Upload};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::floor::body;
 use crate::speed::median;
@@ -67,6 +69,87 @@ pub fn open(base: &Path) -> Result<()> {
         killed.as_secs_f64()
     );
     Ok(())
+}
+
+/// What a part costs calls that go over many, in a store of 100,000 parts, all different.
+pub fn costs(base: &Path) -> Result<()> {
+    let dir = tempfile::tempdir_in(base).expect("a directory for the store");
+    let root = dir.path().join("data");
+    let options = || options().background(Background::Host);
+    let store = options().open(&root)?;
+    let mut uploads = Vec::new();
+    for round in 0..UPLOADS {
+        let upload = store.initiate_upload("bench/costs")?;
+        fill(&store, &upload, u64::from(round))?;
+        uploads.push(upload);
+    }
+    let all = [PARTS * UPLOADS];
+    let (aborted, completed) = uploads.split_at(5);
+    let mut pairs = Vec::new();
+    for upload in completed {
+        pairs.push((upload, all_parts(&store, upload)?));
+    }
+    each("list_parts", completed, |upload| {
+        all_parts(&store, upload).map(drop)
+    })?;
+    each("complete_upload", &pairs, |(upload, list)| {
+        store.complete_upload(upload, list).map(drop)
+    })?;
+    each("open_object", completed, |upload| {
+        store.open_object(upload).map(drop)
+    })?;
+    each("verify(Scope::Metadata)", &all, |_| {
+        store.verify(Scope::Metadata).map(drop)
+    })?;
+    store.close()?;
+    let open = |_: &u32| options().open(&root)?.close();
+    each("open after a clean close, and close", &all, open)?;
+    each("open with the index rebuilt, and close", &all, |parts| {
+        std::fs::remove_file(root.join("meta/CLEAN")).expect("the marker");
+        open(parts)
+    })?;
+    let store = options().open(&root)?;
+    each("abort_upload", aborted, |upload| store.abort_upload(upload))?;
+    each("remove_object", completed, |upload| {
+        store.remove_object(upload)
+    })?;
+    each("sweep", &all, |_| store.sweep().map(drop))?;
+    store.close()
+}
+
+/// What a call goes over.
+trait Parts {
+    fn parts(&self) -> u32 {
+        PARTS
+    }
+}
+
+impl Parts for Upload {}
+
+impl Parts for (&Upload, Vec<CompletedPart>) {}
+
+impl Parts for u32 {
+    fn parts(&self) -> u32 {
+        *self
+    }
+}
+
+/// Times a call on each of several.
+fn each<T: Parts>(call: &str, of: &[T], run: impl Fn(&T) -> Result<()>) -> Result<()> {
+    for one in of {
+        let (started, used) = (Instant::now(), processor_time());
+        run(one)?;
+        let times = [started.elapsed(), processor_time().saturating_sub(used)];
+        let [time, used] = times.map(|time| time.as_secs_f64() * 1e6 / f64::from(one.parts()));
+        println!("{call}: {time:.2} us a part, {used:.2} us of a processor");
+    }
+    Ok(())
+}
+
+/// What all threads of this process have used.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 fn timed_opens(root: &Path, before: impl Fn(&Path)) -> Result<Duration> {

@@ -24,6 +24,8 @@ enum Figure {
     List,
     /// `open` with 100,000 parts, after a clean close and after a kill.
     Open,
+    /// What each part costs a call that goes over many, in a store of 100,000.
+    Costs,
     /// Resident memory while 32 bodies of 1 GiB stream at once. Writes 32 GiB.
     Bodies,
     /// Resident memory with 1,000,000 part rows. Takes minutes.
@@ -80,6 +82,9 @@ fn main() -> ExitCode {
         }
         if wanted(Figure::Open) {
             limits::open(&base)?;
+        }
+        if wanted(Figure::Costs) {
+            limits::costs(&base)?;
         }
         if wanted(Figure::Bodies) {
             memory::bodies(&base, arguments.body_mib)?;
