@@ -99,3 +99,40 @@ fn a_blob_that_can_not_be_removed_goes_later() {
     assert!(fixture.blob_files().is_empty());
     fixture.assert_tidy();
 }
+
+/// One that stays costs the sweeps after it no look at all the others.
+#[test]
+fn a_blob_that_can_not_be_removed_keeps_no_other_and_is_tried_again_alone() {
+    let mut fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    for at in 1..=600 {
+        fixture.put(&upload, at, &at.to_be_bytes());
+    }
+    let names = fixture.blob_files();
+    let name = names.first().unwrap().clone();
+    let path = |name: &str| fixture.root().join("blobs").join(&name[..2]).join(name);
+    let file = path(&name);
+    let Some(held) = Immutable::make(file.clone()) else {
+        return;
+    };
+    fixture.store.abort_upload(&upload).unwrap();
+    let error = fixture.store.sweep().unwrap_err();
+    assert!(
+        matches!(&error, Error::Io { path, .. } if *path == file),
+        "{error}"
+    );
+    assert_eq!(fixture.blob_files().into_iter().collect::<Vec<_>>(), [name]);
+
+    // A look at all files would find this one.
+    let stranger = path(&"0".repeat(64));
+    std::fs::create_dir_all(stranger.parent().unwrap()).unwrap();
+    std::fs::write(&stranger, "no record names it").unwrap();
+    assert!(fixture.store.sweep().is_err());
+    drop(held);
+    assert_eq!(fixture.store.sweep().unwrap().orphans, 1);
+    assert!(!file.exists() && stranger.exists());
+    std::fs::remove_file(stranger).unwrap();
+    fixture.assert_tidy();
+    fixture.reopen();
+    assert!(!fixture.store.recovery().orphans_possible);
+}
