@@ -99,6 +99,7 @@
     )
 )]
 
+mod ballast;
 mod blob;
 mod buffers;
 mod clock;

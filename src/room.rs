@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::file::{self, Dir, Handle, Place};
+use crate::ballast::Ballast;
+use crate::file::{Dir, Place};
 use crate::{Error, Result};
 
 /// What the ballast takes of the headroom.
@@ -23,17 +24,13 @@ pub(crate) struct Room {
     /// Held by bodies, and not yet written. Locked while the file system is asked: of two bodies that
     /// ask at once the later one sees what the earlier one got.
     reserved: Mutex<u64>,
-    ballast: Ballast,
+    ballast: Arc<Ballast>,
 }
 
 impl Room {
     /// `ballast` is the place of a file that may be made.
     pub(crate) fn new(root: Dir, ballast: Place, headroom: u64) -> Self {
-        let ballast = Ballast {
-            place: ballast,
-            len: headroom / BALLAST_SHARE,
-            laid: Mutex::new(false),
-        };
+        let ballast = Arc::new(Ballast::new(ballast, headroom / BALLAST_SHARE));
         Self {
             root,
             headroom,
@@ -94,7 +91,7 @@ impl Room {
         if self
             .root
             .free_space()
-            .is_ok_and(|free| free < self.ballast.len)
+            .is_ok_and(|free| free < self.ballast.len())
         {
             self.ballast.give_up();
         }
@@ -104,6 +101,16 @@ impl Room {
     pub(crate) fn is_scarce(&self) -> bool {
         let scarce = self.headroom.saturating_mul(2);
         self.root.free_space().is_ok_and(|free| free < scarce)
+    }
+
+    /// What is given up when the disk is full.
+    pub(crate) fn ballast(&self) -> &Arc<Ballast> {
+        &self.ballast
+    }
+
+    /// Lays the ballast where there is some room for it, be it the headroom.
+    pub(crate) fn lay_ballast(&self) {
+        self.ballast.lay(self.root.free_space().unwrap_or(0));
     }
 
     /// Bytes that are reserved and not yet written.
@@ -204,37 +211,6 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.cancel();
-    }
-}
-
-/// A file that only takes room, to be given up when an abort or a sweep needs it on a full disk.
-struct Ballast {
-    place: Place,
-    len: u64,
-    laid: Mutex<bool>,
-}
-
-impl Ballast {
-    /// Lays the ballast once there is `spare` room for it. That it could not is no failure.
-    fn lay(&self, spare: u64) {
-        let mut laid = self.laid.lock();
-        if *laid || self.len == 0 || spare < 2 * self.len {
-            return;
-        }
-        let made = file::remove_if_present(&self.place)
-            .and_then(|_| Handle::create_new(&self.place))
-            .and_then(|handle| handle.allocate(self.len));
-        *laid = made.is_ok();
-        if made.is_err() {
-            let _ = file::remove_if_present(&self.place);
-        }
-    }
-
-    fn give_up(&self) {
-        let mut laid = self.laid.lock();
-        // An earlier process may have laid it.
-        let _ = file::remove_if_present(&self.place);
-        *laid = false;
     }
 }
 

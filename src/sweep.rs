@@ -85,7 +85,7 @@ impl Sweep<'_> {
             }
             if !change.is_empty() {
                 // Not waited for: without it the blob is looked at once more, after a crash.
-                let _ = self.meta.commit(&change, Claim::Release)?;
+                let _ = self.meta.commit(&change, Claim::Sweep)?;
             }
             drop(claimed);
             self.settle_if_full(round)?;
@@ -236,7 +236,7 @@ impl Sweep<'_> {
         if Step::RowGoneBeforeFile.is_taken() {
             self.remove_files(&dead, round)?;
         }
-        let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, Claim::Release));
+        let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, Claim::Sweep));
         // Those that stay are anybody's again, before the disk is waited for.
         let mut removed = [dead.as_slice(), &orphans].concat();
         removed.sort_unstable();

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{SYNC_DIR, at, sync};
@@ -95,6 +95,9 @@ pub(crate) struct Entry {
     pub name: OsString,
     pub kind: Kind,
 }
+
+/// What `statfs` calls btrfs.
+const BTRFS_SUPER_MAGIC: rustix::fs::FsWord = 0x9123_683e;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
@@ -206,6 +209,26 @@ impl Dir {
     /// Makes the names in the directory durable.
     pub(crate) fn sync(&self) -> Result<()> {
         sync(self.fd()).map_err(at(SYNC_DIR, &self.open.path))
+    }
+
+    /// Has the whole file system write out what it holds back, the room of removed files, too. No point
+    /// where anything of the store is durable: that is what [`sync`](Self::sync) is for.
+    pub(crate) fn sync_file_system(&self) -> Result<()> {
+        let synced = rustix::fs::syncfs(self.fd());
+        synced.map_err(|errno| at("syncfs", &self.open.path)(errno.into()))
+    }
+
+    /// Has btrfs write files that are made in here from now on where they lie, so that what they have of the
+    /// disk is enough. Other file systems do so anyway.
+    pub(crate) fn write_in_place(&self) {
+        let is_btrfs =
+            rustix::fs::fstatfs(self.fd()).is_ok_and(|stat| stat.f_type == BTRFS_SUPER_MAGIC);
+        if !is_btrfs {
+            return;
+        }
+        // Where it cannot be had the files are written anew, and full disks are met later.
+        let _ = rustix::fs::ioctl_getflags(self.fd())
+            .and_then(|flags| rustix::fs::ioctl_setflags(self.fd(), flags | IFlags::NOCOW));
     }
 
     /// Bytes that this user may still write to the file system that holds it.

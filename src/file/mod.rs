@@ -16,7 +16,7 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FallocateFlags, OFlags};
@@ -137,6 +137,29 @@ impl Handle {
         let len = to.saturating_sub(from);
         let given = rustix::fs::fallocate(&self.file, flags, from, len);
         given.map_err(|errno| self.failed("give back disk of")(errno.into()))
+    }
+
+    /// Gives the file the disk for the `len` bytes from `from` on, and leaves its length as it is. Where the
+    /// file system cannot, does nothing.
+    pub(crate) fn allocate_ahead(&self, from: u64, len: u64) -> Result<()> {
+        let flags = FallocateFlags::KEEP_SIZE;
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, from, len)) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(errno) => Err(self.failed("allocate")(errno.into())),
+        }
+    }
+
+    /// What the file has of the disk, bytes.
+    pub(crate) fn allocated(&self) -> Result<u64> {
+        let found = self.file.metadata();
+        let found = found.map_err(|source| self.failed("stat")(source))?;
+        Ok(found.blocks().saturating_mul(512))
+    }
+
+    /// Cuts the file off.
+    pub(crate) fn truncate(&self, len: u64) -> Result<()> {
+        let cut = self.file.set_len(len);
+        cut.map_err(|source| self.failed("truncate")(source))
     }
 
     pub(crate) fn write_zeros(&self, from: u64, to: u64) -> Result<()> {

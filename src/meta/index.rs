@@ -11,19 +11,25 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::ahead::{Ahead, Assured};
 use super::batch::{Mutation, Tree};
+use super::journal::Claim;
 use super::tally::Tally;
-use crate::file::{self, Dir, Place};
+use crate::file::{self, Dir, Handle, Place};
 use crate::{Error, Result};
 
 /// For how long the lock of sled's file is waited for: a second in all.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// Where sled keeps all rows.
+const SLED_FILE: &str = "db";
+
 pub(crate) struct Index {
     dir: Dir,
     /// `None` once it is closed.
     sled: Option<Sled>,
+    ahead: Ahead,
     tally: Mutex<Tally>,
 }
 
@@ -43,6 +49,7 @@ impl Index {
             let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
             let trees = trees.collect::<sled::Result<_>>()?;
             Ok(Self {
+                ahead: Ahead::of(Handle::open_write(&dir.at(SLED_FILE)).ok()),
                 dir,
                 sled: Some(Sled { db, trees }),
                 tally: Mutex::default(),
@@ -90,6 +97,19 @@ impl Index {
         tally.add(&second?);
         *self.tally.lock() = tally;
         Ok(tally)
+    }
+
+    /// Sees to it that a batch of so many bytes can be applied as long as the answer lives.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`], with nothing changed.
+    pub(crate) fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
+        self.ahead.assure(batch, claim)
+    }
+
+    /// Takes room for what comes first, as much as there is.
+    pub(crate) fn lay_ahead(&self) {
+        self.ahead.lay();
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -220,8 +240,23 @@ fn open_unlocked(dir: &Path, cache: u64) -> Result<sled::Db> {
 fn guarded<T>(run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(failed(&error.to_string())),
+        Ok(Err(error)) => Err(failure_of(&error)),
         Err(_) => Err(failed("sled panicked")),
+    }
+}
+
+/// What sled says as an error of the store: that it had no room as [`Error::StorageFull`].
+fn failure_of(error: &sled::Error) -> Error {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match error {
+        sled::Error::Io(source) if [StorageFull, QuotaExceeded].contains(&source.kind()) => {
+            Error::StorageFull {
+                path: "meta/index".into(),
+                needed: 0,
+                available: 0,
+            }
+        }
+        other => failed(&other.to_string()),
     }
 }
 

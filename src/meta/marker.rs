@@ -4,7 +4,8 @@
 use super::codec::Cursor;
 use super::tally::Tally;
 use crate::Result;
-use crate::file::{self, Place};
+use crate::ballast::Ballast;
+use crate::file::{self, Handle, Place};
 
 const MAGIC: [u8; 8] = *b"PSclean\x01";
 
@@ -46,9 +47,46 @@ impl MarkerFile {
         self.place.dir().sync()
     }
 
-    pub(crate) fn write(&self, marker: &Marker) -> Result<()> {
-        file::write_durably(&self.place, &encode(marker))
+    /// Makes the file that the next marker is written to, so that a close needs no room. Best effort: a close
+    /// makes it where there is none.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        self.staged().map(drop)
     }
+
+    /// Puts the marker in place so that after a crash it is there as given, or not at all.
+    pub(crate) fn write(&self, marker: &Marker, ballast: &Ballast) -> Result<()> {
+        let handle = ballast.helping(|| {
+            let handle = self.staged()?;
+            handle.write_at(&encode(marker), 0).map(|()| handle)
+        })?;
+        handle.sync_all()?;
+        ballast.helping(|| file::rename(&self.place.with_extension("tmp"), &self.place))?;
+        self.place.dir().sync()
+    }
+
+    /// The file that becomes the marker, with all the room that it needs.
+    fn staged(&self) -> Result<Handle> {
+        let (place, len) = (self.place.with_extension("tmp"), encoded_len());
+        match Handle::open_write(&place) {
+            Ok(handle) if handle.len()? == len => return Ok(handle),
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+        file::remove_if_present(&place)?;
+        let handle = Handle::create_new(&place)?;
+        handle.allocate(len)?;
+        Ok(handle)
+    }
+}
+
+/// Bytes of any marker.
+fn encoded_len() -> u64 {
+    let any = Marker {
+        seq: 0,
+        tally: Tally::default(),
+        orphans: Orphans::None,
+    };
+    encode(&any).len() as u64
 }
 
 fn encode(marker: &Marker) -> Vec<u8> {

@@ -6,6 +6,7 @@
 //!
 //! Keeps: I2 (with the journal), I8, I9.
 
+mod ahead;
 pub(crate) mod batch;
 mod change;
 mod codec;
@@ -15,7 +16,9 @@ pub(crate) mod journal;
 mod marker;
 mod merge;
 mod open;
+mod passes;
 mod query;
+mod rebuild;
 pub(crate) mod record;
 mod repair;
 pub(crate) mod rows;
@@ -28,6 +31,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use ahead::Assured;
 pub(crate) use change::Change;
 use index::Index;
 use journal::Journal;
@@ -41,6 +45,7 @@ use snapshot::Snapshots;
 pub(crate) use tally::Tally;
 pub(crate) use truth::Known;
 
+use crate::ballast::Ballast;
 use crate::file::{Dir, Lock, Place};
 use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
@@ -54,6 +59,8 @@ pub(crate) struct MetaStore {
     marker: MarkerFile,
     snapshot_at: u64,
     lock: Arc<Lock>,
+    /// Given up where a step that releases has no room.
+    ballast: Arc<Ballast>,
 }
 
 /// Where the metadata lies, below `meta/`.
@@ -65,8 +72,12 @@ struct Places {
 
 impl Places {
     fn below(dir: &Dir) -> Result<Self> {
+        let journal = dir.dir("journal")?;
+        // Stores that are older than this flag get it for the files that are made from now on.
+        dir.write_in_place();
+        journal.write_in_place();
         Ok(Self {
-            journal: dir.dir("journal")?,
+            journal,
             snapshots: dir.dir("snapshot")?,
             index: dir.at("index"),
         })
@@ -99,11 +110,28 @@ impl MetaStore {
     /// after which only opening the store again tells what was kept.
     pub(crate) fn commit(&self, change: &Change, claim: Claim) -> Result<Ticket> {
         let mutations = batch::mutations(change.batch().payload()).unwrap_or_default();
+        let _assured = self.assure(change.batch().payload().len(), claim)?;
         let ticket = self.journal.append(change.batch(), claim)?;
-        self.index
-            .apply(&mutations)
-            .inspect_err(|error| self.poison(error))?;
+        self.index.apply(&mutations).map_err(|error| {
+            self.poison(&error);
+            let cause = error.chain();
+            // The batch may be durable: not that nothing was stored.
+            match error {
+                Error::StorageFull { .. } => Error::Index { cause },
+                other => other,
+            }
+        })?;
         Ok(ticket)
+    }
+
+    /// What releases may take the ballast's room.
+    fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
+        match claim {
+            Claim::Growth => self.index.assure(batch, claim),
+            Claim::Release | Claim::Sweep => {
+                self.ballast.helping(|| self.index.assure(batch, claim))
+            }
+        }
     }
 
     /// Returns when the change is durable.
@@ -253,11 +281,12 @@ impl MetaStore {
         self.journal.wait(newest)?;
         let tally = self.index.close()?;
         self.lock.check()?;
-        self.marker.write(&Marker {
+        let marker = Marker {
             seq: newest.seq(),
             tally,
             orphans,
-        })?;
+        };
+        self.marker.write(&marker, &self.ballast)?;
         self.journal.check()
     }
 }

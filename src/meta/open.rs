@@ -6,14 +6,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::batch::Mutation;
-use super::fold::Fold;
 use super::index::Index;
 use super::journal::{self, Journal, Scan};
 use super::marker::{Marker, MarkerFile, Orphans};
 use super::repair::{self, Repair};
-use super::rows::RowReader;
 use super::snapshot::Snapshots;
 use super::{MetaStore, Places};
+use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::options::JournalOptions;
 use crate::sabotage::Step;
@@ -48,10 +47,21 @@ pub(crate) enum IndexState {
     },
 }
 
+impl IndexState {
+    fn rebuilt(reason: &Error) -> Self {
+        let reason = match reason {
+            Error::Index { cause } => cause.clone(),
+            other => other.chain(),
+        };
+        Self::Rebuilt { reason }
+    }
+}
+
 impl MetaStore {
     /// Makes the directories and the first journal segment of a new store. Nothing of it counts
     /// before the store's format file is written.
     pub(crate) fn create(dir: &Dir, options: &JournalOptions) -> Result<()> {
+        dir.write_in_place();
         for name in ["journal", "snapshot"] {
             file::remove_tree_if_present(&dir.at(name))?;
             dir.create_dir(name)?;
@@ -69,12 +79,21 @@ impl MetaStore {
     }
 
     /// Opens what is there. Nothing on disk is changed before journal and snapshot have been read
-    /// and found whole, or written anew from an index that proves them.
+    /// and found whole, or written anew from an index that proves them. Without room for a step the ballast
+    /// is given up and all is tried once more.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::StorageFull`], [`Error::Index`], [`Error::Io`].
     pub(crate) fn open(
-        lock: &Arc<Lock>,
+        (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
+        options: &JournalOptions,
+        cache: u64,
+    ) -> Result<(Self, Recovery)> {
+        ballast.helping(|| Self::try_open((lock, ballast), options, cache))
+    }
+
+    fn try_open(
+        (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
         options: &JournalOptions,
         cache: u64,
     ) -> Result<(Self, Recovery)> {
@@ -99,65 +118,59 @@ impl MetaStore {
         if !Step::MarkerRemoved.is_taken() {
             marker_file.remove()?;
         }
-        let Truth {
-            places,
-            snapshots,
-            base,
-            found,
-            fold,
-        } = truth;
-        let journal = Journal::resume(&places.journal, lock, options.segment_len, &found)?;
-        let trusted = match &marker {
-            Some(marker) => trust(&places, cache, marker, &found),
-            None if found.batches == 0 => Err(not_trusted("the store is empty")),
-            None => Err(not_trusted("the store was not closed cleanly")),
-        };
+        let trusted = ballast.helping(|| truth.trust_index(cache, marker.as_ref()));
         let (index, state) = match trusted {
-            Ok(index) => (index, IndexState::Trusted),
+            Ok(index) => (Some(index), IndexState::Trusted),
             Err(error @ Error::Damaged { .. }) => return Err(error),
-            Err(reason) => {
-                let fold = fold.map_or_else(|| fold_again(&places, &snapshots, base), Ok)?;
-                rebuild(&places, cache, (fold, snapshots.open(base)?), &reason)?
-            }
+            Err(reason) => (None, IndexState::rebuilt(&reason)),
         };
+        if index.is_none() {
+            // What is worthless is removed before anything needs room: the truth has been found whole.
+            file::remove_tree_if_present(&truth.places.index)?;
+        }
+        let (dir, found) = (&truth.places.journal, &truth.found);
+        let journal = Journal::resume(dir, (lock, ballast), options.segment_len, found)?;
         // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
-        places.snapshots.sync()?;
-        snapshots.remove_others(base)?;
-        journal.drop_through(base)?;
+        truth.places.snapshots.sync()?;
+        truth.snapshots.remove_others(truth.base)?;
+        journal.drop_through(truth.base)?;
+        let index = index.map_or_else(|| truth.build_index(cache), Ok)?;
+        // What comes next has its place before others take it. Without room the close tries again.
+        let _ = ballast.helping(|| marker_file.prepare());
+        index.lay_ahead();
         let orphans = marker.map_or(Orphans::Possible, |marker| marker.orphans);
         let recovery = Recovery {
             index: state,
-            batches: found.batches,
-            snapshot: base,
-            torn_bytes: found.tail.torn,
+            batches: truth.found.batches,
+            snapshot: truth.base,
+            torn_bytes: truth.found.tail.torn,
             orphans,
-            foreign: places.foreign()?,
+            foreign: truth.places.foreign()?,
             repaired,
         };
-        let (snapshot, snapshot_at) = (Mutex::new(base), options.snapshot_at);
-        let lock = Arc::clone(lock);
+        let (snapshot, snapshot_at) = (Mutex::new(truth.base), options.snapshot_at);
+        let (lock, ballast) = (Arc::clone(lock), Arc::clone(ballast));
         let store = Self {
             journal,
             index,
-            snapshots,
+            snapshots: truth.snapshots,
             snapshot,
             marker: marker_file,
             snapshot_at,
             lock,
+            ballast,
         };
         Ok((store, recovery))
     }
 }
 
 /// Journal and snapshot, read and found whole.
-struct Truth {
-    places: Places,
-    snapshots: Snapshots,
+pub(super) struct Truth {
+    pub places: Places,
+    pub snapshots: Snapshots,
     /// The newest snapshot, 0 for none.
-    base: u64,
-    found: Scan,
-    /// What is newer than the snapshot; only where the index must be rebuilt.
-    fold: Option<Fold>,
+    pub base: u64,
+    pub found: Scan,
 }
 
 impl Truth {
@@ -168,10 +181,7 @@ impl Truth {
         let places = Places::below(meta)?;
         let snapshots = Snapshots::new(places.snapshots.clone(), options.spill_at);
         let base = snapshots.newest()?;
-        // A rebuild folds the journal while it is read. After a clean close there is nothing to
-        // fold.
-        let mut fold = marker.is_none().then(|| snapshots.begin_fold());
-        let found = read_journal(&places, base, fold.as_mut())?;
+        let found = read_journal(&places, base, &mut |_| Ok(()))?;
         if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
             return Err(lost_end(&places.journal, &found, marker));
         }
@@ -181,23 +191,50 @@ impl Truth {
             snapshots,
             base,
             found,
-            fold,
         })
+    }
+
+    /// Hands on the batches that are newer than the snapshot, in order.
+    pub(super) fn read_journal(&self, visit: &mut Visit<'_>) -> Result<()> {
+        read_journal(&self.places, self.base, visit).map(drop)
+    }
+
+    /// Opens the index and believes it if its rows add up to what the close had counted.
+    fn trust_index(&self, cache: u64, marker: Option<&Marker>) -> Result<Index> {
+        let Some(marker) = marker else {
+            return Err(not_trusted(match self.found.batches {
+                0 => "the store is empty",
+                _ => "the store was not closed cleanly",
+            }));
+        };
+        // A repair leaves a batch behind the marker's that changes nothing.
+        if marker.seq < self.found.last_change {
+            return Err(not_trusted("the index is older than the journal"));
+        }
+        let index = Index::open(&self.places.index, cache)?;
+        let counted = index.count()?;
+        if counted != marker.tally {
+            let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
+            return Err(not_trusted(&format!(
+                "the index came back with {rows} rows that do not add up to the {expected} it had"
+            )));
+        }
+        Ok(index)
     }
 }
 
-/// Reads the journal, checks that it joins the snapshot, and folds what is newer than the snapshot.
-fn read_journal(places: &Places, base: u64, mut fold: Option<&mut Fold>) -> Result<Scan> {
-    let found =
-        journal::scan(
-            &places.journal,
-            &mut |seq, mutations: &[Mutation<'_>]| match &mut fold {
-                Some(fold) if seq > base => {
-                    mutations.iter().try_for_each(|mutation| fold.add(mutation))
-                }
-                _ => Ok(()),
-            },
-        )?;
+/// Called with the mutations of a batch.
+type Visit<'a> = dyn FnMut(&[Mutation<'_>]) -> Result<()> + 'a;
+
+/// Reads the journal, checks that it joins the snapshot, and hands on the batches that are newer than it.
+fn read_journal(places: &Places, base: u64, visit: &mut Visit<'_>) -> Result<Scan> {
+    let found = journal::scan(
+        &places.journal,
+        &mut |seq, mutations: &[Mutation<'_>]| match seq {
+            seq if seq > base => visit(mutations),
+            _ => Ok(()),
+        },
+    )?;
     let missing = |reason: String| Error::Damaged {
         path: places.journal.path().to_owned(),
         offset: 0,
@@ -232,51 +269,6 @@ fn lost_end(journal: &Dir, found: &Scan, marker: &Marker) -> Error {
         offset: found.tail.end,
         reason,
     }
-}
-
-/// Opens the index and believes it if its rows add up to what the close had counted.
-fn trust(places: &Places, cache: u64, marker: &Marker, found: &Scan) -> Result<Index> {
-    // A repair leaves a batch behind the marker's that changes nothing.
-    if marker.seq < found.last_change {
-        return Err(not_trusted("the index is older than the journal"));
-    }
-    let index = Index::open(&places.index, cache)?;
-    let counted = index.count()?;
-    if counted != marker.tally {
-        let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
-        return Err(not_trusted(&format!(
-            "the index came back with {rows} rows that do not add up to the {expected} it had"
-        )));
-    }
-    Ok(index)
-}
-
-/// Deletes the index and builds it from the fold of the journal and its snapshot.
-fn rebuild(
-    places: &Places,
-    cache: u64,
-    (fold, snapshot): (Fold, Option<RowReader>),
-    reason: &Error,
-) -> Result<(Index, IndexState)> {
-    let index = Index::create(&places.index, cache)?;
-    fold.finish(snapshot, &mut |tree, key, value| {
-        index.apply(&[Mutation {
-            tree,
-            key,
-            value: Some(value),
-        }])
-    })?;
-    let reason = match reason {
-        Error::Index { cause } => cause.clone(),
-        other => other.chain(),
-    };
-    Ok((index, IndexState::Rebuilt { reason }))
-}
-
-fn fold_again(places: &Places, snapshots: &Snapshots, base: u64) -> Result<Fold> {
-    let mut fold = snapshots.begin_fold();
-    read_journal(places, base, Some(&mut fold))?;
-    Ok(fold)
 }
 
 fn not_trusted(reason: &str) -> Error {

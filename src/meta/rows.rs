@@ -8,7 +8,7 @@
 //! trailer:           op u8 = 0xff | number of rows u64 | CRC-32 of header and rows u32
 //! ```
 
-use super::batch::{MAX_KEY_LEN, MAX_VALUE_LEN, Tree};
+use super::batch::{MAX_KEY_LEN, MAX_VALUE_LEN, Mutation, Tree};
 use super::codec::Cursor;
 use crate::file::{Handle, Place};
 use crate::{Error, Result};
@@ -36,6 +36,14 @@ impl Row {
     /// Whether both are at one place: of the same tree, under the same key.
     pub(crate) fn is_at(&self, other: &Self) -> bool {
         (self.tree, &self.key) == (other.tree, &other.key)
+    }
+
+    pub(crate) fn as_mutation(&self) -> Mutation<'_> {
+        Mutation {
+            tree: self.tree,
+            key: &self.key,
+            value: self.value.as_deref(),
+        }
     }
 }
 

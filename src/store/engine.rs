@@ -50,7 +50,15 @@ impl Engine {
         let ballast = lock.dir().dir("meta")?.at("ballast");
         let space = Room::new(lock.dir().clone(), ballast, options.headroom);
         space.for_release();
-        let (meta, did) = MetaStore::open(&lock, &options.journal, options.index_cache)?;
+        let (meta, did) = MetaStore::open(
+            (&lock, space.ballast()),
+            &options.journal,
+            options.index_cache,
+        )?;
+        if found == Found::Existing {
+            // It may have been given up for the close, or for this open.
+            space.lay_ballast();
+        }
         let orphans = match found {
             Found::Created => Orphans::None,
             Found::Existing => did.orphans,
@@ -116,7 +124,6 @@ impl Engine {
     }
 
     pub(crate) fn sweep(&self, go_on: &dyn Fn() -> bool) -> Result<SweepReport> {
-        self.room.for_release();
         let Self {
             meta,
             blobs,

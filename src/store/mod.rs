@@ -545,7 +545,8 @@ impl PartStore {
     ///
     /// # Errors
     /// [`Error::Poisoned`]; [`Error::Index`], [`Error::Io`] when the index could not be written
-    /// out; [`Error::Damaged`] when journal or snapshot were found damaged
+    /// out; [`Error::StorageFull`] when it had no room, not even that of the ballast;
+    /// [`Error::Damaged`] when journal or snapshot were found damaged
     /// ([`Stats::damaged_files`]).
     pub fn close(&self) -> Result<()> {
         self.handle.close()

@@ -69,13 +69,27 @@ impl Leaving {
 /// Removes an upload or an object with all its parts, durably; their blobs are swept later (R31).
 pub(super) fn release(engine: &Engine, upload: &Upload, which: Which) -> Result<()> {
     engine.meta.check()?;
-    engine.room.for_release();
-    let ticket = commit(engine, upload, which)?;
+    let ticket = commit(engine, upload, which, &|| true)?;
     engine.meta.wait(ticket)
 }
 
-/// One batch; not waited for.
-fn commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
+/// One batch; not waited for. Without room for it what others have released is swept first.
+fn commit(
+    engine: &Engine,
+    upload: &Upload,
+    which: Which,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Ticket> {
+    match try_commit(engine, upload, which) {
+        Err(Error::StorageFull { .. }) => {
+            engine.sweep(go_on)?;
+            try_commit(engine, upload, which)
+        }
+        done => done,
+    }
+}
+
+fn try_commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
     let _one_order = engine.locks.lock(upload.id());
     let leaving = Leaving::find(engine, upload, which)?;
     let _released = engine.pins.pin(leaving.contents().collect());
@@ -85,16 +99,15 @@ fn commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
 }
 
 /// Aborts the uploads that were initiated longer ago than `age` (R33), as long as `go_on` says so.
-/// One sync for all.
+/// One sync for all, and where there is no room for more, a sweep of those that came before.
 pub(super) fn expire(engine: &Engine, age: Duration, go_on: &dyn Fn() -> bool) -> Result<u64> {
     engine.meta.check()?;
-    engine.room.for_release();
     let (mut aborted, mut newest) = (0, None);
     for upload in expired(engine, age)? {
         if !go_on() {
             break;
         }
-        match commit(engine, &upload, Which::Open) {
+        match commit(engine, &upload, Which::Open, go_on) {
             Ok(ticket) => (aborted, newest) = (aborted + 1, Some(ticket)),
             // Completed or aborted by somebody else meanwhile.
             Err(Error::NoSuchUpload { .. }) => {}

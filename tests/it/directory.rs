@@ -172,13 +172,11 @@ fn a_creation_that_was_interrupted_is_finished() {
     // All but the last step of a real one.
     let fixture = Fixture::new();
     let killed = fixture.killed();
-    fs::remove_file(killed.join("FORMAT")).unwrap();
-    fs::remove_dir_all(killed.join("meta/index")).unwrap();
+    undo_the_first_open(&killed);
     // What the first segment was given and nobody wrote yet may read as anything.
     for written in [0, 32] {
         let torn = fixture.killed();
-        fs::remove_file(torn.join("FORMAT")).unwrap();
-        fs::remove_dir_all(torn.join("meta/index")).unwrap();
+        undo_the_first_open(&torn);
         let segment = torn.join("meta/journal/00000000000000000001.log");
         let mut content = fs::read(&segment).unwrap();
         content.truncate(written);
@@ -187,6 +185,14 @@ fn a_creation_that_was_interrupted_is_finished() {
         assert_becomes_a_store(&torn);
     }
     assert_becomes_a_store(&killed);
+}
+
+/// Removes what comes behind `FORMAT`, and that.
+fn undo_the_first_open(root: &Path) {
+    for name in ["FORMAT", "meta/CLEAN.tmp"] {
+        fs::remove_file(root.join(name)).unwrap();
+    }
+    fs::remove_dir_all(root.join("meta/index")).unwrap();
 }
 
 fn assert_becomes_a_store(path: &Path) {

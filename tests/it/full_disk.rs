@@ -11,7 +11,7 @@ use crate::fixture::{bytes, files, free_options, lines, number, read_part, refus
 use crate::skipped::skipped;
 
 const MIB: usize = 1024 * 1024;
-const DISK: usize = 48 * MIB;
+const DISK: usize = 52 * MIB;
 const HEADROOM: usize = 8 * MIB;
 const FULL: (&str, u16) = ("ServiceUnavailable", 503);
 

@@ -9,6 +9,7 @@ mod copy;
 mod damage;
 mod dedup;
 mod directory;
+mod disks;
 mod expire;
 mod faults;
 mod fixture;

@@ -28,6 +28,7 @@ use segment::Segment;
 pub(crate) use segment::{foreign, place_of as segment_place};
 
 use super::batch::Batch;
+use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
@@ -37,9 +38,14 @@ use crate::{DamagedFile, Error, Result};
 pub(crate) enum Claim {
     /// It adds rows: refused when the spare segment would be used up.
     Growth,
-    /// It makes room: may use the spare segment.
+    /// It leads to room, once it is swept: may use the spare segment, and leaves some of it to the sweep.
     Release,
+    /// It makes room: may use all that is left.
+    Sweep,
 }
+
+/// What is left of the last segment for sweeps, bytes: three batches of 256 blobs. Of small segments a quarter.
+const LEFT_TO_SWEEPS: u64 = 64 * 1024;
 
 /// An appended batch. It is durable once [`Journal::wait`] has said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +63,8 @@ pub(crate) struct Journal {
     dir: Dir,
     /// That the directory is still the store's alone is asked before a segment is made.
     lock: Arc<Lock>,
+    /// Given up before a write fails for lack of room.
+    ballast: Arc<Ballast>,
     segment_len: u64,
     state: Mutex<State>,
     progress: Condvar,
@@ -102,7 +110,7 @@ impl Journal {
     /// after a failed sync the kernel may take the lost pages for written.
     pub(crate) fn resume(
         dir: &Dir,
-        lock: &Arc<Lock>,
+        (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
         segment_len: u64,
         found: &Scan,
     ) -> Result<Self> {
@@ -114,10 +122,10 @@ impl Journal {
         let active = Segment::open(dir, found.tail.number)?;
         if !Step::TailZeroed.is_taken() {
             let torn = found.tail.end + found.tail.torn;
-            active.handle.write_zeros(found.tail.end, torn)?;
+            ballast.helping(|| active.handle.write_zeros(found.tail.end, torn))?;
         }
         if !Step::TailRewritten.is_taken() {
-            active.write_again(found.tail.end)?;
+            active.write_again(found.tail.end, ballast)?;
         }
         if !Step::SealedRewritten.is_taken() {
             for sealed in found
@@ -125,7 +133,7 @@ impl Journal {
                 .iter()
                 .filter(|sealed| sealed.last_seq >= found.durable)
             {
-                Segment::open(dir, sealed.number)?.write_again(sealed.len)?;
+                Segment::open(dir, sealed.number)?.write_again(sealed.len, ballast)?;
             }
         }
         dir.sync()?;
@@ -135,7 +143,7 @@ impl Journal {
             .transpose()?;
         if let Some(spare) = spare.as_ref().filter(|_| !Step::SpareRewritten.is_taken()) {
             // Whoever made it may have been killed before its header was durable.
-            spare.write_again(segment::HEADER_LEN as u64)?;
+            spare.write_again(segment::HEADER_LEN as u64, ballast)?;
         }
         let state = State {
             last_seq: found.last_seq,
@@ -153,6 +161,7 @@ impl Journal {
         Ok(Self {
             dir: dir.clone(),
             lock: Arc::clone(lock),
+            ballast: Arc::clone(ballast),
             segment_len,
             state: Mutex::new(state),
             progress: Condvar::new(),
@@ -335,14 +344,12 @@ impl Journal {
         if claim == Claim::Growth && state.spare.is_none() {
             state.spare = Some(self.create_segment(state, 0)?);
         }
-        if state.active.room(state.end) >= len {
+        if state.will_do(len, claim, self.segment_len) {
             return Ok(());
         }
-        let fits = |spare: &Arc<Segment>| spare.room(segment::HEADER_LEN as u64) >= len;
-        let spare_will_do = claim == Claim::Release && state.spare.as_ref().is_some_and(fits);
         // Made before anything moves: when the disk has no room for it nothing has changed.
-        let behind = (!spare_will_do)
-            .then(|| self.create_segment(state, len))
+        let behind = (!state.spare_will_do(len, claim, self.segment_len))
+            .then(|| self.create_segment_for(claim, state, len))
             .transpose()?;
         for next in [state.spare.take(), behind].into_iter().flatten() {
             if state.active.room(state.end) >= len {
@@ -353,6 +360,21 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// What releases may take the ballast's room.
+    fn create_segment_for(
+        &self,
+        claim: Claim,
+        state: &mut State,
+        frame_len: u64,
+    ) -> Result<Arc<Segment>> {
+        match claim {
+            Claim::Growth => self.create_segment(state, frame_len),
+            Claim::Release | Claim::Sweep => self
+                .ballast
+                .helping(|| self.create_segment(state, frame_len)),
+        }
     }
 
     fn create_segment(&self, state: &mut State, frame_len: u64) -> Result<Arc<Segment>> {
@@ -373,7 +395,7 @@ impl Journal {
         let honest = !Step::HonestWatermark.is_taken();
         let durable = if honest { state.durable } else { last };
         state.leading = true;
-        let written = MutexGuard::unlocked(state, || write_group(&group, durable));
+        let written = MutexGuard::unlocked(state, || write_group(&group, durable, &self.ballast));
         state.leading = false;
         match written {
             Ok(()) => state.durable = last,
@@ -400,6 +422,20 @@ impl State {
         self.damaged
             .first()
             .map_or(Ok(()), |file| Err(file.refusal()))
+    }
+
+    /// Whether a frame fits into the active segment, with what its claim has to leave.
+    fn will_do(&self, len: u64, claim: Claim, segment_len: u64) -> bool {
+        let left = self.active.room(self.end).checked_sub(len);
+        let enough = |left| self.spare.is_some() || leaves(left, claim, segment_len);
+        left.is_some_and(enough)
+    }
+
+    /// Whether it fits into the spare one.
+    fn spare_will_do(&self, len: u64, claim: Claim, segment_len: u64) -> bool {
+        let spare = self.spare.as_ref().filter(|_| claim != Claim::Growth);
+        let left = spare.and_then(|spare| spare.room(segment::HEADER_LEN as u64).checked_sub(len));
+        left.is_some_and(|left| leaves(left, claim, segment_len))
     }
 
     fn latch_if_it_must(&mut self, error: Error) -> Error {
@@ -434,9 +470,14 @@ impl State {
     }
 }
 
+/// Whether so much of the last segment is enough for the sweeps that are to follow.
+fn leaves(left: u64, claim: Claim, segment_len: u64) -> bool {
+    claim != Claim::Release || left >= LEFT_TO_SWEEPS.min(segment_len / 4)
+}
+
 /// Writes the frames, segment by segment: one is durable with its seal before the next is written
 /// to, so that a segment with frames proves the one before it whole.
-fn write_group(group: &[Pending], durable: u64) -> Result<()> {
+fn write_group(group: &[Pending], durable: u64, ballast: &Ballast) -> Result<()> {
     for run in group.chunk_by(|before, after| before.segment.stamp == after.segment.stamp) {
         let Some(first) = run.first() else { continue };
         let mut bytes = Vec::with_capacity(
@@ -454,7 +495,7 @@ fn write_group(group: &[Pending], durable: u64) -> Result<()> {
                 &mut bytes,
             );
         }
-        first.segment.handle.write_at(&bytes, first.offset)?;
+        first.segment.write(&bytes, first.offset, ballast)?;
         if !Step::SealBeforeNext.is_taken() {
             first.segment.handle.sync_data()?;
         }

@@ -12,6 +12,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::frame::{self, Stamp};
+use crate::ballast::Ballast;
 use crate::file::{self, Dir, Handle, Place};
 use crate::meta::codec::Cursor;
 use crate::{Error, Result};
@@ -69,11 +70,22 @@ impl Segment {
         Ok(Self { stamp, handle, len })
     }
 
+    /// Writes, and once more when the file system had no room, with that of the ballast: one that writes
+    /// everything anew wants room for bytes that are preallocated, too.
+    ///
+    /// A failed write may be tried again where a failed sync may not. The kernel has not taken what it
+    /// refuses, and has promised nothing: the same bytes go to the same place, nothing else is written there,
+    /// and the sync that follows covers both tries. A sync that failed may have dropped bytes that were taken,
+    /// and the next one would say nothing of it (I8).
+    pub(crate) fn write(&self, bytes: &[u8], offset: u64, ballast: &Ballast) -> Result<()> {
+        ballast.helping(|| self.handle.write_at(bytes, offset))
+    }
+
     /// Writes what it holds before `end` once more, and syncs it.
-    pub(crate) fn write_again(&self, end: u64) -> Result<()> {
+    pub(crate) fn write_again(&self, end: u64, ballast: &Ballast) -> Result<()> {
         let mut bytes = vec![0; usize::try_from(end).unwrap_or(0)];
         self.handle.read_at(&mut bytes, 0)?;
-        self.handle.write_at(&bytes, 0)?;
+        self.write(&bytes, 0, ballast)?;
         self.handle.sync_all()
     }
 

@@ -103,6 +103,18 @@ impl Dir {
         clippy::unused_self,
         reason = "it is so in the real layer"
     )]
+    pub(crate) fn sync_file_system(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, reason = "it is so in the real layer")]
+    pub(crate) fn write_in_place(&self) {}
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
     pub(crate) fn free_space(&self) -> Result<u64> {
         Ok(u64::MAX / 2)
     }
@@ -224,6 +236,25 @@ impl Handle {
         reason = "it is so in the real layer"
     )]
     pub(crate) fn give_back(&self, _from: u64, _to: u64) -> Result<()> {
+        Ok(())
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
+    pub(crate) fn allocate_ahead(&self, _from: u64, _len: u64) -> Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn allocated(&self) -> Result<u64> {
+        self.len()
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
+    pub(crate) fn truncate(&self, len: u64) -> Result<()> {
+        self.contents.step().seen.truncate(bytes_of(len));
         Ok(())
     }
 

@@ -20,6 +20,8 @@
 //! Not covered: the order in which processors see each other's writes (`std::sync::atomic` is left
 //! as it is), the background thread, time, and an index that is trusted after a clean close.
 
+#[path = "../../../src/ballast.rs"]
+mod ballast;
 #[path = "../../../src/blob/mod.rs"]
 mod blob;
 #[path = "../../../src/buffers.rs"]

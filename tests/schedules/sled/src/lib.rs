@@ -19,12 +19,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// There is no such tree.
     CollectionNotFound(Vec<u8>),
+    /// The disk failed, which this one never does.
+    Io(std::io::Error),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::CollectionNotFound(name) = self;
-        write!(f, "no tree {}", String::from_utf8_lossy(name))
+        match self {
+            Self::CollectionNotFound(name) => {
+                write!(f, "no tree {}", String::from_utf8_lossy(name))
+            }
+            Self::Io(error) => error.fmt(f),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use shuttle::thread::JoinHandle;
 
 use super::{Acknowledged, below, check, join, power_cut, task};
 use crate::Result;
+use crate::ballast::Ballast;
 use crate::disk::{self, Faults};
 use crate::file::{self, Dir, Lock};
 use crate::meta::batch::{Batch, Tree};
@@ -35,7 +36,8 @@ fn create() -> Arc<Journal> {
 fn open() -> (Vec<(u64, u8)>, Journal) {
     let (batches, found) = read();
     let lock = Arc::new(Lock::take(&dir(), "LOCK").unwrap().unwrap());
-    let journal = Journal::resume(&dir(), &lock, SEGMENT_LEN, &found).unwrap();
+    let ballast = Arc::new(Ballast::new(dir().at("ballast"), 0));
+    let journal = Journal::resume(&dir(), (&lock, &ballast), SEGMENT_LEN, &found).unwrap();
     (batches, journal)
 }
 

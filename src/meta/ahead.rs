@@ -1,0 +1,139 @@
+//! [`Ahead`]: room on the disk behind the end of the index's file, so that a full disk is met before a batch has a
+//! number, and not by sled, which takes no failure back.
+
+use parking_lot::Mutex;
+
+use super::journal::Claim;
+use crate::file::Handle;
+use crate::{Error, Result};
+
+/// What sled writes for each byte of a batch: measured 8 for puts, 3 for aborts, 5 for sweeps. Its file grows by
+/// that or less: it uses again what has become free in it.
+const WRITTEN_PER_GROWTH: u64 = 8;
+const WRITTEN_PER_RELEASE: u64 = 4;
+const WRITTEN_PER_SWEEP: u64 = 6;
+/// What sled may hold back of earlier batches: a segment of its log, bytes.
+const HELD_BACK: u64 = 512 * 1024;
+/// What growth leaves to releases, bytes, or this part of the file where that is more: an index that is built anew
+/// from the same rows took up to a fifth more (of large metadata; of parts half), and has no other room than
+/// this and that of the file.
+const LEFT_TO_RELEASES: u64 = 2 * 1024 * 1024;
+const SHARE_LEFT: u64 = 4;
+/// What releases leave to sweeps, bytes.
+const LEFT_TO_SWEEPS: u64 = 512 * 1024;
+/// Asked for in one go where there is room, bytes.
+const STEP: u64 = 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Ahead {
+    /// `None` where there is no such file: an index in memory.
+    file: Option<Handle>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// For batches that are being applied, bytes.
+    in_flight: u64,
+    /// The file has room up to here, and is not shorter than it was then.
+    end: u64,
+    len: u64,
+}
+
+/// Room for a batch, until this is dropped: by then it is applied.
+#[must_use = "the room is held for as long as this lives"]
+pub(super) struct Assured<'a> {
+    ahead: &'a Ahead,
+    bytes: u64,
+}
+
+impl Ahead {
+    pub(super) fn of(file: Option<Handle>) -> Self {
+        Self {
+            file,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Sees to it that a batch of so many bytes can be applied.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`].
+    pub(super) fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
+        let bytes = (batch as u64).saturating_mul(match claim {
+            Claim::Growth => WRITTEN_PER_GROWTH,
+            Claim::Release => WRITTEN_PER_RELEASE,
+            Claim::Sweep => WRITTEN_PER_SWEEP,
+        });
+        let mut state = self.state.lock();
+        if let Some(file) = &self.file {
+            state.measure(file)?;
+            let needed = HELD_BACK + state.in_flight + bytes + state.left_by(claim);
+            // The ballast may just have been given up for a release: others are not to have its room.
+            let step = STEP.max(if claim == Claim::Growth { 0 } else { bytes });
+            state.extend(file, needed, step)?;
+        }
+        state.in_flight += bytes;
+        Ok(Assured { ahead: self, bytes })
+    }
+
+    /// Takes as much of what is left to releases as there is.
+    pub(super) fn lay(&self) {
+        let mut state = self.state.lock();
+        let Some(file) = &self.file else { return };
+        if state.measure(file).is_err() {
+            return;
+        }
+        let all = HELD_BACK + state.left_by(Claim::Growth);
+        let _ = [all, all / 2, all / 4, all / 8]
+            .into_iter()
+            .find(|needed| state.extend(file, *needed, 0).is_ok());
+    }
+}
+
+impl State {
+    fn measure(&mut self, file: &Handle) -> Result<()> {
+        let len = file.len()?;
+        if len < self.len {
+            // sled cuts its file where its end is free, and what was behind the end is lost with it.
+            self.end = 0;
+        }
+        self.len = len;
+        Ok(())
+    }
+
+    /// For what comes when there is no more room for `claim`.
+    fn left_by(&self, claim: Claim) -> u64 {
+        match claim {
+            Claim::Growth => LEFT_TO_SWEEPS + LEFT_TO_RELEASES.max(self.len / SHARE_LEFT),
+            Claim::Release => LEFT_TO_SWEEPS,
+            Claim::Sweep => 0,
+        }
+    }
+
+    fn extend(&mut self, file: &Handle, needed: u64, step: u64) -> Result<()> {
+        if self.end >= self.len + needed {
+            return Ok(());
+        }
+        let made = [needed + step, needed].into_iter().find_map(|ahead| {
+            let made = file.allocate_ahead(self.len, ahead);
+            made.ok().map(|()| self.len + ahead)
+        });
+        // xfs refuses what an earlier process has allocated, too.
+        self.end = made.map_or_else(|| file.allocated(), Ok)?;
+        if self.end >= self.len + needed {
+            return Ok(());
+        }
+        Err(Error::StorageFull {
+            path: file.path(),
+            needed: 0,
+            available: 0,
+        })
+    }
+}
+
+impl Drop for Assured<'_> {
+    fn drop(&mut self) {
+        self.ahead.state.lock().in_flight -= self.bytes;
+    }
+}

@@ -1,0 +1,55 @@
+//! Building the index anew from snapshot and journal, with runs where there is room for them, and without where
+//! there is none.
+
+use super::batch::Mutation;
+use super::index::Index;
+use super::open::Truth;
+use super::passes;
+use crate::{Error, Result};
+
+impl Truth {
+    /// Builds the index. What was there is deleted first: the room that it had is the room for this.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`] when an index without anything beside it has no room.
+    pub(super) fn build_index(&self, cache: u64) -> Result<Index> {
+        match self.build_from_runs(cache) {
+            // The runs of a fold need room beside the index. Without them it takes longer, and the same rows come in
+            // the same order.
+            Err(Error::StorageFull { .. }) => self.build_in_passes(cache),
+            done => done,
+        }
+    }
+
+    fn build_from_runs(&self, cache: u64) -> Result<Index> {
+        let mut fold = self.snapshots.begin_fold();
+        self.read_journal(&mut |mutations| {
+            mutations.iter().try_for_each(|mutation| fold.add(mutation))
+        })?;
+        let index = Index::create(&self.places.index, cache)?;
+        fold.finish(self.snapshots.open(self.base)?, &mut |tree, key, value| {
+            let value = Some(value);
+            index.apply(&[Mutation { tree, key, value }])
+        })?;
+        Ok(index)
+    }
+
+    fn build_in_passes(&self, cache: u64) -> Result<Index> {
+        let index = Index::create(&self.places.index, cache)?;
+        let mut read = |visit: &mut dyn FnMut(&Mutation<'_>) -> Result<()>| {
+            if let Some(mut rows) = self.snapshots.open(self.base)? {
+                while let Some(row) = rows.next()? {
+                    visit(&row.as_mutation())?;
+                }
+            }
+            self.read_journal(&mut |mutations| mutations.iter().try_for_each(&mut *visit))
+        };
+        let sealed = self.found.sealed.iter().map(|sealed| sealed.len);
+        let budget = passes::budget(sealed.sum());
+        passes::in_passes(budget, &mut read, &mut |tree, key, value| {
+            let value = Some(value);
+            index.apply(&[Mutation { tree, key, value }])
+        })?;
+        Ok(index)
+    }
+}

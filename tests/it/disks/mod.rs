@@ -1,0 +1,157 @@
+//! Full disks and quotas, on real file systems (guarantee 10). Root, loop devices and the programs that make
+//! file systems are needed; a line says so where they are missing.
+
+mod disk;
+mod store;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use partstore::{Error, IndexRecovery, PartStore, Scope};
+
+use crate::fixture::refusal;
+use disk::{Disk, Kind};
+use store::{FULL, Small, large_uploads, long_journal, options, transplant};
+
+/// Runs a case on each of the file systems, with so much free.
+fn on_each(kinds: &[Kind], mib: u64, case: impl Fn(&Disk)) {
+    let run = |disk: Disk| catch_unwind(AssertUnwindSafe(|| case(&disk)));
+    let mut failed = None;
+    for kind in kinds {
+        if let Some(Err(panic)) = Disk::new(*kind, mib).map(run) {
+            eprintln!("this was on {kind:?}");
+            failed = Some(panic);
+        }
+    }
+    if let Some(panic) = failed {
+        resume_unwind(panic);
+    }
+}
+
+/// Bodies take what they may, others the rest; then the store is closed and opened, and makes room.
+#[test]
+fn a_full_disk_or_quota_is_left_again() {
+    on_each(&Kind::ALL, 60, |disk| {
+        let mut small = Small::new(&disk.root());
+        let stored = small.put_until_full();
+        disk.fill();
+        assert_eq!(refusal(small.put(1, 1 << 20)), FULL);
+        for _ in 0..2 {
+            small.assert_readable();
+            let closed = small.store.close();
+            small.store = options().open(disk.root()).unwrap();
+            // Within a quota that is used up to the last byte nothing can be written, preallocated or not.
+            if disk.kind() != Kind::BtrfsQuota {
+                closed.unwrap();
+                assert_eq!(small.store.recovery().index, IndexRecovery::Trusted);
+            }
+            disk.fill();
+        }
+        small.assert_readable();
+        small.store.remove_object(&small.object).unwrap();
+        small.store.abort_upload(&small.upload).unwrap();
+        assert_eq!(small.store.sweep().unwrap().blobs, stored + 2);
+        // Some file systems free later what a removed file had.
+        let again = (0..100).find_map(|_| {
+            disk.sync();
+            std::thread::sleep(Duration::from_millis(20));
+            small.store.initiate_upload("key").ok()
+        });
+        small.upload = again.unwrap();
+        small.put(1, 1 << 20).unwrap();
+        assert!(small.store.verify(Scope::Everything).unwrap().is_clean());
+    });
+}
+
+/// A rebuild has to do with what the index had that is deleted.
+#[test]
+fn a_long_journal_is_rebuilt_on_a_full_disk() {
+    let long = long_journal();
+    on_each(&Kind::ALL, 180, |disk| {
+        transplant(&long.killed, &disk.root());
+        for _ in 0..3 {
+            let store = options().open(disk.root()).unwrap();
+            assert_ne!(store.recovery().index, IndexRecovery::Trusted);
+            assert_eq!(store.stats().unwrap().open_uploads, long.open_uploads);
+            disk.fill();
+            // As after a kill: with no byte left it may not be a clean close anyway.
+            let _ = store.close();
+            let _ = fs::remove_file(disk.root().join("meta/CLEAN"));
+            disk.fill();
+        }
+    });
+}
+
+/// What the index writes for it has its place.
+#[test]
+fn large_uploads_are_aborted_and_expire_without_a_byte_left() {
+    let large = large_uploads();
+    on_each(&Kind::ALL, 100, |disk| {
+        transplant(&large.closed, &disk.root());
+        let mut stops = 0;
+        let mut store = options().open(disk.root()).unwrap();
+        disk.fill();
+        store.abort_upload(&large.uploads[0]).unwrap();
+        disk.fill();
+        let make_room = |store: &PartStore| {
+            store.expire_uploads(Duration::ZERO)?;
+            store.sweep()
+        };
+        while let Err(error) = make_room(&store) {
+            assert!(
+                matches!(error, Error::Index { .. } | Error::Poisoned { .. }),
+                "{error}"
+            );
+            stops += 1;
+            let _ = store.close();
+            store = options().open(disk.root()).unwrap();
+        }
+        assert_eq!(store.stats().unwrap().blobs, 0);
+        assert!(store.verify(Scope::Everything).unwrap().is_clean());
+        store.close().unwrap();
+        // What others leave of a quota, and of an xfs, may be too little for what is preallocated: the store stops,
+        // and the next open has the room of the index.
+        let may_stop = [Kind::BtrfsQuota, Kind::Xfs].contains(&disk.kind());
+        assert!(stops == 0 || may_stop && stops <= 5, "{stops} stops");
+    });
+}
+
+#[test]
+fn without_inodes_everything_but_puts_goes_on() {
+    for kind in [Kind::Ext4, Kind::Tmpfs] {
+        let Some(disk) = Disk::with_inodes(kind, 60, 2000) else {
+            return;
+        };
+        let mut small = Small::new(&disk.root());
+        for at in 2..20 {
+            small.put(at, 1000).unwrap();
+        }
+        disk.fill_inodes();
+        assert_eq!(refusal(small.put(20, 1000)), FULL);
+        for _ in 0..2 {
+            small.assert_readable();
+            small.store.close().unwrap();
+            small.store = options().open(disk.root()).unwrap();
+            disk.fill_inodes();
+        }
+        small.store.abort_upload(&small.upload).unwrap();
+        assert_eq!(small.store.sweep().unwrap().blobs, 19);
+        small.upload = small.store.initiate_upload("key").unwrap();
+        small.put(1, 1000).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_is_called_by_its_name() {
+    on_each(&Kind::ALL, 60, |disk| {
+        disk.fill();
+        let answer = options().open(disk.root());
+        assert!(
+            matches!(answer, Err(Error::StorageFull { .. })),
+            "{answer:?}"
+        );
+        disk.empty();
+        options().open(disk.root()).unwrap();
+    });
+}
