@@ -384,6 +384,60 @@ impl Error {
         io::Error::new(kind, self)
     }
 
+    /// The same error once more, for who is told later. What no call tells twice is told in words.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::EntityTooLarge { proposed, maximum } => Self::EntityTooLarge {
+                proposed: *proposed,
+                maximum: *maximum,
+            },
+            Self::IncompleteBody { declared, received } => Self::IncompleteBody {
+                declared: *declared,
+                received: *received,
+            },
+            Self::StorageFull {
+                path,
+                needed,
+                available,
+            } => Self::StorageFull {
+                path: path.clone(),
+                needed: *needed,
+                available: *available,
+            },
+            Self::Damaged {
+                path,
+                offset,
+                reason,
+            } => Self::Damaged {
+                path: path.clone(),
+                offset: *offset,
+                reason: reason.clone(),
+            },
+            Self::Displaced { path, reason } => Self::Displaced {
+                path: path.clone(),
+                reason: reason.clone(),
+            },
+            Self::Index { cause } => Self::Index {
+                cause: cause.clone(),
+            },
+            Self::Poisoned { cause } => Self::Poisoned {
+                cause: cause.clone(),
+            },
+            Self::Io { op, path, source } => Self::Io {
+                op,
+                path: path.clone(),
+                source: source
+                    .raw_os_error()
+                    .map_or_else(|| source.kind().into(), io::Error::from_raw_os_error),
+            },
+            Self::Closed => Self::Closed,
+            Self::Forked => Self::Forked,
+            other => Self::Poisoned {
+                cause: other.chain(),
+            },
+        }
+    }
+
     /// One line with the whole chain of causes, for reports and for the latch that outlives this
     /// error.
     pub(crate) fn chain(&self) -> String {

@@ -11,8 +11,12 @@ use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 
 use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::going::Closing;
 use crate::lanes::{BodyMd5, Lanes};
-use crate::{ContentHash, ETag};
+use crate::{ContentHash, ETag, Result};
+
+/// Bytes that are hashed before closing is asked about: some milliseconds.
+const PIECE: usize = 16 * 1024 * 1024;
 
 /// Takes a body chunk by chunk.
 pub(crate) struct BodyHasher {
@@ -51,6 +55,19 @@ impl BodyHasher {
         self.blake3.update(chunk);
     }
 
+    /// The same of a whole body, which may be long.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) when closing has begun.
+    pub(crate) fn update_all_names(&mut self, body: &Bytes, closing: &Closing) -> Result<()> {
+        self.md5.begin(body.clone());
+        for piece in body.chunks(PIECE) {
+            closing.check()?;
+            self.blake3.update(piece);
+        }
+        Ok(())
+    }
+
     /// The checksums of the next chunk.
     pub(crate) fn update_sums(&mut self, chunk: &[u8]) {
         self.sums.update(chunk);
@@ -65,6 +82,17 @@ impl BodyHasher {
     /// Waits until MD5 has what the others have, and lets go of the chunk.
     pub(crate) fn settle(&mut self) {
         self.md5.settle();
+    }
+
+    /// The same, for a body that may be long.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) when closing has begun.
+    pub(crate) fn settle_until(&mut self, closing: &Closing) -> Result<()> {
+        while !self.md5.settle_soon() {
+            closing.check()?;
+        }
+        Ok(())
     }
 
     /// The BLAKE3 hash of what was taken.

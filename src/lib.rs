@@ -107,6 +107,7 @@ mod crc64;
 mod digest;
 mod error;
 mod file;
+mod going;
 mod id;
 mod ingest;
 #[cfg(feature = "internals")]
@@ -143,7 +144,7 @@ pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLi
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
     DamagedBlob, DamagedFile, IndexRecovery, MaintenanceReport, Object, ObjectPage, ObjectPart,
-    PartPage, RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker, UploadPage,
-    VerifyReport,
+    PartPage, Progress, RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker,
+    UploadPage, VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

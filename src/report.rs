@@ -191,6 +191,17 @@ pub enum IndexRecovery {
     },
 }
 
+/// How far a long call has come: see [`verify_with`](crate::PartStore::verify_with),
+/// [`sweep_with`](crate::PartStore::sweep_with) and [`maintain_with`](crate::PartStore::maintain_with).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What is done, `0..=total`. It never becomes less.
+    pub done: u64,
+    /// What there was to be done when the call began. The call says what is counted.
+    pub total: u64,
+}
+
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -207,6 +218,8 @@ pub struct SweepReport {
     /// Directories in `blobs/` that have the name of a blob, when all files were looked at. No store
     /// makes them; a repair of the file system may.
     pub foreign: u64,
+    /// Whether the callback of [`sweep_with`](crate::PartStore::sweep_with) broke it off before the end.
+    pub cut_short: bool,
 }
 
 /// What one round of housekeeping did.
@@ -219,6 +232,9 @@ pub struct MaintenanceReport {
     pub sweep: SweepReport,
     /// Whether a snapshot replaced journal segments.
     pub snapshot: bool,
+    /// Whether the callback of [`maintain_with`](crate::PartStore::maintain_with) broke it off before the
+    /// end.
+    pub cut_short: bool,
 }
 
 /// How much [`verify`](crate::PartStore::verify) reads.
@@ -249,10 +265,13 @@ pub struct VerifyReport {
     /// Records that contradict each other, in words. Always empty unless there is a bug or the
     /// index was damaged.
     pub inconsistent: Vec<String>,
+    /// Whether the callback of [`verify_with`](crate::PartStore::verify_with) broke it off before the end:
+    /// what was not looked at may be damaged.
+    pub cut_short: bool,
 }
 
 impl VerifyReport {
-    /// Whether nothing was found.
+    /// Whether nothing was found, in what was looked at.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.files.is_empty() && self.damaged.is_empty() && self.inconsistent.is_empty()

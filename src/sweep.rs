@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blob::BlobStore;
+use crate::going::Going;
+use crate::meta::batch::Tree;
 use crate::meta::{Change, Claim, Known, MetaStore};
 use crate::pins::{Claimed, Pins, Watch};
 use crate::sabotage::Step;
@@ -24,14 +26,13 @@ const GROUP: usize = 256;
 const ROUND: usize = 65_536;
 
 /// What a sweep works on.
-pub(crate) struct Sweep<'a> {
+pub(crate) struct Sweep<'a, 'g> {
     pub meta: &'a MetaStore,
     pub blobs: &'a BlobStore,
     pub pins: &'a Arc<Pins>,
     pub suspects: &'a Suspects,
-    /// Asked between groups: a store that is being closed does not wait for a long sweep. Once it has
-    /// said no it stays with that.
-    pub go_on: &'a dyn Fn() -> bool,
+    /// Asked between groups. What is counted is blobs.
+    pub going: &'a Going<'g>,
 }
 
 /// Blobs that nothing refers to, by the index, and what became of others.
@@ -43,24 +44,37 @@ struct Round {
     failure: Option<Error>,
 }
 
-impl Sweep<'_> {
+impl Sweep<'_, '_> {
     /// Removes all that can be removed now.
     pub(crate) fn run(&self) -> Result<SweepReport> {
         let _alone = self.suspects.sweeping.lock();
         self.meta.check()?;
         self.meta.check_ownership()?;
         let mut round = Round::default();
+        let walks = self.suspects.anywhere();
+        if self.going.expect(self.expected(walks)).is_err() {
+            return Ok(round.report);
+        }
         self.gather_garbage(&mut round)?;
         self.gather_refused(&mut round)?;
-        let walks = self.suspects.anywhere();
         if walks {
             self.walk(&mut round)?;
         }
         self.settle(&mut round)?;
-        if walks && (self.go_on)() {
+        if walks && self.going.goes_on() {
             self.suspects.looked_everywhere();
         }
+        if !self.going.has_stopped() {
+            self.going.finish();
+        }
         round.failure.map_or(Ok(round.report), Err)
+    }
+
+    /// Blobs to look at, about.
+    fn expected(&self, walks: bool) -> u64 {
+        let tally = self.meta.tally();
+        let files = if walks { tally.blobs } else { 0 };
+        tally.rows_of(Tree::Garbage) + self.suspects.known().len() as u64 + files
     }
 
     /// Garbage that has found a new reference is garbage no longer.
@@ -68,11 +82,11 @@ impl Sweep<'_> {
         let mut after = None;
         loop {
             let group = self.meta.garbage(after, GROUP)?;
-            let Some(last) = group.last().copied().filter(|_| (self.go_on)()) else {
+            let Some(last) = group.last().copied().filter(|_| self.going.goes_on()) else {
                 return Ok(());
             };
             after = Some(last);
-            let found = group.len();
+            let (found, before) = (group.len(), round.candidates.len());
             let claimed = self.pins.claim(group);
             round.report.in_use += (found - claimed.contents().len()) as u64;
             let mut change = Change::default();
@@ -88,6 +102,7 @@ impl Sweep<'_> {
                 let _ = self.meta.commit(&change, Claim::Sweep)?;
             }
             drop(claimed);
+            self.looked_at(found - (round.candidates.len() - before));
             self.settle_if_full(round)?;
         }
     }
@@ -117,15 +132,17 @@ impl Sweep<'_> {
             let names = self.blobs.files(prefix)?;
             round.report.foreign += names.directories;
             for group in names.files.chunks(GROUP) {
-                if !(self.go_on)() {
+                if !self.going.goes_on() {
                     return Ok(());
                 }
+                let before = round.candidates.len();
                 // A file in use has a row, or its put says itself when it is refused.
                 for content in self.pins.claim(group.to_vec()).contents() {
                     if self.meta.blob_size(content)?.is_none() {
                         round.candidates.push(*content);
                     }
                 }
+                self.looked_at(group.len() - (round.candidates.len() - before));
                 self.settle_if_full(round)?;
             }
             // A process that was killed may have removed files whose names are still durable: a
@@ -134,6 +151,11 @@ impl Sweep<'_> {
             synced.inspect_err(|error| self.meta.stop_if_it_must(error))?;
         }
         Ok(())
+    }
+
+    /// Candidates count only when they are removed. Whether to go on is asked before the next group.
+    fn looked_at(&self, blobs: usize) {
+        let _ = self.going.advance(blobs as u64);
     }
 
     fn settle_if_full(&self, round: &mut Round) -> Result<()> {
@@ -156,15 +178,16 @@ impl Sweep<'_> {
         // read. So for what is not noted, truth and index must agree.
         let watch = self.pins.watch(&candidates);
         let begun = Instant::now();
-        let known = self.meta.known(&candidates, self.go_on);
+        let known = self.meta.known(&candidates, self.going);
         self.suspects.rest_after(begun.elapsed());
         let Some(known) = known? else { return Ok(()) };
         self.compare(&candidates, &known, &watch)?;
         for group in candidates.chunks(GROUP) {
-            if !(self.go_on)() {
+            if !self.going.goes_on() {
                 return Ok(());
             }
             self.remove_proven(group, &watch, round)?;
+            self.looked_at(group.len());
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::blob::BlobStore;
+use crate::going::Going;
 use crate::id::Upload;
 use crate::locks::UploadLocks;
 use crate::meta::{MetaStore, UploadState};
@@ -18,31 +19,54 @@ const GROUP: usize = 256;
 /// References of a damaged blob that a report names.
 const NAMED: usize = 10_000;
 
-pub(crate) struct Verify<'a> {
+pub(crate) struct Verify<'a, 'g> {
     pub meta: &'a MetaStore,
     pub blobs: &'a BlobStore,
     pub pins: &'a Arc<Pins>,
     pub locks: &'a UploadLocks,
+    /// What is counted is bytes.
+    pub going: &'a Going<'g>,
 }
 
-impl Verify<'_> {
-    pub(crate) fn run(&self, scope: Scope) -> Result<VerifyReport> {
-        let mut report = VerifyReport {
-            files: self.meta.check_files()?,
-            ..VerifyReport::default()
+impl Verify<'_, '_> {
+    /// What is found before it is told not to go on is in the report as well.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when it is not to go on; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    pub(crate) fn run(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
+        self.going.expect(self.expected(scope))?;
+        self.meta.check_files(self.going, &mut report.files)?;
+        self.verify_uploads(report)?;
+        self.verify_belongings(report)?;
+        self.verify_parts(report)?;
+        self.verify_references(report)?;
+        self.verify_blobs(scope, report)?;
+        self.going.finish();
+        Ok(())
+    }
+
+    /// Bytes to read, about.
+    fn expected(&self, scope: Scope) -> u64 {
+        let tally = self.meta.tally();
+        let blobs = match scope {
+            Scope::Metadata => 0,
+            Scope::Everything => tally.blob_bytes,
         };
-        self.verify_uploads(&mut report)?;
-        self.verify_belongings(&mut report)?;
-        self.verify_parts(&mut report)?;
-        self.verify_references(&mut report)?;
-        self.verify_blobs(scope, &mut report)?;
-        Ok(report)
+        self.meta.files_len() + tally.bytes + blobs
+    }
+
+    /// A row was looked at: all count the same.
+    fn row(&self) -> Result<()> {
+        let tally = self.meta.tally();
+        let bytes = tally.bytes / tally.total_rows().max(1);
+        self.going.advance_a_little(bytes)
     }
 
     /// Each upload has its metadata, and a name while it is open.
     fn verify_uploads(&self, report: &mut VerifyReport) -> Result<()> {
         let mut suspects = Vec::new();
         self.meta.uploads(None, &mut |id, _| {
+            self.row()?;
             if self.upload_is_wrong(id)? {
                 suspects.push(id);
             }
@@ -72,12 +96,14 @@ impl Verify<'_> {
     fn verify_belongings(&self, report: &mut VerifyReport) -> Result<()> {
         let (mut names, mut pieces) = (Vec::new(), Vec::new());
         self.meta.open_uploads(Bound::Unbounded, &mut |key, id| {
+            self.row()?;
             if self.meta.upload(id)?.is_none_or(|upload| upload.key != key) {
                 names.push((key.to_owned(), id));
             }
             Ok(ControlFlow::Continue(()))
         })?;
         self.meta.all_metadata(&mut |id, number| {
+            self.row()?;
             if self.meta.upload(id)?.is_none() {
                 pieces.push((id, number));
             }
@@ -107,6 +133,7 @@ impl Verify<'_> {
     fn verify_parts(&self, report: &mut VerifyReport) -> Result<()> {
         let mut suspects = Vec::new();
         self.meta.all_parts(&mut |id, number, _| {
+            self.row()?;
             report.parts += 1;
             if self.part_is_wrong(id, number)?.is_some() {
                 suspects.push((id, number));
@@ -142,6 +169,7 @@ impl Verify<'_> {
     fn verify_references(&self, report: &mut VerifyReport) -> Result<()> {
         let mut suspects = Vec::new();
         self.meta.all_references(&mut |content, id, number| {
+            self.row()?;
             if self.reference_is_wrong(&content, id, number)? {
                 suspects.push((content, id, number));
             }
@@ -193,6 +221,7 @@ impl Verify<'_> {
         scope: Scope,
         report: &mut VerifyReport,
     ) -> Result<()> {
+        self.row()?;
         self.verify_not_forgotten(content, report)?;
         // I4: while it is pinned its file stays.
         let _pinned = self.pins.pin(vec![content]);
@@ -203,7 +232,7 @@ impl Verify<'_> {
         if scope == Scope::Metadata {
             return Ok(());
         }
-        match self.blobs.check(&content, &sums) {
+        match self.blobs.check(&content, &sums, self.going) {
             Ok(()) => report.bytes += sums.size,
             Err(Error::DamagedBlob { hash, reason }) => {
                 let parts = self.parts_of(&content)?;

@@ -26,6 +26,7 @@ use remembered::Remembered;
 use crate::buffers::{ALIGNMENT, Buffers};
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::file::{self, Dir, Handle, Kind, Place};
+use crate::going::Closing;
 use crate::process::Process;
 use crate::{ContentHash, Error, Result};
 
@@ -33,6 +34,7 @@ pub(crate) struct BlobStore {
     blobs: Dir,
     staging: Dir,
     process: Process,
+    closing: Closing,
     /// For each directory `blobs/xx`: whether this process knows that its name is durable, and those in it.
     durable_dirs: Vec<Mutex<bool>>,
     /// Whether the file system takes writes that bypass the page cache.
@@ -82,6 +84,7 @@ impl BlobStore {
         Ok(Self {
             foreign: foreign.collect(),
             process: Process::current(),
+            closing: Closing::default(),
             writes_direct: takes_direct(&staging.at("probe"), buffers),
             blobs,
             staging,
@@ -93,6 +96,14 @@ impl BlobStore {
             unsynced: Mutex::default(),
             damaged: Mutex::default(),
         })
+    }
+
+    /// What takes long ends when this begins.
+    pub(crate) fn until(self, closing: &Closing) -> Self {
+        Self {
+            closing: closing.clone(),
+            ..self
+        }
     }
 
     /// Begins a body.

@@ -7,6 +7,7 @@ use super::BlobStore;
 use super::sound::LENGTH;
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::file::Handle;
+use crate::going::Going;
 use crate::{ContentHash, Error, Result};
 
 /// Reads one blob at any place. Holds one block in memory.
@@ -67,7 +68,8 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
     }
 
     /// Reads and compares every block, the length, and the hash of the whole.
-    pub(super) fn check_all(mut self) -> Result<()> {
+    pub(super) fn check_all(mut self, going: &Going<'_>) -> Result<()> {
+        going.check()?;
         if self.handle.len()? != self.size() {
             return Err(self.damaged(LENGTH));
         }
@@ -75,6 +77,7 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
         for at in 0..BlockSums::blocks(self.size()) {
             self.load(at)?;
             hasher.update(&self.block);
+            going.advance(self.block.len() as u64)?;
         }
         if hasher.finalize().as_bytes() != self.content.as_bytes() {
             return Err(self.damaged("its bytes do not have its hash"));

@@ -4,6 +4,7 @@
 use super::{BlobReader, BlobStore};
 use crate::digest::BlockSums;
 use crate::file::Handle;
+use crate::going::Going;
 use crate::{ContentHash, Error, Result};
 
 pub(super) const LENGTH: &str = "its file has another length";
@@ -62,7 +63,7 @@ impl BlobStore {
     /// the directory, may have left its bytes in the page cache only; and nothing tells such a file.
     fn rest_on(&self, handle: Handle, content: &ContentHash, sums: &BlockSums) -> Result<()> {
         handle.sync_data()?;
-        BlobReader::over(self, handle, *content, sums).check_all()?;
+        BlobReader::over(self, handle, *content, sums).check_all(&Going::until(&self.closing))?;
         self.found_sound(content);
         Ok(())
     }
@@ -70,9 +71,14 @@ impl BlobStore {
     /// Reads the whole blob and compares each block, and the BLAKE3 hash, with what was stored.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`], [`Error::Io`].
-    pub(crate) fn check(&self, content: &ContentHash, sums: &BlockSums) -> Result<()> {
-        BlobReader::over(self, self.open_file(content)?, *content, sums).check_all()?;
+    /// [`Error::DamagedBlob`]; [`Error::Closed`] when it is not to go on; [`Error::Io`].
+    pub(crate) fn check(
+        &self,
+        content: &ContentHash,
+        sums: &BlockSums,
+        going: &Going<'_>,
+    ) -> Result<()> {
+        BlobReader::over(self, self.open_file(content)?, *content, sums).check_all(going)?;
         self.damaged.lock().remove(content);
         Ok(())
     }

@@ -73,6 +73,16 @@ impl BodyMd5 {
         }
     }
 
+    /// Waits for a moment; whether all that was begun is hashed then.
+    pub(crate) fn settle_soon(&mut self) -> bool {
+        let soon = |(pending, _): &(Pending, Bytes)| pending.is_over_soon();
+        if !self.pending.as_ref().is_none_or(soon) {
+            return false;
+        }
+        self.settle();
+        true
+    }
+
     /// The digest of what was begun; waits for it.
     pub(crate) fn digest(&mut self) -> [u8; 16] {
         self.settle();

@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -24,6 +25,9 @@ use crate::thread::{self, JoinHandle};
 const SLICE: usize = 1024;
 /// Slices after which a chunk makes room when others wait: 1 MiB.
 const TURN: usize = 16 * SLICE;
+
+/// How long a waiter waits that has something else to look at.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// The chunks that wait for a lane, and the thread, which is started with the first of them.
 pub(crate) struct Lanes {
@@ -102,6 +106,19 @@ impl Pending {
                 Progress::GivenUp | Progress::Abandoned => return None,
             }
         }
+    }
+
+    /// Waits for a moment; whether [`wait`](Self::wait) has an answer then.
+    pub(super) fn is_over_soon(&self) -> bool {
+        self.tell(Progress::Awaited);
+        let mut progress = self.answer.progress.lock();
+        let goes_on =
+            |progress: &mut Progress| matches!(progress, Progress::Hashing | Progress::Awaited);
+        if goes_on(&mut progress) {
+            let changed = &self.answer.changed;
+            changed.wait_while_for(&mut progress, goes_on, A_MOMENT);
+        }
+        !goes_on(&mut progress)
     }
 
     /// Has the thread look what is wanted of the chunk now, unless it is hashed.

@@ -15,6 +15,7 @@ use super::merge::{Merge, Rows, Run};
 use super::rows::{RowReader, RowWriter};
 use crate::Result;
 use crate::file::{self, Dir};
+use crate::going::Closing;
 
 /// Estimate of what a row costs in memory beside its key and value, bytes.
 const ROW_OVERHEAD: usize = 64;
@@ -27,6 +28,8 @@ pub(crate) type Sink<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<()> + 'a;
 pub(crate) struct Fold {
     dir: Dir,
     spill_at: usize,
+    /// A merge may take long: it ends with an error when this begins.
+    closing: Closing,
     rows: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
     bytes: usize,
     /// Runs by how often their rows were merged; each level oldest first, and all older than those of
@@ -38,10 +41,11 @@ pub(crate) struct Fold {
 impl Fold {
     /// Rows are written out to a run when they take more than `spill_at` bytes; in memory they take about
     /// twice as much. Runs go to `dir`, with the extension `run`; they are gone when the fold is dropped.
-    pub(crate) fn new(dir: Dir, spill_at: usize) -> Self {
+    pub(crate) fn new(dir: Dir, spill_at: usize, closing: Closing) -> Self {
         Self {
             dir,
             spill_at,
+            closing,
             rows: BTreeMap::new(),
             bytes: 0,
             levels: Vec::new(),
@@ -79,6 +83,7 @@ impl Fold {
         sources.extend(base.map(Rows::File));
         let mut rows = Merge::of(sources)?;
         while let Some(row) = rows.next()? {
+            self.closing.check()?;
             if let Some(value) = &row.value {
                 sink(row.tree, &row.key, value)?;
             }
@@ -126,6 +131,7 @@ impl Fold {
         let run = Run(place);
         let mut rows = Merge::of(newest_first)?;
         while let Some(row) = rows.next()? {
+            self.closing.check()?;
             writer.push(row.tree, &row.key, row.value.as_deref())?;
         }
         writer.finish()?;

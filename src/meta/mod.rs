@@ -28,6 +28,7 @@ mod truth;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -47,6 +48,7 @@ pub(crate) use truth::Known;
 
 use crate::ballast::Ballast;
 use crate::file::{Dir, Lock, Place};
+use crate::going::{Closing, Going};
 use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
 
@@ -54,13 +56,17 @@ pub(crate) struct MetaStore {
     journal: Journal,
     index: Index,
     snapshots: Snapshots,
-    /// Sequence number of the published snapshot, 0 for none. Held while one is taken.
+    /// Sequence number of the published snapshot, 0 for none. Locked while one is taken, or read: it stays
+    /// for as long.
     snapshot: Mutex<u64>,
+    /// The same number, for who only asks.
+    snapshot_seq: AtomicU64,
     marker: MarkerFile,
     snapshot_at: u64,
     lock: Arc<Lock>,
     /// Given up where a step that releases has no room.
     ballast: Arc<Ballast>,
+    closing: Closing,
 }
 
 /// Where the metadata lies, below `meta/`.
@@ -197,7 +203,7 @@ impl MetaStore {
 
     /// Sequence number of the published snapshot, 0 for none.
     pub(crate) fn snapshot_seq(&self) -> u64 {
-        *self.snapshot.lock()
+        self.snapshot_seq.load(Ordering::Relaxed)
     }
 
     /// Whether the journal has outgrown what it describes, so that a snapshot saves disk and the
@@ -212,10 +218,10 @@ impl MetaStore {
     ///
     /// # Errors
     /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
-    pub(crate) fn take_snapshot(&self) -> Result<bool> {
+    pub(crate) fn take_snapshot(&self, going: &Going<'_>) -> Result<bool> {
         self.check()?;
         let mut base = self.snapshot.lock();
-        let taken = self.renew_snapshot(&mut base);
+        let taken = self.renew_snapshot(&mut base, going);
         taken.inspect_err(|error| self.note_damage(*base, error))
     }
 
@@ -234,10 +240,11 @@ impl MetaStore {
 
     /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the
     /// files that it replaces: they are removed then or the next time.
-    fn renew_snapshot(&self, base: &mut u64) -> Result<bool> {
+    fn renew_snapshot(&self, base: &mut u64, going: &Going<'_>) -> Result<bool> {
         self.lock.check()?;
-        let newer = self.snapshots.publish(*base, &self.journal)?;
+        let newer = self.snapshots.publish(*base, &self.journal, going)?;
         *base = newer.unwrap_or(*base);
+        self.snapshot_seq.store(*base, Ordering::Relaxed);
         self.snapshots.remove_others(*base)?;
         self.journal.drop_through(*base)?;
         Ok(newer.is_some())
@@ -248,21 +255,45 @@ impl MetaStore {
         self.tally().bytes + 2 * self.journal.len()
     }
 
+    /// Bytes of snapshot and journal.
+    pub(crate) fn files_len(&self) -> u64 {
+        self.journal.len() + self.snapshots.len(self.snapshot_seq())
+    }
+
     /// Reads snapshot and journal from disk, through the newest durable batch, and gives the damage. If
     /// there is any, no change is accepted from now on.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub(crate) fn check_files(&self) -> Result<Vec<DamagedFile>> {
-        self.look_for_damage(*self.snapshot.lock())
+    /// [`Error::Closed`] when it is not to go on: what was found before is given as well; [`Error::Io`].
+    pub(crate) fn check_files(
+        &self,
+        going: &Going<'_>,
+        found: &mut Vec<DamagedFile>,
+    ) -> Result<()> {
+        let base = self.snapshot.lock();
+        let checked = self.check_truth(*base, going, found);
+        self.journal.refuse_for(found);
+        checked
     }
 
     /// The caller holds the lock of the snapshot, which is that of batch `base`.
-    fn look_for_damage(&self, base: u64) -> Result<Vec<DamagedFile>> {
-        let mut damaged = self.journal.damaged_files()?;
-        damaged.extend(DamagedFile::met_by(&|| self.snapshots.check(base))?);
+    fn look_for_damage(&self, base: u64) -> Result<()> {
+        let mut damaged = Vec::new();
+        let checked = self.check_truth(base, &Going::until(&self.closing), &mut damaged);
         self.journal.refuse_for(&damaged);
-        Ok(damaged)
+        checked
+    }
+
+    fn check_truth(
+        &self,
+        base: u64,
+        going: &Going<'_>,
+        found: &mut Vec<DamagedFile>,
+    ) -> Result<()> {
+        self.journal.check_files(going, found)?;
+        let check = || self.snapshots.check(base, going);
+        found.extend(DamagedFile::met_by(&check)?);
+        Ok(())
     }
 
     /// Files of journal and snapshot that were found damaged since the store was opened.

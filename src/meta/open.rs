@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 
@@ -14,6 +15,7 @@ use super::snapshot::Snapshots;
 use super::{MetaStore, Places};
 use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
+use crate::going::{Closing, Going};
 use crate::options::JournalOptions;
 use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
@@ -88,14 +90,16 @@ impl MetaStore {
         (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
         options: &JournalOptions,
         cache: u64,
+        closing: &Closing,
     ) -> Result<(Self, Recovery)> {
-        ballast.helping(|| Self::try_open((lock, ballast), options, cache))
+        ballast.helping(|| Self::try_open((lock, ballast), options, cache, closing))
     }
 
     fn try_open(
         (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
         options: &JournalOptions,
         cache: u64,
+        closing: &Closing,
     ) -> Result<(Self, Recovery)> {
         let meta = lock.dir().dir("meta")?;
         repair::remove_copy(&meta)?;
@@ -148,17 +152,17 @@ impl MetaStore {
             foreign: truth.places.foreign()?,
             repaired,
         };
-        let (snapshot, snapshot_at) = (Mutex::new(truth.base), options.snapshot_at);
-        let (lock, ballast) = (Arc::clone(lock), Arc::clone(ballast));
         let store = Self {
             journal,
             index,
-            snapshots: truth.snapshots,
-            snapshot,
+            snapshots: truth.snapshots.until(closing),
+            snapshot: Mutex::new(truth.base),
+            snapshot_seq: AtomicU64::new(truth.base),
             marker: marker_file,
-            snapshot_at,
-            lock,
-            ballast,
+            snapshot_at: options.snapshot_at,
+            lock: Arc::clone(lock),
+            ballast: Arc::clone(ballast),
+            closing: closing.clone(),
         };
         Ok((store, recovery))
     }
@@ -185,7 +189,7 @@ impl Truth {
         if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
             return Err(lost_end(&places.journal, &found, marker));
         }
-        snapshots.check(base)?;
+        snapshots.check(base, &Going::until(&Closing::default()))?;
         Ok(Self {
             places,
             snapshots,

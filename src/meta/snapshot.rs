@@ -7,24 +7,38 @@ use std::path::{Path, PathBuf};
 use super::fold::Fold;
 use super::journal::{Journal, Sealed};
 use super::rows::{RowReader, RowWriter};
-use crate::file::{self, Dir, Place};
+use crate::file::{self, Dir, Handle, Place};
+use crate::going::{Closing, Going};
 use crate::{Error, Result};
 
 /// The snapshots of a store.
 pub(crate) struct Snapshots {
     dir: Dir,
     spill_at: usize,
+    closing: Closing,
 }
 
 impl Snapshots {
     /// `spill_at` bytes of rows are folded in memory at a time.
     pub(crate) fn new(dir: Dir, spill_at: usize) -> Self {
-        Self { dir, spill_at }
+        Self {
+            dir,
+            spill_at,
+            closing: Closing::default(),
+        }
+    }
+
+    /// Folds end when this begins.
+    pub(crate) fn until(self, closing: &Closing) -> Self {
+        Self {
+            closing: closing.clone(),
+            ..self
+        }
     }
 
     /// A fold that has its files of work beside the snapshots.
     pub(crate) fn begin_fold(&self) -> Fold {
-        Fold::new(self.dir.clone(), self.spill_at)
+        Fold::new(self.dir.clone(), self.spill_at, self.closing.clone())
     }
 
     /// The newest published snapshot's sequence number; 0 when there is none.
@@ -77,18 +91,32 @@ impl Snapshots {
     /// Reads the snapshot through `seq` from front to back.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when it does not hold what was written.
-    pub(crate) fn check(&self, seq: u64) -> Result<()> {
+    /// [`Error::Damaged`] when it does not hold what was written; [`Error::Closed`] when it is not to go on.
+    pub(crate) fn check(&self, seq: u64, going: &Going<'_>) -> Result<()> {
         if let Some(mut rows) = self.open(seq)? {
-            while rows.next()?.is_some() {}
+            while let Some(row) = rows.next()? {
+                let value = row.value.map_or(0, |value| value.len());
+                going.advance_a_little((row.key.len() + value) as u64)?;
+            }
         }
         Ok(())
+    }
+
+    /// Bytes of the snapshot through `seq`, 0 when it cannot be told.
+    pub(crate) fn len(&self, seq: u64) -> u64 {
+        let len = Handle::open_read(&self.path_of(seq)).and_then(|file| file.len());
+        len.unwrap_or(0)
     }
 
     /// Makes one snapshot of snapshot `base` and all sealed segments, durably. Writes to the store go
     /// on meanwhile: only files that no longer change are read. Gives its sequence number, or `None`
     /// when no segment is newer than `base`. Nothing is removed yet.
-    pub(crate) fn publish(&self, base: u64, journal: &Journal) -> Result<Option<u64>> {
+    pub(crate) fn publish(
+        &self,
+        base: u64,
+        journal: &Journal,
+        going: &Going<'_>,
+    ) -> Result<Option<u64>> {
         let mut sealed = journal.sealed();
         sealed.retain(|sealed| sealed.last_seq > base);
         let Some(last) = sealed.last().map(|sealed| sealed.last_seq) else {
@@ -96,10 +124,13 @@ impl Snapshots {
         };
         self.remove_others(base)?;
         self.put(last, &mut |writer| {
-            self.fold(base, &sealed, journal)?
-                .finish(self.open(base)?, &mut |tree, key, value| {
+            self.fold(base, (&sealed, journal), going)?.finish(
+                self.open(base)?,
+                &mut |tree, key, value| {
+                    going.advance_a_little(0)?;
                     writer.push(tree, key, Some(value))
-                })
+                },
+            )
         })?;
         Ok(Some(last))
     }
@@ -123,9 +154,15 @@ impl Snapshots {
         self.dir.sync()
     }
 
-    fn fold(&self, base: u64, sealed: &[Sealed], journal: &Journal) -> Result<Fold> {
+    fn fold(
+        &self,
+        base: u64,
+        (sealed, journal): (&[Sealed], &Journal),
+        going: &Going<'_>,
+    ) -> Result<Fold> {
         let mut fold = self.begin_fold();
         journal.read_sealed(sealed, base, &mut |_, mutations| {
+            going.advance_a_little(0)?;
             mutations.iter().try_for_each(|mutation| fold.add(mutation))
         })?;
         Ok(fold)

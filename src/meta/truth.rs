@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::MetaStore;
 use super::batch::Tree;
 use super::rows::RowReader;
+use crate::going::Going;
 use crate::{ContentHash, Error, Result};
 
 /// Rows of a snapshot between two questions whether to go on: some milliseconds.
@@ -74,7 +75,7 @@ enum RowChange {
 
 impl MetaStore {
     /// Reads the truth, through the newest batch that there is now, for what it knows of the blobs. `None`
-    /// when `go_on` has said no before the end.
+    /// when it was not to go on to the end.
     ///
     /// # Cost
     /// One read of snapshot and journal: nothing is sorted or written.
@@ -84,14 +85,14 @@ impl MetaStore {
     pub(crate) fn known(
         &self,
         contents: &[ContentHash],
-        go_on: &dyn Fn() -> bool,
+        going: &Going<'_>,
     ) -> Result<Option<Known>> {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
         // No snapshot removes what is being read.
         let base = self.snapshot.lock();
         let mut known = Known::of(contents);
-        let read = self.read_snapshot(*base, &mut known, go_on).and_then(|()| {
+        let read = self.read_snapshot(*base, &mut known, going).and_then(|()| {
             let span = (*base, newest.seq());
             self.journal.read_through(span, &mut |_, mutations| {
                 for mutation in mutations {
@@ -100,7 +101,7 @@ impl MetaStore {
                         .map_or(RowChange::Removed, |_| RowChange::Set);
                     known.learn(mutation.tree, mutation.key, change);
                 }
-                asked(go_on)
+                going.advance_a_little(0)
             })
         });
         match read.inspect_err(|error| self.note_damage(*base, error)) {
@@ -110,12 +111,12 @@ impl MetaStore {
         }
     }
 
-    fn read_snapshot(&self, base: u64, known: &mut Known, go_on: &dyn Fn() -> bool) -> Result<()> {
+    fn read_snapshot(&self, base: u64, known: &mut Known, going: &Going<'_>) -> Result<()> {
         let Some(mut rows) = self.snapshots.open(base)? else {
             return Ok(());
         };
         while learn_some(&mut rows, known)? {
-            asked(go_on)?;
+            going.check()?;
         }
         Ok(())
     }
@@ -130,8 +131,4 @@ fn learn_some(rows: &mut RowReader, known: &mut Known) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn asked(go_on: &dyn Fn() -> bool) -> Result<()> {
-    if go_on() { Ok(()) } else { Err(Error::Closed) }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::blob::BlobStore;
 use crate::buffers::Buffers;
 use crate::file::{self, Lock};
+use crate::going::{Closing, Going};
 use crate::id::IdSource;
 use crate::lanes::Lanes;
 use crate::locks::UploadLocks;
@@ -35,6 +36,7 @@ pub(crate) struct Engine {
     pub suspects: Suspects,
     pub recovery: RecoveryReport,
     pub process: Process,
+    pub closing: Closing,
     /// Dropped last: nobody else may open the directory while anything of this is at work.
     _lock: Arc<Lock>,
 }
@@ -46,7 +48,8 @@ impl Engine {
         let (lock, found) = directory::claim(root, &options)?;
         let lock = Arc::new(lock);
         let buffers = Arc::<Buffers>::default();
-        let blobs = BlobStore::open(lock.dir(), &buffers)?;
+        let closing = Closing::default();
+        let blobs = BlobStore::open(lock.dir(), &buffers)?.until(&closing);
         let ballast = lock.dir().dir("meta")?.at("ballast");
         let space = Room::new(lock.dir().clone(), ballast, options.headroom);
         space.for_release();
@@ -54,6 +57,7 @@ impl Engine {
             (&lock, space.ballast()),
             &options.journal,
             options.index_cache,
+            &closing,
         )?;
         if found == Found::Existing {
             // It may have been given up for the close, or for this open.
@@ -88,6 +92,7 @@ impl Engine {
             buffers,
             lanes: Arc::new(Lanes::new()),
             process: Process::current(),
+            closing,
             _lock: lock,
             options,
             meta,
@@ -123,7 +128,8 @@ impl Engine {
         step.inspect_err(|error| self.meta.stop_if_it_must(error))
     }
 
-    pub(crate) fn sweep(&self, go_on: &dyn Fn() -> bool) -> Result<SweepReport> {
+    /// Removes what can be removed, as long as it is to go on.
+    pub(crate) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
         let Self {
             meta,
             blobs,
@@ -136,7 +142,7 @@ impl Engine {
             blobs,
             pins,
             suspects,
-            go_on,
+            going,
         }
         .run()
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::release;
 use super::shared::{Shared, Woken};
+use crate::going::Going;
 use crate::thread::{self, JoinHandle};
 use crate::{Error, MaintenanceReport, Result, SweepReport};
 
@@ -26,28 +27,29 @@ pub(super) struct Steps {
 pub(super) fn round(
     engine: &Engine,
     steps: &Steps,
-    go_on: &dyn Fn() -> bool,
+    going: &Going<'_>,
 ) -> Result<MaintenanceReport> {
     let expired = steps
         .expire_after
-        .map_or(Ok(0), |age| release::expire(engine, age, go_on));
+        .map_or(Ok(0), |age| release::expire(engine, age, going));
     let sweep = if steps.sweep {
-        engine.sweep(go_on)
+        engine.sweep(going)
     } else {
         Ok(SweepReport::default())
     };
-    let snapshot = if go_on() { snapshot(engine) } else { Ok(false) };
+    let snapshot = snapshot(engine, going);
     Ok(MaintenanceReport {
         expired: expired?,
         sweep: sweep?,
         snapshot: snapshot?,
+        cut_short: going.has_stopped(),
     })
 }
 
 /// Takes a snapshot if it is due and leaves the headroom; else the journal just stays as long as it
 /// is.
-fn snapshot(engine: &Engine) -> Result<bool> {
-    if !engine.meta.wants_snapshot() {
+fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<bool> {
+    if !engine.meta.wants_snapshot() || !going.goes_on() {
         return Ok(false);
     }
     let _room = match engine.room.reserve(engine.meta.snapshot_needs()) {
@@ -55,7 +57,10 @@ fn snapshot(engine: &Engine) -> Result<bool> {
         Err(Error::StorageFull { .. }) => return Ok(false),
         Err(error) => return Err(error),
     };
-    engine.meta.take_snapshot()
+    match engine.meta.take_snapshot(going) {
+        Err(Error::Closed) if going.has_stopped() => Ok(false),
+        taken => taken,
+    }
 }
 
 /// Starts the thread. It ends when [`Shared::stop`] is called.
@@ -89,7 +94,7 @@ pub(super) fn start(
                 expire_after: age,
                 sweep: sweep_rests.is_zero(),
             };
-            let done = round(&engine, &steps, &|| !shared.is_stopping());
+            let done = round(&engine, &steps, &Going::until(&engine.closing));
             // A round without a sweep does not make good what the sweep before it failed in.
             if steps.sweep || done.is_err() {
                 *shared.failure.lock() = done.err().map(|error| error.chain());

@@ -14,6 +14,7 @@ mod shared;
 mod writer;
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +30,15 @@ use housekeeping::Steps;
 use release::Which;
 use shared::Shared;
 
+use crate::going::{Going, Reached};
 use crate::id::check_key;
 use crate::meta::{Change, Claim, UploadRecord, UploadState};
 use crate::thread::JoinHandle;
 use crate::verify::Verify;
 use crate::{
     Background, CompletedPart, Error, ListUploads, MaintenanceReport, Object, ObjectPage, Options,
-    Part, PartNumber, PartOptions, PartPage, RecoveryReport, Result, Scope, Stats, SweepReport,
-    Upload, UploadId, UploadInfo, UploadPage, VerifyReport, clock,
+    Part, PartNumber, PartOptions, PartPage, Progress, RecoveryReport, Result, Scope, Stats,
+    SweepReport, Upload, UploadId, UploadInfo, UploadPage, VerifyReport, clock,
 };
 
 /// A store of multipart uploads in one directory.
@@ -53,6 +55,8 @@ struct StoreHandle {
     shared: Arc<Shared>,
     recovery: RecoveryReport,
     housekeeping: Mutex<Option<JoinHandle<()>>>,
+    /// How closing ended, once it has.
+    outcome: Mutex<Option<Result<()>>>,
 }
 
 impl PartStore {
@@ -80,6 +84,7 @@ impl PartStore {
                 shared,
                 recovery,
                 housekeeping: Mutex::new(housekeeping),
+                outcome: Mutex::default(),
             }),
         })
     }
@@ -406,7 +411,10 @@ impl PartStore {
     /// As for [`abort_upload`](Self::abort_upload), but for [`Error::NoSuchUpload`].
     pub fn expire_uploads(&self, older_than: Duration) -> Result<u64> {
         let engine = self.engine()?;
-        let expired = release::expire(&engine, older_than, &|| true)?;
+        let going = Going::until(&engine.closing);
+        let mut expired = 0;
+        let done = release::expire(&engine, older_than, &going).map(|number| expired = number);
+        going.conclude(done)?;
         self.handle.shared.notice_work(&engine);
         Ok(expired)
     }
@@ -479,7 +487,30 @@ impl PartStore {
     /// opening it again rebuilds the index; [`Error::Damaged`] when the journal or the snapshot is not
     /// what was written; [`Error::DamagedRow`], [`Error::Io`].
     pub fn sweep(&self) -> Result<SweepReport> {
-        self.engine()?.sweep(&|| true)
+        self.sweep_with(|_| ControlFlow::Continue(()))
+    }
+
+    /// Does what [`sweep`](Self::sweep) does, tells `progress` how far it has come, and ends early when that
+    /// breaks: the report says so and counts what was removed before. The next sweep does the rest.
+    ///
+    /// What is counted is blobs: those that may be removed, and, after an unclean open, all. It is called
+    /// at the beginning, at least once for each 256 blobs and some thousand records read, and at the end.
+    ///
+    /// It may make any other call, but [`close`](Self::close), `sweep`, `maintain` and `verify`, which would
+    /// wait for this one. Closing waits for it to return, and asks it no more.
+    ///
+    /// # Errors
+    /// As for [`sweep`](Self::sweep).
+    pub fn sweep_with(
+        &self,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<SweepReport> {
+        let engine = self.engine()?;
+        let going = Going::telling(&engine.closing, &mut progress);
+        let mut report = SweepReport::default();
+        let swept = engine.sweep(&going).map(|swept| report = swept);
+        report.cut_short = going.conclude(swept)? == Reached::CutShort;
+        Ok(report)
     }
 
     /// Does one round of housekeeping: expires uploads, sweeps, and takes a snapshot when the
@@ -489,12 +520,32 @@ impl PartStore {
     /// # Errors
     /// As for [`sweep`](Self::sweep); [`Error::Damaged`] when a journal segment does not read.
     pub fn maintain(&self) -> Result<MaintenanceReport> {
+        self.maintain_with(|_| ControlFlow::Continue(()))
+    }
+
+    /// Does what [`maintain`](Self::maintain) does, tells `progress` how far it has come, and ends early when
+    /// that breaks: the report says so. A snapshot that is broken off changes nothing.
+    ///
+    /// What is counted are the blobs of the sweep, as for [`sweep_with`](Self::sweep_with): nothing is done
+    /// while uploads expire, and all while the snapshot is taken. `progress` is called in all three steps,
+    /// and may call what it may there.
+    ///
+    /// # Errors
+    /// As for [`maintain`](Self::maintain).
+    pub fn maintain_with(
+        &self,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<MaintenanceReport> {
         let engine = self.engine()?;
         let steps = Steps {
             expire_after: engine.options.expire_after,
             sweep: true,
         };
-        housekeeping::round(&engine, &steps, &|| true)
+        let going = Going::telling(&engine.closing, &mut progress);
+        let mut report = MaintenanceReport::default();
+        let done = housekeeping::round(&engine, &steps, &going).map(|done| report = done);
+        report.cut_short = going.conclude(done)? == Reached::CutShort;
+        Ok(report)
     }
 
     /// Reads what is on disk and compares it with its checksums, and records with each other, while
@@ -504,23 +555,51 @@ impl PartStore {
     /// About 13 us of a processor a part; with [`Scope::Everything`] one read of all blobs.
     ///
     /// # Errors
-    /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    /// [`Error::Closed`], also when the store is closed in the meantime; [`Error::Index`],
+    /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn verify(&self, scope: Scope) -> Result<VerifyReport> {
+        self.verify_with(scope, |_| ControlFlow::Continue(()))
+    }
+
+    /// Does what [`verify`](Self::verify) does, tells `progress` how far it has come, and ends early when
+    /// that breaks: the report says so and has what was found before.
+    ///
+    /// What is counted is bytes: of the journal, the snapshot and the records, and with
+    /// [`Scope::Everything`] of the blobs. What is added in the meantime is not counted. `progress` is called
+    /// at the beginning, for each journal segment, for 256 records at the most, for each 256 KiB of a blob,
+    /// and at the end.
+    ///
+    /// It may make any other call, but [`close`](Self::close), `sweep`, `maintain` and `verify`, which would
+    /// wait for this one. Closing waits for it to return, and asks it no more.
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify).
+    pub fn verify_with(
+        &self,
+        scope: Scope,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<VerifyReport> {
         let engine = self.engine()?;
         let Engine {
             meta,
             blobs,
             pins,
             locks,
+            closing,
             ..
         } = &*engine;
-        Verify {
+        let going = Going::telling(closing, &mut progress);
+        let verify = Verify {
             meta,
             blobs,
             pins,
             locks,
-        }
-        .run(scope)
+            going: &going,
+        };
+        let mut report = VerifyReport::default();
+        let verified = verify.run(scope, &mut report);
+        report.cut_short = going.conclude(verified)? == Reached::CutShort;
+        Ok(report)
     }
 
     /// The store in numbers.
@@ -536,8 +615,15 @@ impl PartStore {
         })
     }
 
-    /// Closes the store, after the calls that are under way. Every handle gets [`Error::Closed`]
-    /// from then on, also writers that are not finished; closing twice is harmless.
+    /// Closes the store. From the moment that this begins every other call gets [`Error::Closed`] at once,
+    /// on every handle, also writers that are not finished.
+    ///
+    /// Calls that are under way are waited for, and none of them takes long: `verify`, sweeps, expiry and
+    /// snapshots, and puts and copies of long parts end with [`Error::Closed`] within a second or two, and
+    /// leave nothing behind that a sweep does not remove. A system call that is under way is waited for. So
+    /// are callbacks, such as that of [`verify_with`](Self::verify_with).
+    ///
+    /// Whoever else closes the store, at the same time or later, is told the same when it is closed.
     ///
     /// On `Ok` the next open is a quick one. On `Err` everything acknowledged is durable all the
     /// same, and the next open rebuilds the index. [`Error::Damaged`] is another matter: the store is
@@ -585,11 +671,24 @@ impl StoreHandle {
     fn close(&self) -> Result<()> {
         self.shared.check_process()?;
         self.shared.stop();
+        // Held until the store is closed: who comes second answers only then.
+        let mut outcome = self.outcome.lock();
+        if outcome.is_none() {
+            *outcome = Some(self.close_first());
+        }
+        match &*outcome {
+            Some(Err(error)) => Err(error.again()),
+            _ => Ok(()),
+        }
+    }
+
+    fn close_first(&self) -> Result<()> {
         if let Some(thread) = self.housekeeping.lock().take() {
             // A panic there has been printed, and has no bearing on what is durable.
             let _ = thread.join();
         }
-        self.shared.take_engine().map_or(Ok(()), Engine::close)
+        let engine = self.shared.take_engine();
+        engine.map_or(Err(Error::Closed), Engine::close)
     }
 }
 

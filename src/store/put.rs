@@ -33,7 +33,7 @@ pub(super) fn put_bytes(
     check_minimum(&engine.options, number, len)?;
     let mut room = engine.room.reserve(len)?;
     let mut hasher = BodyHasher::new(&engine.lanes);
-    hasher.update_names(&body);
+    hasher.update_all_names(&body, &engine.closing)?;
     let body = Body::Memory(body);
     let part = store(engine, (upload, number), hasher, body, options)?;
     room.written(len);
@@ -167,6 +167,7 @@ pub(super) fn store(
         (Body::Memory(bytes), None) => Some(write(engine, &mut hasher, &bytes)?),
     };
     let sums = hasher.sums();
+    hasher.settle_until(&engine.closing)?;
     check_md5(options, &mut hasher)?;
     check_sums(options, &sums)?;
     let publish = || match durable {
@@ -204,6 +205,7 @@ fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<Durabl
     let mut staged = engine.blobs.stage()?;
     let mut blocks = body.chunks(BLOCK_LEN).peekable();
     while blocks.peek().is_some() {
+        engine.closing.check()?;
         if staged.is_direct() {
             let mut buffer = engine.buffers.take(Some(body.len() as u64));
             if !buffer.is_direct() {

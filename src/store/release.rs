@@ -5,6 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use std::time::Duration;
 
 use super::engine::Engine;
+use crate::going::Going;
 use crate::meta::{Change, Claim, PartRecord, Ticket, UploadRecord, UploadState};
 use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId};
 
@@ -69,20 +70,17 @@ impl Leaving {
 /// Removes an upload or an object with all its parts, durably; their blobs are swept later (R31).
 pub(super) fn release(engine: &Engine, upload: &Upload, which: Which) -> Result<()> {
     engine.meta.check()?;
-    let ticket = commit(engine, upload, which, &|| true)?;
+    let ticket = commit(engine, upload, which)?;
     engine.meta.wait(ticket)
 }
 
 /// One batch; not waited for. Without room for it what others have released is swept first.
-fn commit(
-    engine: &Engine,
-    upload: &Upload,
-    which: Which,
-    go_on: &dyn Fn() -> bool,
-) -> Result<Ticket> {
+fn commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
     match try_commit(engine, upload, which) {
         Err(Error::StorageFull { .. }) => {
-            engine.sweep(go_on)?;
+            // Its progress is not that of the call.
+            engine.sweep(&Going::until(&engine.closing))?;
+            engine.closing.check()?;
             try_commit(engine, upload, which)
         }
         done => done,
@@ -98,16 +96,16 @@ fn try_commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> 
     engine.meta.commit(&change, Claim::Release)
 }
 
-/// Aborts the uploads that were initiated longer ago than `age` (R33), as long as `go_on` says so.
+/// Aborts the uploads that were initiated longer ago than `age` (R33), as long as it is to go on.
 /// One sync for all, and where there is no room for more, a sweep of those that came before.
-pub(super) fn expire(engine: &Engine, age: Duration, go_on: &dyn Fn() -> bool) -> Result<u64> {
+pub(super) fn expire(engine: &Engine, age: Duration, going: &Going<'_>) -> Result<u64> {
     engine.meta.check()?;
     let (mut aborted, mut newest) = (0, None);
-    for upload in expired(engine, age)? {
-        if !go_on() {
+    for upload in expired(engine, age, going)? {
+        if !going.goes_on() {
             break;
         }
-        match commit(engine, &upload, Which::Open, go_on) {
+        match commit(engine, &upload, Which::Open) {
             Ok(ticket) => (aborted, newest) = (aborted + 1, Some(ticket)),
             // Completed or aborted by somebody else meanwhile.
             Err(Error::NoSuchUpload { .. }) => {}
@@ -118,7 +116,7 @@ pub(super) fn expire(engine: &Engine, age: Duration, go_on: &dyn Fn() -> bool) -
     Ok(aborted)
 }
 
-fn expired(engine: &Engine, age: Duration) -> Result<Vec<Upload>> {
+fn expired(engine: &Engine, age: Duration, going: &Going<'_>) -> Result<Vec<Upload>> {
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     engine.ages.note(engine.ids.newest());
     let mut expired = Vec::new();
@@ -127,7 +125,10 @@ fn expired(engine: &Engine, age: Duration) -> Result<Vec<Upload>> {
         if record.is_some_and(|record| engine.ages.is_older(id, record.initiated_ms, age_ms)) {
             expired.push(Upload::new(key, id));
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(match going.advance_a_little(0) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
     })?;
     Ok(expired)
 }

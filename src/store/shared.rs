@@ -7,12 +7,14 @@ use std::time::Duration;
 use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
 use super::engine::Engine;
+use crate::going::Closing;
 use crate::meta::batch::Tree;
 use crate::process::Process;
 use crate::{Error, Result};
 
 pub(crate) struct Shared {
     process: Process,
+    closing: Closing,
     engine: RwLock<Option<Engine>>,
     duty: Mutex<Duty>,
     changed: Condvar,
@@ -38,6 +40,7 @@ impl Shared {
     pub(super) fn new(engine: Engine) -> Arc<Self> {
         Arc::new(Self {
             process: engine.process,
+            closing: engine.closing.clone(),
             engine: RwLock::new(Some(engine)),
             duty: Mutex::default(),
             changed: Condvar::new(),
@@ -45,14 +48,22 @@ impl Shared {
         })
     }
 
-    /// The engine, for the time of one call; closing waits for it. Not to be asked for twice in one
-    /// call: a close that waits in between would wait for ever.
+    /// The engine, for the time of one call; closing waits for it. A call that has come so far passes a
+    /// close that waits: it never waits for what that waits for.
     ///
     /// # Errors
-    /// [`Error::Closed`]; [`Error::Forked`].
+    /// [`Error::Closed`], at once, when closing has begun; [`Error::Forked`].
     pub(super) fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
+        self.check_open()?;
+        RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref)
+            .map_err(|_| Error::Closed)
+    }
+
+    /// # Errors
+    /// [`Error::Closed`] when closing has begun; [`Error::Forked`].
+    pub(super) fn check_open(&self) -> Result<()> {
         self.check_process()?;
-        RwLockReadGuard::try_map(self.engine.read(), Option::as_ref).map_err(|_| Error::Closed)
+        self.closing.check()
     }
 
     /// # Errors
@@ -79,13 +90,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Nothing begins any more. What takes long ends, and so does the housekeeping thread.
     pub(super) fn stop(&self) {
+        self.closing.begin();
         self.duty.lock().stop = true;
         self.changed.notify_all();
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.duty.lock().stop
     }
 
     /// Waits until there is work, at most `every`; then gives others `gather` to add to it.

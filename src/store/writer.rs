@@ -93,7 +93,7 @@ impl PartWriter {
     /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn finish(mut self) -> Result<Part> {
-        self.shared.check_process()?;
+        self.shared.check_open()?;
         self.check_whole()?;
         put::check_length(&self.options, self.received)?;
         put::check_minimum(&self.limits, self.number, self.received)?;
@@ -118,6 +118,7 @@ impl PartWriter {
     /// As for [`finish`](Self::finish); [`Error::BodyUnreadable`] when the reader fails.
     pub(super) fn copy_from(&mut self, body: &mut dyn Read) -> Result<()> {
         loop {
+            self.shared.check_open()?;
             let buffer = self.space()?;
             if buffer.as_ref().is_empty() {
                 // A reader that claims more than it has read must not get at another body's bytes.
@@ -152,10 +153,10 @@ impl PartWriter {
     ///
     /// # Errors
     /// [`Error::EntityTooLarge`] at the first byte over the maximum (R3); [`Error::IncompleteBody`] at
-    /// the first over the declared length (R8); [`Error::StorageFull`]; [`Error::Io`]. After an error
+    /// the first over the declared length (R8); [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Io`]. After an error
     /// the part can not be finished: each further call answers the same again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.shared.check_process()?;
+        self.shared.check_open()?;
         self.check_whole()?;
         // Stays when somebody catches a panic.
         self.taking = true;
@@ -228,35 +229,12 @@ impl PartWriter {
 
 /// The same error once more: of a body that was broken off each call tells why.
 fn again(error: &Error, received: u64) -> Error {
-    match error {
-        Error::EntityTooLarge { proposed, maximum } => Error::EntityTooLarge {
-            proposed: *proposed,
-            maximum: *maximum,
-        },
-        Error::IncompleteBody { declared, received } => Error::IncompleteBody {
-            declared: *declared,
-            received: *received,
-        },
-        Error::StorageFull {
-            path,
-            needed,
-            available,
-        } => Error::StorageFull {
-            path: path.clone(),
-            needed: *needed,
-            available: *available,
-        },
-        Error::Io { op, path, source } => Error::Io {
-            op,
-            path: path.clone(),
-            source: source
-                .raw_os_error()
-                .map_or_else(|| source.kind().into(), io::Error::from_raw_os_error),
-        },
-        other => Error::BodyUnreadable {
+    match error.again() {
+        Error::Poisoned { cause } => Error::BodyUnreadable {
             received,
-            source: io::Error::other(other.chain()),
+            source: io::Error::other(cause),
         },
+        again => again,
     }
 }
 

@@ -3,6 +3,7 @@
 mod abort;
 mod background;
 mod bad_input;
+mod closing;
 mod complete;
 mod concurrency;
 mod copy;

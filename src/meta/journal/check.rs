@@ -1,8 +1,11 @@
 //! Checking segments while they are in use.
 
+use std::cell::Cell;
+
 use super::frame::{self, Kind};
 use super::segment::{self, HEADER_LEN, damaged};
 use crate::file::{self, Dir};
+use crate::going::Going;
 use crate::{DamagedFile, Result};
 
 /// A segment and its newest batch.
@@ -15,25 +18,34 @@ pub(super) struct Extent {
 /// Reads the segments, oldest first, through batch `durable`, while others may be written behind it. Gives
 /// the first damage of each.
 pub(super) fn damaged_files(
-    dir: &Dir,
+    (dir, going): (&Dir, &Going<'_>),
     segments: &[Extent],
     durable: u64,
-) -> Result<Vec<DamagedFile>> {
-    let mut found = Vec::new();
+    found: &mut Vec<DamagedFile>,
+) -> Result<()> {
     let mut before = 0;
     for extent in segments {
-        let check = || check_segment(dir, *extent, before, durable);
+        let read = Cell::new(0);
+        let check = || check_segment((dir, &read), *extent, before, durable);
         found.extend(DamagedFile::met_by(&check)?);
+        going.advance(read.get())?;
         before = extent.last_seq;
     }
-    Ok(found)
+    Ok(())
 }
 
-/// `before` is the newest batch of the segment before it, 0 for the oldest segment.
-fn check_segment(dir: &Dir, extent: Extent, before: u64, durable: u64) -> Result<()> {
+/// `before` is the newest batch of the segment before it, 0 for the oldest segment. Tells how many bytes were
+/// `read`.
+fn check_segment(
+    (dir, read): (&Dir, &Cell<u64>),
+    extent: Extent,
+    before: u64,
+    durable: u64,
+) -> Result<()> {
     let Extent { number, last_seq } = extent;
     let place = segment::place_of(dir, number);
     let bytes = file::read(&place)?;
+    read.set(bytes.len() as u64);
     let damage = |offset: usize, reason| damaged(&place.path(), offset as u64, reason);
     let stamp = segment::stamp_of(number, &bytes)
         .ok_or_else(|| damage(0, "the segment's header does not read"))?;

@@ -30,6 +30,7 @@ pub(crate) use segment::{foreign, place_of as segment_place};
 use super::batch::Batch;
 use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
+use crate::going::Going;
 use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
 
@@ -247,7 +248,11 @@ impl Journal {
 
     /// Reads all segments through the newest durable batch, and gives the damage. The caller sees to it
     /// that no snapshot drops any meanwhile.
-    pub(crate) fn damaged_files(&self) -> Result<Vec<DamagedFile>> {
+    pub(crate) fn check_files(
+        &self,
+        going: &Going<'_>,
+        found: &mut Vec<DamagedFile>,
+    ) -> Result<()> {
         let (segments, durable) = {
             let state = self.state.lock();
             let sealed = state.sealed.iter().map(|sealed| Extent {
@@ -260,7 +265,7 @@ impl Journal {
             };
             (sealed.chain([active]).collect::<Vec<_>>(), state.durable)
         };
-        check::damaged_files(&self.dir, &segments, durable)
+        check::damaged_files((&self.dir, going), &segments, durable, found)
     }
 
     /// Hands each batch above `after` to `visit`, in order, through batch `through`, which is durable, while

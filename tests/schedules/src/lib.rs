@@ -36,6 +36,8 @@ pub mod disk;
 #[path = "../../../src/error.rs"]
 mod error;
 mod file;
+#[path = "../../../src/going.rs"]
+mod going;
 #[path = "../../../src/id.rs"]
 mod id;
 #[path = "../../../src/ingest.rs"]
@@ -80,7 +82,7 @@ pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLi
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
     DamagedBlob, DamagedFile, IndexRecovery, MaintenanceReport, Object, ObjectPage, ObjectPart,
-    PartPage, RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker, UploadPage,
-    VerifyReport,
+    PartPage, Progress, RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker,
+    UploadPage, VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

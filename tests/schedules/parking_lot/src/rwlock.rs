@@ -46,6 +46,11 @@ impl<T> RwLock<T> {
         }
     }
 
+    /// Waits to read. The same as [`read`](Self::read): here a reader passes writers that wait.
+    pub fn read_recursive(&self) -> RwLockReadGuard<'_, T> {
+        self.read()
+    }
+
     /// Waits to write.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let turn =

@@ -13,6 +13,7 @@ use crate::buffers::Buffers;
 use crate::digest::BlockSums;
 use crate::disk;
 use crate::file::{self, Dir, Handle};
+use crate::going::{Closing, Going};
 use crate::{ContentHash, Error, Part, PartReader, PartStore, Scope, Upload};
 
 const X: &[u8] = b"some bytes";
@@ -130,7 +131,8 @@ fn a_blob_that_is_put_again_is_sound_when_it_is_said_to_be() {
         join([putting]);
         for remains in cuts {
             disk::restore(remains);
-            schedule::pause(|| blobs().check(&name, &sums)).expect("sound, and lost");
+            schedule::pause(|| blobs().check(&name, &sums, &Going::until(&Closing::default())))
+                .expect("sound, and lost");
         }
     });
 }
@@ -167,7 +169,8 @@ fn a_stored_file_that_others_left_unsynced_is_durable_when_an_answer_rests_on_it
         };
         for remains in join([ask(), ask()]) {
             disk::restore(remains);
-            schedule::pause(|| blobs().check(&name, &sums)).expect("sound, and lost");
+            schedule::pause(|| blobs().check(&name, &sums, &Going::until(&Closing::default())))
+                .expect("sound, and lost");
         }
     });
 }
