@@ -27,6 +27,8 @@ const SMALL: usize = BLOCK_LEN;
 const SHORT: usize = 32 * 1024;
 /// Bytes of a tiny one, at most.
 const TINY: usize = 8 * 1024;
+/// How much of an empty buffer a reader is given, bytes.
+const FIRST_WINDOW: usize = 16 * 1024;
 /// How many large buffers there are at a time.
 const MOST_LARGE: usize = 64;
 /// Bytes of all small buffers at a time.
@@ -44,8 +46,8 @@ pub(crate) struct Buffers {
     large: AtomicUsize,
     /// Their bytes.
     small: AtomicUsize,
-    kept_large: Mutex<Vec<Memory>>,
-    kept_small: Mutex<Vec<Memory>>,
+    kept_large: Mutex<Vec<Used>>,
+    kept_small: Mutex<Vec<Used>>,
 }
 
 /// What a buffer counts as.
@@ -69,12 +71,17 @@ impl Buffers {
         };
         let kept = self.kept(size).and_then(|kept| kept.lock().pop());
         // Kept memory is not filled with zeros: nobody gets at what was not filled in anew.
-        let memory = kept.unwrap_or_else(|| Memory::new(capacity + alignment));
+        let Used { memory, used } = kept.unwrap_or_else(|| Used {
+            memory: Memory::new(capacity + alignment),
+            used: 0,
+        });
         Buffer {
             start: memory.as_ptr().align_offset(alignment).min(alignment),
             memory,
             capacity,
             filled: 0,
+            used,
+            cleaned: 0,
             size,
             pool: Arc::clone(self),
         }
@@ -99,7 +106,7 @@ impl Buffers {
     }
 
     /// Where memory of this size waits for the next body.
-    fn kept(&self, size: Size) -> Option<&Mutex<Vec<Memory>>> {
+    fn kept(&self, size: Size) -> Option<&Mutex<Vec<Used>>> {
         match size {
             Size::Large => Some(&self.kept_large),
             Size::Small(SMALL) => Some(&self.kept_small),
@@ -116,6 +123,13 @@ fn capacity_for(len: Option<u64>) -> usize {
         Some(Ok(SMALL)) => SMALL,
         _ => LARGE,
     }
+}
+
+/// Memory that a buffer had.
+struct Used {
+    memory: Memory,
+    /// From where it began, so many bytes of it may be of bodies.
+    used: usize,
 }
 
 enum Memory {
@@ -163,6 +177,10 @@ pub(crate) struct Buffer {
     start: usize,
     capacity: usize,
     filled: usize,
+    /// Behind this there are no bytes of other bodies.
+    used: usize,
+    /// Before this there are none, either.
+    cleaned: usize,
     size: Size,
     /// Where the memory goes back to.
     pool: Arc<Buffers>,
@@ -178,6 +196,21 @@ impl Buffer {
     pub(crate) fn space(&mut self) -> &mut [u8] {
         let (from, to) = (self.start + self.filled, self.start + self.capacity);
         self.memory.get_mut(from..to).unwrap_or_default()
+    }
+
+    /// Some of the space, without bytes of other bodies: for a reader, which may fill less than it claims.
+    /// It grows with what is filled, so that a short body costs few zeros.
+    pub(crate) fn window(&mut self) -> &mut [u8] {
+        let len = self.filled.max(FIRST_WINDOW);
+        let to = self.capacity.min(self.filled + len);
+        let (zeros, others) = (self.cleaned.max(self.filled), self.used.min(to));
+        let start = self.start;
+        if let Some(others) = self.memory.get_mut(start + zeros..start + others) {
+            others.fill(0);
+        }
+        self.cleaned = self.cleaned.max(to);
+        let window = start + self.filled..start + to;
+        self.memory.get_mut(window).unwrap_or_default()
     }
 
     /// The first `len` bytes of the space are filled now.
@@ -218,8 +251,11 @@ impl Drop for Buffer {
         if let Some(kept) = self.pool.kept(self.size) {
             let mut kept = kept.lock();
             if kept.len() < KEPT {
-                let memory = Memory::Heap(Vec::new());
-                kept.push(std::mem::replace(&mut self.memory, memory));
+                let nothing = Memory::Heap(Vec::new());
+                kept.push(Used {
+                    memory: std::mem::replace(&mut self.memory, nothing),
+                    used: self.used.max(self.filled).max(self.cleaned),
+                });
             }
         }
         match self.size {
@@ -275,6 +311,28 @@ mod tests {
         assert_eq!(buffers.small.load(Ordering::Relaxed), 0);
         assert_eq!(buffers.kept_large.lock().len(), KEPT);
         assert_eq!(buffers.kept_small.lock().len(), KEPT);
+    }
+
+    /// Whatever a body left, also beyond what it claimed, no window of another shows it.
+    #[test]
+    fn a_window_shows_no_bytes_of_other_bodies() {
+        let buffers = Arc::<Buffers>::default();
+        for (mark, reads) in (1..).zip([10_000, 1, 100_000, 3000, SMALL, 5]) {
+            let mut buffer = buffers.take(None);
+            let mut own = 0;
+            while own < LARGE / 2 {
+                let window = buffer.window();
+                assert!(window.iter().all(|byte| [0, mark].contains(byte)), "{mark}");
+                assert!(!window.is_empty());
+                window.fill(mark);
+                let claimed = reads.min(window.len());
+                buffer.fill(claimed);
+                own += claimed.max(LARGE / 16);
+            }
+        }
+        let mut buffer = buffers.take(None);
+        assert!(buffer.take_from(&[9; 100]) == 100 && buffer.window()[0] == 0);
+        assert_eq!(buffer.as_ref(), [9; 100]);
     }
 
     #[test]

@@ -120,13 +120,9 @@ impl PartWriter {
         loop {
             self.shared.check_open()?;
             let buffer = self.space()?;
-            if buffer.as_ref().is_empty() {
-                // A reader that claims more than it has read must not get at another body's bytes.
-                buffer.space().fill(0);
-            }
-            let space = buffer.space();
-            let most = space.len();
-            let len = match body.read(space) {
+            let window = buffer.window();
+            let most = window.len();
+            let len = match body.read(window) {
                 Ok(0) => return Ok(()),
                 Ok(len) if len <= most => len,
                 Ok(_) => {
