@@ -143,8 +143,8 @@ pub use id::{MAX_KEY_LEN, Upload, UploadId};
 pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLimit, PartOptions};
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
-    DamagedBlob, DamagedFile, IndexRecovery, MaintenanceReport, Object, ObjectPage, ObjectPart,
-    PartPage, Progress, RecoveryReport, Scope, Stats, SweepReport, UploadInfo, UploadMarker,
-    UploadPage, VerifyReport,
+    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, MaintenanceReport, Object, ObjectPage,
+    ObjectPart, PartPage, Progress, RecoveryReport, Scope, Stats, SweepReport, UploadInfo,
+    UploadMarker, UploadPage, VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

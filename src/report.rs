@@ -202,6 +202,16 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// A sweep that has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastSweep {
+    /// When it ended, by the host's clock.
+    pub at: SystemTime,
+    /// What it removed.
+    pub report: SweepReport,
+}
+
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -342,6 +352,13 @@ pub struct Stats {
     /// Whether MD5 of bodies that come in at the same time is computed side by side: when the processor
     /// has AVX2.
     pub md5_lanes: bool,
-    /// The last failure of the housekeeping thread.
+    /// Why the store has stopped (I8): every call that acknowledges answers
+    /// [`Error::Poisoned`](crate::Error::Poisoned) until it is opened again. `None` while it works.
+    pub stopped: Option<String>,
+    /// The last failure of the housekeeping thread, panics included; `None` once that has worked again.
     pub background_failure: Option<String>,
+    /// When the last snapshot since the store was opened was taken, by the host's clock.
+    pub last_snapshot: Option<SystemTime>,
+    /// The last sweep since the store was opened that came to its end.
+    pub last_sweep: Option<LastSweep>,
 }

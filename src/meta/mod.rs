@@ -172,9 +172,14 @@ impl MetaStore {
         }
     }
 
+    /// The failure that has stopped the store (I8).
+    pub(crate) fn poisoned(&self) -> Option<String> {
+        self.journal.poisoned()
+    }
+
     /// Whether a failure has stopped the store (I8), so that only the next open tells what was kept.
     pub(crate) fn is_poisoned(&self) -> bool {
-        self.journal.is_poisoned()
+        self.poisoned().is_some()
     }
 
     /// # Errors

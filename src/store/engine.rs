@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
 
 use crate::blob::BlobStore;
 use crate::buffers::Buffers;
@@ -17,10 +19,19 @@ use crate::process::Process;
 use crate::room::Room;
 use crate::suspects::{Need, Suspects};
 use crate::sweep::Sweep;
-use crate::{Error, IndexRecovery, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
+use crate::{
+    Error, IndexRecovery, LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload,
+};
 
 use super::ages::Ages;
 use super::directory::{self, Found};
+
+/// What was done last.
+#[derive(Default)]
+pub(crate) struct Last {
+    pub snapshot: Option<SystemTime>,
+    pub sweep: Option<LastSweep>,
+}
 
 pub(crate) struct Engine {
     pub options: Options,
@@ -37,6 +48,7 @@ pub(crate) struct Engine {
     pub recovery: RecoveryReport,
     pub process: Process,
     pub closing: Closing,
+    pub last: Mutex<Last>,
     /// Dropped last: nobody else may open the directory while anything of this is at work.
     _lock: Arc<Lock>,
 }
@@ -93,6 +105,7 @@ impl Engine {
             lanes: Arc::new(Lanes::new()),
             process: Process::current(),
             closing,
+            last: Mutex::default(),
             _lock: lock,
             options,
             meta,
@@ -137,14 +150,19 @@ impl Engine {
             suspects,
             ..
         } = self;
-        Sweep {
+        let sweep = Sweep {
             meta,
             blobs,
             pins,
             suspects,
             going,
+        };
+        let report = sweep.run()?;
+        if !going.has_stopped() {
+            let at = SystemTime::now();
+            self.last.lock().sweep = Some(LastSweep { at, report });
         }
-        .run()
+        Ok(report)
     }
 
     /// For how long a sweep that nobody asked for is to wait; zero when it is due. Less so when the disk is
@@ -161,6 +179,7 @@ impl Engine {
     pub(crate) fn stats(&self) -> Result<Stats> {
         use crate::meta::batch::Tree;
         let tally = self.meta.tally();
+        let last = self.last.lock();
         let open_uploads = tally.rows_of(Tree::UploadNames);
         Ok(Stats {
             open_uploads,
@@ -182,7 +201,10 @@ impl Engine {
             free_bytes: self.blobs.free_space()?,
             direct_writes: self.blobs.writes_direct(),
             md5_lanes: self.lanes.are_used(),
+            stopped: self.meta.poisoned(),
             background_failure: None,
+            last_snapshot: last.snapshot,
+            last_sweep: last.sweep,
         })
     }
 

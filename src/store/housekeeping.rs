@@ -1,7 +1,8 @@
 //! Housekeeping: expiry, sweep, snapshot; by one thread named `partstore`, or by the host.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::engine::Engine;
 use super::release;
@@ -14,53 +15,91 @@ use crate::{Error, MaintenanceReport, Result, SweepReport};
 const EVERY: Duration = Duration::from_secs(60);
 /// How long it lets work gather: a sweep syncs once for all blobs of a group.
 const GATHER: Duration = Duration::from_millis(200);
+/// After how long a step that failed is tried again; twice that after each further failure, up to
+/// [`EVERY`].
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// What a round is to do beside a snapshot.
+/// What a round is to do.
+#[derive(Clone, Copy)]
 pub(super) struct Steps {
     /// Expire the uploads that are older.
     pub expire_after: Option<Duration>,
     pub sweep: bool,
+    pub snapshot: bool,
 }
 
-/// One round: expire, sweep, and take a snapshot if the journal has grown long. A step that fails
-/// keeps none of the others from being done; the first failure is the answer.
-pub(super) fn round(
-    engine: &Engine,
-    steps: &Steps,
-    going: &Going<'_>,
-) -> Result<MaintenanceReport> {
-    let expired = steps
-        .expire_after
-        .map_or(Ok(0), |age| release::expire(engine, age, going));
-    let sweep = if steps.sweep {
-        engine.sweep(going)
-    } else {
-        Ok(SweepReport::default())
+/// What came of each step. One that fails keeps none of the others from being done.
+struct Round {
+    expired: Result<u64>,
+    sweep: Result<SweepReport>,
+    snapshot: Result<Snapshot>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Snapshot {
+    Taken,
+    /// The journal is short, or holds nothing new.
+    NotDue,
+    /// It would take the headroom: the journal just stays as long as it is.
+    NoRoom,
+}
+
+impl Round {
+    fn run(engine: &Engine, steps: Steps, going: &Going<'_>) -> Self {
+        let age = steps.expire_after;
+        let swept = || engine.sweep(going);
+        Self {
+            expired: age.map_or(Ok(0), |age| release::expire(engine, age, going)),
+            sweep: steps
+                .sweep
+                .then(swept)
+                .unwrap_or_else(|| Ok(SweepReport::default())),
+            snapshot: if steps.snapshot && going.goes_on() {
+                snapshot(engine, going)
+            } else {
+                Ok(Snapshot::NotDue)
+            },
+        }
+    }
+
+    /// The first failure is the answer.
+    fn report(self, going: &Going<'_>) -> Result<MaintenanceReport> {
+        Ok(MaintenanceReport {
+            expired: self.expired?,
+            sweep: self.sweep?,
+            snapshot: self.snapshot? == Snapshot::Taken,
+            cut_short: going.has_stopped(),
+        })
+    }
+}
+
+/// One round: expire, sweep, and take a snapshot if the journal has grown long.
+pub(super) fn round(engine: &Engine, going: &Going<'_>) -> Result<MaintenanceReport> {
+    let steps = Steps {
+        expire_after: engine.options.expire_after,
+        sweep: true,
+        snapshot: true,
     };
-    let snapshot = snapshot(engine, going);
-    Ok(MaintenanceReport {
-        expired: expired?,
-        sweep: sweep?,
-        snapshot: snapshot?,
-        cut_short: going.has_stopped(),
-    })
+    Round::run(engine, steps, going).report(going)
 }
 
-/// Takes a snapshot if it is due and leaves the headroom; else the journal just stays as long as it
-/// is.
-fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<bool> {
-    if !engine.meta.wants_snapshot() || !going.goes_on() {
-        return Ok(false);
+fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<Snapshot> {
+    if !engine.meta.wants_snapshot() {
+        return Ok(Snapshot::NotDue);
     }
     let _room = match engine.room.reserve(engine.meta.snapshot_needs()) {
         Ok(room) => room,
-        Err(Error::StorageFull { .. }) => return Ok(false),
+        Err(Error::StorageFull { .. }) => return Ok(Snapshot::NoRoom),
         Err(error) => return Err(error),
     };
     match engine.meta.take_snapshot(going) {
-        Err(Error::Closed) if going.has_stopped() => Ok(false),
-        taken => taken,
+        Ok(true) => {}
+        Ok(false) => return Ok(Snapshot::NotDue),
+        Err(Error::Closed) if going.has_stopped() => return Ok(Snapshot::NotDue),
+        Err(error) => return Err(error),
     }
+    engine.last.lock().snapshot = Some(SystemTime::now());
+    Ok(Snapshot::Taken)
 }
 
 /// Starts the thread. It ends when [`Shared::stop`] is called.
@@ -68,42 +107,141 @@ pub(super) fn start(
     shared: &Arc<Shared>,
     expire_after: Option<Duration>,
 ) -> Result<JoinHandle<()>> {
-    let shared = Arc::clone(shared);
-    let run = move || {
-        let every = expire_after.map_or(EVERY, |age| age.min(EVERY));
-        let mut expiry_due = Instant::now();
-        let mut sweep_rests = Duration::ZERO;
-        loop {
-            let most = if sweep_rests.is_zero() {
-                every
-            } else {
-                every.min(sweep_rests)
-            };
-            if shared.wait_for_work(most, GATHER) == Woken::Stop {
-                return;
-            }
-            let Ok(engine) = shared.engine() else { return };
-            // Looking for expired uploads goes over all that are open: not each time that a sweep is due.
-            let age = expire_after.filter(|_| Instant::now() >= expiry_due);
-            if age.is_some() {
-                expiry_due = Instant::now() + every;
-            }
-            // A sweep reads the whole truth: in a large store garbage gathers for longer.
-            sweep_rests = engine.sweep_rests();
-            let steps = Steps {
-                expire_after: age,
-                sweep: sweep_rests.is_zero(),
-            };
-            let done = round(&engine, &steps, &Going::until(&engine.closing));
-            // A round without a sweep does not make good what the sweep before it failed in.
-            if steps.sweep || done.is_err() {
-                *shared.failure.lock() = done.err().map(|error| error.chain());
-            }
-        }
+    let keeper = Keeper {
+        shared: Arc::clone(shared),
+        expire_after,
+        expiry: Retry::default(),
+        sweep: Retry::default(),
+        snapshot: Retry::default(),
     };
-    thread::start("partstore", run).map_err(|source| Error::Io {
+    thread::start("partstore", move || keeper.run()).map_err(|source| Error::Io {
         op: "start the thread of",
         path: "partstore".into(),
         source,
     })
+}
+
+/// When a step is due again.
+#[derive(Debug, Default)]
+struct Retry {
+    failures: u32,
+    /// Not before; `None` at any time.
+    due: Option<Instant>,
+}
+
+impl Retry {
+    fn is_due(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    fn left(&self) -> Duration {
+        self.due.map_or(Duration::ZERO, |due| {
+            due.saturating_duration_since(Instant::now())
+        })
+    }
+
+    /// What has failed is not tried again at once, however often somebody wakes the thread.
+    fn failed(&mut self) {
+        let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(6));
+        self.failures += 1;
+        self.rest(wait.min(EVERY));
+    }
+
+    fn worked(&mut self) {
+        *self = Self::default();
+    }
+
+    fn rest(&mut self, wait: Duration) {
+        self.due = Some(Instant::now() + wait);
+    }
+
+    fn note<T>(&mut self, outcome: &Result<T>) {
+        match outcome {
+            Ok(_) => self.worked(),
+            Err(_) => self.failed(),
+        }
+    }
+}
+
+/// The thread.
+struct Keeper {
+    shared: Arc<Shared>,
+    expire_after: Option<Duration>,
+    expiry: Retry,
+    sweep: Retry,
+    snapshot: Retry,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        let every = self.expire_after.map_or(EVERY, |age| age.min(EVERY));
+        while self
+            .shared
+            .wait_for_work(self.sleeps_at_most(every), GATHER)
+            == Woken::Work
+        {
+            let shared = Arc::clone(&self.shared);
+            let Ok(engine) = shared.engine() else { return };
+            // A sweep reads the whole truth: in a large store garbage gathers for longer.
+            let rests = engine.sweep_rests();
+            if !rests.is_zero() && self.sweep.is_due() {
+                self.sweep.rest(rests);
+            }
+            let steps = Steps {
+                // Looking for expired uploads goes over all that are open: not each time that a sweep is due.
+                expire_after: self.expire_after.filter(|_| self.expiry.is_due()),
+                sweep: self.sweep.is_due(),
+                snapshot: self.snapshot.is_due(),
+            };
+            if steps.expire_after.is_some() {
+                self.expiry.rest(every);
+            }
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                Round::run(&engine, steps, &Going::until(&engine.closing))
+            }));
+            match done {
+                Ok(round) => self.note(steps, &round),
+                Err(panic) => self.note_panic(panic.downcast_ref()),
+            }
+        }
+    }
+
+    fn sleeps_at_most(&self, every: Duration) -> Duration {
+        let waits = [&self.sweep, &self.snapshot].map(Retry::left);
+        let shortest = waits.into_iter().filter(|left| !left.is_zero()).min();
+        shortest.map_or(every, |left| left.min(every))
+    }
+
+    fn note(&mut self, steps: Steps, round: &Round) {
+        if steps.expire_after.is_some() && round.expired.is_err() {
+            self.expiry.failed();
+        }
+        if steps.sweep {
+            self.sweep.note(&round.sweep);
+        }
+        if steps.snapshot {
+            self.snapshot.note(&round.snapshot);
+            if matches!(round.snapshot, Ok(Snapshot::NoRoom)) {
+                self.snapshot.failed();
+            }
+        }
+        let failures = [
+            round.expired.as_ref().err(),
+            round.sweep.as_ref().err(),
+            round.snapshot.as_ref().err(),
+        ];
+        let failure = failures.into_iter().flatten().next();
+        // A round without a step does not make good what that step failed in before.
+        if failure.is_some() || (steps.sweep && steps.snapshot) {
+            *self.shared.failure.lock() = failure.map(Error::chain);
+        }
+    }
+
+    fn note_panic(&mut self, said: Option<&&str>) {
+        for step in [&mut self.expiry, &mut self.sweep, &mut self.snapshot] {
+            step.failed();
+        }
+        let said = said.copied().unwrap_or("see the host's standard error");
+        *self.shared.failure.lock() = Some(format!("the housekeeping panicked: {said}"));
+    }
 }

@@ -26,7 +26,6 @@ pub use read::{ObjectReader, PartReader};
 pub use writer::PartWriter;
 
 use engine::Engine;
-use housekeeping::Steps;
 use release::Which;
 use shared::Shared;
 
@@ -537,13 +536,9 @@ impl PartStore {
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<MaintenanceReport> {
         let engine = self.engine()?;
-        let steps = Steps {
-            expire_after: engine.options.expire_after,
-            sweep: true,
-        };
         let going = Going::telling(&engine.closing, &mut progress);
         let mut report = MaintenanceReport::default();
-        let done = housekeeping::round(&engine, &steps, &going).map(|done| report = done);
+        let done = housekeeping::round(&engine, &going).map(|done| report = done);
         report.cut_short = going.conclude(done)? == Reached::CutShort;
         Ok(report)
     }

@@ -16,6 +16,7 @@ mod faults;
 mod fixture;
 mod format;
 mod full_disk;
+mod housekeeping;
 mod index_trust;
 mod ingest;
 mod journal;

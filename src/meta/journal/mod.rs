@@ -17,6 +17,7 @@ mod scan;
 mod segment;
 
 use std::collections::VecDeque;
+use std::iter;
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -69,6 +70,8 @@ pub(crate) struct Journal {
     segment_len: u64,
     state: Mutex<State>,
     progress: Condvar,
+    /// Segments are made one at a time, and while others append.
+    making: Mutex<()>,
 }
 
 struct State {
@@ -84,8 +87,10 @@ struct State {
     active: Arc<Segment>,
     /// Where the next frame goes in the active segment.
     end: u64,
-    spare: Option<Arc<Segment>>,
+    /// Segments that were made ahead of their use, in their order.
+    spares: VecDeque<Arc<Segment>>,
     sealed: VecDeque<Sealed>,
+    /// Of the next segment that is made: changes only while that is.
     next_number: u64,
 }
 
@@ -156,7 +161,7 @@ impl Journal {
             next_number: found.spare.unwrap_or(found.tail.number) + 1,
             active: Arc::new(active),
             end: found.tail.end,
-            spare: spare.map(Arc::new),
+            spares: spare.map(Arc::new).into_iter().collect(),
             sealed: found.sealed.iter().copied().collect(),
         };
         Ok(Self {
@@ -166,6 +171,7 @@ impl Journal {
             segment_len,
             state: Mutex::new(state),
             progress: Condvar::new(),
+            making: Mutex::default(),
         })
     }
 
@@ -180,9 +186,16 @@ impl Journal {
         let payload = batch.payload().to_vec();
         let len = frame::frame_len(payload.len()) as u64;
         let mut state = self.state.lock();
-        state.check_accepts()?;
-        self.make_room(&mut state, len, claim)
-            .map_err(|error| state.latch_if_it_must(error))?;
+        loop {
+            state.check_accepts()?;
+            match state.lacks(len, claim, self.segment_len) {
+                None => break,
+                Some(lack) => self
+                    .make_segment(&mut state, lack, claim)
+                    .map_err(|error| state.latch_if_it_must(error))?,
+            }
+        }
+        state.move_to_room_for(len);
         state.last_seq += 1;
         let seq = state.last_seq;
         state.place(frame::Kind::Batch, seq, payload);
@@ -333,8 +346,9 @@ impl Journal {
         self.progress.notify_all();
     }
 
-    pub(crate) fn is_poisoned(&self) -> bool {
-        self.state.lock().latch.is_some()
+    /// The cause.
+    pub(crate) fn poisoned(&self) -> Option<String> {
+        self.state.lock().latch.clone()
     }
 
     /// # Errors
@@ -343,53 +357,38 @@ impl Journal {
         self.state.lock().check_accepts()
     }
 
-    /// Makes sure that a frame of `len` bytes fits behind the end, in a new active segment if it
-    /// must.
-    fn make_room(&self, state: &mut State, len: u64, claim: Claim) -> Result<()> {
-        if claim == Claim::Growth && state.spare.is_none() {
-            state.spare = Some(self.create_segment(state, 0)?);
-        }
-        if state.will_do(len, claim, self.segment_len) {
-            return Ok(());
-        }
-        // Made before anything moves: when the disk has no room for it nothing has changed.
-        let behind = (!state.spare_will_do(len, claim, self.segment_len))
-            .then(|| self.create_segment_for(claim, state, len))
-            .transpose()?;
-        for next in [state.spare.take(), behind].into_iter().flatten() {
-            if state.active.room(state.end) >= len {
-                state.spare = Some(next);
-            } else {
-                // A spare that is too small for the frame is sealed empty on the way.
-                state.move_on_to(next);
-            }
-        }
-        Ok(())
-    }
-
-    /// What releases may take the ballast's room.
-    fn create_segment_for(
+    /// Makes a segment ahead of its use, for a frame of `frame_len` bytes; what releases may take the
+    /// ballast's room for it. Others append in the meantime, and may have made it: the caller looks again.
+    fn make_segment(
         &self,
-        claim: Claim,
-        state: &mut State,
+        state: &mut MutexGuard<'_, State>,
         frame_len: u64,
-    ) -> Result<Arc<Segment>> {
-        match claim {
-            Claim::Growth => self.create_segment(state, frame_len),
-            Claim::Release | Claim::Sweep => self
-                .ballast
-                .helping(|| self.create_segment(state, frame_len)),
-        }
+        claim: Claim,
+    ) -> Result<()> {
+        let number = state.next_number;
+        MutexGuard::unlocked(state, || {
+            let _alone = self.making.lock();
+            if self.state.lock().next_number != number {
+                return Ok(());
+            }
+            let create = || self.create_segment(number, frame_len);
+            let segment = match claim {
+                Claim::Growth => create(),
+                Claim::Release | Claim::Sweep => self.ballast.helping(create),
+            }?;
+            let mut state = self.state.lock();
+            state.next_number += 1;
+            state.spares.push_back(Arc::new(segment));
+            Ok(())
+        })
     }
 
-    fn create_segment(&self, state: &mut State, frame_len: u64) -> Result<Arc<Segment>> {
+    fn create_segment(&self, number: u64, frame_len: u64) -> Result<Segment> {
         self.lock.check()?;
         let len = self
             .segment_len
             .max(frame_len + (segment::HEADER_LEN + frame::SEAL_LEN) as u64);
-        let segment = Segment::create(&self.dir, state.next_number, len)?;
-        state.next_number += 1;
-        Ok(Arc::new(segment))
+        Segment::create(&self.dir, number, len)
     }
 
     /// Writes and syncs all that is pending. Others append meanwhile; they wait, or lead the next
@@ -429,25 +428,39 @@ impl State {
             .map_or(Ok(()), |file| Err(file.refusal()))
     }
 
-    /// Whether a frame fits into the active segment, with what its claim has to leave.
-    fn will_do(&self, len: u64, claim: Claim, segment_len: u64) -> bool {
-        let left = self.active.room(self.end).checked_sub(len);
-        let enough = |left| self.spare.is_some() || leaves(left, claim, segment_len);
-        left.is_some_and(enough)
-    }
-
-    /// Whether it fits into the spare one.
-    fn spare_will_do(&self, len: u64, claim: Claim, segment_len: u64) -> bool {
-        let spare = self.spare.as_ref().filter(|_| claim != Claim::Growth);
-        let left = spare.and_then(|spare| spare.room(segment::HEADER_LEN as u64).checked_sub(len));
-        left.is_some_and(|left| leaves(left, claim, segment_len))
-    }
-
     fn latch_if_it_must(&mut self, error: Error) -> Error {
         if error.stops_the_store() {
             self.latch.get_or_insert_with(|| error.chain());
         }
         error
+    }
+
+    /// What segment must be made before a frame of `len` bytes is accepted, by the length of the frame that it
+    /// is for (0: any); `None` when all is there. What grows leaves a spare behind it.
+    fn lacks(&self, len: u64, claim: Claim, segment_len: u64) -> Option<u64> {
+        let left = left_by(claim, segment_len);
+        let spares = self.spares.iter();
+        let empty = spares.map(|spare| spare.room(segment::HEADER_LEN as u64));
+        let mut rooms = iter::once(self.active.room(self.end))
+            .chain(empty)
+            .enumerate();
+        let Some((at, room)) = rooms.find(|(_, room)| *room >= len) else {
+            return Some(len + left);
+        };
+        let leaves_a_segment = at < self.spares.len();
+        let enough = claim != Claim::Growth && room - len >= left;
+        (!leaves_a_segment && !enough).then_some(0)
+    }
+
+    /// Goes on to the segment that has room for the frame; one that is too small for it is sealed empty
+    /// on the way.
+    fn move_to_room_for(&mut self, len: u64) {
+        while self.active.room(self.end) < len {
+            let Some(next) = self.spares.pop_front() else {
+                return;
+            };
+            self.move_on_to(next);
+        }
     }
 
     fn place(&mut self, kind: frame::Kind, seq: u64, payload: Vec<u8>) {
@@ -475,9 +488,12 @@ impl State {
     }
 }
 
-/// Whether so much of the last segment is enough for the sweeps that are to follow.
-fn leaves(left: u64, claim: Claim, segment_len: u64) -> bool {
-    claim != Claim::Release || left >= LEFT_TO_SWEEPS.min(segment_len / 4)
+/// What must be left of the last segment, bytes, for the sweeps that are to follow.
+fn left_by(claim: Claim, segment_len: u64) -> u64 {
+    match claim {
+        Claim::Release => LEFT_TO_SWEEPS.min(segment_len / 4),
+        Claim::Growth | Claim::Sweep => 0,
+    }
 }
 
 /// Writes the frames, segment by segment: one is durable with its seal before the next is written
