@@ -1,5 +1,6 @@
 //! Housekeeping: expiry, sweep, snapshot; by one thread named `partstore`, or by the host.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -201,7 +202,7 @@ impl Keeper {
             }));
             match done {
                 Ok(round) => self.note(steps, &round),
-                Err(panic) => self.note_panic(panic.downcast_ref()),
+                Err(panic) => self.note_panic(said(&*panic)),
             }
         }
     }
@@ -237,11 +238,50 @@ impl Keeper {
         }
     }
 
-    fn note_panic(&mut self, said: Option<&&str>) {
+    fn note_panic(&mut self, said: &str) {
         for step in [&mut self.expiry, &mut self.sweep, &mut self.snapshot] {
             step.failed();
         }
-        let said = said.copied().unwrap_or("see the host's standard error");
         *self.shared.failure.lock() = Some(format!("the housekeeping panicked: {said}"));
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let plain = panic.downcast_ref::<&str>().copied();
+    let formatted = || panic.downcast_ref::<String>().map(String::as_str);
+    plain
+        .or_else(formatted)
+        .unwrap_or("see the host's standard error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However often it is asked in between: only time makes it due.
+    #[test]
+    fn a_step_that_fails_waits_twice_as_long_each_time_up_to_a_minute() {
+        let mut retry = Retry::default();
+        assert!(retry.is_due());
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            retry.failed();
+            let (most, left) = (Duration::from_secs(seconds), retry.left());
+            assert!(!retry.is_due());
+            assert!(left <= most && left > most / 2, "{left:?} of {most:?}");
+        }
+        retry.worked();
+        assert!(retry.is_due());
+        retry.failed();
+        assert!(retry.left() <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_a_panic_said_is_told_formatted_or_not() {
+        let number = 7;
+        let formatted = catch_unwind(|| assert_eq!(number, 8, "it broke at {number}"));
+        assert!(said(&*formatted.unwrap_err()).contains("it broke at 7"));
+        let plain = catch_unwind(|| assert!(number == 8, "it broke"));
+        assert_eq!(said(&*plain.unwrap_err()), "it broke");
     }
 }
