@@ -31,3 +31,47 @@ impl Process {
         }
     }
 }
+
+/// A value of the process that made it, which is used and dropped there only. A forked child leaves it as it
+/// is: what its drop would touch may be locked for ever there, or belongs to the parent.
+pub(crate) struct Owned<T> {
+    process: Process,
+    /// `None` once it is taken.
+    value: Option<T>,
+}
+
+impl<T> Owned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            process: Process::current(),
+            value: Some(value),
+        }
+    }
+
+    /// To be read, which harms nobody.
+    pub(crate) fn look(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+
+    /// # Errors
+    /// [`Error::Forked`] in another process.
+    pub(crate) fn get(&mut self) -> Result<&mut T> {
+        self.process.check()?;
+        self.value.as_mut().ok_or(Error::Forked)
+    }
+
+    /// # Errors
+    /// [`Error::Forked`] in another process.
+    pub(crate) fn take(mut self) -> Result<T> {
+        self.process.check()?;
+        self.value.take().ok_or(Error::Forked)
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        if self.process.is_another() {
+            std::mem::forget(self.value.take());
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod housekeeping;
 mod list;
 mod put;
 mod read;
+mod receiving;
 mod release;
 mod shared;
 mod writer;

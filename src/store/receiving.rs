@@ -1,0 +1,205 @@
+//! [`Receiving`]: a part's body on its way in.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::put::{self, Body};
+use super::shared::Shared;
+use crate::blob::StagedBlob;
+use crate::buffers::{Buffer, Buffers};
+use crate::ingest::BodyHasher;
+use crate::room::Reservation;
+use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload};
+
+/// What a [`PartWriter`](super::PartWriter) has received, and where it goes.
+pub(super) struct Receiving {
+    shared: Arc<Shared>,
+    pub upload: Upload,
+    pub number: PartNumber,
+    options: PartOptions,
+    limits: Options,
+    staged: StagedBlob,
+    room: Reservation,
+    hasher: BodyHasher,
+    buffers: Arc<Buffers>,
+    /// The bytes that are not written and hashed yet. A full buffer waits for the next byte, since the end
+    /// of a body is hashed while its file is synced.
+    buffer: Option<Buffer>,
+    /// Bytes that were offered, also when they were then refused.
+    received: u64,
+    /// Why nothing more is taken: bytes may be missing between those that were written.
+    broken: Option<Error>,
+    /// Bytes are being taken, or a panic broke that off.
+    taking: bool,
+}
+
+impl Receiving {
+    pub(super) fn open(
+        shared: &Arc<Shared>,
+        (upload, number): (&Upload, PartNumber),
+        options: PartOptions,
+    ) -> Result<Self> {
+        let engine = shared.engine()?;
+        let expected = options.length.unwrap_or(0);
+        put::admit(&engine, (upload, number), &options)?;
+        engine.room.check(expected)?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            upload: upload.clone(),
+            number,
+            options,
+            limits: engine.options.clone(),
+            staged: engine.blobs.stage()?,
+            room: engine.room.reservation(),
+            hasher: BodyHasher::new(&engine.lanes),
+            buffers: Arc::clone(&engine.buffers),
+            buffer: None,
+            received: 0,
+            broken: None,
+            taking: false,
+        })
+    }
+
+    /// Bytes received so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// As [`PartWriter::finish`](super::PartWriter::finish).
+    pub(super) fn finish(mut self) -> Result<Part> {
+        self.shared.check_open()?;
+        self.check_whole()?;
+        put::check_length(&self.options, self.received)?;
+        put::check_minimum(&self.limits, self.number, self.received)?;
+        if let Some(buffer) = self.buffer.take() {
+            self.write_and_hash(buffer)?;
+        }
+        let engine = self.shared.engine()?;
+        let part = put::store(
+            &engine,
+            (&self.upload, self.number),
+            self.hasher,
+            Body::Staged(self.staged),
+            &self.options,
+        )?;
+        self.shared.notice_work(&engine);
+        Ok(part)
+    }
+
+    /// Reads `body` to its end and writes it.
+    ///
+    /// # Errors
+    /// As for [`PartWriter::finish`](super::PartWriter::finish); [`Error::BodyUnreadable`] when the reader
+    /// fails.
+    pub(super) fn copy_from(&mut self, body: &mut dyn Read) -> Result<()> {
+        loop {
+            self.shared.check_open()?;
+            let buffer = self.space()?;
+            let window = buffer.window();
+            let most = window.len();
+            let len = match body.read(window) {
+                Ok(0) => return Ok(()),
+                Ok(len) if len <= most => len,
+                Ok(_) => {
+                    return Err(Error::BodyUnreadable {
+                        received: self.received,
+                        source: io::Error::other("the reader claims more than it was asked for"),
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => {
+                    return Err(Error::BodyUnreadable {
+                        received: self.received,
+                        source,
+                    });
+                }
+            };
+            buffer.fill(len);
+            self.receive(len)?;
+            self.hold_room(len, 0)?;
+        }
+    }
+
+    /// As [`PartWriter::append`](super::PartWriter::append).
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.shared.check_open()?;
+        self.check_whole()?;
+        // Stays when somebody catches a panic.
+        self.taking = true;
+        let taken = self.take(bytes);
+        self.taking = false;
+        taken.inspect_err(|error| {
+            self.broken = Some(again(error, self.received));
+            // What can not be finished keeps no room from others.
+            self.room.cancel();
+        })
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        if let Some(error) = &self.broken {
+            return Err(again(error, self.received));
+        }
+        if !self.taking {
+            return Ok(());
+        }
+        Err(Error::BodyUnreadable {
+            received: self.received,
+            source: io::Error::other("an earlier write to the part failed"),
+        })
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.receive(bytes.len())?;
+        while !bytes.is_empty() {
+            let taken = self.space()?.take_from(bytes);
+            bytes = bytes.split_at(taken).1;
+            self.hold_room(taken, bytes.len())?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, len: usize) -> Result<()> {
+        self.received += len as u64;
+        put::check_received(&self.limits, &self.options, self.received)
+    }
+
+    /// Holds room for bytes that are in the buffer, when `pending` of those received are not.
+    fn hold_room(&mut self, len: usize, pending: usize) -> Result<()> {
+        let rest = |declared: u64| declared.saturating_sub(self.received) + pending as u64;
+        let rest = self.options.length.map(rest);
+        self.room.receive(len as u64, rest)
+    }
+
+    /// A buffer with space; a full one is written and hashed before.
+    fn space(&mut self) -> Result<&mut Buffer> {
+        if let Some(full) = self.buffer.take_if(|buffer| buffer.is_full()) {
+            self.write_and_hash(full)?;
+            // The lane thread lets go of the buffer before the next one is taken.
+            self.hasher.settle();
+        }
+        let (buffers, length) = (&self.buffers, self.options.length);
+        Ok(self.buffer.get_or_insert_with(|| buffers.take(length)))
+    }
+
+    fn write_and_hash(&mut self, buffer: Buffer) -> Result<()> {
+        if !buffer.is_direct() {
+            self.staged.leave_direct()?;
+        }
+        let chunk = buffer.freeze();
+        self.hasher.update(&chunk);
+        self.staged.write(&chunk)?;
+        self.room.written(chunk.len() as u64);
+        Ok(())
+    }
+}
+
+/// The same error once more: of a body that was broken off each call tells why.
+fn again(error: &Error, received: u64) -> Error {
+    match error.again() {
+        Error::Poisoned { cause } => Error::BodyUnreadable {
+            received,
+            source: io::Error::other(cause),
+        },
+        again => again,
+    }
+}
