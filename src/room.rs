@@ -108,6 +108,13 @@ impl Room {
         &self.ballast
     }
 
+    /// Whether so many bytes are free beside what is kept for releases: for what gives more back than it takes, be it
+    /// of the headroom.
+    pub(crate) fn has(&self, bytes: u64) -> bool {
+        let needed = bytes.saturating_add(self.ballast.len());
+        self.root.free_space().is_ok_and(|free| free >= needed)
+    }
+
     /// Lays the ballast where there is some room for it, be it the headroom.
     pub(crate) fn lay_ballast(&self) {
         self.ballast.lay(self.root.free_space().unwrap_or(0));

@@ -42,6 +42,7 @@ use marker::{Marker, MarkerFile};
 pub(crate) use open::IndexState;
 pub(crate) use query::after_name;
 pub(crate) use record::{Completion, PartRecord, UploadRecord, UploadState};
+pub(crate) use snapshot::Extent;
 use snapshot::Snapshots;
 pub(crate) use tally::Tally;
 pub(crate) use truth::Known;
@@ -218,15 +219,15 @@ impl MetaStore {
         self.journal.len() > self.snapshot_at.max(2 * live)
     }
 
-    /// Takes a snapshot of what the sealed segments hold, and drops them; `false` when there was
+    /// Takes a snapshot of what the sealed segments hold, or some of them, and drops them; `false` when there was
     /// nothing new in them. Reads no index and stops nobody.
     ///
     /// # Errors
     /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
-    pub(crate) fn take_snapshot(&self, going: &Going<'_>) -> Result<bool> {
+    pub(crate) fn take_snapshot(&self, extent: Extent, going: &Going<'_>) -> Result<bool> {
         self.check()?;
         let mut base = self.snapshot.lock();
-        let taken = self.renew_snapshot(&mut base, going);
+        let taken = self.renew_snapshot(&mut base, (extent, going));
         taken.inspect_err(|error| self.note_damage(*base, error))
     }
 
@@ -245,9 +246,15 @@ impl MetaStore {
 
     /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the
     /// files that it replaces: they are removed then or the next time.
-    fn renew_snapshot(&self, base: &mut u64, going: &Going<'_>) -> Result<bool> {
+    fn renew_snapshot(
+        &self,
+        base: &mut u64,
+        (extent, going): (Extent, &Going<'_>),
+    ) -> Result<bool> {
         self.lock.check()?;
-        let newer = self.snapshots.publish(*base, &self.journal, going)?;
+        let newer = self
+            .snapshots
+            .publish(*base, &self.journal, (extent, going))?;
         *base = newer.unwrap_or(*base);
         self.snapshot_seq.store(*base, Ordering::Relaxed);
         self.snapshots.remove_others(*base)?;
@@ -256,8 +263,13 @@ impl MetaStore {
     }
 
     /// Bytes that a snapshot and the runs of its fold take, at most.
-    pub(crate) fn snapshot_needs(&self) -> u64 {
-        self.tally().bytes + 2 * self.journal.len()
+    pub(crate) fn snapshot_needs(&self, extent: Extent) -> u64 {
+        match extent {
+            Extent::All => self.tally().bytes + 2 * self.journal.len(),
+            Extent::Step => self
+                .snapshots
+                .step_needs(self.snapshot_seq(), &self.journal),
+        }
     }
 
     /// Bytes of snapshot and journal.

@@ -11,6 +11,15 @@ use crate::file::{self, Dir, Handle, Place};
 use crate::going::{Closing, Going};
 use crate::{Error, Result};
 
+/// How much of the journal a snapshot takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All sealed segments.
+    All,
+    /// As many of the oldest as are folded in memory, without a run beside the snapshot.
+    Step,
+}
+
 /// The snapshots of a store.
 pub(crate) struct Snapshots {
     dir: Dir,
@@ -108,17 +117,16 @@ impl Snapshots {
         len.unwrap_or(0)
     }
 
-    /// Makes one snapshot of snapshot `base` and all sealed segments, durably. Writes to the store go
+    /// Makes one snapshot of snapshot `base` and sealed segments, durably. Writes to the store go
     /// on meanwhile: only files that no longer change are read. Gives its sequence number, or `None`
     /// when no segment is newer than `base`. Nothing is removed yet.
     pub(crate) fn publish(
         &self,
         base: u64,
         journal: &Journal,
-        going: &Going<'_>,
+        (extent, going): (Extent, &Going<'_>),
     ) -> Result<Option<u64>> {
-        let mut sealed = journal.sealed();
-        sealed.retain(|sealed| sealed.last_seq > base);
+        let sealed = self.segments(base, journal, extent);
         let Some(last) = sealed.last().map(|sealed| sealed.last_seq) else {
             return Ok(None);
         };
@@ -152,6 +160,35 @@ impl Snapshots {
         written?;
         file::rename(&staged, &self.path_of(seq))?;
         self.dir.sync()
+    }
+
+    /// What a snapshot of one step takes at most, bytes; 0 when there is nothing for one.
+    pub(crate) fn step_needs(&self, base: u64, journal: &Journal) -> u64 {
+        let step = self.segments(base, journal, Extent::Step);
+        if step.is_empty() {
+            return 0;
+        }
+        self.len(base) + step.iter().map(|sealed| sealed.len).sum::<u64>()
+    }
+
+    /// The segments above `base` that a snapshot is to take in.
+    fn segments(&self, base: u64, journal: &Journal, extent: Extent) -> Vec<Sealed> {
+        let mut sealed = journal.sealed();
+        sealed.retain(|sealed| sealed.last_seq > base);
+        if extent == Extent::Step {
+            let mut bytes = 0;
+            let mut count = 0;
+            for segment in &sealed {
+                bytes += segment.len;
+                // One at least, be it a large one.
+                if count > 0 && bytes > self.spill_at as u64 / 2 {
+                    break;
+                }
+                count += 1;
+            }
+            sealed.truncate(count);
+        }
+        sealed
     }
 
     fn fold(

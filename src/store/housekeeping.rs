@@ -9,6 +9,7 @@ use super::engine::Engine;
 use super::release;
 use super::shared::{Shared, Woken};
 use crate::going::Going;
+use crate::meta::Extent;
 use crate::thread::{self, JoinHandle};
 use crate::{Error, MaintenanceReport, Result, SweepReport};
 
@@ -84,18 +85,24 @@ pub(super) fn round(engine: &Engine, going: &Going<'_>) -> Result<MaintenanceRep
     Round::run(engine, steps, going).report(going)
 }
 
+/// Takes a snapshot if it is due. Where a whole one would take the headroom it takes one step: it needs little
+/// more than it gives back.
 fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<Snapshot> {
     if !engine.meta.wants_snapshot() {
         return Ok(Snapshot::NotDue);
     }
-    let _room = match engine.room.reserve(engine.meta.snapshot_needs()) {
-        Ok(room) => room,
-        Err(Error::StorageFull { .. }) => return Ok(Snapshot::NoRoom),
-        Err(error) => return Err(error),
+    let needs = |extent| engine.meta.snapshot_needs(extent);
+    let taken = match engine.room.reserve(needs(Extent::All)) {
+        Ok(_room) => engine.meta.take_snapshot(Extent::All, going),
+        Err(Error::StorageFull { .. }) if engine.room.has(needs(Extent::Step)) => {
+            engine.meta.take_snapshot(Extent::Step, going)
+        }
+        Err(error) => Err(error),
     };
-    match engine.meta.take_snapshot(going) {
+    match taken {
         Ok(true) => {}
         Ok(false) => return Ok(Snapshot::NotDue),
+        Err(Error::StorageFull { .. }) => return Ok(Snapshot::NoRoom),
         Err(Error::Closed) if going.has_stopped() => return Ok(Snapshot::NotDue),
         Err(error) => return Err(error),
     }

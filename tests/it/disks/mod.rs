@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use partstore::{Error, IndexRecovery, PartStore, Scope};
 
-use crate::fixture::refusal;
+use crate::fixture::{bytes, refusal};
 use disk::{Disk, Kind};
-use store::{FULL, Small, large_uploads, long_journal, options, transplant};
+use store::{FULL, MIB, Small, large_uploads, long_journal, options, transplant};
 
 /// Runs a case on each of the file systems, with so much free.
 fn on_each(kinds: &[Kind], mib: u64, case: impl Fn(&Disk)) {
@@ -153,5 +153,31 @@ fn a_full_disk_is_called_by_its_name() {
         );
         disk.empty();
         options().open(disk.root()).unwrap();
+    });
+}
+
+/// A whole snapshot has no room, in which the journal would never become shorter again.
+#[test]
+fn a_journal_is_shortened_step_by_step_where_a_whole_snapshot_has_no_room() {
+    on_each(&[Kind::Ext4, Kind::Tmpfs], 100, |disk| {
+        let options = options().journal_sizes(2 * MIB, 4 * MIB);
+        let store = options.clone().open(disk.root()).unwrap();
+        for at in 0..3000 {
+            let metadata = bytes(at, 8000);
+            let upload = store.initiate_upload_with("key", &metadata).unwrap();
+            store.abort_upload(&upload).unwrap();
+        }
+        let stays = store.initiate_upload("stays").unwrap();
+        let long = store.stats().unwrap().journal_bytes;
+        assert!(long > 20 * MIB, "{long}");
+        disk.fill_to(20 * MIB);
+        while store.maintain().unwrap().snapshot {}
+        let short = store.stats().unwrap().journal_bytes;
+        assert!(short < 6 * MIB, "{short} of {long}");
+        assert!(
+            store.upload(&stays).is_ok() && store.verify(Scope::Everything).unwrap().is_clean()
+        );
+        drop(store);
+        assert!(options.open(disk.root()).unwrap().upload(&stays).is_ok());
     });
 }
