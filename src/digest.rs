@@ -214,3 +214,12 @@ impl BlockSums {
         block.len() == self.block_len(at) && stored == Some(&crc32fast::hash(block))
     }
 }
+
+/// What the bytes of a blob's file prove, if they have its hash.
+#[derive(Clone, Debug)]
+pub(crate) struct ProvenBlob {
+    pub etag: ETag,
+    pub crc32: u32,
+    pub crc64: u64,
+    pub blocks: BlockSums,
+}

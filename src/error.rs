@@ -215,7 +215,7 @@ pub enum Error {
     /// found its own files damaged answers it to every call that would change something, so that no more
     /// rests on them: closing and opening it writes them anew from the index.
     #[error(
-        "{path} is damaged at byte {offset}: {reason}; close the store and open it again; if that is refused, restore the file from a backup"
+        "{path} is damaged at byte {offset}: {reason}; close the store and open it again; if that is refused, restore the file from a backup or use Options::salvage"
     )]
     Damaged {
         /// The file.

@@ -127,6 +127,7 @@ mod sabotage;
 #[cfg(feature = "sabotage")]
 #[doc(hidden)]
 pub mod sabotage;
+mod salvage;
 mod store;
 mod suspects;
 mod sweep;
@@ -143,8 +144,8 @@ pub use id::{MAX_KEY_LEN, Upload, UploadId};
 pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLimit, PartOptions};
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
-    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, MaintenanceReport, Object, ObjectPage,
-    ObjectPart, PartPage, Progress, RecoveryReport, Scope, Stats, SweepReport, UploadInfo,
-    UploadMarker, UploadPage, VerifyReport,
+    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Object,
+    ObjectPage, ObjectPart, PartPage, Progress, RecoveryReport, SalvageReport, Scope, Stats,
+    SweepReport, UploadInfo, UploadMarker, UploadPage, VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

@@ -34,6 +34,7 @@ pub struct Options {
     pub(crate) expire_after: Option<Duration>,
     pub(crate) journal: JournalOptions,
     pub(crate) making: Making,
+    pub(crate) salvaging: Salvaging,
     /// Permissions of files.
     pub(crate) mode: u32,
 }
@@ -89,6 +90,13 @@ pub enum Background {
     Host,
 }
 
+/// Whether an open gives back what can be proven of a damaged store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Salvaging {
+    Refused,
+    Allowed,
+}
+
 /// When the journal moves on. Small values make snapshots and segment changes frequent, for tests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JournalOptions {
@@ -130,6 +138,7 @@ impl Options {
                 spill_at: 16 * 1024 * 1024,
             },
             making: Making::Allowed,
+            salvaging: Salvaging::Refused,
             mode: 0o600,
         }
     }
@@ -258,6 +267,24 @@ impl Options {
     #[must_use]
     pub fn mode(mut self, bits: u32) -> Self {
         self.mode = bits & 0o777 | 0o600;
+        self
+    }
+
+    /// Gives back all that can still be proven when an ordinary open answers
+    /// [`Error::Damaged`](crate::Error::Damaged). An undamaged store opens as without this, and so does one
+    /// that its index proves.
+    ///
+    /// Proof are the whole frames of the journal before and behind the damage, the whole rows of the snapshot
+    /// and of the index, and the bytes of blobs, which have their hash for a name. Of two proofs the newer
+    /// counts. What is not proven whole is never given as whole: an object that lacks parts is an open upload
+    /// again. [`RecoveryReport::salvaged`](crate::RecoveryReport::salvaged) lists what is lost.
+    ///
+    /// Nothing is removed: the old journal, snapshot and index, and blobs that no part refers to any more,
+    /// are moved to `meta/salvaged-<batch>/`. It takes room for a snapshot and a segment. A salvage that is cut
+    /// short is finished, or begun again, by the next open.
+    #[must_use]
+    pub fn salvage(mut self) -> Self {
+        self.salvaging = Salvaging::Allowed;
         self
     }
 

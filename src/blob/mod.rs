@@ -5,6 +5,7 @@
 //! Keeps: I1 (a published blob is durable, name included), I5 (bytes are checked before they are
 //! given out or built upon).
 
+mod proof;
 mod reader;
 mod remembered;
 mod sound;

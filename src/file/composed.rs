@@ -12,6 +12,25 @@ pub(crate) fn read_if_present(place: &Place) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Bytes of a file at a time when the disk refuses some of them.
+const SECTOR: usize = 4096;
+
+/// Fills `bytes` with those at `offset`; what the disk refuses to give reads as zeros. `false` when some
+/// was refused.
+pub(crate) fn read_what_reads(handle: &Handle, bytes: &mut [u8], offset: u64) -> bool {
+    if handle.read_at(bytes, offset).is_ok() {
+        return true;
+    }
+    let mut all = true;
+    for (at, sector) in (offset..).step_by(SECTOR).zip(bytes.chunks_mut(SECTOR)) {
+        if handle.read_at(sector, at).is_err() {
+            sector.fill(0);
+            all = false;
+        }
+    }
+    all
+}
+
 /// Puts a whole small file in place so that after a crash it is there as given, or not at all.
 pub(crate) fn write_durably(place: &Place, bytes: &[u8]) -> Result<()> {
     let staged = place.with_extension("tmp");

@@ -23,7 +23,8 @@ use rustix::fs::{AtFlags, FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 pub(crate) use composed::{
-    copy_tree, read_if_present, remove_if_present, remove_tree_if_present, sync_tree, write_durably,
+    copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
+    sync_tree, write_durably,
 };
 pub(crate) use dir::{Dir, Kind, Place, create_dirs, sync_parents};
 pub(crate) use lock::Lock;

@@ -22,6 +22,7 @@ mod rebuild;
 pub(crate) mod record;
 mod repair;
 pub(crate) mod rows;
+pub(crate) mod salvage;
 mod snapshot;
 mod tally;
 mod truth;

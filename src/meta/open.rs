@@ -11,14 +11,15 @@ use super::index::Index;
 use super::journal::{self, Journal, Scan};
 use super::marker::{Marker, MarkerFile, Orphans};
 use super::repair::{self, Repair};
+use super::salvage::{self, Blobs, Salvage};
 use super::snapshot::Snapshots;
 use super::{MetaStore, Places};
 use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::going::{Closing, Going};
-use crate::options::JournalOptions;
+use crate::options::{JournalOptions, Salvaging};
 use crate::sabotage::Step;
-use crate::{DamagedFile, Error, Result};
+use crate::{DamagedFile, Error, Result, SalvageReport};
 
 /// What opening found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Recovery {
     pub foreign: Vec<PathBuf>,
     /// What was damaged, and written anew from the index.
     pub repaired: Vec<DamagedFile>,
+    /// What salvage did, if it was asked for and needed, or finished.
+    pub salvaged: Option<SalvageReport>,
 }
 
 /// Whether the index was believed.
@@ -90,35 +93,59 @@ impl MetaStore {
         (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
         options: &JournalOptions,
         cache: u64,
-        closing: &Closing,
+        (closing, salvaging): (&Closing, (Salvaging, &dyn Blobs)),
     ) -> Result<(Self, Recovery)> {
-        ballast.helping(|| Self::try_open((lock, ballast), options, cache, closing))
+        let open = || Self::try_open((lock, ballast), options, cache, (closing, salvaging));
+        ballast.helping(open)
     }
 
     fn try_open(
         (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
         options: &JournalOptions,
         cache: u64,
-        closing: &Closing,
+        (closing, (salvaging, blobs)): (&Closing, (Salvaging, &dyn Blobs)),
     ) -> Result<(Self, Recovery)> {
         let meta = lock.dir().dir("meta")?;
         repair::remove_copy(&meta)?;
+        let mut salvaged = salvage::finish(&meta, blobs)?;
         let marker_file = MarkerFile::new(meta.at("CLEAN"));
-        let marker = marker_file.read()?;
-        let (truth, repaired) = match (Truth::read(&meta, options, marker.as_ref()), &marker) {
-            (Err(damage), Some(marker)) if damage.tells_of_damage() => {
-                let repair = Repair {
-                    meta: &meta,
-                    marker,
-                    lock,
-                    options,
-                    cache,
-                };
-                let repaired = repair.run(damage)?;
-                (Truth::read(&meta, options, Some(marker))?, vec![repaired])
-            }
-            (read, _) => (read?, Vec::new()),
-        };
+        let mut marker = marker_file.read()?;
+        let mut repaired = Vec::new();
+        let mut read = Truth::read(&meta, options, marker.as_ref());
+        if let (Err(damage), Some(marker)) = (&read, &marker)
+            && damage.tells_of_damage()
+        {
+            let repair = Repair {
+                meta: &meta,
+                marker,
+                lock,
+                options,
+                cache,
+            };
+            read = match repair.run(damage) {
+                Ok(file) => {
+                    repaired.push(file);
+                    Truth::read(&meta, options, Some(marker))
+                }
+                Err(unrepaired) => Err(unrepaired),
+            };
+        }
+        if let Err(damage) = &read
+            && damage.tells_of_damage()
+            && salvaging == Salvaging::Allowed
+        {
+            let salvage = Salvage {
+                meta: &meta,
+                marker: marker.as_ref(),
+                options,
+                cache,
+                blobs,
+            };
+            salvaged = Some(salvage.run(DamagedFile::of(damage))?);
+            marker = None;
+            read = Truth::read(&meta, options, None);
+        }
+        let truth = read?;
         if !Step::MarkerRemoved.is_taken() {
             marker_file.remove()?;
         }
@@ -151,6 +178,7 @@ impl MetaStore {
             orphans,
             foreign: truth.places.foreign()?,
             repaired,
+            salvaged,
         };
         let store = Self {
             journal,

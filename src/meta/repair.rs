@@ -34,9 +34,9 @@ impl Repair<'_> {
     ///
     /// # Errors
     /// The damage, when the index is no proof or there is no room: journal and snapshot are as they were.
-    pub(super) fn run(&self, damage: Error) -> Result<DamagedFile> {
+    pub(super) fn run(&self, damage: &Error) -> Result<DamagedFile> {
         match self.write_anew() {
-            Ok(()) => Ok(DamagedFile::of(&damage)),
+            Ok(()) => Ok(DamagedFile::of(damage)),
             Err(failed) => {
                 // What cannot be removed now is removed by the next open.
                 let _ = remove_copy(self.meta);
@@ -138,21 +138,20 @@ fn unproven(cause: String) -> Error {
 }
 
 /// The damage, with why it was not repaired.
-fn unrepaired(damage: Error, failed: &Error) -> Error {
+fn unrepaired(damage: &Error, failed: &Error) -> Error {
     let why = match failed {
         Error::Index { cause } => cause.clone(),
         other => other.chain(),
     };
-    match damage {
-        Error::Damaged {
-            path,
-            offset,
-            reason,
-        } => Error::Damaged {
-            path,
-            offset,
-            reason: format!("{reason} (the index cannot stand in for it: {why})"),
-        },
-        other => other,
+    let DamagedFile {
+        path,
+        offset,
+        reason,
+        ..
+    } = DamagedFile::of(damage);
+    Error::Damaged {
+        path,
+        offset,
+        reason: format!("{reason} (the index cannot stand in for it: {why})"),
     }
 }

@@ -14,12 +14,12 @@ use crate::file::{Handle, Place};
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"PSrows\x01\n";
-const HEADER_LEN: usize = 24;
-const ROW_HEADER_LEN: usize = 6;
-const TRAILER_LEN: usize = 13;
+pub(super) const HEADER_LEN: usize = 24;
+pub(super) const ROW_HEADER_LEN: usize = 6;
+pub(super) const TRAILER_LEN: usize = 13;
 const REMOVE: u8 = 0;
-const PUT: u8 = 1;
-const END: u8 = 0xff;
+pub(super) const PUT: u8 = 1;
+pub(super) const END: u8 = 0xff;
 const BUFFER_LEN: usize = 256 * 1024;
 /// How much of a file that is consumed is given back at a time, bytes.
 const GIVE_BACK: u64 = 1024 * 1024;
@@ -268,7 +268,7 @@ fn seq_of_header(header: &[u8]) -> Option<u64> {
     (magic == MAGIC && u32::from_be_bytes(*crc) == crc32fast::hash(fields)).then_some(seq)
 }
 
-fn row_header(header: &[u8]) -> Option<(u8, Tree, usize, usize)> {
+pub(super) fn row_header(header: &[u8]) -> Option<(u8, Tree, usize, usize)> {
     let mut cursor = Cursor::new(header);
     let (op, tree) = (cursor.u8()?, Tree::from_number(cursor.u8()?)?);
     let (key_len, value_len) = (usize::from(cursor.u16()?), usize::from(cursor.u16()?));

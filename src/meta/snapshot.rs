@@ -65,8 +65,8 @@ impl Snapshots {
         Ok(seqs.into_iter().max().unwrap_or(0))
     }
 
-    /// The sequence numbers of all that have the name of a snapshot.
-    fn seqs(&self) -> Result<Vec<u64>> {
+    /// The sequence numbers of all that have the name of a snapshot, ascending.
+    pub(crate) fn seqs(&self) -> Result<Vec<u64>> {
         let entries = self.dir.list()?;
         let seqs = entries
             .iter()
@@ -85,11 +85,11 @@ impl Snapshots {
         if seq == 0 {
             return Ok(None);
         }
-        let reader = RowReader::open(&self.path_of(seq))?;
+        let reader = RowReader::open(&self.place_of(seq))?;
         if reader.seq() != seq {
             let reason = format!("this is the snapshot through batch {}", reader.seq());
             return Err(Error::Damaged {
-                path: self.path_of(seq).path(),
+                path: self.place_of(seq).path(),
                 offset: 8,
                 reason,
             });
@@ -113,7 +113,7 @@ impl Snapshots {
 
     /// Bytes of the snapshot through `seq`, 0 when it cannot be told.
     pub(crate) fn len(&self, seq: u64) -> u64 {
-        let len = Handle::open_read(&self.path_of(seq)).and_then(|file| file.len());
+        let len = Handle::open_read(&self.place_of(seq)).and_then(|file| file.len());
         len.unwrap_or(0)
     }
 
@@ -158,7 +158,7 @@ impl Snapshots {
             let _ = file::remove_if_present(&staged);
         }
         written?;
-        file::rename(&staged, &self.path_of(seq))?;
+        file::rename(&staged, &self.place_of(seq))?;
         self.dir.sync()
     }
 
@@ -218,7 +218,7 @@ impl Snapshots {
         Ok(())
     }
 
-    fn path_of(&self, seq: u64) -> Place {
+    pub(crate) fn place_of(&self, seq: u64) -> Place {
         self.dir.at(name_of(seq))
     }
 }

@@ -69,7 +69,7 @@ impl Engine {
             (&lock, space.ballast()),
             &options.journal,
             options.index_cache,
-            &closing,
+            (&closing, (options.salvaging, &blobs)),
         )?;
         if found == Found::Existing {
             // It may have been given up for the close, or for this open.
@@ -90,6 +90,7 @@ impl Engine {
             orphans_possible: orphans == Orphans::Possible,
             foreign: [blobs.foreign(), &did.foreign].concat(),
             repaired: did.repaired,
+            salvaged: did.salvaged,
             elapsed: started.elapsed(),
         };
         let ids = IdSource::after(meta.newest_upload()?);

@@ -655,7 +655,8 @@ impl Options {
     /// [`Error::NoSuchStore`] when there is no store and it [must exist](Self::must_exist);
     /// [`Error::NewerFormat`] when a newer version wrote it;
     /// [`Error::Damaged`] when the journal or the snapshot is not what was
-    /// written, and no index that was closed with them proves what it was;
+    /// written, and no index that was closed with them proves what it was
+    /// ([`salvage`](Options::salvage) gives back what it can);
     /// [`Error::StorageFull`] when there is no room for the
     /// index or a journal segment; [`Error::Io`] when a system call fails.
     pub fn open(self, path: impl AsRef<Path>) -> Result<PartStore> {

@@ -1,17 +1,27 @@
 //! What a user can see of a store, as a value: two stores that answer alike are equal. And the
 //! journal's files as bytes, read by other code than the store's.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use partstore::{
-    Error, ListUploads, Object, Options, Part, PartOptions, PartStore, Upload, UploadInfo,
+    Error, ListUploads, Object, Options, Part, PartNumber, PartOptions, PartStore, Upload,
+    UploadId, UploadInfo,
 };
 
 use crate::fixture::{Fixture, bytes, files, lines, number};
 
 /// The bytes that a part or object gives, or the code of the error.
 type Content = Result<Vec<u8>, String>;
+
+/// What there is of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    Upload,
+    Object,
+    Part(PartNumber),
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -51,6 +61,31 @@ impl Seen {
     /// How many uploads and objects there are.
     pub fn counts(&self) -> (usize, usize) {
         (self.uploads.len(), self.objects.len())
+    }
+
+    /// Each thing by itself, under the id of its upload and what it is: uploads, objects, parts.
+    pub fn things(&self) -> BTreeMap<(UploadId, Thing), String> {
+        let sum = |content: &Content| {
+            content
+                .as_ref()
+                .map(|bytes| crc32fast::hash(bytes))
+                .map_err(String::clone)
+        };
+        let mut things = BTreeMap::new();
+        for (info, parts) in &self.uploads {
+            let id = info.upload.id();
+            things.insert((id, Thing::Upload), format!("{info:?}"));
+            for (part, content) in parts {
+                let text = format!("{part:?} {:?}", sum(content));
+                things.insert((id, Thing::Part(part.number)), text);
+            }
+        }
+        for (object, parts, content) in &self.objects {
+            let id = object.upload.id();
+            let text = format!("{object:?} {parts:?} {:?}", sum(content));
+            things.insert((id, Thing::Object), text);
+        }
+        things
     }
 
     /// How many parts of uploads and objects have this blob's bytes.

@@ -110,14 +110,17 @@ fn header_crc(stamp: Stamp, fields: &[u8]) -> u32 {
 pub(crate) fn header_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Header> {
     let header = bytes.get(offset..)?.first_chunk::<HEADER_LEN>()?;
     let (fields, crc) = header.split_last_chunk::<4>()?;
+    let header = parse(fields)?;
+    (u32::from_be_bytes(*crc) == header_crc(stamp, fields)).then_some(header)
+}
+
+/// The fields of a header, whether its CRC fits or not.
+fn parse(fields: &[u8]) -> Option<Header> {
     let mut cursor = Cursor::new(fields);
     let magic = cursor.u32()?;
     let kind = [Kind::Batch, Kind::Seal]
         .into_iter()
         .find(|kind| kind.magic() == magic)?;
-    if u32::from_be_bytes(*crc) != header_crc(stamp, fields) {
-        return None;
-    }
     let len = usize::try_from(cursor.u32()?)
         .ok()
         .filter(|len| *len <= MAX_PAYLOAD_LEN)?;
@@ -130,9 +133,46 @@ pub(crate) fn header_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Hea
     })
 }
 
+/// What the stamp of a segment adds to the CRC of each header in it. It is the same in all of them, and can
+/// be told from any: so frames are known as those of one segment also when its header is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(u32);
+
+impl Mark {
+    pub(crate) fn of(stamp: Stamp) -> Self {
+        let fields = [0; HEADER_LEN - 4];
+        Self(header_crc(stamp, &fields) ^ crc32fast::hash(&fields))
+    }
+
+    /// The mark by which a header at `offset` would be whole.
+    pub(crate) fn at(bytes: &[u8], offset: usize) -> Option<Self> {
+        let header = bytes.get(offset..)?.first_chunk::<HEADER_LEN>()?;
+        let (fields, crc) = header.split_last_chunk::<4>()?;
+        parse(fields)?;
+        Some(Self(u32::from_be_bytes(*crc) ^ crc32fast::hash(fields)))
+    }
+}
+
+/// Reads the frame at `offset`, if there is a whole one with this mark.
+pub(crate) fn marked_frame_at(mark: Mark, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
+    let header = marked_header_at(mark, bytes, offset)?;
+    frame_of(header, bytes, offset)
+}
+
+/// Reads the header at `offset`, if there is a whole one with this mark.
+pub(crate) fn marked_header_at(mark: Mark, bytes: &[u8], offset: usize) -> Option<Header> {
+    if Mark::at(bytes, offset)? != mark {
+        return None;
+    }
+    parse(bytes.get(offset..offset + HEADER_LEN - 4)?)
+}
+
 /// Reads the frame at `offset` of a segment, if there is a whole one.
 pub(crate) fn frame_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
-    let header = header_at(stamp, bytes, offset)?;
+    frame_of(header_at(stamp, bytes, offset)?, bytes, offset)
+}
+
+fn frame_of(header: Header, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
     let end = offset + frame_len(header.len);
     let body = bytes.get(offset + HEADER_LEN..end)?;
     let (payload, padding) = body.split_at_checked(header.len)?;

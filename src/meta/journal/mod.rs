@@ -12,6 +12,7 @@
 
 mod check;
 pub(crate) mod frame;
+mod remains;
 mod restart;
 mod scan;
 mod segment;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use check::Extent;
+pub(crate) use remains::{Remains, remains};
 pub(crate) use restart::{newest_change, restart};
 pub(crate) use scan::{Scan, Sealed, Visit, is_unused, scan};
 use segment::Segment;

@@ -11,6 +11,7 @@ mod kinds;
 mod metadata;
 mod repaired;
 mod running;
+mod salvaged;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

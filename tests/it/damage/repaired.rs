@@ -13,7 +13,7 @@ use crate::seen::{segments, tail};
 const CLEAN: &str = "meta/CLEAN";
 
 impl Bench {
-    fn snapshot(&self) -> PathBuf {
+    pub fn snapshot(&self) -> PathBuf {
         let name = files(&self.original.join("meta/snapshot")).pop_first();
         Path::new("meta/snapshot").join(name.unwrap())
     }

@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use composed::{
-    copy_tree, read_if_present, remove_if_present, remove_tree_if_present, sync_tree, write_durably,
+    copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
+    sync_tree, write_durably,
 };
 
 use crate::disk::{self, Contents, Node};

@@ -62,6 +62,8 @@ mod report;
 mod room;
 #[path = "../../../src/sabotage.rs"]
 mod sabotage;
+#[path = "../../../src/salvage.rs"]
+mod salvage;
 #[path = "../../../src/store/mod.rs"]
 mod store;
 #[path = "../../../src/suspects.rs"]
@@ -81,8 +83,8 @@ pub use id::{MAX_KEY_LEN, Upload, UploadId};
 pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLimit, PartOptions};
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
-    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, MaintenanceReport, Object, ObjectPage,
-    ObjectPart, PartPage, Progress, RecoveryReport, Scope, Stats, SweepReport, UploadInfo,
-    UploadMarker, UploadPage, VerifyReport,
+    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Object,
+    ObjectPage, ObjectPart, PartPage, Progress, RecoveryReport, SalvageReport, Scope, Stats,
+    SweepReport, UploadInfo, UploadMarker, UploadPage, VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

@@ -1,0 +1,279 @@
+//! Judging: what of the rows that prove themselves fits together. An upload is looked at with all that
+//! belongs to it.
+//!
+//! Rows tell of each other. A reference names upload, number and content, so a part whose row is lost is made
+//! again from it and from the bytes of the blob. A name has key and id of an open upload. References, names
+//! and garbage of the result are derived, never copied.
+
+use super::super::batch::{Mutation, Tree};
+use super::super::change::Change;
+use super::super::fold::Fold;
+use super::super::index::Index;
+use super::super::record::{self, Completion, PartRecord, UploadRecord, UploadState};
+use super::super::rows::Row;
+use super::streams::{Stream, Streams};
+use super::{Blobs, Losses};
+use crate::{ContentHash, Loss, PartNumber, Result, Upload, UploadId, clock};
+
+use md5::{Digest, Md5};
+
+/// Rows in the order of uploads. Names and references come under keys that begin with the upload's id.
+pub(super) struct Judge<'a> {
+    pub blobs: &'a dyn Blobs,
+    pub index: Option<&'a Index>,
+    /// Whether batches are lost, so that the index may know of newer rows.
+    pub batches_lost: bool,
+    pub losses: &'a mut Losses,
+}
+
+/// All that is known of an upload.
+struct Known {
+    id: UploadId,
+    record: Option<UploadRecord>,
+    key: Option<String>,
+    metadata: Vec<(u16, Vec<u8>)>,
+    parts: Vec<(PartNumber, PartRecord)>,
+}
+
+impl Judge<'_> {
+    /// Hands each upload that is left, with its parts, to `fold`.
+    pub(super) fn run(
+        &mut self,
+        (rows, by_upload): (&Streams, &Streams),
+        fold: &mut Fold,
+    ) -> Result<()> {
+        let mut streams = [
+            rows.open(Tree::Uploads)?,
+            by_upload.open(Tree::UploadNames)?,
+            rows.open(Tree::Metadata)?,
+            rows.open(Tree::Parts)?,
+            by_upload.open(Tree::Refs)?,
+        ];
+        while let Some(id) = next_id(&mut streams)? {
+            let known = self.known(id, &mut streams)?;
+            self.keep(known, fold)?;
+        }
+        Ok(())
+    }
+
+    fn known(&mut self, id: UploadId, streams: &mut [Stream; 5]) -> Result<Known> {
+        let prefix = id.to_bytes();
+        let [uploads, names, metadata, parts, references] = streams;
+        let record = uploads.take(&prefix)?.pop();
+        let record = record.and_then(|row| decode(&row, UploadRecord::decode));
+        let name = names.take(&prefix)?.pop().and_then(|row| row.value);
+        let metadata = metadata.take(&prefix)?.into_iter().filter_map(|row| {
+            let (_, piece) = record::parse_metadata_key(&row.key)?;
+            Some((piece, decode(&row, |fields| Some(fields.to_vec()))?))
+        });
+        let parts = parts.take(&prefix)?.into_iter().filter_map(|row| {
+            let (_, number) = record::parse_part_key(&row.key)?;
+            Some((number, decode(&row, PartRecord::decode)?))
+        });
+        let mut known = Known {
+            id,
+            record,
+            key: name.and_then(|key| String::from_utf8(key).ok()),
+            metadata: metadata.collect(),
+            parts: parts.collect(),
+        };
+        self.add_newer_of_index(&mut known);
+        let references = references.take(&prefix)?;
+        self.add_parts_of_references(&mut known, &references)?;
+        known.parts.sort_by_key(|(number, _)| *number);
+        Ok(known)
+    }
+
+    /// Where batches are lost, a row of the index may be newer than the one that is left of the truth.
+    fn add_newer_of_index(&self, known: &mut Known) {
+        let Some(index) = self.index.filter(|_| self.batches_lost) else {
+            return;
+        };
+        for (number, part) in &mut known.parts {
+            let key = record::part_key(known.id, *number);
+            let found = index_row(index, Tree::Parts, &key, PartRecord::decode);
+            if let Some(newer) = found.filter(|found| found.stored_ms > part.stored_ms) {
+                *part = newer;
+            }
+        }
+        let key = known.id.to_bytes();
+        let found = index_row(index, Tree::Uploads, &key, UploadRecord::decode);
+        if let Some(found) = found.filter(|found| found.state != UploadState::Open) {
+            known.record = Some(found);
+        }
+    }
+
+    /// A reference without a part: the blob's bytes tell what the part's row said.
+    fn add_parts_of_references(&mut self, known: &mut Known, references: &[Row]) -> Result<()> {
+        for row in references {
+            let Some((key, content)) = row.key.split_last_chunk::<32>() else {
+                continue;
+            };
+            let Some((id, number)) = record::parse_part_key(key) else {
+                continue;
+            };
+            if known.parts.iter().any(|(known, _)| *known == number) {
+                continue;
+            }
+            let content = ContentHash::from_bytes(*content);
+            match self.blobs.prove(&content)? {
+                Some(proven) => {
+                    let part = PartRecord {
+                        size: proven.blocks.size,
+                        etag: proven.etag,
+                        content,
+                        crc32: proven.crc32,
+                        crc64: proven.crc64,
+                        stored_ms: id.unix_seconds() * 1000,
+                    };
+                    known.parts.push((number, part));
+                    self.losses.time(id, number);
+                }
+                None => self.losses.part(id, number),
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, mut known: Known, fold: &mut Fold) -> Result<()> {
+        let parts: Vec<_> = known.parts.iter().map(|(number, _)| *number).collect();
+        let row = known.record.take();
+        let row_is_lost = row.is_none();
+        let Some(mut record) = row.or_else(|| named(&known)) else {
+            let given_back = (!parts.is_empty()).then(|| stand_in(known.id));
+            self.losses.add(Loss::Upload {
+                id: known.id,
+                parts,
+                given_back: given_back.clone(),
+            });
+            return match given_back {
+                Some(upload) => write(fold, &upload, &open_again(upload.key()), &[], &known.parts),
+                None => Ok(()),
+            };
+        };
+        let upload = Upload::new(record.key.clone(), known.id);
+        if let UploadState::Completed(done) = &record.state
+            && !adds_up(done, &known.parts)
+        {
+            self.losses.add(Loss::Object {
+                upload: upload.clone(),
+                expected: done.parts,
+                parts,
+            });
+            record = UploadRecord {
+                metadata_len: record.metadata_len,
+                ..open_again(&record.key)
+            };
+        }
+        let metadata = whole_metadata(record.metadata_len, &known.metadata);
+        if row_is_lost || metadata.is_none() {
+            self.losses.add(Loss::Metadata {
+                upload: upload.clone(),
+            });
+        }
+        let metadata = metadata.unwrap_or_default();
+        record.metadata_len = u32::try_from(metadata.len()).unwrap_or(0);
+        write(fold, &upload, &record, &metadata, &known.parts)
+    }
+}
+
+/// The smallest id that any stream goes on with. Keys that begin with none are passed over.
+fn next_id(streams: &mut [Stream; 5]) -> Result<Option<UploadId>> {
+    let mut smallest = None;
+    for stream in streams {
+        let id = loop {
+            let Some(row) = stream.peek() else { break None };
+            let prefix = row.key.first_chunk::<{ UploadId::BYTES }>();
+            match prefix.and_then(|prefix| UploadId::from_bytes(prefix)) {
+                Some(id) => break Some(id),
+                None => stream.next()?,
+            };
+        };
+        smallest = [smallest, id].into_iter().flatten().min();
+    }
+    Ok(smallest)
+}
+
+fn decode<T>(row: &Row, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    record::unseal(row.tree, &row.key, row.value.as_deref()?).and_then(read)
+}
+
+fn index_row<T>(
+    index: &Index,
+    tree: Tree,
+    key: &[u8],
+    read: impl FnOnce(&[u8]) -> Option<T>,
+) -> Option<T> {
+    let value = index.get(tree, key).ok()??;
+    record::unseal(tree, key, &value).and_then(read)
+}
+
+/// An open upload of which the row is lost, by its name.
+fn named(known: &Known) -> Option<UploadRecord> {
+    let key = known.key.clone()?;
+    let lens = known.metadata.iter().map(|(_, piece)| piece.len());
+    Some(UploadRecord {
+        key,
+        initiated_ms: known.id.unix_seconds() * 1000,
+        metadata_len: u32::try_from(lens.sum::<usize>()).unwrap_or(0),
+        state: UploadState::Open,
+    })
+}
+
+/// What is not proven whole is an open upload, which begins now: so that it does not expire at once.
+fn open_again(key: &str) -> UploadRecord {
+    UploadRecord {
+        key: key.to_owned(),
+        initiated_ms: clock::now_ms(),
+        metadata_len: 0,
+        state: UploadState::Open,
+    }
+}
+
+/// The name under which parts are given back whose upload has lost its key.
+fn stand_in(id: UploadId) -> Upload {
+    Upload::new(format!("salvaged/{id}"), id)
+}
+
+/// Whether these are the parts that the upload was completed with.
+fn adds_up(done: &Completion, parts: &[(PartNumber, PartRecord)]) -> bool {
+    let mut md5 = Md5::new();
+    for (_, part) in parts {
+        md5.update(part.etag.as_bytes());
+    }
+    let size: u64 = parts.iter().map(|(_, part)| part.size).sum();
+    let found: [u8; 16] = md5.finalize().into();
+    usize::from(done.parts) == parts.len() && done.size == size && done.md5 == found
+}
+
+/// `None` when a piece is missing, or they have another length together.
+fn whole_metadata(len: u32, pieces: &[(u16, Vec<u8>)]) -> Option<Vec<u8>> {
+    let mut metadata = Vec::new();
+    for number in 0..record::metadata_row_count(len) {
+        let (_, piece) = pieces.iter().find(|(piece, _)| *piece == number)?;
+        metadata.extend_from_slice(piece);
+    }
+    (metadata.len() == len as usize).then_some(metadata)
+}
+
+/// The rows of an upload, as a store would have written them.
+fn write(
+    fold: &mut Fold,
+    upload: &Upload,
+    record: &UploadRecord,
+    metadata: &[u8],
+    parts: &[(PartNumber, PartRecord)],
+) -> Result<()> {
+    let mut change = Change::default();
+    change.initiate(upload.id(), record, metadata);
+    if let UploadState::Completed(done) = &record.state {
+        change.complete(upload.id(), record, done.clone());
+    }
+    for (number, part) in parts {
+        change.put_part((upload.id(), *number), part, None);
+    }
+    let mutations = super::super::batch::mutations(change.batch().payload()).unwrap_or_default();
+    mutations
+        .iter()
+        .try_for_each(|row: &Mutation<'_>| fold.add(row))
+}

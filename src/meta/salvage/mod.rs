@@ -1,0 +1,262 @@
+//! Salvage: of a store whose journal or snapshot is damaged, all that can still be proven, with a list of
+//! what cannot. Only when it is asked for.
+//!
+//! [`evidence`] gathers the rows that prove themselves, [`judge`] keeps what fits together, [`contents`]
+//! adds the rows of the blobs, [`switch`] puts the result in place and the old files aside. Memory is
+//! bounded, as in a [fold](super::fold).
+
+mod contents;
+mod evidence;
+mod judge;
+mod snapshot;
+mod streams;
+mod switch;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Places;
+use super::batch::{Mutation, Tree};
+use super::fold::Fold;
+use super::index::Index;
+use super::journal;
+use super::marker::Marker;
+use super::record::{self, UploadRecord};
+use super::rows::RowWriter;
+use super::snapshot::Snapshots;
+use crate::digest::ProvenBlob;
+use crate::file::{self, Dir};
+use crate::going::{Closing, Going};
+use crate::options::JournalOptions;
+use crate::{ContentHash, DamagedFile, Loss, PartNumber, Result, SalvageReport, Upload, UploadId};
+use evidence::{Gathered, gather};
+use judge::Judge;
+use streams::Streams;
+
+/// What salvage asks of the files of blobs, which prove themselves by their hash.
+pub(crate) trait Blobs {
+    /// Whether the blob has a file of at least this length.
+    fn has(&self, content: &ContentHash, len: u64) -> Result<bool>;
+
+    /// What the bytes of its file say; `None` when it is missing or has other bytes.
+    fn prove(&self, content: &ContentHash) -> Result<Option<ProvenBlob>>;
+
+    /// Moves the files of blobs that are not `kept` to `aside`, durably. `kept` is asked in ascending
+    /// order.
+    fn put_aside(
+        &self,
+        kept: &mut dyn FnMut(&ContentHash) -> Result<bool>,
+        aside: &Dir,
+    ) -> Result<()>;
+}
+
+pub(super) struct Salvage<'a> {
+    /// `meta/`.
+    pub meta: &'a Dir,
+    pub marker: Option<&'a Marker>,
+    pub options: &'a JournalOptions,
+    /// Bytes of memory for the index.
+    pub cache: u64,
+    pub blobs: &'a dyn Blobs,
+}
+
+/// Finishes a salvage that was decided on and cut short. Gives where the old files are.
+pub(super) fn finish(meta: &Dir, blobs: &dyn Blobs) -> Result<Option<SalvageReport>> {
+    let aside = switch::finish(meta, blobs)?;
+    Ok(aside.map(|aside| SalvageReport::of(aside.path(), Vec::new(), Vec::new())))
+}
+
+impl Salvage<'_> {
+    /// Puts a truth of what is proven in place of one in which `damage` was met.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io): what was there is
+    /// as it was, or the next open finishes the work.
+    pub(super) fn run(&self, damage: DamagedFile) -> Result<SalvageReport> {
+        for name in ["journal", "snapshot"] {
+            self.meta.create_dir(name)?;
+        }
+        let mut losses = Losses::default();
+        let (seq, damaged) = self.write_anew(&mut losses)?;
+        let mut files = vec![damage];
+        files.extend(damaged);
+        files.dedup_by(|later, earlier| later.path == earlier.path);
+        let lost = losses.named(&self.meta.dir("snapshot.new")?, seq)?;
+        let aside = switch::make_aside(self.meta, seq)?;
+        let lines = lost.iter().map(ToString::to_string).collect::<Vec<_>>();
+        switch::note(&aside, "lost.txt", &lines)?;
+        switch::decide(self.meta, &aside)?;
+        switch::finish(self.meta, self.blobs)?;
+        Ok(SalvageReport::of(aside.path(), files, lost))
+    }
+
+    /// Writes journal and snapshot beside the old ones. Gives the snapshot's batch, and what was damaged.
+    fn write_anew(&self, losses: &mut Losses) -> Result<(u64, Vec<DamagedFile>)> {
+        let work = self.meta.at("salvage.tmp");
+        file::remove_tree_if_present(&work)?;
+        self.meta.create_dir("salvage.tmp")?;
+        let gathered = self.write_snapshot(&self.meta.dir("salvage.tmp")?, losses);
+        file::remove_tree_if_present(&work)?;
+        let Gathered {
+            newest, damaged, ..
+        } = gathered?;
+        let journal = switch::prepare(self.meta, "journal")?;
+        journal::restart(&journal, newest, self.options.segment_len)?;
+        self.meta.sync()?;
+        Ok((newest, damaged))
+    }
+
+    fn write_snapshot(&self, work: &Dir, losses: &mut Losses) -> Result<Gathered> {
+        let places = Places::below(self.meta)?;
+        let old = Snapshots::new(places.snapshots.clone(), self.options.spill_at);
+        let mut rows = self.begin(work, "gathered")?;
+        let index = self.open_index(work)?;
+        let mut gathered = gather((&places, &old), index, self.marker, &mut rows.fold)?;
+        // A snapshot through 0 is none.
+        gathered.newest = gathered.newest.max(1);
+        let mut by_upload = self.begin(work, "by-upload")?;
+        let known = Streams::of(rows.fold, &rows.dir, &mut |tree, key, value| {
+            add_by_upload(&mut by_upload.fold, tree, key, value)
+        })?;
+        let by_upload = Streams::of(by_upload.fold, &by_upload.dir, &mut |_, _, _| Ok(false))?;
+        let mut kept = self.begin(work, "kept")?;
+        losses.list.append(&mut gathered.lost);
+        Judge {
+            blobs: self.blobs,
+            index: gathered.index.as_ref(),
+            batches_lost: gathered.batches_lost,
+            losses,
+        }
+        .run((&known, &by_upload), &mut kept.fold)?;
+        let kept = Streams::of(kept.fold, &kept.dir, &mut |_, _, _| Ok(false))?;
+        // sled must be closed before its directory is removed.
+        gathered.index = None;
+        let new = Snapshots::new(switch::prepare(self.meta, "snapshot")?, 0);
+        new.put(gathered.newest, &mut |writer| {
+            self.write_rows((&kept, &known), losses, writer)
+        })?;
+        new.check(gathered.newest, &Going::until(&Closing::default()))?;
+        Ok(gathered)
+    }
+
+    /// A copy of the index, as sled changes the files that it opens; `None` when it does not open.
+    fn open_index(&self, work: &Dir) -> Result<Option<Index>> {
+        let index = match self.meta.dir("index") {
+            Err(error) if error.is_not_found() || error.is_not_a_directory() => return Ok(None),
+            index => index?,
+        };
+        let copy = work.at("index");
+        match file::copy_tree(&index, &copy) {
+            Err(error) if error.tells_of_damage() => return Ok(None),
+            copied => copied?,
+        }
+        Ok(Index::open(&copy, self.cache).ok())
+    }
+
+    /// By tree, as a snapshot has them.
+    fn write_rows(
+        &self,
+        (kept, known): (&Streams, &Streams),
+        losses: &mut Losses,
+        writer: &mut RowWriter,
+    ) -> Result<()> {
+        for tree in Tree::ALL {
+            match tree {
+                Tree::Blobs => contents::write((kept, known), self.blobs, losses, writer)?,
+                Tree::Garbage => {}
+                _ => {
+                    let mut rows = kept.open(tree)?;
+                    while let Some(row) = rows.next()? {
+                        writer.push(tree, &row.key, row.value.as_deref())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self, work: &Dir, name: &str) -> Result<Begun> {
+        work.create_dir(name)?;
+        let dir = work.dir(name)?;
+        let fold = Fold::new(dir.clone(), self.options.spill_at, Closing::default());
+        Ok(Begun { dir, fold })
+    }
+}
+
+struct Begun {
+    dir: Dir,
+    fold: Fold,
+}
+
+/// Adds names and references under keys that begin with the upload's id: the name of an upload, and who
+/// refers to what.
+fn add_by_upload(fold: &mut Fold, tree: Tree, key: &[u8], value: &[u8]) -> Result<bool> {
+    let moved = match tree {
+        Tree::UploadNames => record::parse_name_key(key)
+            .map(|(name, id)| (id.to_bytes().to_vec(), name.as_bytes().to_vec())),
+        Tree::Refs => record::parse_ref_key(key).map(|(content, id, number)| {
+            let part = record::part_key(id, number);
+            ([part.as_slice(), content.as_bytes()].concat(), Vec::new())
+        }),
+        _ => return Ok(false),
+    };
+    let whole = record::unseal(tree, key, value).and(moved);
+    if let Some((key, value)) = whole {
+        let (key, value) = (key.as_slice(), Some(value.as_slice()));
+        fold.add(&Mutation { tree, key, value })?;
+    }
+    Ok(true)
+}
+
+/// What cannot be given back.
+#[derive(Default)]
+pub(super) struct Losses {
+    list: Vec<Loss>,
+    parts: BTreeSet<(UploadId, PartNumber)>,
+    /// Parts of which nobody knows when they were put.
+    times: BTreeSet<(UploadId, PartNumber)>,
+}
+
+impl Losses {
+    fn add(&mut self, loss: Loss) {
+        self.list.push(loss);
+    }
+
+    fn part(&mut self, id: UploadId, number: PartNumber) {
+        self.parts.insert((id, number));
+    }
+
+    fn time(&mut self, id: UploadId, number: PartNumber) {
+        self.times.insert((id, number));
+    }
+
+    /// With the keys of the uploads, of which the snapshot in `dir` tells.
+    fn named(self, dir: &Dir, seq: u64) -> Result<Vec<Loss>> {
+        let all = self.parts.iter().chain(&self.times);
+        let ids: BTreeSet<UploadId> = all.map(|(id, _)| *id).collect();
+        let mut keys = BTreeMap::new();
+        let Some(mut rows) = Snapshots::new(dir.clone(), 0).open(seq)? else {
+            return Ok(self.list);
+        };
+        while let Some(row) = rows.next()? {
+            if row.tree != Tree::Uploads {
+                break;
+            }
+            let id = UploadId::from_bytes(&row.key).filter(|id| ids.contains(id));
+            let fields =
+                record::unseal(row.tree, &row.key, row.value.as_deref().unwrap_or_default());
+            let upload = fields.and_then(UploadRecord::decode);
+            keys.extend(id.zip(upload.map(|upload| upload.key)));
+        }
+        let name = |id| Upload::new(keys.get(&id).cloned().unwrap_or_default(), id);
+        let mut list = self.list;
+        list.extend(self.parts.into_iter().map(|(id, number)| Loss::Part {
+            upload: name(id),
+            number,
+        }));
+        list.extend(self.times.into_iter().map(|(id, number)| Loss::StoredAt {
+            upload: name(id),
+            number,
+        }));
+        Ok(list)
+    }
+}

@@ -1,0 +1,116 @@
+//! What is left of a snapshot that is damaged: every row that proves itself, before and behind the damage.
+
+use super::super::batch::Tree;
+use super::super::record;
+use super::super::rows::{END, HEADER_LEN, PUT, ROW_HEADER_LEN, Row, TRAILER_LEN, row_header};
+use crate::Result;
+use crate::file::{self, Handle, Place};
+
+/// Bytes of the file in memory.
+const WINDOW: usize = 1024 * 1024;
+
+/// Hands every row that is whole to `visit`, in order, and gives the places where others were: from which byte
+/// to which.
+///
+/// A row's value has a checksum over tree, key and fields. Where one does not fit, the next row is looked for
+/// where this one says that it ends, and then from byte to byte, above the row before the damage.
+pub(super) fn rows_left(
+    place: &Place,
+    visit: &mut dyn FnMut(Row) -> Result<()>,
+) -> Result<Vec<(u64, u64)>> {
+    let handle = match Handle::open_read(place) {
+        Err(error) if error.tells_of_damage() => return Ok(vec![(0, 0)]),
+        handle => handle?,
+    };
+    let mut bytes = Window {
+        len: handle.len()?,
+        handle,
+        from: 0,
+        bytes: Vec::new(),
+    };
+    let mut last: Option<(Tree, Vec<u8>)> = None;
+    let mut holes = Vec::new();
+    let mut at = HEADER_LEN as u64;
+    while !bytes.is_end(at) {
+        if let Some((row, end)) = bytes.row_at(at) {
+            last = Some((row.tree, row.key.clone()));
+            visit(row)?;
+            at = end;
+            continue;
+        }
+        let next = bytes.row_behind(at, last.as_ref());
+        holes.push((at, next.unwrap_or(bytes.len)));
+        match next {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    Ok(holes)
+}
+
+struct Window {
+    handle: Handle,
+    /// Bytes of the file.
+    len: u64,
+    /// Where the bytes in memory stand in the file.
+    from: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The row at a place, if there is a whole one, and where it ends.
+    fn row_at(&mut self, at: u64) -> Option<(Row, u64)> {
+        let (tree, key_len, end) = self.header_at(at)?;
+        let body = self.slice(at + ROW_HEADER_LEN as u64, end)?;
+        let (key, value) = body.split_at_checked(key_len)?;
+        record::unseal(tree, key, value)?;
+        let row = Row {
+            tree,
+            key: key.to_vec(),
+            value: Some(value.to_vec()),
+        };
+        Some((row, end))
+    }
+
+    /// Where the next row, or the end, is behind a place at which none is.
+    fn row_behind(&mut self, at: u64, last: Option<&(Tree, Vec<u8>)>) -> Option<u64> {
+        let claimed = self.header_at(at).map(|(_, _, end)| end);
+        if let Some(end) = claimed.filter(|end| self.row_at(*end).is_some() || self.is_end(*end)) {
+            return Some(end);
+        }
+        (at + 1..self.len).find(|place| {
+            let above = |(row, _): (Row, u64)| {
+                last.is_none_or(|(tree, key)| (row.tree, &row.key) > (*tree, key))
+            };
+            self.row_at(*place).is_some_and(above)
+        })
+    }
+
+    fn is_end(&mut self, at: u64) -> bool {
+        let end = at + TRAILER_LEN as u64;
+        end == self.len && self.slice(at, end).and_then(<[u8]>::first) == Some(&END)
+    }
+
+    /// Tree and length of the key of a row, and where it ends.
+    fn header_at(&mut self, at: u64) -> Option<(Tree, usize, u64)> {
+        let header = self.slice(at, at + ROW_HEADER_LEN as u64)?;
+        let (op, tree, key_len, value_len) = row_header(header)?;
+        let end = at + (ROW_HEADER_LEN + key_len + value_len) as u64;
+        (op == PUT && end <= self.len).then_some((tree, key_len, end))
+    }
+
+    fn slice(&mut self, from: u64, to: u64) -> Option<&[u8]> {
+        if to > self.len {
+            return None;
+        }
+        if from < self.from || to > self.from + self.bytes.len() as u64 {
+            let left = usize::try_from(self.len - from).unwrap_or(WINDOW);
+            self.bytes.resize(left.min(WINDOW), 0);
+            self.from = from;
+            file::read_what_reads(&self.handle, &mut self.bytes, from);
+        }
+        let start = usize::try_from(from - self.from).ok()?;
+        let len = usize::try_from(to - from).ok()?;
+        self.bytes.get(start..start + len)
+    }
+}

@@ -1,0 +1,400 @@
+//! Salvage: of a store that was killed and then damaged, everything that is proven, and a list of the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use partstore::{Error, Loss, PartStore, SalvageReport, Scope, UploadId};
+
+use super::{Bench, Damage, Outcome, blob_path, blobs_with_bytes, contents};
+use crate::fixture::{Doing, Random, copy_tree, files, race};
+use crate::seen::{Seen, Thing, frames, segments, tail};
+
+const THREADS: usize = 2;
+
+type Things = BTreeMap<(UploadId, Thing), String>;
+
+impl Bench {
+    fn salvage(&self, root: &Path) -> PartStore {
+        let options = self.past.fixture.options.clone().salvage();
+        options.open(root).unwrap()
+    }
+
+    /// Everything that there was at any time.
+    fn past_things(&self) -> BTreeSet<((UploadId, Thing), String)> {
+        let states = self.past.states.iter();
+        states.flat_map(|(_, seen)| seen.things()).collect()
+    }
+
+    /// Damages a copy, and salvages it if it does not open. What is missing is in the list, and what is there
+    /// was there.
+    fn salvaged(
+        &self,
+        copy: &str,
+        file: &Path,
+        damage: &Damage,
+    ) -> Option<(PathBuf, SalvageReport)> {
+        let root = self.copy(copy);
+        damage.apply(&root, file);
+        if self.open(&root).is_ok() {
+            return None;
+        }
+        let before = contents(&root);
+        let store = self.salvage(&root);
+        let report = store.recovery().salvaged.clone().unwrap();
+        self.assert_explained(&store, &report.lost);
+        assert_evidence_is_kept(&before, &root, &report);
+        store.sweep().unwrap();
+        self.assert_explained(&store, &report.lost);
+        let seen = self.seen_with_all(&store);
+        let found = store.verify(Scope::Everything).unwrap();
+        assert!(
+            found.is_clean() || has_lost_bytes(&report.lost),
+            "{found:?}"
+        );
+        store.close().unwrap();
+        let store = self.open(&root).unwrap();
+        assert!(store.recovery().salvaged.is_none() && store.recovery().repaired.is_empty());
+        assert_eq!(self.seen_with_all(&store), seen);
+        Some((root, report))
+    }
+
+    fn seen_with_all(&self, store: &PartStore) -> Things {
+        Seen::of(store, &self.past.names).things()
+    }
+
+    fn assert_explained(&self, store: &PartStore, lost: &[Loss]) {
+        let (whole, seen) = (self.whole.things(), self.seen_with_all(store));
+        let batches = lost.iter().any(|loss| {
+            matches!(
+                loss,
+                Loss::Batches { .. } | Loss::End { .. } | Loss::Rows { .. }
+            )
+        });
+        for (name, text) in &whole {
+            let same = seen.get(name) == Some(text);
+            let named = lost.iter().any(|loss| explains(loss, *name));
+            assert!(same || named || batches, "{name:?} is gone: {lost:?}");
+        }
+        let past = self.past_things();
+        for (name, text) in &seen {
+            let was = past.contains(&(*name, text.clone()));
+            let named = lost.iter().any(|loss| explains(loss, *name));
+            assert!(was || named, "{name:?} never was: {text}, {lost:?}");
+        }
+    }
+}
+
+fn explains(loss: &Loss, (id, thing): (UploadId, Thing)) -> bool {
+    match loss {
+        Loss::Upload { id: of, .. } => *of == id,
+        Loss::Object { upload, .. } => upload.id() == id,
+        Loss::Metadata { upload } => upload.id() == id && !matches!(thing, Thing::Part(_)),
+        // The time stands in the part, and in the list of the object's parts.
+        Loss::Part { upload, number } | Loss::StoredAt { upload, number } => {
+            upload.id() == id && (thing == Thing::Part(*number) || thing == Thing::Object)
+        }
+        _ => false,
+    }
+}
+
+fn has_lost_bytes(lost: &[Loss]) -> bool {
+    lost.iter().any(|loss| matches!(loss, Loss::Part { .. }))
+}
+
+/// The old files are aside, byte for byte, and no blob is gone.
+fn assert_evidence_is_kept(
+    before: &BTreeMap<PathBuf, Vec<u8>>,
+    root: &Path,
+    report: &SalvageReport,
+) {
+    for (file, bytes) in before {
+        let aside = match file.strip_prefix("meta") {
+            Ok(below) if below.starts_with("journal") || below.starts_with("snapshot") => {
+                report.aside.join(below)
+            }
+            _ if file.starts_with("blobs") && !root.join(file).exists() => {
+                report.aside.join("blobs").join(file.file_name().unwrap())
+            }
+            _ if file.starts_with("blobs") => root.join(file),
+            _ => continue,
+        };
+        assert!(fs::read(&aside).unwrap() == *bytes, "{}", aside.display());
+    }
+    let lines = fs::read_to_string(report.aside.join("lost.txt")).unwrap();
+    let expected: Vec<_> = report.lost.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.trim_end(), expected.join("\n"));
+}
+
+/// Flips and holes all over journal and snapshot.
+fn damages(bench: &Bench) -> Vec<(PathBuf, Damage)> {
+    let mut random = Random::new(9);
+    let mut all = Vec::new();
+    let below = |path: &PathBuf| path.strip_prefix(&bench.original).unwrap().to_owned();
+    let mut truth: Vec<PathBuf> = segments(&bench.original).iter().map(below).collect();
+    truth.push(bench.snapshot());
+    for file in truth {
+        let bytes = fs::read(bench.original.join(&file)).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(31) + 1;
+        for _ in 0..6 {
+            let mask = 1 << random.below(8);
+            all.push((
+                file.clone(),
+                Damage::Flip {
+                    at: random.below(used),
+                    mask,
+                },
+            ));
+        }
+        for _ in 0..2 {
+            let (at, len) = (random.below(used), random.below(600) + 1);
+            all.push((file.clone(), Damage::Zero { at, len }));
+            all.push((file.clone(), Damage::Insert { at, len: 8 }));
+            all.push((file.clone(), Damage::Truncate(at)));
+        }
+        all.push((file.clone(), Damage::Zero { at: 0, len: 512 }));
+        all.push((file.clone(), Damage::Garbage));
+        all.push((file.clone(), Damage::Remove));
+    }
+    all.push((PathBuf::from("meta/journal"), Damage::Remove));
+    all.push((PathBuf::from("meta/snapshot"), Damage::Remove));
+    all
+}
+
+fn salvage_everything(bench: &Bench) {
+    let all = damages(bench);
+    let done = race(THREADS, |thread| {
+        let mut done = 0;
+        for (file, damage) in all.iter().skip(thread).step_by(THREADS) {
+            let _doing = Doing(format!("{damage:?} to {}", file.display()));
+            let copy = format!("salvaged-{thread}");
+            done += usize::from(bench.salvaged(&copy, file, damage).is_some());
+        }
+        done
+    });
+    assert!(done.iter().sum::<usize>() > all.len() / 2, "{done:?}");
+}
+
+#[test]
+fn what_is_lost_of_a_killed_store_is_in_the_list_and_all_else_is_given_back() {
+    salvage_everything(&Bench::killed());
+}
+
+/// Journal and snapshot prove all they can without it.
+#[test]
+fn salvage_needs_no_index() {
+    let bench = Bench::killed();
+    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    salvage_everything(&bench);
+}
+
+/// A part has a row and a reference, an open upload a row and a name, and blobs prove themselves: one
+/// damaged row is told by the others, but for the rows of objects and metadata.
+#[test]
+fn of_a_snapshot_with_a_flipped_bit_no_part_is_lost() {
+    let bench = Bench::killed();
+    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    let snapshot = bench.snapshot();
+    let len = fs::read(bench.original.join(&snapshot)).unwrap().len();
+    for at in (0..len).step_by(len / 60) {
+        let _doing = Doing(format!("byte {at}"));
+        let damage = Damage::Flip { at, mask: 2 };
+        let (root, report) = bench.salvaged("flipped", &snapshot, &damage).unwrap();
+        assert_eq!(report.damaged[0].path.file_name(), snapshot.file_name());
+        let seen = bench.seen_with_all(&bench.open(&root).unwrap());
+        for (name, text) in bench.whole.things() {
+            let named = report.lost.iter().any(|loss| explains(loss, name));
+            assert!(seen.get(&name) == Some(&text) || named, "{name:?} is gone");
+        }
+        for loss in report.lost {
+            let is_part = matches!(loss, Loss::Part { .. } | Loss::Object { .. });
+            assert!(!is_part, "{loss}");
+        }
+    }
+}
+
+#[test]
+fn of_a_damaged_segment_only_the_damaged_batch_is_lost() {
+    let bench = Bench::killed();
+    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    let sealed = segments(&bench.original).remove(1);
+    let batches = frames(&fs::read(&sealed).unwrap());
+    let file = sealed.strip_prefix(&bench.original).unwrap();
+    for frame in batches.iter().filter(|frame| !frame.is_seal) {
+        let damage = Damage::Flip {
+            at: frame.start + 40,
+            mask: 1,
+        };
+        let (_, report) = bench.salvaged("flipped", file, &damage).unwrap();
+        let seq = frame.seq as u64;
+        let lost = Loss::Batches {
+            first: seq,
+            last: seq,
+        };
+        assert!(report.lost.contains(&lost), "{:?}", report.lost);
+        assert_eq!(report.damaged[0].offset, frame.start as u64);
+    }
+}
+
+/// The segment's header is gone with its salt; its frames still tell that they belong together.
+#[test]
+fn of_a_segment_without_a_header_no_batch_is_lost() {
+    let bench = Bench::killed();
+    let sealed = segments(&bench.original).remove(1);
+    let file = sealed.strip_prefix(&bench.original).unwrap();
+    let damage = Damage::Zero { at: 0, len: 32 };
+    let (_, report) = bench.salvaged("headless", file, &damage).unwrap();
+    assert_eq!(report.lost, []);
+}
+
+#[test]
+fn a_part_of_which_the_bytes_are_missing_as_well_is_listed() {
+    let mut bench = Bench::killed();
+    let blob = blobs_with_bytes(&bench.original)
+        .into_iter()
+        .find(|blob| bench.whole.holders(blob) > 0);
+    let blob = blob.unwrap();
+    fs::remove_file(bench.original.join(blob_path(&blob))).unwrap();
+    bench.past.states.clear();
+    let file = bench.snapshot();
+    let root = bench.copy("both");
+    Damage::Flip { at: 2, mask: 1 }.apply(&root, &file);
+    let store = bench.salvage(&root);
+    let report = store.recovery().salvaged.clone().unwrap();
+    assert_eq!(
+        report.lost.len(),
+        bench.whole.holders(&blob),
+        "{:?}",
+        report.lost
+    );
+    assert!(has_lost_bytes(&report.lost));
+    let found = store.verify(Scope::Everything).unwrap();
+    assert_eq!(found.damaged[0].hash.to_string(), blob);
+    assert_eq!(found.damaged[0].parts.len(), bench.whole.holders(&blob));
+}
+
+#[test]
+fn an_undamaged_store_and_one_that_the_index_proves_are_opened_as_ever() {
+    let (killed, closed) = (Bench::killed(), Bench::closed());
+    for bench in [&killed, &closed] {
+        let root = bench.copy("whole");
+        let store = bench.salvage(&root);
+        assert!(bench.is_usual(store.recovery()) && store.recovery().salvaged.is_none());
+        bench.assert_whole(&store, &root);
+    }
+    let root = closed.copy("proven");
+    Damage::Flip { at: 100, mask: 1 }.apply(&root, &closed.snapshot());
+    let store = closed.salvage(&root);
+    assert_eq!(store.recovery().repaired.len(), 1);
+    assert!(store.recovery().salvaged.is_none());
+    closed.assert_whole(&store, &root);
+}
+
+/// Nobody salvages by accident.
+#[test]
+fn damage_is_refused_unless_salvage_is_asked_for() {
+    let bench = Bench::killed();
+    let root = bench.copy("refused");
+    let damage = Damage::Flip { at: 100, mask: 1 };
+    assert_eq!(
+        bench.outcome("other", &bench.snapshot(), &damage),
+        Outcome::Reported
+    );
+    damage.apply(&root, &bench.snapshot());
+    assert!(matches!(bench.open(&root), Err(Error::Damaged { .. })));
+}
+
+/// Each state between two steps of a salvage. Before the decision it is begun again, after it any open
+/// finishes it.
+#[test]
+fn a_salvage_that_is_cut_short_anywhere_is_finished_or_begun_again() {
+    let bench = Bench::killed();
+    let sealed = segments(&bench.original).remove(1);
+    let file = sealed.strip_prefix(&bench.original).unwrap();
+    let damage = Damage::Flip { at: 100, mask: 1 };
+    let (done, report) = bench.salvaged("done", file, &damage).unwrap();
+    let seen = bench.seen_with_all(&bench.open(&done).unwrap());
+
+    let root = bench.copy("cut");
+    damage.apply(&root, file);
+    let meta = root.join("meta");
+    let aside = meta.join(report.aside.file_name().unwrap());
+    let (new, again) = (done.with_file_name("new"), root.with_file_name("again"));
+    damage_and_salvage(&bench, &new, file, &damage);
+    let check = |finished: bool| {
+        let _ = fs::remove_dir_all(&again);
+        copy_tree(&root, &again);
+        if !finished {
+            assert!(matches!(bench.open(&again), Err(Error::Damaged { .. })));
+        }
+        let store = if finished {
+            bench.open(&again).unwrap()
+        } else {
+            bench.salvage(&again)
+        };
+        assert!(store.recovery().salvaged.is_some());
+        assert_eq!(bench.seen_with_all(&store), seen);
+        store.sweep().unwrap();
+        drop(store);
+        assert_eq!(bench.seen_with_all(&bench.open(&again).unwrap()), seen);
+        let left: Vec<_> = files(&again.join("meta"))
+            .into_iter()
+            .filter(|name| name.contains(".new") || name.contains(".tmp") || name == "SALVAGED")
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    };
+    fs::create_dir_all(meta.join("salvage.tmp/kept")).unwrap();
+    check(false);
+    for name in ["journal", "snapshot"] {
+        copy_tree(
+            &new.join("meta").join(name),
+            &meta.join(format!("{name}.new")),
+        );
+        check(false);
+    }
+    fs::remove_dir_all(meta.join("salvage.tmp")).unwrap();
+    fs::create_dir(&aside).unwrap();
+    check(false);
+    fs::write(
+        meta.join("SALVAGED"),
+        aside.file_name().unwrap().as_encoded_bytes(),
+    )
+    .unwrap();
+    check(true);
+    for name in ["journal", "snapshot"] {
+        fs::rename(meta.join(name), aside.join(name)).unwrap();
+        check(true);
+        fs::rename(meta.join(format!("{name}.new")), meta.join(name)).unwrap();
+        check(true);
+    }
+    fs::rename(meta.join("index"), aside.join("index")).unwrap();
+    check(true);
+}
+
+fn damage_and_salvage(bench: &Bench, root: &Path, file: &Path, damage: &Damage) {
+    copy_tree(&bench.original, root);
+    damage.apply(root, file);
+    bench.salvage(root).close().unwrap();
+}
+
+#[test]
+fn the_end_of_a_closed_journal_that_is_lost_is_listed() {
+    let bench = Bench::closed();
+    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    let last = tail(&bench.original);
+    let file = last.strip_prefix(&bench.original).unwrap();
+    let end = frames(&fs::read(&last).unwrap()).pop().unwrap();
+    let damage = Damage::Zero {
+        at: end.start,
+        len: end.end - end.start,
+    };
+    let (_, report) = bench.salvaged("end", file, &damage).unwrap();
+    let seq = end.seq as u64;
+    assert_eq!(
+        report.lost,
+        [Loss::Batches {
+            first: seq,
+            last: seq
+        }]
+    );
+}
