@@ -228,9 +228,9 @@ impl Keeper {
             self.sweep.note(&round.sweep);
         }
         if steps.snapshot {
-            self.snapshot.note(&round.snapshot);
-            if matches!(round.snapshot, Ok(Snapshot::NoRoom)) {
-                self.snapshot.failed();
+            match &round.snapshot {
+                Ok(Snapshot::Taken | Snapshot::NotDue) => self.snapshot.worked(),
+                Ok(Snapshot::NoRoom) | Err(_) => self.snapshot.failed(),
             }
         }
         let failures = [

@@ -34,6 +34,8 @@ pub struct Faults {
     pub failing_sync: Option<usize>,
     /// Syncs say `Ok` and do nothing.
     pub syncs_lie: bool,
+    /// Room is not given before the disk has other faults.
+    pub room_waits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,14 @@ pub fn renew() {
 /// From now on the disk has these faults and no others; its syncs are counted from here.
 pub fn break_down(faults: Faults) {
     change(|disk| (disk.faults, disk.syncs) = (faults, 0));
+}
+
+/// Waits until there is room.
+pub(crate) fn wait_for_room() {
+    while change(|disk| disk.faults.room_waits) {
+        // Not a point like others: whoever is to make room must have its turn.
+        shuttle::thread::yield_now();
+    }
 }
 
 /// Whether the sync that was to fail has been tried.

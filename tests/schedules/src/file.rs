@@ -227,6 +227,7 @@ impl Handle {
     }
 
     pub(crate) fn allocate(&self, len: u64) -> Result<()> {
+        disk::wait_for_room();
         self.write_zeros(0, len)
     }
 

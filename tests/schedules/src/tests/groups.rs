@@ -176,6 +176,30 @@ fn a_journal_that_is_stopped_answers_everybody_and_loses_nothing() {
     });
 }
 
+/// A disk that takes long to give room keeps nobody waiting but the batches that want it.
+#[test]
+fn the_journal_answers_while_a_segment_is_made() {
+    check(3000, || {
+        let (journal, acknowledged) = (create(), Acknowledged::new());
+        disk::break_down(Faults {
+            room_waits: true,
+            ..Faults::default()
+        });
+        let growing = {
+            let (journal, acknowledged) = (Arc::clone(&journal), acknowledged.clone());
+            task(move || commit(&journal, 1, Claim::Growth).map(|one| acknowledged.push(one)))
+        };
+        schedule::point();
+        // A sweep needs no spare.
+        let (seq, _) = commit(&journal, 2, Claim::Sweep).unwrap();
+        assert_eq!((seq, journal.newest().seq()), (1, 1));
+        assert!(journal.len() > 0 && journal.check().is_ok());
+        disk::break_down(Faults::default());
+        growing.join().unwrap().unwrap();
+        assert_holds(&read().0, 0, &[(1, 2), (2, 1)]);
+    });
+}
+
 /// Sealed segments are read and dropped, as by a snapshot, while others write.
 #[test]
 fn segments_are_dropped_while_groups_are_written() {
