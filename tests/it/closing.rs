@@ -242,6 +242,42 @@ fn closing_breaks_off_a_put_of_a_large_part_which_leaves_nothing() {
     assert!((0..20).any(breaks_off_a_put));
 }
 
+/// Before a part relies on bytes that are stored, this process reads them. Whether closing broke that off.
+fn breaks_off_a_reading(attempt: u8) -> bool {
+    let mut fixture = Fixture::new();
+    let body = Bytes::from(vec![attempt; 64 << 20]);
+    let upload = fixture.initiate("key");
+    let stored = fixture.store.put_part(&upload, number(1), body.clone());
+    stored.unwrap();
+    // What a process has written it need not read.
+    fixture.reopen();
+    let store = &fixture.store;
+    let put = std::thread::scope(|scope| {
+        let put = scope.spawn(|| store.put_part(&upload, number(2), body));
+        while store.stats().unwrap().pinned_blobs == 0 && !put.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        store.close().unwrap();
+        put.join().unwrap()
+    });
+    fixture.store = fixture.options.clone().open(fixture.root()).unwrap();
+    fixture.assert_tidy();
+    match put {
+        Ok(_) => assert_eq!(fixture.parts(&upload).len(), 2),
+        Err(Error::Closed) => {
+            assert_eq!(fixture.parts(&upload).len(), 1);
+            return true;
+        }
+        Err(error) => panic!("{error}"),
+    }
+    false
+}
+
+#[test]
+fn closing_breaks_off_the_reading_of_a_stored_body() {
+    assert!((0..20).any(breaks_off_a_reading));
+}
+
 #[test]
 fn verify_tells_how_far_it_has_come() {
     let (fixture, upload) = with_work(300);
