@@ -62,7 +62,8 @@ impl BlobStore {
     /// What a store has published was synced before it had its name. But who restored a file, or copied
     /// the directory, may have left its bytes in the page cache only; and nothing tells such a file.
     fn rest_on(&self, handle: Handle, content: &ContentHash, sums: &BlockSums) -> Result<()> {
-        handle.sync_data()?;
+        // Not the sync of a body: without room, too, a failure is one that nothing may be acknowledged after.
+        handle.sync_all()?;
         BlobReader::over(self, handle, *content, sums).check_all(&Going::until(&self.closing))?;
         self.found_sound(content);
         Ok(())

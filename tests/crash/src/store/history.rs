@@ -128,7 +128,8 @@ impl Outcome {
     pub fn of<T>(result: &Result<T, Error>) -> Self {
         match result {
             Ok(_) => Self::Ok,
-            Err(error @ (Error::Poisoned { .. } | Error::Index { .. })) => {
+            // After the last a store accepts nothing until it is opened again.
+            Err(error @ (Error::Poisoned { .. } | Error::Index { .. } | Error::Damaged { .. })) => {
                 Self::Unknown(error.to_string())
             }
             Err(error) => Self::Refused(error.to_string()),
