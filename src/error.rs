@@ -266,8 +266,11 @@ pub enum Error {
         reason: String,
     },
 
-    /// The store was opened by another process, of which this one is a forked child.
-    #[error("the store belongs to the process that opened it, which forked this one; use it there")]
+    /// This process is a forked child of one that had opened a store: that one, or any that it tries to
+    /// open itself.
+    #[error(
+        "a store was opened by the process that forked this one; use it there, or start a program (exec)"
+    )]
     Forked,
 
     /// An earlier write or sync failed, so nothing more is acknowledged (I8).

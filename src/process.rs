@@ -2,10 +2,15 @@
 //!
 //! A process that forks has a child with copies of all its memory and descriptors, and with none of
 //! its threads. A store belongs to the process that opened it: in the child every call fails, and
-//! dropping a handle does nothing. Locks may be held there by threads that do not exist, so this is
+//! dropping a handle does nothing, and it can open no store itself. Locks may be held there by threads that do not exist, so this is
 //! asked before any lock is taken.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::{Error, Result};
+
+/// The process that was the first to open a store here, itself or as the parent of this one; 0 for none.
+static FIRST: AtomicU32 = AtomicU32::new(0);
 
 /// The process that made something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +19,19 @@ pub(crate) struct Process(u32);
 impl Process {
     pub(crate) fn current() -> Self {
         Self(std::process::id())
+    }
+
+    /// Passes unless this is a forked child of a process that had opened a store: sled waits for threads
+    /// that it started there, whichever store is opened here.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub(crate) fn opens_a_store() -> Result<Self> {
+        let this = Self::current();
+        match FIRST.compare_exchange(0, this.0, Ordering::Relaxed, Ordering::Relaxed) {
+            Err(first) => Self(first).check().map(|()| this),
+            Ok(_) => Ok(this),
+        }
     }
 
     /// Whether this runs in another process than the one that is meant: in a child that it forked.

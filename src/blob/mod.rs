@@ -114,6 +114,11 @@ impl BlobStore {
         StagedBlob::create(Arc::clone(self), &self.staging.at(name))
     }
 
+    /// Where its files are.
+    pub(crate) fn dirs(&self) -> [&Dir; 2] {
+        [&self.blobs, &self.staging]
+    }
+
     /// Directories in `staging/`, which no store makes.
     pub(crate) fn foreign(&self) -> &[PathBuf] {
         &self.foreign

@@ -3,7 +3,7 @@
 //! A store is a directory, not a path: it is opened once, and everything below it is reached through
 //! descriptors. So a store that is renamed, unmounted lazily or mounted over goes on in the directory
 //! that it locked, and never touches another one that has taken its path. No symbolic link below the
-//! store is followed, and nothing that lies on another file system is opened.
+//! store is followed, and nothing that is mounted there is opened.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -12,11 +12,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 
 use super::{SYNC_DIR, at, sync};
-use crate::Result;
+use crate::{Error, Result};
 
 /// An open directory. Clones share the descriptor.
 #[derive(Clone, Debug)]
@@ -30,6 +30,9 @@ struct Open {
     /// Where it was when it was opened: for messages.
     path: PathBuf,
     id: FileId,
+    mount: Mount,
+    /// Its name in the directory that it was opened in; the root has none.
+    place: Option<Place>,
     /// Permissions of files that are made in it; those of directories follow from them.
     mode: Mode,
 }
@@ -64,8 +67,29 @@ impl FileId {
         ))
     }
 
-    pub(super) fn is_beside(self, other: Self) -> bool {
+    fn is_beside(self, other: Self) -> bool {
         self.device == other.device
+    }
+}
+
+/// What something is reached through. Devices would not do: a directory of the same file system may be
+/// mounted below the store, and on an overlay a file may tell of another device than its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mount {
+    Id(u64),
+    /// Before Linux 5.8 there is no other way to tell.
+    Device(u64),
+}
+
+impl Mount {
+    fn of(fd: &OwnedFd, stat: &Stat) -> Self {
+        let asked = rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+        match asked {
+            Ok(found) if found.stx_mask & StatxFlags::MNT_ID.bits() != 0 => {
+                Self::Id(found.stx_mnt_id)
+            }
+            _ => Self::Device(stat.st_dev),
+        }
     }
 }
 
@@ -107,18 +131,22 @@ impl Dir {
     pub(crate) fn open(path: &Path, mode: u32) -> Result<Self> {
         let fd = retry(|| rustix::fs::open(path, DIRECTORY, Mode::empty()));
         let fd = fd.map_err(at("open directory", path))?;
-        let id = stat_of(&fd).map_err(at("stat", path))?;
-        Ok(Self::new(
-            fd,
-            path.to_owned(),
-            id,
-            Mode::from_raw_mode(mode),
-        ))
+        Self::new(fd, path.to_owned(), None, Mode::from_raw_mode(mode))
     }
 
-    fn new(fd: OwnedFd, path: PathBuf, id: FileId, mode: Mode) -> Self {
-        let open = Arc::new(Open { fd, path, id, mode });
-        Self { open }
+    fn new(fd: OwnedFd, path: PathBuf, place: Option<Place>, mode: Mode) -> Result<Self> {
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| at("stat", &path)(errno.into()))?;
+        let open = Open {
+            id: FileId::of(&stat),
+            mount: Mount::of(&fd, &stat),
+            fd,
+            path,
+            place,
+            mode,
+        };
+        Ok(Self {
+            open: Arc::new(open),
+        })
     }
 
     /// Opens a directory in this one.
@@ -127,11 +155,12 @@ impl Dir {
         let flags = DIRECTORY | OFlags::NOFOLLOW;
         let opened = retry(|| rustix::fs::openat(self.fd(), name.as_ref(), flags, Mode::empty()));
         let fd = opened.map_err(at("open directory", &path))?;
-        let id = stat_of(&fd).map_err(at("stat", &path))?;
-        if !id.is_beside(self.open.id) {
-            return Err(at("open directory", &path)(Errno::XDEV.into()));
+        let place = Some(self.at(name.as_ref()));
+        let dir = Self::new(fd, path, place, self.open.mode)?;
+        if dir.open.mount != self.open.mount {
+            return Err(at("open directory", dir.path())(Errno::XDEV.into()));
         }
-        Ok(Self::new(fd, path, id, self.open.mode))
+        Ok(dir)
     }
 
     /// Makes a directory in this one unless the name exists.
@@ -157,6 +186,14 @@ impl Dir {
     /// Where it was when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.open.path
+    }
+
+    /// Where the directory is that all were opened in.
+    fn root(&self) -> PathBuf {
+        match &self.open.place {
+            Some(place) => place.dir.root(),
+            None => self.open.path.clone(),
+        }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -200,7 +237,7 @@ impl Dir {
         Ok(entries)
     }
 
-    /// For file systems that do not tell it when they list.
+    /// What has the name.
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
         let stat = rustix::fs::statat(self.fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(Kind::of(FileType::from_raw_mode(stat.st_mode)))
@@ -229,6 +266,17 @@ impl Dir {
         // Where it cannot be had the files are written anew, and full disks are met later.
         let _ = rustix::fs::ioctl_getflags(self.fd())
             .and_then(|flags| rustix::fs::ioctl_setflags(self.fd(), flags | IFlags::NOCOW));
+    }
+
+    /// Passes while what has its name is still this directory.
+    ///
+    /// # Errors
+    /// [`Error::Displaced`].
+    pub(super) fn check_in_place(&self) -> Result<()> {
+        match &self.open.place {
+            Some(place) => place.check_is(self.open.id),
+            None => Ok(()),
+        }
     }
 
     /// Bytes that this user may still write to the file system that holds it.
@@ -267,13 +315,29 @@ impl Place {
         }
     }
 
-    /// Opens what has the name, if it is a regular file on the file system of its directory.
+    /// Passes while what has the name is this.
+    ///
+    /// # Errors
+    /// [`Error::Displaced`].
+    pub(super) fn check_is(&self, id: FileId) -> Result<()> {
+        let reason = match self.id()? {
+            Some(found) if found == id => return Ok(()),
+            Some(_) => "something else has taken the place of",
+            None => "nothing is left in the place of",
+        };
+        let root = self.dir.root();
+        let path = self.path();
+        let name = path.strip_prefix(&root).unwrap_or(&path);
+        let reason = format!("{reason} {}", name.display());
+        Err(Error::Displaced { path: root, reason })
+    }
+
+    /// Opens what has the name, if it is a regular file and nothing that is mounted there.
     pub(super) fn open(&self, flags: OFlags) -> io::Result<OwnedFd> {
-        // A pipe must not be waited for.
-        let fd = self.open_any(flags | OFlags::NONBLOCK)?;
+        let fd = self.open_unless_pipe(flags)?;
         let stat = rustix::fs::fstat(&fd)?;
         match Kind::of(FileType::from_raw_mode(stat.st_mode)) {
-            Kind::File if FileId::of(&stat).is_beside(self.dir.id()) => Ok(fd),
+            Kind::File if Mount::of(&fd, &stat) == self.dir.open.mount => Ok(fd),
             Kind::File => Err(Errno::XDEV.into()),
             Kind::Directory => Err(Errno::ISDIR.into()),
             Kind::Other => Err(Errno::NXIO.into()),
@@ -290,6 +354,20 @@ impl Place {
         self.open_any(OFlags::RDWR | OFlags::CREATE)
     }
 
+    /// A pipe must not be waited for; but one who has a lease on a file (`F_SETLEASE`) must, until it is
+    /// given up.
+    fn open_unless_pipe(&self, flags: OFlags) -> io::Result<OwnedFd> {
+        match self.open_any(flags | OFlags::NONBLOCK) {
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && self.dir.kind_of(&self.name)? == Kind::File =>
+            {
+                self.open_any(flags)
+            }
+            opened => opened,
+        }
+    }
+
     fn open_any(&self, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = self.dir.open.mode;
@@ -299,10 +377,6 @@ impl Place {
 
 fn retry<T>(call: impl FnMut() -> Result<T, Errno>) -> io::Result<T> {
     Ok(rustix::io::retry_on_intr(call)?)
-}
-
-fn stat_of(fd: &OwnedFd) -> io::Result<FileId> {
-    Ok(FileId::of(&rustix::fs::fstat(fd)?))
 }
 
 /// Who may read files may also search the directories that hold them.
@@ -344,8 +418,7 @@ pub(crate) fn sync_parents(path: &Path) -> Result<()> {
             break;
         }
         match Dir::open(parent, 0) {
-            Err(crate::Error::Io { source, .. })
-                if source.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
             opened => opened?.sync()?,
         }
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
@@ -22,6 +23,8 @@ pub(crate) struct Lock {
     place: Place,
     file: File,
     id: FileId,
+    /// What is the store's as long as it has its name.
+    watched: Mutex<Vec<Dir>>,
     process: Process,
 }
 
@@ -54,6 +57,7 @@ impl Lock {
             dir: dir.clone(),
             place,
             file,
+            watched: Mutex::default(),
             process: Process::current(),
         }))
     }
@@ -63,7 +67,13 @@ impl Lock {
         &self.dir
     }
 
-    /// Passes while the directory has the path that it was opened by, and the locked file its name.
+    /// From now on a directory below this one is missed when it has lost its name.
+    pub(crate) fn watch(&self, dir: &Dir) {
+        self.watched.lock().push(dir.clone());
+    }
+
+    /// Passes while the directory has the path that it was opened by, and the locked file and all that is
+    /// [watched](Self::watch) their names.
     ///
     /// # Errors
     /// [`Error::Displaced`].
@@ -78,16 +88,14 @@ impl Lock {
         match FileId::at_path(path) {
             Ok(id) if id == self.dir.id() => {}
             Ok(_) => return displaced("another directory has its path now"),
-            Err(error) if error.is_not_found() => {
+            Err(error) if error.is_not_found() || error.is_not_a_directory() => {
                 return displaced("it was moved or removed: nothing has its path now");
             }
             Err(error) => return Err(error),
         }
-        match self.place.id()? {
-            Some(id) if id == self.id => Ok(()),
-            Some(_) => displaced("another file has taken the place of LOCK"),
-            None => displaced("LOCK was removed"),
-        }
+        self.place.check_is(self.id)?;
+        let watched = self.watched.lock();
+        watched.iter().try_for_each(Dir::check_in_place)
     }
 }
 

@@ -19,13 +19,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FallocateFlags, OFlags};
+use rustix::fs::{AtFlags, FallocateFlags, OFlags, Stat};
 use rustix::io::Errno;
 
 pub(crate) use composed::{
     copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
     sync_tree, write_durably,
 };
+use dir::FileId;
 pub(crate) use dir::{Dir, Kind, Place, create_dirs, sync_parents};
 pub(crate) use lock::Lock;
 
@@ -87,15 +88,25 @@ impl Handle {
         self.place.path()
     }
 
+    /// Passes while its place still has this file.
+    ///
+    /// # Errors
+    /// [`Error::Displaced`].
+    pub(crate) fn check_in_place(&self) -> Result<()> {
+        self.place.check_is(FileId::of(&self.stat()?))
+    }
+
     fn failed(&self, op: &'static str) -> impl FnOnce(io::Error) -> Error {
         let path = self.path();
         move |source| at(op, &path)(source)
     }
 
+    fn stat(&self) -> Result<Stat> {
+        rustix::fs::fstat(&self.file).map_err(|errno| self.failed("stat")(errno.into()))
+    }
+
     pub(crate) fn len(&self) -> Result<u64> {
-        let stat = rustix::fs::fstat(&self.file);
-        let stat = stat.map_err(|errno| self.failed("stat")(errno.into()))?;
-        Ok(stat.st_size.cast_unsigned())
+        Ok(self.stat()?.st_size.cast_unsigned())
     }
 
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {

@@ -49,7 +49,7 @@ pub(crate) use tally::Tally;
 pub(crate) use truth::Known;
 
 use crate::ballast::Ballast;
-use crate::file::{Dir, Lock, Place};
+use crate::file::{Dir, Place};
 use crate::going::{Closing, Going};
 use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
@@ -65,7 +65,6 @@ pub(crate) struct MetaStore {
     snapshot_seq: AtomicU64,
     marker: MarkerFile,
     snapshot_at: u64,
-    lock: Arc<Lock>,
     /// Given up where a step that releases has no room.
     ballast: Arc<Ballast>,
     closing: Closing,
@@ -195,7 +194,7 @@ impl MetaStore {
     /// # Errors
     /// [`Error::Displaced`].
     pub(crate) fn check_ownership(&self) -> Result<()> {
-        let checked = self.lock.check();
+        let checked = self.journal.check_ownership();
         checked.inspect_err(|error| self.stop_if_it_must(error))
     }
 
@@ -252,12 +251,14 @@ impl MetaStore {
         base: &mut u64,
         (extent, going): (Extent, &Going<'_>),
     ) -> Result<bool> {
-        self.lock.check()?;
+        self.journal.check_ownership()?;
         let newer = self
             .snapshots
             .publish(*base, &self.journal, (extent, going))?;
         *base = newer.unwrap_or(*base);
         self.snapshot_seq.store(*base, Ordering::Relaxed);
+        // It took its time: what it replaces goes only if it is where the next open looks for it.
+        self.journal.check_ownership()?;
         self.snapshots.remove_others(*base)?;
         self.journal.drop_through(*base)?;
         Ok(newer.is_some())
@@ -329,7 +330,7 @@ impl MetaStore {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
         let tally = self.index.close()?;
-        self.lock.check()?;
+        self.journal.check_ownership()?;
         let marker = Marker {
             seq: newest.seq(),
             tally,

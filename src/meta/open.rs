@@ -159,6 +159,9 @@ impl MetaStore {
             // What is worthless is removed before anything needs room: the truth has been found whole.
             file::remove_tree_if_present(&truth.places.index)?;
         }
+        for dir in [&meta, &truth.places.journal, &truth.places.snapshots] {
+            lock.watch(dir);
+        }
         let (dir, found) = (&truth.places.journal, &truth.found);
         let journal = Journal::resume(dir, (lock, ballast), options.segment_len, found)?;
         // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
@@ -188,7 +191,6 @@ impl MetaStore {
             snapshot_seq: AtomicU64::new(truth.base),
             marker: marker_file,
             snapshot_at: options.snapshot_at,
-            lock: Arc::clone(lock),
             ballast: Arc::clone(ballast),
             closing: closing.clone(),
         };

@@ -56,12 +56,16 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn open(root: &Path, options: Options) -> Result<Self> {
         let started = Instant::now();
+        let process = Process::opens_a_store()?;
         let root = &file::absolute(root)?;
         let (lock, found) = directory::claim(root, &options)?;
         let lock = Arc::new(lock);
         let buffers = Arc::<Buffers>::default();
         let closing = Closing::default();
         let blobs = BlobStore::open(lock.dir(), &buffers)?.until(&closing);
+        for dir in blobs.dirs() {
+            lock.watch(dir);
+        }
         let ballast = lock.dir().dir("meta")?.at("ballast");
         let space = Room::new(lock.dir().clone(), ballast, options.headroom);
         space.for_release();
@@ -104,7 +108,7 @@ impl Engine {
             blobs: Arc::new(blobs),
             buffers,
             lanes: Arc::new(Lanes::new()),
-            process: Process::current(),
+            process,
             closing,
             last: Mutex::default(),
             _lock: lock,

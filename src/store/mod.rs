@@ -652,6 +652,7 @@ impl Options {
     /// # Errors
     /// [`Error::StoreLocked`] when it is open already;
     /// [`Error::NotAStore`] when the directory holds something else, or is none;
+    /// [`Error::Forked`] in a forked child of a process that had opened a store;
     /// [`Error::NoSuchStore`] when there is no store and it [must exist](Self::must_exist);
     /// [`Error::NewerFormat`] when a newer version wrote it;
     /// [`Error::Damaged`] when the journal or the snapshot is not what was

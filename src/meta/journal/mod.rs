@@ -353,6 +353,15 @@ impl Journal {
         self.state.lock().latch.clone()
     }
 
+    /// Passes while the directory is the store's alone, and the segment that is written to has its name.
+    ///
+    /// # Errors
+    /// [`Error::Displaced`].
+    pub(crate) fn check_ownership(&self) -> Result<()> {
+        self.lock.check()?;
+        self.state.lock().active.handle.check_in_place()
+    }
+
     /// # Errors
     /// [`Error::Poisoned`] after a failure; [`Error::Damaged`] when batches are refused.
     pub(crate) fn check(&self) -> Result<()> {
@@ -386,7 +395,7 @@ impl Journal {
     }
 
     fn create_segment(&self, number: u64, frame_len: u64) -> Result<Segment> {
-        self.lock.check()?;
+        self.check_ownership()?;
         let len = self
             .segment_len
             .max(frame_len + (segment::HEADER_LEN + frame::SEAL_LEN) as u64);

@@ -193,6 +193,15 @@ impl Handle {
         self.place.path()
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
+    pub(crate) fn check_in_place(&self) -> Result<()> {
+        Ok(())
+    }
+
     #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
     pub(crate) fn len(&self) -> Result<u64> {
         Ok(self.contents.step().seen.len() as u64)
@@ -330,6 +339,9 @@ impl Lock {
     pub(crate) fn dir(&self) -> &Dir {
         &self.dir
     }
+
+    #[expect(clippy::unused_self, reason = "it is so in the real layer")]
+    pub(crate) fn watch(&self, _dir: &Dir) {}
 
     #[expect(
         clippy::unnecessary_wraps,

@@ -1,0 +1,240 @@
+//! What others do in the directory of a store, before it is opened and while it is open: what is theirs
+//! stays as it is, and what is the store's is not lost to them without a word.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use fork::{Fork, fork, waitpid};
+use partstore::{Error, IndexRecovery, PartStore};
+
+use crate::fixture::{
+    Fixture, copy_tree, files, free_options, in_own_process, number, race, read_part, role,
+};
+use crate::skipped::skipped;
+
+/// Something mounted, unmounted when this is dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// `None` where this user may not mount.
+    fn new(args: &[&str], place: &Path) -> Option<Self> {
+        let done = Command::new("mount").args(args).arg(place).output();
+        let mounted = done.is_ok_and(|done| done.status.success());
+        mounted.then(|| Self(place.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: after a panic a store may still have files open there.
+        let done = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        drop(done);
+    }
+}
+
+/// A directory that is mounted elsewhere as well is on the same file system, and not the store's.
+#[test]
+fn a_directory_that_is_mounted_into_a_store_keeps_its_files() {
+    for name in ["staging", "blobs", "meta/index"] {
+        let fixture = Fixture::new();
+        fixture.complete("key", &[b"bytes"]);
+        fixture.store.close().unwrap();
+        let elsewhere = fixture.dir.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("precious"), b"mine").unwrap();
+        let place = fixture.root().join(name);
+        let Some(mount) = Mount::new(&["--bind", elsewhere.to_str().unwrap()], &place) else {
+            return skipped("a directory that is mounted twice needs root");
+        };
+        let refused = free_options().open(fixture.root()).map(drop);
+        let kept = files(&elsewhere);
+        drop(mount);
+        assert_eq!(kept, ["precious".to_owned()].into(), "{name}");
+        assert!(
+            matches!(refused, Err(Error::Io { .. })),
+            "{name}: {refused:?}"
+        );
+        free_options().open(fixture.root()).unwrap();
+    }
+}
+
+/// There a file may tell of another device than the directory that it is in.
+#[test]
+fn a_store_on_an_overlay_of_two_file_systems_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let upper = dir.path().join("upper");
+    let (lower, root) = (dir.path().join("lower"), dir.path().join("root"));
+    for path in [&upper, &lower, &root] {
+        fs::create_dir(path).unwrap();
+    }
+    let Some(_upper) = Mount::new(&["-t", "tmpfs", "tmpfs"], &upper) else {
+        return skipped("an overlay needs root");
+    };
+    for name in ["files", "work"] {
+        fs::create_dir(upper.join(name)).unwrap();
+    }
+    let layers = format!(
+        "xino=off,lowerdir={},upperdir={},workdir={}",
+        lower.display(),
+        upper.join("files").display(),
+        upper.join("work").display()
+    );
+    let Some(_overlay) = Mount::new(&["-t", "overlay", "-o", &layers, "overlay"], &root) else {
+        return skipped("this kernel has no overlays");
+    };
+    let options = free_options().headroom(0);
+    let store = options.clone().open(root.join("data")).unwrap();
+    let upload = store.initiate_upload("key").unwrap();
+    store.put_part(&upload, number(1), "bytes").unwrap();
+    assert_eq!(read_part(&store, &upload, number(1)), b"bytes");
+    store.close().unwrap();
+    let store = options.open(root.join("data")).unwrap();
+    assert_eq!(store.recovery().index, IndexRecovery::Trusted);
+    assert_eq!(read_part(&store, &upload, number(1)), b"bytes");
+}
+
+/// sled's threads are not in the child, and it would wait for them.
+#[test]
+fn a_forked_child_is_told_that_it_can_open_no_store() {
+    const DONE: &str = "the forked child was told";
+    if role().is_none() {
+        let name = "neighbours::a_forked_child_is_told_that_it_can_open_no_store";
+        assert!(in_own_process(name, "fork").contains(DONE));
+        return;
+    }
+    let mut fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    for part in 1..3000 {
+        fixture.put(&upload, part, b"x");
+    }
+    fixture.reopen();
+    let other = fixture.dir.path().join("other");
+    match fork().expect("a child") {
+        Fork::Child => {
+            let refused = free_options().open(&other);
+            let told = matches!(refused, Err(Error::Forked));
+            if let Ok(store) = refused {
+                let upload = store.initiate_upload("key").unwrap();
+                (1..3000).for_each(|part| drop(store.put_part(&upload, number(part), "x")));
+                store.close().unwrap();
+            }
+            std::process::exit(i32::from(!told));
+        }
+        Fork::Parent(child) => {
+            // Killed if it waits for ever.
+            let killer = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(20));
+                let _ = Command::new("kill")
+                    .args(["-9", &child.to_string()])
+                    .status();
+            });
+            let status = waitpid(child).expect("its end");
+            assert_eq!(status, 0, "the child was not told");
+            drop(killer);
+        }
+    }
+    println!("\n{DONE}");
+}
+
+fn is_displaced<T>(result: &partstore::Result<T>) -> bool {
+    matches!(result, Err(Error::Displaced { .. }))
+}
+
+/// Its path leads nowhere now: not even to nothing.
+#[test]
+fn a_store_stops_when_something_else_takes_the_place_of_the_directory_above_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (above, moved) = (dir.path().join("above"), dir.path().join("moved"));
+    let store = free_options().open(above.join("data")).unwrap();
+    fs::rename(&above, &moved).unwrap();
+    fs::write(&above, b"a file").unwrap();
+    let swept = store.sweep();
+    assert!(is_displaced(&swept), "{swept:?}");
+    assert!(matches!(
+        store.initiate_upload("key"),
+        Err(Error::Poisoned { .. })
+    ));
+    assert!(store.close().is_err());
+}
+
+/// What is acknowledged goes to files that the next open would not read.
+#[test]
+fn a_store_stops_when_a_part_of_it_was_replaced_by_a_copy() {
+    for name in [
+        "meta",
+        "meta/journal",
+        "meta/journal/00000000000000000001.log",
+        "meta/snapshot",
+        "blobs",
+        "staging",
+    ] {
+        let fixture = Fixture::new();
+        let upload = fixture.initiate("key");
+        let place = fixture.root().join(name);
+        let moved = fixture.dir.path().join("moved");
+        fs::rename(&place, &moved).unwrap();
+        if moved.is_dir() {
+            copy_tree(&moved, &place);
+        } else {
+            fs::copy(&moved, &place).unwrap();
+        }
+        let swept = fixture.store.sweep();
+        assert!(is_displaced(&swept), "{name}: {swept:?}");
+        let put = fixture.store.put_part(&upload, number(1), "bytes");
+        assert!(
+            matches!(put, Err(Error::Poisoned { .. })),
+            "{name}: {put:?}"
+        );
+        assert!(fixture.store.close().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn of_many_that_make_a_store_at_once_one_has_it_and_the_others_are_told_so() {
+    for _ in 0..50 {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("new/data");
+        let opened: Vec<partstore::Result<PartStore>> = race(6, |_| free_options().open(&root));
+        let mut open = 0;
+        for one in &opened {
+            match one {
+                Ok(_) => open += 1,
+                Err(Error::StoreLocked { .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(open, 1);
+    }
+}
+
+/// Another program has a lease on the file: it is asked to give it up, and waited for.
+#[test]
+fn a_file_that_somebody_has_a_lease_on_is_opened_once_it_is_given_up() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let part = fixture.put(&upload, 1, b"bytes");
+    let script = "import fcntl, os, signal, sys, time\n\
+        signal.signal(signal.SIGIO, lambda *_: None)\n\
+        fd = os.open(sys.argv[1], os.O_RDWR)\n\
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n\
+        print('leased', flush=True)\n\
+        signal.pause()\n\
+        time.sleep(0.3)\n\
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)\n";
+    let started = Command::new("python3")
+        .args(["-c", script])
+        .arg(fixture.blob_path(&part.content))
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let Ok(mut python) = started else {
+        return skipped("a lease on a file needs python3");
+    };
+    let mut said = [0; 6];
+    std::io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let read = fixture.store.open_part(&upload, number(1)).map(drop);
+    let _ = python.kill();
+    python.wait().unwrap();
+    read.unwrap();
+}
