@@ -63,27 +63,19 @@ impl BlobStore {
     }
 
     /// Opens the store; whatever lies in `staging/` was never acknowledged and is removed (I7). A directory
-    /// there is nobody's: it is left alone, and [named](Self::foreign).
+    /// there is nobody's, and a file may be one that nobody may remove: they are left alone, and
+    /// [named](Self::foreign).
     pub(crate) fn open(root: &Dir, buffers: &Arc<Buffers>) -> Result<Self> {
         // Without them nothing is lost that is not lost already, and it is found blob by blob.
         Self::create(root)?;
         let (blobs, staging) = (root.dir("blobs")?, root.dir("staging")?);
-        let (directories, files): (Vec<_>, Vec<_>) = staging
-            .list()?
-            .into_iter()
-            .partition(|entry| entry.kind == Kind::Directory);
-        for left in files {
-            file::remove(&staging.at(left.name))?;
-        }
-        let foreign = directories
-            .into_iter()
-            .map(|one| staging.at(one.name).path());
+        let foreign = empty(&staging)?;
         let mut opening = [0; 8];
         getrandom::fill(&mut opening).map_err(|cause| Error::NoRandomness {
             cause: cause.to_string(),
         })?;
         Ok(Self {
-            foreign: foreign.collect(),
+            foreign,
             process: Process::current(),
             closing: Closing::default(),
             writes_direct: takes_direct(&staging.at("probe"), buffers),
@@ -119,7 +111,7 @@ impl BlobStore {
         [&self.blobs, &self.staging]
     }
 
-    /// Directories in `staging/`, which no store makes.
+    /// What was left in `staging/`.
     pub(crate) fn foreign(&self) -> &[PathBuf] {
         &self.foreign
     }
@@ -267,6 +259,19 @@ impl BlobStore {
 
     /// Puts a durable file in its place, and makes its name durable (I1).
     fn publish(&self, staged: &Place, content: &ContentHash) -> Result<()> {
+        match self.give_name(staged, content) {
+            // Somebody has removed the directory while it was empty.
+            Err(error) if error.is_not_found() => {
+                if let Some(durable) = self.durable_dirs.get(usize::from(content.prefix())) {
+                    *durable.lock() = false;
+                }
+                self.give_name(staged, content)
+            }
+            given => given,
+        }
+    }
+
+    fn give_name(&self, staged: &Place, content: &ContentHash) -> Result<()> {
         self.make_durable(content.prefix())?;
         let dir = self.dir_of(content.prefix())?;
         let place = dir.at(content.to_string());
@@ -321,6 +326,23 @@ pub(crate) struct BlobNames {
     pub files: Vec<ContentHash>,
     /// How many directories have the name of a blob: no store makes them.
     pub directories: u64,
+}
+
+/// Removes the files in `staging/`; gives what is left.
+fn empty(staging: &Dir) -> Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    for entry in staging.list()? {
+        let place = staging.at(entry.name);
+        if entry.kind == Kind::Directory {
+            left.push(place.path());
+            continue;
+        }
+        match file::remove_if_present(&place) {
+            Err(error) if error.is_of_the_file(&place) => left.push(place.path()),
+            removed => drop(removed?),
+        }
+    }
+    Ok(left)
 }
 
 /// Whether the file system takes a write that bypasses the page cache. What it does not tell (it may be

@@ -42,13 +42,29 @@ pub(crate) fn write_durably(place: &Place, bytes: &[u8]) -> Result<()> {
     place.dir().sync()
 }
 
-/// Removes a file; `false` when there was none.
+/// Removes a file; `false` when there was none. An empty directory in its place goes as well: no store makes
+/// one there, a repair of the file system may.
 pub(crate) fn remove_if_present(place: &Place) -> Result<bool> {
     match remove(place) {
         Ok(()) => Ok(true),
         Err(error) if error.is_not_found() => Ok(false),
+        Err(error) if error.is_a_directory() => remove_dir(place).map(|()| true),
         Err(error) => Err(error),
     }
+}
+
+/// Gives the name to a copy of the file, durably, where the file has other names: whoever knows it by one of
+/// them keeps it as it is.
+pub(crate) fn unshare(place: &Place) -> Result<()> {
+    if !Handle::open_read(place)?.is_shared()? {
+        return Ok(());
+    }
+    let staged = place.with_extension("tmp");
+    remove_if_present(&staged)?;
+    copy(place, &staged)?;
+    Handle::open_write(&staged)?.sync_all()?;
+    rename(&staged, place)?;
+    place.dir().sync()
 }
 
 /// Removes whatever has the name: a directory with all that is in it, anything else itself.

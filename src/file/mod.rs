@@ -24,10 +24,10 @@ use rustix::io::Errno;
 
 pub(crate) use composed::{
     copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
-    sync_tree, write_durably,
+    sync_tree, unshare, write_durably,
 };
 use dir::FileId;
-pub(crate) use dir::{Dir, Kind, Place, create_dirs, sync_parents};
+pub(crate) use dir::{Dir, Entry, Kind, Place, create_dirs, sync_parents};
 pub(crate) use lock::Lock;
 
 use crate::{Error, Result};
@@ -94,6 +94,11 @@ impl Handle {
     /// [`Error::Displaced`].
     pub(crate) fn check_in_place(&self) -> Result<()> {
         self.place.check_is(FileId::of(&self.stat()?))
+    }
+
+    /// Whether the file has more than one name.
+    pub(crate) fn is_shared(&self) -> Result<bool> {
+        Ok(self.stat()?.st_nlink > 1)
     }
 
     fn failed(&self, op: &'static str) -> impl FnOnce(io::Error) -> Error {

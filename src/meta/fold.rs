@@ -123,8 +123,12 @@ impl Fold {
         self.write(sources)
     }
 
+    pub(super) fn name_of_run(number: u64) -> String {
+        format!("{number}.run")
+    }
+
     fn write(&mut self, newest_first: Vec<Rows>) -> Result<Run> {
-        let place = self.dir.at(format!("{}.run", self.runs_made));
+        let place = self.dir.at(Self::name_of_run(self.runs_made));
         self.runs_made += 1;
         file::remove_if_present(&place)?;
         let mut writer = RowWriter::create(&place, 0)?;

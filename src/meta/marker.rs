@@ -34,9 +34,12 @@ impl MarkerFile {
         Self { place }
     }
 
-    /// Reads the marker; one that is damaged is none.
+    /// Reads the marker; one that is damaged is none, and what is no file is none, either.
     pub(crate) fn read(&self) -> Result<Option<Marker>> {
-        Ok(file::read_if_present(&self.place)?.and_then(|bytes| decode(&bytes)))
+        match file::read_if_present(&self.place) {
+            Err(error) if error.is_of_the_file(&self.place) => Ok(None),
+            read => Ok(read?.and_then(|bytes| decode(&bytes))),
+        }
     }
 
     /// Removes the marker durably, before anything else is changed: from then on only another clean
@@ -68,8 +71,10 @@ impl MarkerFile {
     fn staged(&self) -> Result<Handle> {
         let (place, len) = (self.place.with_extension("tmp"), encoded_len());
         match Handle::open_write(&place) {
-            Ok(handle) if handle.len()? == len => return Ok(handle),
-            Err(error) if !error.is_not_found() => return Err(error),
+            Ok(handle) if handle.len()? == len && !handle.is_shared()? => return Ok(handle),
+            Err(error) if !error.is_not_found() && !error.is_of_the_file(&place) => {
+                return Err(error);
+            }
             _ => {}
         }
         file::remove_if_present(&place)?;

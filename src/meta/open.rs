@@ -108,6 +108,8 @@ impl MetaStore {
         let meta = lock.dir().dir("meta")?;
         repair::remove_copy(&meta)?;
         let mut salvaged = salvage::finish(&meta, blobs)?;
+        // Without it no snapshot is lost that the journal does not miss.
+        meta.create_dir("snapshot")?;
         let marker_file = MarkerFile::new(meta.at("CLEAN"));
         let mut marker = marker_file.read()?;
         let mut repaired = Vec::new();

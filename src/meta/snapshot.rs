@@ -1,15 +1,17 @@
 //! Snapshots: `snapshot/<seq>.snap`, the whole live set as of a batch, so that older journal
 //! segments can go.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::fold::Fold;
 use super::journal::{Journal, Sealed};
 use super::rows::{RowReader, RowWriter};
-use crate::file::{self, Dir, Handle, Place};
+use crate::file::{self, Dir, Entry, Handle, Kind, Place};
 use crate::going::{Closing, Going};
 use crate::{Error, Result};
+
+/// What a snapshot is called before it is whole.
+const STAGED: &str = "snapshot.tmp";
 
 /// How much of the journal a snapshot takes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +70,10 @@ impl Snapshots {
     /// The sequence numbers of all that have the name of a snapshot, ascending.
     pub(crate) fn seqs(&self) -> Result<Vec<u64>> {
         let entries = self.dir.list()?;
-        let seqs = entries
-            .iter()
-            .filter_map(|entry| match of_name(&entry.name) {
-                Some(Name::Snapshot(seq)) => Some(seq),
-                _ => None,
-            });
+        let seqs = entries.iter().filter_map(|entry| match name_in(entry) {
+            Some(Name::Snapshot(seq)) => Some(seq),
+            _ => None,
+        });
         Ok(seqs.collect())
     }
 
@@ -150,7 +150,7 @@ impl Snapshots {
         seq: u64,
         fill: &mut dyn FnMut(&mut RowWriter) -> Result<()>,
     ) -> Result<()> {
-        let staged = self.dir.at("snapshot.tmp");
+        let staged = self.dir.at(STAGED);
         file::remove_if_present(&staged)?;
         let written = write(&staged, seq, fill);
         if written.is_err() {
@@ -209,9 +209,9 @@ impl Snapshots {
     /// left of others.
     pub(crate) fn remove_others(&self, seq: u64) -> Result<()> {
         for entry in self.dir.list()? {
-            match of_name(&entry.name) {
+            match name_in(&entry) {
                 Some(Name::Snapshot(kept)) if kept == seq => {}
-                Some(_) => file::remove(&self.dir.at(entry.name))?,
+                Some(_) => drop(file::remove_if_present(&self.dir.at(entry.name))?),
                 None => {}
             }
         }
@@ -242,14 +242,26 @@ enum Name {
     Work,
 }
 
-/// `None` for a name that no store gives.
-fn of_name(name: &OsStr) -> Option<Name> {
-    let extension = Path::new(name).extension();
-    if extension.is_some_and(|extension| extension == "run" || extension == "tmp") {
+/// `None` for what no store makes there.
+fn name_in(entry: &Entry) -> Option<Name> {
+    if entry.kind == Kind::Directory {
+        return None;
+    }
+    if entry.name == STAGED {
         return Some(Name::Work);
     }
-    let seq = name.to_str()?.strip_suffix(".snap")?.parse().ok()?;
-    (*name_of(seq) == *name).then_some(Name::Snapshot(seq))
+    let (number, extension) = entry.name.to_str()?.split_once('.')?;
+    let number = number.parse().ok()?;
+    let name = match extension {
+        "run" => Name::Work,
+        "snap" => Name::Snapshot(number),
+        _ => return None,
+    };
+    let given = [name_of(number), Fold::name_of_run(number)];
+    given
+        .iter()
+        .any(|given| entry.name == **given)
+        .then_some(name)
 }
 
 fn name_of(seq: u64) -> String {
@@ -259,7 +271,7 @@ fn name_of(seq: u64) -> String {
 /// What lies in the directory and is not the store's.
 pub(crate) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
     let mut entries = dir.list()?;
-    entries.retain(|entry| of_name(&entry.name).is_none());
+    entries.retain(|entry| name_in(entry).is_none());
     Ok(entries
         .into_iter()
         .map(|entry| dir.at(entry.name).path())

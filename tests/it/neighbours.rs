@@ -10,7 +10,7 @@ use fork::{Fork, fork, waitpid};
 use partstore::{Error, IndexRecovery, PartStore};
 
 use crate::fixture::{
-    Fixture, copy_tree, files, free_options, in_own_process, number, race, read_part, role,
+    Fixture, bytes, copy_tree, files, free_options, in_own_process, number, race, read_part, role,
 };
 use crate::skipped::skipped;
 
@@ -237,4 +237,144 @@ fn a_file_that_somebody_has_a_lease_on_is_opened_once_it_is_given_up() {
     let _ = python.kill();
     python.wait().unwrap();
     read.unwrap();
+}
+
+/// As a job that tidies up does.
+fn remove_empty_directories(dir: &Path) {
+    let find = Command::new("find")
+        .arg(dir)
+        .args(["-mindepth", "1", "-type", "d"])
+        .args(["-empty", "-delete"])
+        .status();
+    assert!(find.unwrap().success());
+}
+
+#[test]
+fn directories_of_blobs_that_somebody_removes_while_they_are_empty_come_back() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    fixture.put(&upload, 1, b"first");
+    fixture.put(&upload, 1, b"second");
+    fixture.store.sweep().unwrap();
+    remove_empty_directories(&fixture.root().join("blobs"));
+    let part = fixture.put(&upload, 1, b"first");
+    assert_eq!(read_part(&fixture.store, &upload, number(1)), b"first");
+    assert!(fixture.blob_path(&part.content).exists());
+    fixture.assert_tidy();
+}
+
+/// All that a store has is in its journal then.
+#[test]
+fn a_store_whose_empty_directories_were_removed_opens() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let root = fixture.killed();
+    remove_empty_directories(&root);
+    assert!(!root.join("meta/snapshot").exists());
+    let store = free_options().open(&root).unwrap();
+    store.put_part(&upload, number(1), "bytes").unwrap();
+    assert_eq!(read_part(&store, &upload, number(1)), b"bytes");
+}
+
+/// A repair of a file system may leave a directory under any name.
+#[test]
+fn a_directory_under_the_name_of_what_a_store_can_do_without_is_no_obstacle() {
+    for name in [
+        "meta/CLEAN",
+        "meta/CLEAN.tmp",
+        "meta/ballast",
+        "meta/index",
+        "meta/snapshot/snapshot.tmp",
+        "meta/snapshot/0.run",
+        "meta/snapshot/notes.tmp",
+    ] {
+        let fixture = Fixture::with(free_options().journal_sizes(4096, 8192));
+        let upload = fixture.initiate("key");
+        fixture.put(&upload, 1, b"bytes");
+        let place = fixture.root().join(name);
+        fixture.store.close().unwrap();
+        if place.is_dir() {
+            fs::remove_dir_all(&place).unwrap();
+        } else if place.exists() {
+            fs::remove_file(&place).unwrap();
+        }
+        fs::create_dir(&place).unwrap();
+        let store = fixture.options.clone().open(fixture.root());
+        let store = store.unwrap_or_else(|error| panic!("{name}: {error}"));
+        for at in 0..200 {
+            let other = store.initiate_upload(&format!("key-{at}")).unwrap();
+            store.abort_upload(&other).unwrap();
+        }
+        assert!(store.maintain().unwrap().snapshot, "{name}");
+        assert_eq!(read_part(&store, &upload, number(1)), b"bytes");
+        store
+            .close()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn files_that_are_not_the_stores_stay_whatever_their_names_end_with() {
+    let fixture = Fixture::new();
+    let dir = fixture.root().join("meta/snapshot");
+    fixture.store.close().unwrap();
+    let foreign = ["notes.tmp", "dry.run", "1.snap", "00.run"].map(|name| dir.join(name));
+    for path in &foreign {
+        fs::write(path, b"not the store's").unwrap();
+    }
+    let store = free_options().open(fixture.root()).unwrap();
+    assert_eq!(store.recovery().foreign.len(), foreign.len());
+    store.maintain().unwrap();
+    store.close().unwrap();
+    assert!(foreign.iter().all(|path| path.exists()));
+}
+
+#[test]
+fn a_file_in_staging_that_can_not_be_removed_stops_no_open() {
+    let fixture = Fixture::new();
+    fixture.store.close().unwrap();
+    let file = fixture.root().join("staging/left");
+    fs::write(&file, b"left").unwrap();
+    let chattr = |flag: &str| {
+        let done = Command::new("chattr").arg(flag).arg(&file).output();
+        done.is_ok_and(|done| done.status.success())
+    };
+    if !chattr("+i") {
+        return skipped(
+            "a file that can not be removed needs root and a file system that has them",
+        );
+    }
+    let opened = free_options().open(fixture.root());
+    assert!(chattr("-i"));
+    assert_eq!(opened.unwrap().recovery().foreign, [file]);
+}
+
+/// `cp -al` is no copy of what is written in place.
+#[test]
+fn a_store_that_shares_files_with_another_changes_them_for_itself_only() {
+    let fixture = Fixture::with(free_options().journal_sizes(4096, 1 << 30));
+    let upload = fixture.initiate("key");
+    fixture.put(&upload, 1, b"bytes");
+    fixture.store.close().unwrap();
+    let copy = fixture.dir.path().join("copy");
+    let done = Command::new("cp")
+        .arg("-al")
+        .arg(fixture.root())
+        .arg(&copy)
+        .status();
+    assert!(done.unwrap().success());
+    let store = fixture.options.clone().open(&copy).unwrap();
+    for part in 2..100 {
+        store
+            .put_part(&upload, number(part), bytes(part.into(), 10))
+            .unwrap();
+    }
+    store.close().unwrap();
+
+    let store = fixture.options.clone().open(fixture.root()).unwrap();
+    assert_eq!(store.list_parts(&upload, 0, 1000).unwrap().parts.len(), 1);
+    assert_eq!(read_part(&store, &upload, number(1)), b"bytes");
+    store.close().unwrap();
+    let store = fixture.options.clone().open(&copy).unwrap();
+    assert_eq!(store.list_parts(&upload, 0, 1000).unwrap().parts.len(), 99);
 }

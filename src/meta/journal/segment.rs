@@ -60,8 +60,11 @@ impl Segment {
         Ok(Self { stamp, handle, len })
     }
 
+    /// Opens a segment to be written to: a hard link of it (`cp -al`) stays as it is.
     pub(crate) fn open(dir: &Dir, number: u64) -> Result<Self> {
-        let handle = Handle::open_write(&place_of(dir, number))?;
+        let place = place_of(dir, number);
+        file::unshare(&place)?;
+        let handle = Handle::open_write(&place)?;
         let len = handle.len()?;
         let mut header = [0; HEADER_LEN];
         handle.read_at(&mut header, 0)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use composed::{
     copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
-    sync_tree, write_durably,
+    sync_tree, unshare, write_durably,
 };
 
 use crate::disk::{self, Contents, Node};
@@ -191,6 +191,15 @@ impl Handle {
 
     pub(crate) fn path(&self) -> PathBuf {
         self.place.path()
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
+    pub(crate) fn is_shared(&self) -> Result<bool> {
+        Ok(false)
     }
 
     #[expect(
