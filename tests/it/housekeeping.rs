@@ -24,7 +24,7 @@ fn stats_tell_of_the_last_sweep_and_of_what_has_stopped_the_store() {
     std::fs::remove_file(fixture.root().join("LOCK")).unwrap();
     fixture.store.sweep().unwrap_err();
     let stats = fixture.store.stats().unwrap();
-    assert!(stats.stopped.unwrap().contains("LOCK was removed"));
+    assert!(stats.stopped.unwrap().contains("in the place of LOCK"));
     assert_eq!(stats.last_sweep, Some(last));
 }
 
