@@ -367,6 +367,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
+#[expect(clippy::only_used_in_recursion, reason = "it is so in the real layer")]
 pub(crate) fn create_dirs(path: &Path, mode: u32) -> Result<()> {
     if disk::find(path).is_some() {
         return Ok(());
