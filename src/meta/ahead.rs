@@ -1,6 +1,8 @@
 //! [`Ahead`]: room on the disk behind the end of the index's file, so that a full disk is met before a batch has a
 //! number, and not by sled, which takes no failure back.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 use super::journal::Claim;
@@ -42,8 +44,8 @@ struct State {
 
 /// Room for a batch, until this is dropped: by then it is applied.
 #[must_use = "the room is held for as long as this lives"]
-pub(super) struct Assured<'a> {
-    ahead: &'a Ahead,
+pub(super) struct Assured {
+    ahead: Arc<Ahead>,
     bytes: u64,
 }
 
@@ -59,7 +61,7 @@ impl Ahead {
     ///
     /// # Errors
     /// [`Error::StorageFull`].
-    pub(super) fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
+    pub(super) fn assure(self: &Arc<Self>, batch: usize, claim: Claim) -> Result<Assured> {
         let bytes = (batch as u64).saturating_mul(match claim {
             Claim::Growth => WRITTEN_PER_GROWTH,
             Claim::Release => WRITTEN_PER_RELEASE,
@@ -74,7 +76,9 @@ impl Ahead {
             state.extend(file, needed, step)?;
         }
         state.in_flight += bytes;
-        Ok(Assured { ahead: self, bytes })
+        drop(state);
+        let ahead = Arc::clone(self);
+        Ok(Assured { ahead, bytes })
     }
 
     /// Takes as much of what is left to releases as there is.
@@ -132,7 +136,7 @@ impl State {
     }
 }
 
-impl Drop for Assured<'_> {
+impl Drop for Assured {
     fn drop(&mut self) {
         self.ahead.state.lock().in_flight -= self.bytes;
     }

@@ -17,6 +17,7 @@ mod marker;
 mod merge;
 mod open;
 mod passes;
+mod pulse;
 mod query;
 mod rebuild;
 pub(crate) mod record;
@@ -35,12 +36,13 @@ use parking_lot::Mutex;
 
 use ahead::Assured;
 pub(crate) use change::Change;
-use index::Index;
+use index::{Applied, Index};
 use journal::Journal;
 pub(crate) use journal::{Claim, Ticket};
 pub(crate) use marker::Orphans;
 use marker::{Marker, MarkerFile};
 pub(crate) use open::IndexState;
+pub(crate) use pulse::{GLANCE, Pulse};
 pub(crate) use query::after_name;
 pub(crate) use record::{Completion, PartRecord, UploadRecord, UploadState};
 pub(crate) use snapshot::Extent;
@@ -54,8 +56,15 @@ use crate::going::{Closing, Going};
 use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
 
+/// A change that stands in the journal and is being applied to the index.
+#[must_use = "a change is durable and seen only after wait_for"]
+pub(crate) struct Commit {
+    ticket: Ticket,
+    applied: Applied,
+}
+
 pub(crate) struct MetaStore {
-    journal: Journal,
+    journal: Arc<Journal>,
     index: Index,
     snapshots: Snapshots,
     /// Sequence number of the published snapshot, 0 for none. Locked while one is taken, or read: it stays
@@ -116,23 +125,55 @@ impl MetaStore {
     /// [`Error::StorageFull`] and [`Error::Damaged`], with nothing changed; [`Error::Poisoned`] and [`Error::Index`],
     /// after which only opening the store again tells what was kept.
     pub(crate) fn commit(&self, change: &Change, claim: Claim) -> Result<Ticket> {
-        let mutations = batch::mutations(change.batch().payload()).unwrap_or_default();
-        let _assured = self.assure(change.batch().payload().len(), claim)?;
+        let commit = self.commit_holding(change, claim, ())?;
+        self.applied(&commit)?;
+        Ok(commit.ticket)
+    }
+
+    /// [`commit`](Self::commit), but for that readers see the change a moment later:
+    /// [`wait_for`](Self::wait_for) sees to it. `held` are the locks that cover its rows; they are let go
+    /// as soon as it is applied, also while the caller waits for the disk.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub(crate) fn commit_holding(
+        &self,
+        change: &Change,
+        claim: Claim,
+        held: impl Send + 'static,
+    ) -> Result<Commit> {
+        // An index that does not answer would never see what the journal has.
+        self.check()?;
+        let assured = self.assure(change.batch().payload().len(), claim)?;
         let ticket = self.journal.append(change.batch(), claim)?;
-        self.index.apply(&mutations).map_err(|error| {
-            self.poison(&error);
-            let cause = error.chain();
-            // The batch may be durable: not that nothing was stored.
-            match error {
-                Error::StorageFull { .. } => Error::Index { cause },
-                other => other,
+        let journal = Arc::clone(&self.journal);
+        let begun = self.index.begin(change.batch(), move |applied| {
+            if let Err(error) = applied {
+                journal.poison(error);
             }
-        })?;
-        Ok(ticket)
+            drop((held, assured));
+        });
+        let applied = begun.inspect_err(|error| self.poison(error))?;
+        Ok(Commit { ticket, applied })
+    }
+
+    /// Returns when the change is durable and seen.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] (I8); [`Error::Index`].
+    pub(crate) fn wait_for(&self, commit: &Commit) -> Result<()> {
+        self.wait(commit.ticket)?;
+        self.applied(commit)
+    }
+
+    fn applied(&self, commit: &Commit) -> Result<()> {
+        let applied = self.index.wait(&commit.applied);
+        let applied = applied.map_err(index::as_failure);
+        applied.inspect_err(|error| self.poison(error))
     }
 
     /// What releases may take the ballast's room.
-    fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
+    fn assure(&self, batch: usize, claim: Claim) -> Result<Assured> {
         match claim {
             Claim::Growth => self.index.assure(batch, claim),
             Claim::Release | Claim::Sweep => {
@@ -186,7 +227,15 @@ impl MetaStore {
     /// # Errors
     /// [`Error::Poisoned`] after a failure (I8); [`Error::Damaged`] when the truth was found damaged.
     pub(crate) fn check(&self) -> Result<()> {
+        let answers = self.index.pulse().check();
+        // The first failure stays, whichever it was.
+        let _ = answers.inspect_err(|silent| self.poison(silent));
         self.journal.check()
+    }
+
+    /// Whether the index still answers.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        self.index.pulse()
     }
 
     /// Passes while the directory is the store's alone; else the store stops (I8).

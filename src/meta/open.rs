@@ -186,7 +186,7 @@ impl MetaStore {
             salvaged,
         };
         let store = Self {
-            journal,
+            journal: Arc::new(journal),
             index,
             snapshots: truth.snapshots.until(closing),
             snapshot: Mutex::new(truth.base),
@@ -248,7 +248,7 @@ impl Truth {
             return Err(not_trusted("the index is older than the journal"));
         }
         let index = Index::open(&self.places.index, cache)?;
-        let counted = index.count()?;
+        let counted = index.count(marker.tally.total_rows())?;
         if counted != marker.tally {
             let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
             return Err(not_trusted(&format!(

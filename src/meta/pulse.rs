@@ -37,20 +37,26 @@ pub(crate) struct Pulse {
     turn: AtomicUsize,
     /// What was seen in each slot, and since when.
     seen: Mutex<Vec<(u64, Instant)>>,
+    patience: Duration,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
+        Self::with_patience(PATIENCE)
+    }
+}
+
+impl Pulse {
+    fn with_patience(patience: Duration) -> Self {
         Self {
+            patience,
             lost: AtomicBool::new(false),
             slots: (0..SLOTS).map(|_| AtomicU64::new(FREE)).collect(),
             turn: AtomicUsize::new(0),
             seen: Mutex::default(),
         }
     }
-}
 
-impl Pulse {
     /// # Errors
     /// [`Error::Index`] when the index does not answer any more.
     pub(crate) fn check(&self) -> Result<()> {
@@ -118,7 +124,7 @@ impl Pulse {
             let found = slot.load(Ordering::Relaxed);
             if found != *before {
                 (*before, *since) = (found, now);
-            } else if found & STATE == INSIDE && now.duration_since(*since) > PATIENCE {
+            } else if found & STATE == INSIDE && now.duration_since(*since) > self.patience {
                 self.lose();
             }
         }
@@ -156,8 +162,65 @@ impl Drop for Visit<'_> {
 fn silent() -> Error {
     Error::Index {
         cause: format!(
-            "it does not answer (for {} s or more), and its threads cannot be stopped",
+            "it does not answer ({} s and more), and threads that are inside cannot be stopped: end this process",
             PATIENCE.as_secs()
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// Looks twice, and longer than the patience apart.
+    fn look_twice(pulse: &Pulse, in_between: impl FnOnce()) {
+        pulse.look();
+        std::thread::sleep(SHORT * 2);
+        in_between();
+        pulse.look();
+    }
+
+    #[test]
+    fn a_question_that_does_not_come_back_is_found() {
+        let pulse = Pulse::with_patience(SHORT);
+        let mut visit = pulse.visit().unwrap();
+        visit.inside(|| look_twice(&pulse, || ()));
+        assert!(pulse.is_lost());
+        assert!(matches!(pulse.check(), Err(Error::Index { .. })));
+        assert!(matches!(pulse.visit(), Err(Error::Index { .. })));
+    }
+
+    #[test]
+    fn questions_that_come_back_are_not_taken_for_one_that_does_not() {
+        let pulse = Pulse::with_patience(SHORT);
+        let mut visit = pulse.visit().unwrap();
+        // In its caller's hands for as long as that likes.
+        visit.inside(|| ());
+        look_twice(&pulse, || ());
+        // One visit after the other.
+        look_twice(&pulse, || visit.inside(|| ()));
+        visit.inside(|| pulse.look());
+        visit.inside(|| pulse.look());
+        drop(visit);
+        look_twice(&pulse, || ());
+        assert!(!pulse.is_lost());
+    }
+
+    #[test]
+    fn more_questions_than_slots_are_asked_all_the_same() {
+        let pulse = Pulse::with_patience(SHORT);
+        let mut visits: Vec<Visit<'_>> = (0..=SLOTS).map(|_| pulse.visit().unwrap()).collect();
+        let watched = visits.iter().filter(|visit| visit.taken.is_some());
+        assert_eq!(watched.count(), SLOTS);
+        for visit in &mut visits {
+            assert_eq!(visit.inside(|| 7), 7);
+        }
+        drop(visits);
+        assert!(
+            pulse.visit().unwrap().taken.is_some(),
+            "slots are given back"
+        );
     }
 }
