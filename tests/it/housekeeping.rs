@@ -34,9 +34,9 @@ fn a_failing_step_of_the_housekeeping_is_not_tried_at_every_put() {
     let options = free_options().journal_sizes(4096, 8192);
     let fixture = Fixture::with(options.background(Background::Thread));
     let upload = fixture.initiate("key");
-    // In place of the work of a snapshot, a directory that cannot be removed as a file.
+    // In place of the work of a snapshot, a directory that is not empty.
     let obstacle = fixture.root().join("meta/snapshot/snapshot.tmp");
-    std::fs::create_dir(&obstacle).unwrap();
+    std::fs::create_dir_all(obstacle.join("inside")).unwrap();
     let begun = Instant::now();
     let mut failed = false;
     while !failed {
@@ -44,7 +44,7 @@ fn a_failing_step_of_the_housekeeping_is_not_tried_at_every_put() {
         failed = fixture.store.stats().unwrap().background_failure.is_some();
         assert!(begun.elapsed() < SOON, "no snapshot was tried");
     }
-    std::fs::remove_dir(&obstacle).unwrap();
+    std::fs::remove_dir_all(&obstacle).unwrap();
     let mended = Instant::now();
     while fixture.store.stats().unwrap().last_snapshot.is_none() {
         fixture.put(&upload, 1, &bytes(1, 100));
