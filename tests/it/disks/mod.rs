@@ -91,7 +91,7 @@ fn a_long_journal_is_rebuilt_on_a_full_disk() {
 #[test]
 fn large_uploads_are_aborted_and_expire_without_a_byte_left() {
     let large = large_uploads();
-    on_each(&Kind::ALL, 100, |disk| {
+    on_each(&Kind::ALL, 240, |disk| {
         transplant(&large.closed, &disk.root());
         let mut stops = 0;
         let mut store = options().open(disk.root()).unwrap();
