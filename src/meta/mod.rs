@@ -33,7 +33,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use ahead::Assured;
 pub(crate) use change::Change;
 use index::Index;
 use journal::Journal;
@@ -117,7 +116,8 @@ impl MetaStore {
     /// after which only opening the store again tells what was kept.
     pub(crate) fn commit(&self, change: &Change, claim: Claim) -> Result<Ticket> {
         let mutations = batch::mutations(change.batch().payload()).unwrap_or_default();
-        let _assured = self.assure(change.batch().payload().len(), claim)?;
+        let len = change.batch().payload().len();
+        let _assured = claim.helped_by(&self.ballast, || self.index.assure(len, claim))?;
         let ticket = self.journal.append(change.batch(), claim)?;
         self.index.apply(&mutations).map_err(|error| {
             self.poison(&error);
@@ -129,16 +129,6 @@ impl MetaStore {
             }
         })?;
         Ok(ticket)
-    }
-
-    /// What releases may take the ballast's room.
-    fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
-        match claim {
-            Claim::Growth => self.index.assure(batch, claim),
-            Claim::Release | Claim::Sweep => {
-                self.ballast.helping(|| self.index.assure(batch, claim))
-            }
-        }
     }
 
     /// Returns when the change is durable.

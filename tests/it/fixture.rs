@@ -282,7 +282,17 @@ pub fn race<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T>
 
 /// Runs one test again as a process of its own, which finds `role` by [`role`]. Gives its output.
 pub fn in_own_process(test: &str, role: &str) -> String {
-    let output = own_process(test, role).output().unwrap();
+    passes(own_process(test, role))
+}
+
+/// Runs one test as a process of its own that may have so many files open. It must pass.
+pub fn in_own_process_with_files(test: &str, role: &str, files: u32) {
+    passes(own_process_with_files(test, role, files));
+}
+
+/// Runs one test, which must pass; gives what it said.
+fn passes(mut test: Command) -> String {
+    let output = test.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success() && said.contains("1 passed"),

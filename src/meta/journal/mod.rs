@@ -48,6 +48,16 @@ pub(crate) enum Claim {
     Sweep,
 }
 
+impl Claim {
+    /// Takes a step for a batch. What releases may take the ballast's room for it.
+    pub(crate) fn helped_by<T>(self, ballast: &Ballast, step: impl Fn() -> Result<T>) -> Result<T> {
+        match self {
+            Self::Growth => step(),
+            Self::Release | Self::Sweep => ballast.helping(step),
+        }
+    }
+}
+
 /// What is left of the last segment for sweeps, bytes: three batches of 256 blobs. Of small segments a quarter.
 const LEFT_TO_SWEEPS: u64 = 64 * 1024;
 
@@ -383,10 +393,7 @@ impl Journal {
                 return Ok(());
             }
             let create = || self.create_segment(number, frame_len);
-            let segment = match claim {
-                Claim::Growth => create(),
-                Claim::Release | Claim::Sweep => self.ballast.helping(create),
-            }?;
+            let segment = claim.helped_by(&self.ballast, create)?;
             let mut state = self.state.lock();
             state.next_number += 1;
             state.spares.push_back(Arc::new(segment));
