@@ -7,9 +7,14 @@ _list:
 check:
     .ci/run
 
-# All tests
+# The tests of the crate
 test *ARGS:
     cargo test {{ ARGS }}
+
+# All tests: those of the crate, the crash suite, the thread schedules
+test-all:
+    cargo test
+    cargo test -p crash -p partstore-schedules
 
 # All benchmarks, or those whose names hold ARGS
 bench *ARGS:

@@ -1,4 +1,4 @@
-//! What `cargo test` runs of the crash suite; `docs/reliability.md` has the long runs. The tables stay in
+//! What `cargo test -p crash` runs of the crash suite; `docs/reliability.md` has the long runs. The tables stay in
 //! `target/tmp/crash-*.txt`.
 
 use std::process::Command;
