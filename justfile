@@ -11,14 +11,14 @@ check:
 test *ARGS:
     cargo test {{ ARGS }}
 
-# All tests: those of the crate, the crash suite, the thread schedules
+# All tests of all packages
 test-all:
     cargo test
-    cargo test -p crash -p partstore-schedules
+    cargo test --workspace --exclude partstore
 
 # All benchmarks, or those whose names hold ARGS
 bench *ARGS:
-    cargo bench --features internals {{ ARGS }}
+    cargo bench -p partstore -p md5-lanes {{ ARGS }}
 
 # Fuzzes one target (needs a nightly toolchain and cargo-fuzz): just fuzz TARGET 60
 fuzz TARGET SECONDS="60":
@@ -26,7 +26,7 @@ fuzz TARGET SECONDS="60":
 
 # The scalar logic of the only unsafe code, under Miri (needs a nightly toolchain with it)
 miri:
-    cargo +nightly miri test --lib lanes
+    cargo +nightly miri test -p md5-lanes
 
 # How fast parts come in, beside the floors of the same run
 bench-ingest *ARGS:

@@ -2,21 +2,24 @@
 //!
 //! MD5 is the ETag, BLAKE3 the blob's name, CRC-32 of each block what reads are checked with,
 //! CRC-32 and CRC-64 of the whole what clients compare. A body in memory is hashed where it
-//! lies; it is [`Bytes`], which do not change. MD5 goes on [elsewhere](crate::lanes) while the caller does the rest
+//! lies; it is [`Bytes`], which do not change. MD5 goes on [elsewhere](md5_lanes) while the caller does the rest
 //! and writes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
+use md5_lanes::{BodyMd5, Lanes};
 
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::going::Closing;
-use crate::lanes::{BodyMd5, Lanes};
 use crate::{ContentHash, ETag, Result};
 
 /// Bytes that are hashed before closing is asked about: some milliseconds.
 const PIECE: usize = 16 * 1024 * 1024;
+/// How long MD5 is waited for before closing is asked about.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// Takes a body chunk by chunk.
 pub(crate) struct BodyHasher {
@@ -89,7 +92,7 @@ impl BodyHasher {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed) when closing has begun.
     pub(crate) fn settle_until(&mut self, closing: &Closing) -> Result<()> {
-        while !self.md5.settle_soon() {
+        while !self.md5.settle_within(A_MOMENT) {
             closing.check()?;
         }
         Ok(())

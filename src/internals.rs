@@ -1,17 +1,13 @@
-//! The decoders of bytes from disk for the fuzz targets, and the MD5 lanes for the benches. Not part of the
-//! API: present only with the feature `internals`, and free to change with any release.
+//! The decoders of bytes from disk for the fuzz targets. Not part of the API: present only with the
+//! feature `internals`, and free to change with any release.
 //!
 //! Bytes from disk are untrusted: whatever they hold, nothing here may panic but the `check_`
 //! functions, which do so when decoding and encoding disagree.
 
 use std::path::Path;
-use std::sync::Arc;
-
-use bytes::Bytes;
 
 use crate::Result;
 use crate::file::{Dir, Place};
-use crate::lanes::{BodyMd5, Lanes};
 use crate::meta::batch::{self, Batch, Tree};
 use crate::meta::journal::{self, Journal, frame};
 use crate::meta::record;
@@ -227,30 +223,4 @@ pub fn check_key(key: &[u8]) -> usize {
     .into_iter()
     .filter(|could| *could)
     .count()
-}
-
-/// The lane thread of a store, alone.
-pub struct Md5Lanes(Arc<Lanes>);
-
-impl Md5Lanes {
-    /// Starts no thread yet.
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "not part of the API")]
-    pub fn new() -> Self {
-        Self(Arc::new(Lanes::new()))
-    }
-
-    /// The MD5 digests of bodies that come in at the same time.
-    #[must_use]
-    pub fn digests(&self, bodies: &[Bytes]) -> Vec<[u8; 16]> {
-        let mut all: Vec<_> = bodies
-            .iter()
-            .map(|body| {
-                let mut md5 = BodyMd5::new(Arc::clone(&self.0));
-                md5.begin(body.clone());
-                md5
-            })
-            .collect();
-        all.iter_mut().map(BodyMd5::digest).collect()
-    }
 }

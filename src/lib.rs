@@ -89,6 +89,7 @@
 //!   be released in the other. That is what this crate does.
 //! - **async?** The work is hashing and syncing. Call it from a blocking thread.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     warn(
@@ -113,7 +114,6 @@ mod ingest;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-mod lanes;
 mod locks;
 mod meta;
 mod options;

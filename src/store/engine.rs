@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use md5_lanes::Lanes;
 use parking_lot::Mutex;
 
 use crate::blob::BlobStore;
@@ -11,7 +12,6 @@ use crate::buffers::Buffers;
 use crate::file::{self, Lock};
 use crate::going::{Closing, Going};
 use crate::id::IdSource;
-use crate::lanes::Lanes;
 use crate::locks::UploadLocks;
 use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
 use crate::pins::Pins;
@@ -107,7 +107,7 @@ impl Engine {
             room: Arc::new(space),
             blobs: Arc::new(blobs),
             buffers,
-            lanes: Arc::new(Lanes::new()),
+            lanes: Arc::new(Lanes::new("partstore-md5")),
             process,
             closing,
             last: Mutex::default(),

@@ -2,7 +2,7 @@
 //!
 //! The modules of partstore are compiled here from their own files, unchanged, but three things
 //! beneath them are others: `parking_lot`, whose locks here ask [shuttle](https://docs.rs/shuttle)
-//! who runs next; `sled`, which here is ordered maps in memory; and `file`, which here is a
+//! who runs next, also in `md5_lanes`; `sled`, which here is ordered maps in memory; and `file`, which here is a
 //! [disk] in memory that knows what is durable. All tasks run one at a time, and at each lock,
 //! wake-up, system call and row another may go on: shuttle chooses, by chance or one schedule after
 //! the other, and prints the schedule that makes a test fail, for `shuttle::replay`.
@@ -42,8 +42,6 @@ mod going;
 mod id;
 #[path = "../../../src/ingest.rs"]
 mod ingest;
-#[path = "../../../src/lanes/mod.rs"]
-mod lanes;
 #[path = "../../../src/locks.rs"]
 mod locks;
 #[path = "../../../src/meta/mod.rs"]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use md5_lanes::{BodyMd5, Lanes};
 use parking_lot::schedule;
 
 use super::{below, check, join, task};
-use crate::lanes::{BodyMd5, Lanes};
 
 /// Long enough for the thread, and more than one of its slices.
 const CHUNK: usize = 72 * 1024;
@@ -25,7 +25,7 @@ fn begin(lanes: &Arc<Lanes>, body: &Bytes) -> BodyMd5 {
 
 /// Three bodies at once; one of them goes half-way.
 fn three_bodies() {
-    let lanes = Arc::new(Lanes::new());
+    let lanes = Arc::new(Lanes::new("md5"));
     let bodies = [0, 1, 2].map(|number| {
         let lanes = Arc::clone(&lanes);
         task(move || {

@@ -28,16 +28,16 @@ use std::arch::x86_64::{
 };
 
 /// The chaining value A, B, C, D.
-pub(super) type State = [u32; 4];
+pub(crate) type State = [u32; 4];
 
 /// The chaining value before the first block.
-pub(super) const START: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+pub(crate) const START: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 /// What one call of the compression function takes.
-pub(super) type Block = [u8; 64];
+pub(crate) type Block = [u8; 64];
 
 /// How many messages [`compress_many`] takes at once.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// `floor(2^32 * abs(sin(i + 1)))`.
 const SINES: [u32; 64] = [
@@ -156,7 +156,7 @@ macro_rules! one_step {
 
 /// Takes blocks of one message: a third faster than the plain form, in which the compiler chooses the
 /// order of the additions.
-pub(super) fn compress_one(state: &mut State, blocks: &[Block]) {
+pub(crate) fn compress_one(state: &mut State, blocks: &[Block]) {
     for block in blocks {
         let (words, _) = block.as_chunks();
         let mut x = [0; 16];
@@ -188,7 +188,7 @@ fn in_this_order(value: u32) -> u32 {
 }
 
 /// Whether [`compress_many`] works on this processor.
-pub(super) fn has_lanes() -> bool {
+pub(crate) fn has_lanes() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]
@@ -197,7 +197,7 @@ pub(super) fn has_lanes() -> bool {
 
 /// Whether a lone message is hashed faster by [`compress_many`] than by [`compress_one`]: the processor
 /// rotates and combines in one instruction.
-pub(super) fn lanes_are_fastest() -> bool {
+pub(crate) fn lanes_are_fastest() -> bool {
     #[cfg(target_arch = "x86_64")]
     return has_lanes() && has_avx512();
     #[cfg(not(target_arch = "x86_64"))]
@@ -214,7 +214,7 @@ fn has_avx512() -> bool {
 ///
 /// # Panics
 /// Without AVX2 ([`has_lanes`]), and when there are more messages than lanes or they differ in length.
-pub(super) fn compress_many(lanes: &mut [(&mut State, &[Block])]) {
+pub(crate) fn compress_many(lanes: &mut [(&mut State, &[Block])]) {
     #[cfg(target_arch = "x86_64")]
     {
         assert!(has_lanes(), "asked before");
@@ -233,11 +233,11 @@ pub(super) fn compress_many(lanes: &mut [(&mut State, &[Block])]) {
 
 /// What [`compress_many`] is.
 #[cfg(all(test, target_arch = "x86_64"))]
-pub(super) type Compress = fn(&mut [(&mut State, &[Block])]);
+pub(crate) type Compress = fn(&mut [(&mut State, &[Block])]);
 
 /// All that [`compress_many`] may choose from on this processor.
 #[cfg(all(test, target_arch = "x86_64"))]
-pub(super) fn variants() -> Vec<(&'static str, Compress)> {
+pub(crate) fn variants() -> Vec<(&'static str, Compress)> {
     // SAFETY: the processor has what each of them is compiled for.
     let mut variants: Vec<(&'static str, Compress)> = Vec::new();
     if has_lanes() {

@@ -16,21 +16,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
 
-use super::kernel::{self, Block, LANES, State};
-use crate::thread::{self, JoinHandle};
+use crate::kernel::{self, Block, LANES, State};
+use crate::sync::{self, Condvar, JoinHandle, Mutex};
 
 /// Blocks of each lane between two looks at the queue: 64 KiB.
 const SLICE: usize = 1024;
 /// Slices after which a chunk makes room when others wait: 1 MiB.
 const TURN: usize = 16 * SLICE;
 
-/// How long a waiter waits that has something else to look at.
-const A_MOMENT: Duration = Duration::from_millis(100);
-
-/// The chunks that wait for a lane, and the thread, which is started with the first of them.
-pub(crate) struct Lanes {
+/// The chunks that wait for a lane, and the thread that hashes them.
+///
+/// The thread is started with the first chunk that is worth it. Dropping the last handle ends the thread and
+/// waits for it.
+pub struct Lanes {
+    name: &'static str,
     queue: Arc<Queue>,
     thread: Mutex<Thread>,
 }
@@ -88,14 +88,14 @@ enum Progress {
 }
 
 /// A chunk that was submitted.
-pub(super) struct Pending {
+pub(crate) struct Pending {
     queue: Arc<Queue>,
     answer: Arc<Answer>,
 }
 
 impl Pending {
     /// Waits until the chunk is hashed; `None` when that has to be done by somebody else.
-    pub(super) fn wait(self) -> Option<State> {
+    pub(crate) fn wait(self) -> Option<State> {
         // A chunk that is not begun does not wait for company any more.
         self.tell(Progress::Awaited);
         let mut progress = self.answer.progress.lock();
@@ -108,15 +108,15 @@ impl Pending {
         }
     }
 
-    /// Waits for a moment; whether [`wait`](Self::wait) has an answer then.
-    pub(super) fn is_over_soon(&self) -> bool {
+    /// Waits for so long; whether [`wait`](Self::wait) has an answer then.
+    pub(crate) fn is_over_within(&self, timeout: Duration) -> bool {
         self.tell(Progress::Awaited);
         let mut progress = self.answer.progress.lock();
         let goes_on =
             |progress: &mut Progress| matches!(progress, Progress::Hashing | Progress::Awaited);
         if goes_on(&mut progress) {
             let changed = &self.answer.changed;
-            changed.wait_while_for(&mut progress, goes_on, A_MOMENT);
+            changed.wait_while_for(&mut progress, goes_on, timeout);
         }
         !goes_on(&mut progress)
     }
@@ -137,25 +137,33 @@ impl Drop for Pending {
 }
 
 impl Lanes {
-    pub(crate) fn new() -> Self {
+    /// Starts no thread yet. `name` is what debuggers and process listings will call it.
+    ///
+    /// # Panics
+    /// When `name` holds a NUL byte.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        assert!(!name.contains('\0'), "a NUL byte in a thread's name");
         let thread = if kernel::has_lanes() {
             Thread::NotYet
         } else {
             Thread::Failed
         };
         Self {
+            name,
             queue: Arc::default(),
             thread: Mutex::new(thread),
         }
     }
 
-    /// Whether bodies are hashed side by side.
-    pub(crate) fn are_used(&self) -> bool {
+    /// Returns whether messages are hashed side by side: the processor has AVX2, and the thread has not failed.
+    #[must_use]
+    pub fn are_used(&self) -> bool {
         !matches!(*self.thread.lock(), Thread::Failed) && !self.queue.waiting.lock().closed
     }
 
     /// Has whole blocks hashed; `None` when nobody is there to do it.
-    pub(super) fn submit(&self, state: State, bytes: Bytes) -> Option<Pending> {
+    pub(crate) fn submit(&self, state: State, bytes: Bytes) -> Option<Pending> {
         self.start()?;
         let answer = Arc::<Answer>::default();
         let chunk = Chunk {
@@ -178,7 +186,7 @@ impl Lanes {
 
     /// Lets the thread panic, with what is in its lanes, before it looks at the queue again.
     #[cfg(test)]
-    pub(super) fn break_down(&self) {
+    pub(crate) fn break_down(&self) {
         self.queue.waiting.lock().breaks_down = true;
         self.queue.more.notify_one();
     }
@@ -187,7 +195,7 @@ impl Lanes {
         let mut thread = self.thread.lock();
         if let Thread::NotYet = *thread {
             let queue = Arc::clone(&self.queue);
-            let started = thread::start("partstore-md5", move || run(&queue));
+            let started = sync::start(self.name, move || run(&queue));
             *thread = started.map_or(Thread::Failed, Thread::Started);
         }
         match *thread {

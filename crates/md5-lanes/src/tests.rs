@@ -1,12 +1,13 @@
 use std::io::{self, Write};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use proptest::prelude::*;
 
-use super::*;
+use crate::body::WORTH;
+use crate::{BodyMd5, Lanes, kernel};
 
 fn reference(body: &[u8]) -> [u8; 16] {
     Md5::digest(body).into()
@@ -39,10 +40,24 @@ fn crowd(lanes: &Arc<Lanes>, count: usize, chunk: &Bytes) -> Vec<BodyMd5> {
 
 #[test]
 fn every_length_around_a_block_is_padded_as_it_should_be() {
-    let lanes = Arc::new(Lanes::new());
+    let lanes = Arc::new(Lanes::new("md5"));
     for len in (0..200).chain([WORTH - 1, WORTH, WORTH + 1, WORTH + 56, 3 * WORTH + 63]) {
         let body = body(len as u64, len);
         assert_eq!(hash(&lanes, &body, usize::MAX), reference(&body), "{len}");
+    }
+}
+
+#[test]
+fn chunks_of_any_length_make_one_message() {
+    let lanes = Arc::new(Lanes::new("md5"));
+    let lens = [1, 62, 1, 0, 64, 65, 7, 128, WORTH + 1, 3 * WORTH + 50, 5];
+    let whole = body(1, lens.iter().sum());
+    let mut md5 = BodyMd5::new(lanes);
+    let mut left = whole.clone();
+    for len in lens {
+        md5.begin(left.split_to(len));
+        let so_far = &whole[..whole.len() - left.len()];
+        assert_eq!(md5.digest(), reference(so_far), "{}", so_far.len());
     }
 }
 
@@ -118,7 +133,7 @@ proptest! {
     /// Up to 64 bodies of one store at once, from as many threads, that begin, stall and go as they like.
     #[test]
     fn bodies_side_by_side_are_hashed_as_if_alone(plans in proptest::collection::vec(plan(), 1..=64)) {
-        let lanes = Arc::new(Lanes::new());
+        let lanes = Arc::new(Lanes::new("md5"));
         let together = Barrier::new(plans.len());
         let wrong = std::thread::scope(|scope| {
             let bodies: Vec<_> = (0..).zip(&plans).map(|(seed, plan)| {
@@ -147,7 +162,7 @@ proptest! {
 
 #[test]
 fn a_body_hashes_itself_when_the_thread_has_died() {
-    let lanes = Arc::new(Lanes::new());
+    let lanes = Arc::new(Lanes::new("md5"));
     let whole = body(1, 3 << 20);
     let mut bodies = crowd(&lanes, 20, &whole.slice(..1 << 20));
     lanes.break_down();
@@ -161,7 +176,7 @@ fn a_body_hashes_itself_when_the_thread_has_died() {
 
 #[test]
 fn long_chunks_take_turns_when_there_are_more_than_lanes() {
-    let lanes = Arc::new(Lanes::new());
+    let lanes = Arc::new(Lanes::new("md5"));
     let long: Vec<_> = (0..2 * LANES_OF_THE_KERNEL as u64)
         .map(|seed| body(seed, 3 << 20))
         .collect();
@@ -179,7 +194,7 @@ fn long_chunks_take_turns_when_there_are_more_than_lanes() {
 
 #[test]
 fn nothing_of_a_chunk_is_held_once_it_is_hashed() {
-    let lanes = Arc::new(Lanes::new());
+    let lanes = Arc::new(Lanes::new("md5"));
     let chunk = body(1, 4 * WORTH);
     let mut md5 = BodyMd5::new(lanes);
     md5.begin(chunk.clone());
@@ -189,7 +204,7 @@ fn nothing_of_a_chunk_is_held_once_it_is_hashed() {
 
 #[test]
 fn a_body_that_goes_takes_its_chunk_along() {
-    let lanes = Arc::new(Lanes::new());
+    let lanes = Arc::new(Lanes::new("md5"));
     let whole = body(1, 4 << 20);
     for md5 in &mut crowd(&lanes, 16, &whole) {
         assert_eq!(md5.digest(), reference(&whole));

@@ -1,29 +1,47 @@
-//! What hashing a body costs, each kind alone: `cargo bench --features internals --bench hashes`.
+//! What hashing a body costs, each kind alone: `cargo bench -p md5-lanes`.
 //!
-//! Bodies of 1 MiB are in memory and warm. `md5 lanes` is the store's lane thread with so many bodies at a time,
+//! Bodies of 1 MiB are in memory and warm. `md5 lanes` is the lane thread with so many bodies at a time,
 //! beside the two crates that hash one after the other.
 
-#[expect(dead_code, reason = "the bodies only")]
-#[path = "../examples/figures/floor.rs"]
-mod floor;
-
 use std::hint::black_box;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use md5::{Digest, Md5};
-use partstore::internals::Md5Lanes;
+use md5_lanes::{BodyMd5, Lanes};
 
 const LEN: usize = 1 << 20;
 
+/// Bytes that no other seed gives.
+fn body(seed: u64) -> Bytes {
+    let mut bytes = vec![0; LEN];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes.into()
+}
+
+/// The digests of bodies that come in at the same time.
+fn digests(lanes: &Arc<Lanes>, bodies: &[Bytes]) -> Vec<[u8; 16]> {
+    let begin = |body: &Bytes| {
+        let mut md5 = BodyMd5::new(Arc::clone(lanes));
+        md5.begin(body.clone());
+        md5
+    };
+    let mut begun: Vec<_> = bodies.iter().map(begin).collect();
+    begun.iter_mut().map(BodyMd5::digest).collect()
+}
+
 fn md5_side_by_side(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("md5 lanes");
-    let lanes = Md5Lanes::new();
+    let lanes = Arc::new(Lanes::new("md5"));
     for count in [1, 2, 4, 8, 16, 32] {
-        let bodies: Vec<_> = (0..count).map(|seed| floor::body(LEN, seed)).collect();
+        let bodies: Vec<_> = (0..count).map(body).collect();
         group.throughput(Throughput::Bytes(count * LEN as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-            bencher.iter(|| lanes.digests(black_box(&bodies)));
+            bencher.iter(|| digests(&lanes, black_box(&bodies)));
         });
     }
 }
@@ -31,7 +49,7 @@ fn md5_side_by_side(criterion: &mut Criterion) {
 fn one_body(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one body");
     group.throughput(Throughput::Bytes(LEN as u64));
-    let body = floor::body(LEN, 0);
+    let body = body(0);
     group.bench_function("md-5", |bencher| {
         bencher.iter(|| Md5::digest(black_box(&body)));
     });
