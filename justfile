@@ -32,7 +32,7 @@ miri:
 bench-ingest *ARGS:
     cargo run --release --example bench_ingest -- {{ ARGS }}
 
-# Parts through the gateway, beside the store called directly
+# Parts through the server, beside the store called directly
 bench-gateway *ARGS:
     cargo run --release --example bench_gateway -- {{ ARGS }}
 
@@ -53,6 +53,6 @@ doc:
 upload *ARGS:
     cargo run --release --example upload -- {{ ARGS }}
 
-# An HTTP server with the protocol of Tencent COS: just gateway --data DIR
-gateway *ARGS:
-    cargo run --release --example cos_gateway -- {{ ARGS }}
+# An HTTP server with the protocol of Tencent COS: just server --data DIR
+server *ARGS:
+    cargo run --release -p partstore-server -- {{ ARGS }}

@@ -1,4 +1,4 @@
-//! How fast parts come in through the gateway of the example `cos_gateway`, beside the store called directly, in the
+//! How fast parts come in through `partstore-server`, beside the store called directly, in the
 //! same run: `cargo run --release --example bench_gateway`.
 //!
 //! Clients and gateway share the machine: what is measured is loopback, both of its ends, and the store. The floor

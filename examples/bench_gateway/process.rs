@@ -1,4 +1,4 @@
-//! The example `cos_gateway` as a process.
+//! `partstore-server` as a process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,16 +14,16 @@ pub fn binary() -> PathBuf {
         .and_then(Path::parent)
         .expect("target/PROFILE");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["build", "--quiet", "--example", "cos_gateway"]);
+    cargo.args(["build", "--quiet", "-p", "partstore-server"]);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
     let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
     assert!(
         status.expect("cargo").success(),
-        "cos_gateway does not build"
+        "partstore-server does not build"
     );
-    profile.join("examples/cos_gateway")
+    profile.join("partstore-server")
 }
 
 /// A command that starts it; port 0 is one of the system's choice.
@@ -36,7 +36,7 @@ pub fn command(binary: &Path, data: &Path, listen: &str) -> Command {
 
 /// Starts it, and waits until it listens.
 pub fn start(command: &mut Command) -> (Child, SocketAddr) {
-    let mut process = command.spawn().expect("the gateway");
+    let mut process = command.spawn().expect("the server");
     let mut line = String::new();
     let read = process
         .stdout

@@ -9,9 +9,9 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::signature::KeyPair;
 
-/// A gateway that speaks the protocol of Tencent COS and keeps objects in a part store.
+/// A server that speaks the protocol of Tencent COS and keeps objects in a part store.
 #[derive(Parser, Debug)]
-#[command(name = "cos_gateway", version)]
+#[command(name = "partstore-server", version)]
 pub struct Args {
     /// The directory of the store; made when it is not there
     #[arg(long, value_name = "DIR")]
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub patience: Duration,
 
-    /// How long requests may take to end when the gateway is told to stop
+    /// How long requests may take to end when the server is told to stop
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
 

@@ -109,7 +109,7 @@ pub fn parse_deletion(document: &[u8]) -> Result<ToDeleteAll, Refusal> {
         )));
     }
     if list.objects.iter().any(|object| object.version.is_some()) {
-        return Err(Refusal::not_implemented("this gateway has no versions"));
+        return Err(Refusal::not_implemented("this server has no versions"));
     }
     let keys = list.objects.into_iter().map(|object| object.key).collect();
     Ok(ToDeleteAll {

@@ -1,26 +1,25 @@
-//! A gateway that speaks the protocol of Tencent COS, with a part store behind it, as the author of a storage
-//! server would embed one.
+//! An HTTP server that speaks the protocol of Tencent COS, with a part store behind it.
 //!
 //! ```sh
-//! cargo run --release --example cos_gateway -- --data DIR --listen 127.0.0.1:9000
+//! cargo run --release -p partstore-server -- --data DIR --listen 127.0.0.1:9000
 //! ```
 //!
-//! From a socket to the store a request passes: [`server`] (connections), [`gateway`] (what is asked for, by
+//! From a socket to the store a request passes: [`server`] (connections), [`service`] (what is asked for, by
 //! [`request`] and [`signature`]), one of [`operations`], and [`body`] or [`names`], which call the store. Errors
-//! are [`refusal`]s on the way back. `README.md` beside this file has the requests as lines for a shell.
+//! are [`refusal`]s on the way back. `README.md` beside this directory has the requests as lines for a shell.
 
 mod answer;
 mod args;
 mod body;
 mod conditions;
 mod document;
-mod gateway;
 mod metadata;
 mod names;
 mod operations;
 mod refusal;
 mod request;
 mod server;
+mod service;
 mod signature;
 mod spelling;
 mod xml;
@@ -39,9 +38,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use args::Args;
-use gateway::Gateway;
 use names::Names;
 use server::Server;
+use service::Service;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cos_gateway: {error}");
+            eprintln!("partstore-server: {error}");
             ExitCode::FAILURE
         }
     }
@@ -99,7 +98,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failure> {
     let (stop, break_off) = (CancellationToken::new(), CancellationToken::new());
-    let gateway = Gateway {
+    let service = Service {
         store: store.clone(),
         names,
         keys: args.keys(),
@@ -108,7 +107,7 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
         break_off: break_off.clone(),
         spelling: spelling::learn().await?,
     };
-    if gateway.keys.is_none() {
+    if service.keys.is_none() {
         tracing::warn!("without --secret-id and --secret-key everybody may do everything");
     }
     // Caught from here on: who reads that it listens may tell it to stop at once.
@@ -118,7 +117,7 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     let server = Server {
-        gateway: Arc::new(gateway),
+        service: Arc::new(service),
         max_connections: args.max_connections as usize,
         grace: args.grace,
         break_off,

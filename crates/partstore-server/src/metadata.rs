@@ -45,11 +45,11 @@ pub fn of(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     Ok(lines)
 }
 
-/// What a client that writes relies on and this gateway does not do is refused, not passed over.
+/// What a client that writes relies on and this server does not do is refused, not passed over.
 pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
     match cos_header(headers, "x-cos-server-side-encryption")? {
         None => {}
-        Some("AES256") => return Err(Refusal::not_implemented("this gateway does not encrypt")),
+        Some("AES256") => return Err(Refusal::not_implemented("this server does not encrypt")),
         Some(_) => {
             return Err(Refusal::sse_not_supported(
                 "the encryption can only be AES256",
@@ -68,7 +68,7 @@ pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
         let is_meant = |value| (name, value) != ("x-cos-forbid-overwrite", "false");
         if cos_header(headers, name)?.is_some_and(is_meant) {
             return Err(Refusal::not_implemented(format!(
-                "this gateway does not know {name}"
+                "this server does not know {name}"
             )));
         }
     }

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::gateway::Gateway;
+use crate::service::Service;
 
 /// About the longest head of a request, and the most that is read from a socket at a time, bytes.
 const MAX_HEAD_LEN: usize = 256 * 1024;
@@ -33,7 +33,7 @@ const LINGER_CHUNK: usize = 8 * 1024;
 const LINGER_SILENCE: Duration = Duration::from_millis(500);
 
 pub struct Server {
-    pub gateway: Arc<Gateway>,
+    pub service: Arc<Service>,
     /// Further connections wait to be accepted.
     pub max_connections: usize,
     /// How long requests that are under way may take when the server is told to stop.
@@ -66,7 +66,7 @@ impl Server {
                     continue;
                 }
             };
-            let connection = connection(self.gateway.clone(), socket, tasks.clone(), stop.clone());
+            let connection = connection(self.service.clone(), socket, tasks.clone(), stop.clone());
             let break_off = self.break_off.clone();
             tasks.spawn(async move {
                 let _place = place;
@@ -85,7 +85,7 @@ impl Server {
 }
 
 async fn connection(
-    gateway: Arc<Gateway>,
+    service: Arc<Service>,
     socket: TcpStream,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -93,18 +93,18 @@ async fn connection(
     // Answers are short, and wait for nothing.
     let _ = socket.set_nodelay(true);
     // A client that takes nothing of its answer for so long is gone. What it sends is timed by `body`.
-    let patience = u32::try_from(gateway.patience.as_millis()).unwrap_or(u32::MAX);
+    let patience = u32::try_from(service.patience.as_millis()).unwrap_or(u32::MAX);
     let _ = set_tcp_user_timeout(&socket, patience);
     // Each request is a task of its own: it is carried through when its client goes.
-    let service =
-        service_fn(|request: Request<Incoming>| tasks.spawn(gateway.clone().answer(request)));
+    let answer =
+        service_fn(|request: Request<Incoming>| tasks.spawn(service.clone().answer(request)));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(MAX_HEAD_LEN)
         .half_close(true)
         .preserve_header_case(true)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(socket), answer);
     let mut stopping = pin!(stop.cancelled().fuse());
     let ended = poll_fn(|context| {
         if stopping.as_mut().poll(context).is_ready() {

@@ -1,4 +1,4 @@
-//! [`Gateway`]: from a request to the operation that it asks for.
+//! [`Service`]: from a request to the operation that it asks for.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,7 +22,7 @@ use crate::request::{Host, Query, Target, digits, text};
 use crate::signature::KeyPair;
 
 /// What all requests share.
-pub struct Gateway {
+pub struct Service {
     pub store: PartStore,
     pub names: Names,
     /// `None`: anybody may do anything.
@@ -39,7 +39,7 @@ pub struct Gateway {
 
 /// One request: its head, understood, and its body, not begun.
 pub struct Call {
-    pub gateway: Arc<Gateway>,
+    pub service: Arc<Service>,
     pub target: Target,
     pub query: Query,
     pub headers: HeaderMap,
@@ -49,7 +49,7 @@ pub struct Call {
 
 impl Call {
     pub fn body(self) -> Upstream {
-        Upstream::new(self.body, self.gateway.patience)
+        Upstream::new(self.body, self.service.patience)
     }
 
     /// R2: the length must be known.
@@ -59,7 +59,7 @@ impl Call {
     }
 }
 
-impl Gateway {
+impl Service {
     /// Answers a request. Once begun it is carried through, whether or not its client waits for
     /// the answer: so nothing is left half-done by a client that goes.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
@@ -91,7 +91,7 @@ impl Gateway {
             keys.verify(&head, &host, &query, SystemTime::now())?;
         }
         let call = Call {
-            gateway: self,
+            service: self,
             target,
             query,
             headers: head.headers,
@@ -113,7 +113,7 @@ impl Call {
         };
         if let Some((name, _)) = self.query.pairs().find(|(name, _)| !is_known(name)) {
             return Err(Refusal::not_implemented(format!(
-                "this gateway does not know ?{name} here"
+                "this server does not know ?{name} here"
             )));
         }
         Ok(self)

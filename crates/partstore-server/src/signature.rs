@@ -22,7 +22,7 @@ use crate::request::{Host, Query, decode, encode, encode_bytes, text};
 
 const COPY_SOURCE: &str = "x-cos-copy-source";
 
-/// The one key pair that the gateway knows.
+/// The one key pair that the server knows.
 #[derive(Clone)]
 pub struct KeyPair {
     pub id: String,

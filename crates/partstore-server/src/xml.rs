@@ -1,4 +1,4 @@
-//! The documents that the gateway writes.
+//! The documents that the server writes.
 
 #![expect(
     clippy::struct_field_names,
@@ -17,7 +17,7 @@ pub struct Error<'a> {
     pub trace_id: &'a str,
 }
 
-/// Who owns everything here: the gateway knows no users.
+/// Who owns everything here: the server knows no users.
 #[derive(Serialize, Default)]
 pub struct Owner {
     #[serde(rename = "ID")]

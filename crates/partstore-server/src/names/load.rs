@@ -1,4 +1,4 @@
-//! The index when the gateway starts: made of the objects that the store has.
+//! The index when the server starts: made of the objects that the store has.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! [`Names`]: which buckets there are, and which object each name means.
 //!
 //! The names are not recorded anywhere: they are the keys of the store's uploads, and this index in memory
-//! is made of them when the gateway starts. So there is no second database to keep in step with the
+//! is made of them when the server starts. So there is no second database to keep in step with the
 //! store, and a name changes with the one commit that completes or removes an upload.
 //!
 //! | key in the store | is |

@@ -6,27 +6,27 @@ use super::described::Described;
 use super::iso;
 use crate::answer::{self, Answer};
 use crate::body::blocking;
-use crate::gateway::Call;
 use crate::names::{Names, Step};
 use crate::refusal::Refusal;
 use crate::request::Target;
+use crate::service::Call;
 use crate::xml;
 
 /// `PUT /`
 pub async fn create(call: Call) -> Answer {
-    blocking(move || call.gateway.names.create_bucket(&call.target.bucket)).await?;
+    blocking(move || call.service.names.create_bucket(&call.target.bucket)).await?;
     Ok(answer::ok())
 }
 
 /// `HEAD /`
 pub fn head(call: &Call) -> Answer {
-    call.gateway.names.check_bucket(&call.target.bucket)?;
+    call.service.names.check_bucket(&call.target.bucket)?;
     Ok(answer::ok())
 }
 
 /// `DELETE /`
 pub async fn delete(call: Call) -> Answer {
-    blocking(move || call.gateway.names.delete_bucket(&call.target.bucket)).await?;
+    blocking(move || call.service.names.delete_bucket(&call.target.bucket)).await?;
     Ok(answer::no_content())
 }
 
@@ -46,7 +46,7 @@ pub async fn list(call: Call) -> Answer {
         limit,
     };
     let (listing, marker, page) = blocking(move || {
-        let page = listing.page(&call.gateway.names, &marker)?;
+        let page = listing.page(&call.service.names, &marker)?;
         Ok::<_, Refusal>((listing, marker, page))
     })
     .await?;

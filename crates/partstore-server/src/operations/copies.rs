@@ -15,20 +15,20 @@ use super::{iso, overwrite};
 use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
 use crate::conditions::{self, Outcome, Span, copy_range};
-use crate::gateway::{Call, Gateway};
 use crate::metadata;
 use crate::refusal::Refusal;
 use crate::request::{Host, Target, cos_header};
+use crate::service::{Call, Service};
 use crate::xml;
 
 /// `PUT /key?partNumber=N&uploadId=ID` with `x-cos-copy-source`
 pub async fn copy_part(call: Call) -> Answer {
     let number = part_number(&call)?;
     let upload = upload_of(&call)?;
-    let gateway = call.gateway.clone();
-    let _turn = gateway.copies.acquire().await;
+    let service = call.service.clone();
+    let _turn = service.copies.acquire().await;
     let part = blocking(move || {
-        let source = Source::open(&call.gateway, &call.headers)?;
+        let source = Source::open(&call.service, &call.headers)?;
         let size = source.described.size;
         let span = match cos_header(&call.headers, "x-cos-copy-source-range")? {
             Some(range) => copy_range(range, size)?,
@@ -37,7 +37,7 @@ pub async fn copy_part(call: Call) -> Answer {
                 len: size,
             },
         };
-        source.copy(&call.gateway, span, (&upload, number))
+        source.copy(&call.service, span, (&upload, number))
     })
     .await?;
     let copied = xml::Copied {
@@ -53,13 +53,13 @@ pub async fn copy_part(call: Call) -> Answer {
 /// `PUT /key` with `x-cos-copy-source`
 pub async fn copy_object(call: Call) -> Answer {
     let overwrite = overwrite(&call.headers)?;
-    let gateway = call.gateway.clone();
-    let _turn = gateway.copies.acquire().await;
+    let service = call.service.clone();
+    let _turn = service.copies.acquire().await;
     let (etag, object) = blocking(move || {
-        let source = Source::open(&call.gateway, &call.headers)?;
+        let source = Source::open(&call.service, &call.headers)?;
         let metadata = source.metadata(&call.headers)?;
-        let draft = Draft::new(call.gateway, (call.target, overwrite), &metadata)?;
-        let parts = source.copy_all(&draft.gateway, &draft.upload)?;
+        let draft = Draft::new(call.service, (call.target, overwrite), &metadata)?;
+        let parts = source.copy_all(&draft.service, &draft.upload)?;
         let list: Vec<_> = parts.iter().map(CompletedPart::from).collect();
         let object = draft.publish(&list)?;
         Ok::<_, Refusal>((etag(&object, &parts), object))
@@ -83,18 +83,18 @@ struct Source {
 
 impl Source {
     /// The object that the headers name, if it meets their conditions.
-    fn open(gateway: &Gateway, headers: &HeaderMap) -> Result<Self, Refusal> {
+    fn open(service: &Service, headers: &HeaderMap) -> Result<Self, Refusal> {
         let named = cos_header(headers, "x-cos-copy-source")?.unwrap_or_default();
         let (named, version) = named.split_once('?').unwrap_or((named, ""));
         if !version.is_empty() {
-            return Err(Refusal::not_implemented("this gateway has no versions"));
+            return Err(Refusal::not_implemented("this server has no versions"));
         }
         let (host, path) = named.split_once('/').unwrap_or((named, ""));
         let target = Target::parse(&Host::parse(host)?, path)?;
         let absent = || Refusal::no_such_copy_source(format!("there is no object {named}"));
-        let bucket = gateway.names.check_bucket(&target.bucket);
+        let bucket = service.names.check_bucket(&target.bucket);
         bucket.map_err(|_| absent())?;
-        let opened = gateway.names.open(&target)?;
+        let opened = service.names.open(&target)?;
         let (reader, origin) = opened.ok_or_else(absent)?;
         let described = Described::new(&reader, origin);
         match conditions::check(headers, "x-cos-copy-source-", &described.state())? {
@@ -119,7 +119,7 @@ impl Source {
     /// Copies some bytes to a part. What is one of the source's own parts is not read.
     fn copy(
         mut self,
-        gateway: &Gateway,
+        service: &Service,
         span: Span,
         (upload, number): (&Upload, PartNumber),
     ) -> Result<Part, Refusal> {
@@ -127,36 +127,36 @@ impl Source {
         let mut parts = self.reader.parts().iter();
         if let Some(whole) = parts.find(|placed| own(placed.offset, placed.part.size)) {
             let part = self.reader.part(whole.part.number)?;
-            return Ok(gateway.store.copy_part(&part, upload, number)?);
+            return Ok(service.store.copy_part(&part, upload, number)?);
         }
         let sought = self.reader.seek(SeekFrom::Start(span.first));
         sought.map_err(|error| Refusal::internal(error.to_string()))?;
         let declared = PartOptions::new().content_length(span.len);
         let bytes = UntilTheEnd {
             reader: self.reader.take(span.len),
-            break_off: &gateway.break_off,
+            break_off: &service.break_off,
         };
-        let copied = gateway.store.put_part_from(upload, number, bytes, declared);
+        let copied = service.store.put_part_from(upload, number, bytes, declared);
         copied.map_err(source_unreadable)
     }
 
     /// Copies all parts under their numbers: one sync of the journal for each.
-    fn copy_all(&self, gateway: &Gateway, upload: &Upload) -> Result<Vec<Part>, Refusal> {
+    fn copy_all(&self, service: &Service, upload: &Upload) -> Result<Vec<Part>, Refusal> {
         let copy = |placed: &ObjectPart| {
-            if gateway.break_off.is_cancelled() {
+            if service.break_off.is_cancelled() {
                 return Err(Refusal::internal(ENDING));
             }
             let number = placed.part.number;
             let part = self.reader.part(number)?;
-            Ok(gateway.store.copy_part(&part, upload, number)?)
+            Ok(service.store.copy_part(&part, upload, number)?)
         };
         self.reader.parts().iter().map(copy).collect()
     }
 }
 
-const ENDING: &str = "the gateway ends";
+const ENDING: &str = "the server ends";
 
-/// A reader that fails when the gateway's grace is over: a copy may take long.
+/// A reader that fails when the server's grace is over: a copy may take long.
 struct UntilTheEnd<'a, R> {
     reader: R,
     break_off: &'a CancellationToken,

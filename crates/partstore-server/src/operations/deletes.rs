@@ -4,9 +4,9 @@ use super::received_document;
 use crate::answer::{self, Answer};
 use crate::body::blocking;
 use crate::document;
-use crate::gateway::Call;
 use crate::refusal::Refusal;
 use crate::request::{Target, check_key};
+use crate::service::Call;
 use crate::xml;
 
 /// `POST /?delete`: up to 1,000 objects, which need not exist. Each is told of by itself.
@@ -16,8 +16,8 @@ pub async fn delete_objects(call: Call) -> Answer {
             "this request needs a Content-MD5",
         ));
     }
-    let (gateway, bucket) = (call.gateway.clone(), call.target.bucket.clone());
-    gateway.names.check_bucket(&bucket)?;
+    let (service, bucket) = (call.service.clone(), call.target.bucket.clone());
+    service.names.check_bucket(&bucket)?;
     let list = received_document(call).await?;
     let result = blocking(move || {
         let list = document::parse_deletion(&list)?;
@@ -27,7 +27,7 @@ pub async fn delete_objects(call: Call) -> Answer {
                 bucket: bucket.clone(),
                 key: key.clone(),
             };
-            match check_key(&key).and_then(|()| gateway.names.delete(&target)) {
+            match check_key(&key).and_then(|()| service.names.delete(&target)) {
                 Ok(()) if list.quiet => {}
                 Ok(()) => result.deleted.push(xml::Deleted { key }),
                 Err(refusal) => result.error.push(xml::NotDeleted {

@@ -8,11 +8,11 @@ use partstore::{Object, ObjectReader};
 
 use crate::answer::{self, Answer, Body, set, set_crc64};
 use crate::conditions::State;
-use crate::gateway::READ;
 use crate::metadata;
 use crate::names::{Names, Origin};
 use crate::refusal::Refusal;
 use crate::request::{Query, Target};
+use crate::service::READ;
 
 /// What answers say of an object.
 pub struct Described {

@@ -6,10 +6,10 @@ use super::iso;
 use super::uploads::upload_of;
 use crate::answer::{self, Answer};
 use crate::body::blocking;
-use crate::gateway::Call;
 use crate::metadata;
 use crate::refusal::Refusal;
 use crate::request::{Query, digits};
+use crate::service::Call;
 use crate::xml;
 
 /// `GET /key?uploadId=ID`
@@ -25,11 +25,11 @@ pub async fn list_parts(call: Call) -> Answer {
     })?;
     let upload = upload_of(&call)?;
     let Call {
-        gateway, target, ..
+        service, target, ..
     } = call;
     let (upload, class, page) = blocking(move || {
-        let class = metadata::storage_class(&gateway.store.upload(&upload)?.metadata);
-        let page = gateway.store.list_parts(&upload, marker, limit)?;
+        let class = metadata::storage_class(&service.store.upload(&upload)?.metadata);
+        let page = service.store.list_parts(&upload, marker, limit)?;
         Ok::<_, Refusal>((upload, class, page))
     })
     .await?;
@@ -58,7 +58,7 @@ pub async fn list_parts(call: Call) -> Answer {
 /// `GET /?uploads`
 pub async fn list_uploads(call: Call) -> Answer {
     let Call {
-        gateway,
+        service,
         target,
         query,
         ..
@@ -67,8 +67,8 @@ pub async fn list_uploads(call: Call) -> Answer {
     let limit = query.page_length("max-uploads")?;
     let bucket = target.bucket;
     let asked = asked(&query, &bucket, limit)?;
-    gateway.names.check_bucket(&bucket)?;
-    let page = blocking(move || gateway.store.list_uploads(&asked)).await?;
+    service.names.check_bucket(&bucket)?;
+    let page = blocking(move || service.store.list_uploads(&asked)).await?;
     // The keys of the store begin with the bucket.
     let key = |key: &str| {
         let within = key

@@ -13,22 +13,22 @@ use super::uploads::{declared, with_digest};
 use crate::answer::{self, Answer, set};
 use crate::body::{blocking, from_reader};
 use crate::conditions::{self, Outcome, Span};
-use crate::gateway::{Call, Gateway};
 use crate::metadata;
 use crate::names::{Origin, Overwrite};
 use crate::refusal::Refusal;
 use crate::request::{Target, text};
+use crate::service::{Call, Service};
 
 /// `PUT /key`: an upload with one part.
 pub async fn put(call: Call) -> Answer {
     let options = declared_of_object(&call)?;
     let metadata = metadata::of(&call.headers)?;
     let overwrite = overwrite(&call.headers)?;
-    let (gateway, target) = (call.gateway.clone(), call.target.clone());
+    let (service, target) = (call.service.clone(), call.target.clone());
     let (draft, writer) = blocking(move || {
-        let draft = Draft::new(gateway, (target, overwrite), &metadata)?;
+        let draft = Draft::new(service, (target, overwrite), &metadata)?;
         let writer = draft
-            .gateway
+            .service
             .store
             .part_writer(&draft.upload, PartNumber::MIN, options)?;
         Ok::<_, Refusal>((draft, writer))
@@ -55,7 +55,7 @@ fn declared_of_object(call: &Call) -> Result<PartOptions, Refusal> {
 
 /// The upload behind a simple PUT or a copy. Nobody else knows of it: dropped, it is aborted.
 pub struct Draft {
-    pub gateway: Arc<Gateway>,
+    pub service: Arc<Service>,
     pub upload: Upload,
     target: Target,
     overwrite: Overwrite,
@@ -66,14 +66,14 @@ impl Draft {
     /// An object that must not be replaced is looked for now, before the body, and again when the draft is
     /// published.
     pub fn new(
-        gateway: Arc<Gateway>,
+        service: Arc<Service>,
         (target, overwrite): (Target, Overwrite),
         metadata: &[u8],
     ) -> Result<Self, Refusal> {
-        gateway.names.check_overwrite(&target, overwrite)?;
-        let upload = gateway.names.initiate(&target, Origin::Direct, metadata)?;
+        service.names.check_overwrite(&target, overwrite)?;
+        let upload = service.names.initiate(&target, Origin::Direct, metadata)?;
         Ok(Self {
-            gateway,
+            service,
             upload,
             target,
             overwrite,
@@ -83,7 +83,7 @@ impl Draft {
 
     pub fn publish(mut self, list: &[CompletedPart]) -> Result<Object, Refusal> {
         let upload = (&self.upload, Origin::Direct);
-        let names = &self.gateway.names;
+        let names = &self.service.names;
         let object = names.complete(&self.target, upload, list, self.overwrite)?;
         self.published = true;
         Ok(object)
@@ -96,7 +96,7 @@ impl Drop for Draft {
         if self.published {
             return;
         }
-        match self.gateway.store.abort_upload(&self.upload) {
+        match self.service.store.abort_upload(&self.upload) {
             Ok(()) | Err(Error::NoSuchUpload { .. }) => {}
             // The next start looks for what is left.
             Err(error) => tracing::warn!(%error, "the upload of a refused PUT stays"),
@@ -113,9 +113,9 @@ pub enum Wanted {
 
 /// `GET /key` and `HEAD /key`, with `partNumber`, `Range` and conditions.
 pub async fn get(call: Call, wanted: Wanted) -> Answer {
-    let gateway = call.gateway.clone();
+    let service = call.service.clone();
     let (call, (mut reader, origin)) = blocking(move || {
-        let opened = gateway.names.open(&call.target)?;
+        let opened = service.names.open(&call.target)?;
         let absent = || Refusal::no_such_key(format!("there is no object {:?}", call.target.key));
         let opened = opened.ok_or_else(absent)?;
         Ok::<_, Refusal>((call, opened))
@@ -184,6 +184,6 @@ fn wanted_span(
 
 /// `DELETE /key`: 204 whether or not there was an object.
 pub async fn delete(call: Call) -> Answer {
-    blocking(move || call.gateway.names.delete(&call.target)).await?;
+    blocking(move || call.service.names.delete(&call.target)).await?;
     Ok(answer::no_content())
 }

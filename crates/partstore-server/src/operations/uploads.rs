@@ -6,21 +6,21 @@ use super::{overwrite, received_document};
 use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
 use crate::document;
-use crate::gateway::Call;
 use crate::metadata;
 use crate::names::Origin;
 use crate::refusal::Refusal;
 use crate::request::{Host, Target, cos_header, encode};
+use crate::service::Call;
 use crate::xml;
 
 /// `POST /key?uploads`
 pub async fn initiate(call: Call) -> Answer {
     let metadata = metadata::of(&call.headers)?;
     let Call {
-        gateway, target, ..
+        service, target, ..
     } = call;
     let (target, upload) = blocking(move || {
-        let upload = gateway
+        let upload = service
             .names
             .initiate(&target, Origin::Multipart, &metadata)?;
         Ok::<_, Refusal>((target, upload))
@@ -41,8 +41,8 @@ pub async fn put_part(call: Call) -> Answer {
     let number = part_number(&call)?;
     let options = declared(&call)?;
     let upload = upload_of(&call)?;
-    let gateway = call.gateway.clone();
-    let writer = blocking(move || gateway.store.part_writer(&upload, number, options)).await?;
+    let service = call.service.clone();
+    let writer = blocking(move || service.store.part_writer(&upload, number, options)).await?;
     let part = call.body().store(writer).await?;
     Ok(answer::stored(&part))
 }
@@ -70,7 +70,7 @@ pub fn with_digest(call: &Call, options: PartOptions) -> Result<PartOptions, Ref
 
 /// R9: the upload that the request names, which may not exist.
 pub fn upload_of(call: &Call) -> Result<Upload, Refusal> {
-    call.gateway.names.check_bucket(&call.target.bucket)?;
+    call.service.names.check_bucket(&call.target.bucket)?;
     let id = call.query.get("uploadId");
     let id = id.ok_or_else(|| Refusal::invalid_argument("uploadId is missing"))?;
     Ok(Upload::parse(
@@ -83,12 +83,12 @@ pub fn upload_of(call: &Call) -> Result<Upload, Refusal> {
 pub async fn complete(call: Call) -> Answer {
     let upload = upload_of(&call)?;
     let overwrite = overwrite(&call.headers)?;
-    let (gateway, target, host) = (call.gateway.clone(), call.target.clone(), call.host.clone());
+    let (service, target, host) = (call.service.clone(), call.target.clone(), call.host.clone());
     let list = received_document(call).await?;
     let (target, object) = blocking(move || {
         let list = document::parse_completion(&list)?;
         let object =
-            gateway
+            service
                 .names
                 .complete(&target, (&upload, Origin::Multipart), &list, overwrite)?;
         Ok::<_, Refusal>((target, object))
@@ -104,7 +104,7 @@ pub async fn complete(call: Call) -> Answer {
     Ok(response)
 }
 
-/// Where the object is, for a client that reached the gateway by `host`.
+/// Where the object is, for a client that reached the server by `host`.
 fn location(host: &Host, target: &Target) -> String {
     let path = target.key.split('/').map(encode).collect::<Vec<_>>();
     let (host, bucket, path) = (&host.text, host.bucket(), path.join("/"));
@@ -117,7 +117,7 @@ fn location(host: &Host, target: &Target) -> String {
 /// `DELETE /key?uploadId=ID`
 pub async fn abort(call: Call) -> Answer {
     let upload = upload_of(&call)?;
-    let gateway = call.gateway;
-    blocking(move || gateway.store.abort_upload(&upload)).await?;
+    let service = call.service;
+    blocking(move || service.store.abort_upload(&upload)).await?;
     Ok(answer::no_content())
 }

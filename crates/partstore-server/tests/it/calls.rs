@@ -6,19 +6,17 @@ use md5::{Digest, Md5};
 use serde::Deserialize;
 
 use crate::client::{Answer, Request};
-use crate::fixture::Gateway;
+use crate::fixture::Server;
 
 pub const BUCKET: &str = "photos-1250000000";
 /// The smallest part that may stand before another.
 pub const MIB: usize = 1024 * 1024;
 
-/// A gateway with a bucket.
-pub fn gateway(args: &[&str]) -> Gateway {
-    let gateway = Gateway::start(args);
-    Request::new("PUT", format!("/{BUCKET}"))
-        .send(&gateway)
-        .ok();
-    gateway
+/// A server with a bucket.
+pub fn server(args: &[&str]) -> Server {
+    let server = Server::start(args);
+    Request::new("PUT", format!("/{BUCKET}")).send(&server).ok();
+    server
 }
 
 /// Where an object is, in a URL.
@@ -30,26 +28,21 @@ pub fn part_path(key: &str, upload: &str, number: impl std::fmt::Display) -> Str
     format!("/{BUCKET}/{key}?partNumber={number}&uploadId={upload}")
 }
 
-pub fn initiate(gateway: &Gateway, key: &str) -> String {
+pub fn initiate(server: &Server, key: &str) -> String {
     let request = Request::new("POST", path(key) + "?uploads");
-    request.send(gateway).ok().elements("UploadId").remove(0)
+    request.send(server).ok().elements("UploadId").remove(0)
 }
 
-pub fn put_part(
-    gateway: &Gateway,
-    (key, upload): (&str, &str),
-    number: u32,
-    body: &[u8],
-) -> Answer {
+pub fn put_part(server: &Server, (key, upload): (&str, &str), number: u32, body: &[u8]) -> Answer {
     Request::new("PUT", part_path(key, upload, number))
         .body(body)
-        .send(gateway)
+        .send(server)
 }
 
 /// Number, ETag and size of each part.
-pub fn parts(gateway: &Gateway, (key, upload): (&str, &str)) -> Vec<(u32, String, usize)> {
+pub fn parts(server: &Server, (key, upload): (&str, &str)) -> Vec<(u32, String, usize)> {
     let listed = Request::new("GET", path(key) + "?uploadId=" + upload)
-        .send(gateway)
+        .send(server)
         .ok();
     let numbers = listed.elements("PartNumber").into_iter();
     let etags = listed.elements("ETag").into_iter();
@@ -73,18 +66,18 @@ pub fn completion((key, upload): (&str, &str), list: impl Into<Vec<u8>>) -> Requ
     Request::new("POST", path(key) + "?uploadId=" + upload).body(list)
 }
 
-pub fn put(gateway: &Gateway, key: &str, body: &[u8]) -> Answer {
-    Request::new("PUT", path(key)).body(body).send(gateway)
+pub fn put(server: &Server, key: &str, body: &[u8]) -> Answer {
+    Request::new("PUT", path(key)).body(body).send(server)
 }
 
-pub fn get(gateway: &Gateway, key: &str) -> Answer {
-    Request::new("GET", path(key)).send(gateway)
+pub fn get(server: &Server, key: &str) -> Answer {
+    Request::new("GET", path(key)).send(server)
 }
 
 /// Removes an object.
 #[track_caller]
-pub fn delete(gateway: &Gateway, key: &str) {
-    let deleted = Request::new("DELETE", path(key)).send(gateway);
+pub fn delete(server: &Server, key: &str) {
+    let deleted = Request::new("DELETE", path(key)).send(server);
     assert_eq!(deleted.status, 204, "{}", deleted.text());
 }
 
@@ -96,35 +89,35 @@ pub fn deletion(list: &str) -> Request {
 }
 
 /// The request to copy an object to an object or a part.
-pub fn copy(gateway: &Gateway, source: &str, target: String) -> Request {
-    let source = format!("{}{}", gateway.address, path(source));
+pub fn copy(server: &Server, source: &str, target: String) -> Request {
+    let source = format!("{}{}", server.address, path(source));
     Request::new("PUT", target).header("x-cos-copy-source", source)
 }
 
 /// Makes an object from parts with these bodies.
-pub fn put_parts(gateway: &Gateway, key: &str, bodies: &[Vec<u8>]) {
-    let id = initiate(gateway, key);
+pub fn put_parts(server: &Server, key: &str, bodies: &[Vec<u8>]) {
+    let id = initiate(server, key);
     for (number, body) in (1..).zip(bodies) {
-        put_part(gateway, (key, &id), number, body).ok();
+        put_part(server, (key, &id), number, body).ok();
     }
     let etags: Vec<_> = bodies.iter().map(|body| etag(body)).collect();
     let list: Vec<_> = (1..).zip(etags.iter().map(String::as_str)).collect();
-    completion((key, &id), list_of(&list)).send(gateway).ok();
+    completion((key, &id), list_of(&list)).send(server).ok();
 }
 
 /// An upload with one part, `part`, and the part's ETag.
-pub fn upload(gateway: &Gateway, key: &str) -> (String, String) {
-    let id = initiate(gateway, key);
-    let answer = put_part(gateway, (key, &id), 1, b"part").ok();
+pub fn upload(server: &Server, key: &str) -> (String, String) {
+    let id = initiate(server, key);
+    let answer = put_part(server, (key, &id), 1, b"part").ok();
     (id, answer.header("ETag").unwrap().to_owned())
 }
 
-/// A gateway with an object `key`, and an [`upload`] of the same name.
-pub fn filled() -> (Gateway, String) {
-    let gateway = gateway(&[]);
-    put(&gateway, "key", b"object").ok();
-    let (id, _) = upload(&gateway, "key");
-    (gateway, id)
+/// A server with an object `key`, and an [`upload`] of the same name.
+pub fn filled() -> (Server, String) {
+    let server = server(&[]);
+    put(&server, "key", b"object").ok();
+    let (id, _) = upload(&server, "key");
+    (server, id)
 }
 
 /// Bytes that are not those of another seed.

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use crate::fixture::Gateway;
+use crate::fixture::Server;
 
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(50);
@@ -61,8 +61,8 @@ impl Request {
     }
 
     /// Sends it on a connection of its own.
-    pub fn send(&self, gateway: &Gateway) -> Answer {
-        let mut client = Client::connect(gateway);
+    pub fn send(&self, server: &Server) -> Answer {
+        let mut client = Client::connect(server);
         client.send(self.bytes());
         client.answer_to(&self.method)
     }
@@ -75,12 +75,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn connect(gateway: &Gateway) -> Self {
-        Self::try_connect(gateway).unwrap()
+    pub fn connect(server: &Server) -> Self {
+        Self::try_connect(server).unwrap()
     }
 
-    pub fn try_connect(gateway: &Gateway) -> io::Result<Self> {
-        let socket = TcpStream::connect(gateway.address)?;
+    pub fn try_connect(server: &Server) -> io::Result<Self> {
+        let socket = TcpStream::connect(server.address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -94,7 +94,7 @@ impl Client {
         self.socket.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends and does not mind when the gateway has had enough.
+    /// Sends and does not mind when the server has had enough.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.socket.write_all(bytes.as_ref())
     }
@@ -251,7 +251,7 @@ impl Answer {
         str::from_utf8(&self.body).unwrap()
     }
 
-    /// Whether the gateway asked for the body.
+    /// Whether the server asked for the body.
     pub fn was_asked_for(&self) -> bool {
         self.interim.contains(&100)
     }

@@ -1,15 +1,15 @@
 //! Lists of a Complete: how they may be written, and what must be in them.
 
 use crate::calls::{
-    MIB, assert_refused, bytes, completion, delete, etag, gateway, get, initiate, list_of, parts,
-    put, put_part, upload,
+    MIB, assert_refused, bytes, completion, delete, etag, get, initiate, list_of, parts, put,
+    put_part, server, upload,
 };
 
 const MALFORMED: (u16, &str) = (400, "MalformedXML");
 
 #[test]
 fn a_list_may_be_written_in_many_ways() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let quoted = etag(b"part");
     let bare = quoted.trim_matches('"');
     let part = |etag: &str| format!("<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>");
@@ -46,21 +46,21 @@ fn a_list_may_be_written_in_many_ways() {
             .replace("<c:/c:", "</c:")
             .replacen('>', " xmlns:c=\"x\">", 1),
     ] {
-        let (id, _) = upload(&gateway, "key");
-        let answer = completion(("key", &id), &*list).send(&gateway);
+        let (id, _) = upload(&server, "key");
+        let answer = completion(("key", &id), &*list).send(&server);
         assert_eq!(answer.status, 200, "{list}: {}", answer.text());
-        assert_eq!(get(&gateway, "key").ok().body, b"part");
+        assert_eq!(get(&server, "key").ok().body, b"part");
         assert_eq!(
             answer.header("x-cos-hash-crc64ecma"),
-            get(&gateway, "key").header("x-cos-hash-crc64ecma")
+            get(&server, "key").header("x-cos-hash-crc64ecma")
         );
     }
 }
 
 #[test]
 fn what_is_no_list_is_malformed_and_the_upload_stays() {
-    let gateway = gateway(&[]);
-    let (id, etag) = upload(&gateway, "key");
+    let server = server(&[]);
+    let (id, etag) = upload(&server, "key");
     let good = list_of(&[(1, &etag)]);
     let cut = &good[..good.len() - 3];
     let number = |number: &str| good.replace(">1<", &format!(">{number}<"));
@@ -84,28 +84,28 @@ fn what_is_no_list_is_malformed_and_the_upload_stays() {
         &good.replace("</ETag>", "&unknown;</ETag>"),
         &number("<a>1</a>"),
     ] {
-        assert_refused(&completion(("key", &id), list).send(&gateway), MALFORMED);
+        assert_refused(&completion(("key", &id), list).send(&server), MALFORMED);
     }
     let invalid = [good.as_bytes(), b"\xff"].concat();
-    assert_refused(&completion(("key", &id), invalid).send(&gateway), MALFORMED);
+    assert_refused(&completion(("key", &id), invalid).send(&server), MALFORMED);
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert_refused(&completion(("key", &id), utf16).send(&gateway), MALFORMED);
+    assert_refused(&completion(("key", &id), utf16).send(&server), MALFORMED);
     for odd in ["0", "-1", "10001", "abc", "", "1.0", "18446744073709551617"] {
-        let answer = completion(("key", &id), number(odd)).send(&gateway);
+        let answer = completion(("key", &id), number(odd)).send(&server);
         assert_eq!(answer.status, 400, "{odd}");
     }
-    assert_eq!(get(&gateway, "key").status, 404);
-    completion(("key", &id), good).send(&gateway).ok();
+    assert_eq!(get(&server, "key").status, 404);
+    completion(("key", &id), good).send(&server).ok();
 }
 
 #[test]
 fn what_a_list_says_must_be_so() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let (first, second) = (bytes(MIB, 1), bytes(100, 2));
-    put_part(&gateway, ("key", &id), 1, &first).ok();
-    put_part(&gateway, ("key", &id), 2, &second).ok();
-    put_part(&gateway, ("key", &id), 3, &second).ok();
+    put_part(&server, ("key", &id), 1, &first).ok();
+    put_part(&server, ("key", &id), 2, &second).ok();
+    put_part(&server, ("key", &id), 3, &second).ok();
     let (first, second) = (etag(&first), etag(&second));
     for (list, code) in [
         (list_of(&[(2, &second), (1, &first)]), "InvalidPartOrder"),
@@ -121,43 +121,43 @@ fn what_a_list_says_must_be_so() {
             "EntityTooSmall",
         ),
     ] {
-        assert_refused(&completion(("key", &id), list).send(&gateway), (400, code));
-        assert_eq!(parts(&gateway, ("key", &id)).len(), 3);
+        assert_refused(&completion(("key", &id), list).send(&server), (400, code));
+        assert_eq!(parts(&server, ("key", &id)).len(), 3);
     }
     let good = completion(("key", &id), list_of(&[(1, &first), (2, &second)]));
     let wrong = good
         .clone()
         .header("Content-MD5", "XUFAKrxLKna5cZ2REBfFkg==");
-    assert_refused(&wrong.send(&gateway), (400, "BadDigest"));
+    assert_refused(&wrong.send(&server), (400, "BadDigest"));
     let malformed = good.clone().header("Content-MD5", "x");
-    assert_refused(&malformed.send(&gateway), (400, "InvalidDigest"));
-    let answer = good.send(&gateway).ok();
+    assert_refused(&malformed.send(&server), (400, "InvalidDigest"));
+    let answer = good.send(&server).ok();
     // The same again is the same.
     assert_eq!(
-        good.send(&gateway).ok().elements("ETag"),
+        good.send(&server).ok().elements("ETag"),
         answer.elements("ETag")
     );
 }
 
 #[test]
 fn a_completion_again_brings_no_object_back() {
-    let gateway = gateway(&[]);
-    let (id, etag) = upload(&gateway, "key");
+    let server = server(&[]);
+    let (id, etag) = upload(&server, "key");
     let request = completion(("key", &id), list_of(&[(1, &etag)]));
-    request.send(&gateway).ok();
-    put(&gateway, "key", b"newer").ok();
-    request.send(&gateway);
-    assert_eq!(get(&gateway, "key").ok().body, b"newer");
-    delete(&gateway, "key");
-    request.send(&gateway);
-    assert_eq!(get(&gateway, "key").status, 404);
+    request.send(&server).ok();
+    put(&server, "key", b"newer").ok();
+    request.send(&server);
+    assert_eq!(get(&server, "key").ok().body, b"newer");
+    delete(&server, "key");
+    request.send(&server);
+    assert_eq!(get(&server, "key").status, 404);
 }
 
 /// A list that was cut, or glued to another, is none that a client has meant.
 #[test]
 fn what_stands_around_a_list_or_between_its_parts_is_malformed_and_the_upload_stays() {
-    let gateway = gateway(&[]);
-    let (id, etag) = upload(&gateway, "key");
+    let server = server(&[]);
+    let (id, etag) = upload(&server, "key");
     let good = list_of(&[(1, &etag)]);
     let between = |junk: &str| good.replace("<Part>", &format!("{junk}<Part>"));
     for list in [
@@ -182,17 +182,17 @@ fn what_stands_around_a_list_or_between_its_parts_is_malformed_and_the_upload_st
         between("<![CDATA[x]]>"),
         good.replace("</Part>", "</Part>garbage"),
     ] {
-        let answer = completion(("key", &id), &*list).send(&gateway);
+        let answer = completion(("key", &id), &*list).send(&server);
         assert_eq!(answer.status, 400, "{list}: {}", answer.text());
         assert_refused(&answer, MALFORMED);
-        assert_eq!(parts(&gateway, ("key", &id)).len(), 1, "{list}");
+        assert_eq!(parts(&server, ("key", &id)).len(), 1, "{list}");
     }
-    assert_eq!(get(&gateway, "key").status, 404);
+    assert_eq!(get(&server, "key").status, 404);
     let comment = "<!-- <CompleteMultipartUpload> -->\n";
     let fine = format!(
         "\u{feff}<?xml version=\"1.0\"?>\n{comment}{}\r\n{comment}\t<?pi?>\n",
         between(comment)
     );
-    completion(("key", &id), fine).send(&gateway).ok();
-    assert_eq!(get(&gateway, "key").ok().body, b"part");
+    completion(("key", &id), fine).send(&server).ok();
+    assert_eq!(get(&server, "key").ok().body, b"part");
 }

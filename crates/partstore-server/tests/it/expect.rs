@@ -1,19 +1,19 @@
 //! `Expect: 100-continue`: who is refused is told before he has sent his body.
 
 use crate::calls::{
-    BUCKET, assert_refused, bytes, etag, gateway, get, initiate, part_path, parts, path, put,
-    put_part,
+    BUCKET, assert_refused, bytes, etag, get, initiate, part_path, parts, path, put, put_part,
+    server,
 };
 use crate::client::{Client, Request};
-use crate::fixture::Gateway;
+use crate::fixture::Server;
 
 /// Requests that are refused for what their head says, and with what.
-fn refusals(gateway: &Gateway) -> Vec<(Request, (u16, &'static str))> {
-    let id = initiate(gateway, "key");
-    let aborted = initiate(gateway, "key");
+fn refusals(server: &Server) -> Vec<(Request, (u16, &'static str))> {
+    let id = initiate(server, "key");
+    let aborted = initiate(server, "key");
     let abort = Request::new("DELETE", path("key") + "?uploadId=" + &aborted);
-    assert_eq!(abort.send(gateway).status, 204);
-    let elsewhere = initiate(gateway, "elsewhere");
+    assert_eq!(abort.send(server).status, 204);
+    let elsewhere = initiate(server, "elsewhere");
     let other_bucket = part_path("key", &id, 1).replace(BUCKET, "other-1250000000");
     let unknown = "0".repeat(id.len());
 
@@ -53,12 +53,12 @@ fn refusals(gateway: &Gateway) -> Vec<(Request, (u16, &'static str))> {
 
 #[test]
 fn a_good_part_is_asked_for_and_then_stored() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let request = Request::new("PUT", part_path("key", &id, 1))
         .header("Expect", "100-continue")
         .body("hello");
-    let mut client = Client::connect(&gateway);
+    let mut client = Client::connect(&server);
     client.send(request.head());
     client.continued();
     client.send("hello");
@@ -68,9 +68,9 @@ fn a_good_part_is_asked_for_and_then_stored() {
 
 #[test]
 fn who_is_refused_is_never_asked_for_the_body() {
-    let gateway = gateway(&[]);
-    for (request, expected) in refusals(&gateway) {
-        let mut client = Client::connect(&gateway);
+    let server = server(&[]);
+    for (request, expected) in refusals(&server) {
+        let mut client = Client::connect(&server);
         client.send(request.header("Expect", "100-continue").head());
         let answer = client.answer();
         assert_refused(&answer, expected);
@@ -82,9 +82,9 @@ fn who_is_refused_is_never_asked_for_the_body() {
 
 #[test]
 fn who_sends_the_body_all_the_same_gets_the_refusal() {
-    let gateway = gateway(&[]);
-    for (request, expected) in refusals(&gateway) {
-        let mut client = Client::connect(&gateway);
+    let server = server(&[]);
+    for (request, expected) in refusals(&server) {
+        let mut client = Client::connect(&server);
         client.send(request.head());
         // No write fails: many clients would tell of that, and not of the answer.
         client.send(vec![b'x'; 8 * 1024 * 1024]);
@@ -94,7 +94,7 @@ fn who_sends_the_body_all_the_same_gets_the_refusal() {
 
 #[test]
 fn a_bad_signature_is_refused_before_the_body() {
-    let gateway = Gateway::start(&["--secret-id", "AKIDexample", "--secret-key", "secret"]);
+    let server = Server::start(&["--secret-id", "AKIDexample", "--secret-key", "secret"]);
     let signed = |id: &str, from: u64, until: u64| {
         format!(
             "q-sign-algorithm=sha1&q-ak={id}&q-sign-time={from};{until}&q-key-time={from};{until}\
@@ -112,7 +112,7 @@ fn a_bad_signature_is_refused_before_the_body() {
         (signed("AKIDexample", far, far), "RequestTimeTooSkewed"),
     ] {
         for target in [part_path("key", "x", 1), path("key")] {
-            let mut client = Client::connect(&gateway);
+            let mut client = Client::connect(&server);
             let request = Request::new("PUT", target)
                 .header("Authorization", &authorization)
                 .header("Expect", "100-continue")
@@ -127,35 +127,35 @@ fn a_bad_signature_is_refused_before_the_body() {
 
 #[test]
 fn a_refusal_touches_no_part() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let body = bytes(100, 1);
-    put_part(&gateway, ("key", &id), 1, &body).ok();
-    let before = parts(&gateway, ("key", &id));
+    put_part(&server, ("key", &id), 1, &body).ok();
+    let before = parts(&server, ("key", &id));
     let digest = Request::new("PUT", part_path("key", &id, 1)).header("Content-MD5", "x");
-    assert_refused(&digest.body("other").send(&gateway), (400, "InvalidDigest"));
-    assert_eq!(parts(&gateway, ("key", &id)), before);
+    assert_refused(&digest.body("other").send(&server), (400, "InvalidDigest"));
+    assert_eq!(parts(&server, ("key", &id)), before);
 }
 
 /// So the body of an object that may not be replaced is not sent for nothing.
 #[test]
 fn a_name_that_is_taken_is_refused_before_the_body() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let new = |key: &str| {
-        let mut client = Client::connect(&gateway);
+        let mut client = Client::connect(&server);
         let request = Request::new("PUT", path(key)).header("If-None-Match", "*");
         client.send(request.header("Expect", "100-continue").body("new").head());
         client
     };
-    put(&gateway, "key", b"before").ok();
+    put(&server, "key", b"before").ok();
     let mut client = new("key");
     let answer = client.answer();
     assert_refused(&answer, (412, "PreconditionFailed"));
     assert!(!answer.was_asked_for());
     assert!(client.is_at_end());
-    assert_eq!(get(&gateway, "key").ok().body, b"before");
+    assert_eq!(get(&server, "key").ok().body, b"before");
     let mut client = new("other");
     client.send("new");
     assert!(client.answer().ok().was_asked_for());
-    assert_eq!(get(&gateway, "other").ok().body, b"new");
+    assert_eq!(get(&server, "other").ok().body, b"new");
 }

@@ -1,10 +1,9 @@
-//! A gateway of its own for each test.
+//! A server of its own for each test.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Child;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,17 +11,11 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::process;
 
-/// The gateway's binary, built if it is not up to date.
-pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(process::binary)
-}
-
 /// No test waits longer than this for anything.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A running gateway. Dropped, it is killed, and the test fails if the gateway had panicked.
-pub struct Gateway {
+/// A running server. Dropped, it is killed, and the test fails if the server had panicked.
+pub struct Server {
     pub address: SocketAddr,
     process: Child,
     data: TempDir,
@@ -30,7 +23,7 @@ pub struct Gateway {
     args: Vec<String>,
 }
 
-impl Gateway {
+impl Server {
     /// Starts one on an empty directory, on a port of the system's choice.
     pub fn start(args: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
@@ -75,7 +68,7 @@ impl Gateway {
             match self.process.try_wait().unwrap() {
                 Some(status) => return status.success(),
                 None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
-                None => panic!("the gateway does not end; it logged:\n{}", self.log()),
+                None => panic!("the server does not end; it logged:\n{}", self.log()),
             }
         }
     }
@@ -94,7 +87,7 @@ impl Gateway {
     }
 }
 
-impl Drop for Gateway {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -114,6 +107,6 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 fn spawn(data: &Path, listen: &str, args: &[String], log: &NamedTempFile) -> (Child, SocketAddr) {
     let log = fs::OpenOptions::new().append(true).open(log.path());
-    let mut command = process::command(binary(), data, listen);
+    let mut command = process::command(data, listen);
     process::start(command.args(args).stderr(log.unwrap()))
 }

@@ -1,12 +1,12 @@
 //! Heads that are too large, too many, or not HTTP; hosts and targets of every form.
 
-use crate::calls::{BUCKET, assert_refused, gateway, get, initiate, part_path, parts, path, put};
+use crate::calls::{BUCKET, assert_refused, get, initiate, part_path, parts, path, put, server};
 use crate::client::{Answer, Client, Request};
-use crate::fixture::Gateway;
-use crate::watch::peak_mib;
+use crate::fixture::Server;
+use crate::process_stats::peak_mib;
 
-fn raw(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> Option<Answer> {
-    let mut client = Client::connect(gateway);
+fn raw(server: &Server, bytes: impl AsRef<[u8]>) -> Option<Answer> {
+    let mut client = Client::connect(server);
     let _ = client.try_send(bytes);
     client.half_close();
     client.try_answer("GET").ok()
@@ -14,8 +14,8 @@ fn raw(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> Option<Answer> {
 
 #[test]
 fn oversized_heads_are_refused() {
-    let gateway = gateway(&[]);
-    let of = |request: Request| raw(&gateway, request.bytes()).expect("an answer").status;
+    let server = server(&[]);
+    let of = |request: Request| raw(&server, request.bytes()).expect("an answer").status;
     let get = |target: String| Request::new("GET", target);
     let huge = get(path("key")).header("x-cos-meta-a", "x".repeat(10 * 1024 * 1024));
     assert_eq!(of(huge), 431);
@@ -29,13 +29,13 @@ fn oversized_heads_are_refused() {
     assert!([400, 414].contains(&status), "{status}");
     let status = of(Request::new(&"X".repeat(100_000), path("key")));
     assert!([400, 405].contains(&status), "{status}");
-    let peak = peak_mib(&gateway);
+    let peak = peak_mib(&server);
     assert!(peak < 100, "{peak} MiB");
 }
 
 #[test]
 fn what_is_not_http_is_refused_or_hung_up_on() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     for bytes in [
         &b"\r\n\r\n\r\n"[..],
         b"\0\0\0\0",
@@ -54,7 +54,7 @@ fn what_is_not_http_is_refused_or_hung_up_on() {
         b"PUT /photos-1250000000/key HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nx",
         b"PUT /photos-1250000000/key HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ] {
-        let status = raw(&gateway, bytes).map(|answer| answer.status);
+        let status = raw(&server, bytes).map(|answer| answer.status);
         let text = String::from_utf8_lossy(bytes);
         assert!(status.is_none_or(|status| (400..600).contains(&status)), "{text}: {status:?}");
     }
@@ -62,18 +62,18 @@ fn what_is_not_http_is_refused_or_hung_up_on() {
     for _ in 0..200 {
         let mut noise = vec![0; random.usize(1..2000)];
         random.fill(&mut noise);
-        assert!(raw(&gateway, noise).is_none_or(|answer| answer.status >= 400));
+        assert!(raw(&server, noise).is_none_or(|answer| answer.status >= 400));
     }
-    assert_eq!(get(&gateway, "key").status, 404);
+    assert_eq!(get(&server, "key").status, 404);
 }
 
 #[test]
 fn the_bucket_is_in_the_host_or_in_the_path() {
-    let gateway = gateway(&[]);
-    put(&gateway, "key", b"hello").ok();
+    let server = server(&[]);
+    put(&server, "key", b"hello").ok();
     let by_host = |host: &str, target: &str| {
         let request = Request::new("GET", target).header("Host", host);
-        request.send(&gateway)
+        request.send(&server)
     };
     for host in [
         "cos.ap-beijing.myqcloud.com",
@@ -104,19 +104,19 @@ fn the_bucket_is_in_the_host_or_in_the_path() {
         assert_refused(&by_host(host, "/key"), (400, "InvalidArgument"));
     }
     assert_refused(&by_host("other.localhost", "/key"), (404, "NoSuchBucket"));
-    let mut client = Client::connect(&gateway);
+    let mut client = Client::connect(&server);
     client.send("GET /key HTTP/1.1\r\n\r\n");
     assert_refused(&client.answer(), (400, "InvalidArgument"));
     let twice = Request::new("GET", path("key"))
         .header("Host", "a")
         .header("Host", "b");
-    assert_refused(&twice.send(&gateway), (400, "InvalidArgument"));
+    assert_refused(&twice.send(&server), (400, "InvalidArgument"));
 }
 
 #[test]
 fn an_absolute_target_names_its_own_host() {
-    let gateway = gateway(&[]);
-    put(&gateway, "key", b"hello").ok();
+    let server = server(&[]);
+    put(&server, "key", b"hello").ok();
     for target in [
         format!("http://{BUCKET}.cos.ap-beijing.myqcloud.com/key"),
         format!(
@@ -127,14 +127,14 @@ fn an_absolute_target_names_its_own_host() {
         format!("http://[::1]:9000{}", path("key")),
     ] {
         let request = Request::new("GET", target).header("Host", "other.localhost");
-        assert_eq!(request.send(&gateway).ok().body, b"hello");
+        assert_eq!(request.send(&server).ok().body, b"hello");
     }
 }
 
 #[test]
 fn what_is_given_twice_is_not_guessed_at() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     for twice in [
         part_path("key", &id, 1) + "&partNumber=2",
         part_path("key", &id, 1) + "&partNumber=1",
@@ -143,7 +143,7 @@ fn what_is_given_twice_is_not_guessed_at() {
         part_path("key", &id, 1) + "&part%4eumber=2",
     ] {
         let request = Request::new("PUT", twice).body("hello");
-        assert_refused(&request.send(&gateway), (400, "InvalidArgument"));
+        assert_refused(&request.send(&server), (400, "InvalidArgument"));
     }
     let md5 = "XUFAKrxLKna5cZ2REBfFkg==";
     let part = || {
@@ -152,24 +152,24 @@ fn what_is_given_twice_is_not_guessed_at() {
             .header("Content-MD5", md5)
     };
     let twice = part().header("Content-MD5", md5);
-    assert_refused(&twice.send(&gateway), (400, "InvalidArgument"));
-    assert_eq!(parts(&gateway, ("key", &id)), []);
-    part().send(&gateway).ok();
+    assert_refused(&twice.send(&server), (400, "InvalidArgument"));
+    assert_eq!(parts(&server, ("key", &id)), []);
+    part().send(&server).ok();
 }
 
 #[test]
 fn a_parameter_may_be_encoded_and_a_plus_is_a_space() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     for key in ["a%20b", "a%2Bb"] {
-        put(&gateway, key, b"").ok();
+        put(&server, key, b"").ok();
     }
     let listed = |prefix: &str| {
         let list = Request::new("GET", format!("/{BUCKET}?pref%69x={prefix}"));
-        list.send(&gateway).ok().elements("Key")
+        list.send(&server).ok().elements("Key")
     };
     assert_eq!(listed("a+b"), ["a b"]);
     assert_eq!(listed("a%20b"), ["a b"]);
     assert_eq!(listed("a%2Bb"), ["a+b"]);
     // In a path it is itself.
-    assert_eq!(get(&gateway, "a+b").ok().body, b"");
+    assert_eq!(get(&server, "a+b").ok().body, b"");
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::calls::{bytes, completion, etag, gateway, get, list_of, part_path, path};
+use crate::calls::{bytes, completion, etag, get, list_of, part_path, path, server};
 use crate::client::{Answer, Client, Request};
-use crate::fixture::Gateway;
-use crate::watch::{files, objects, open_uploads};
+use crate::fixture::Server;
+use crate::process_stats::{files, objects, open_uploads};
 
 const NAMES: usize = 6;
 const ROUNDS: usize = 5;
@@ -31,9 +31,9 @@ fn key(name: u64) -> String {
     format!("name{name}")
 }
 
-/// Makes a request of a gateway that may be killed meanwhile.
-fn attempt(gateway: &Gateway, request: &Request, method: &str) -> io::Result<Answer> {
-    let mut client = Client::try_connect(gateway)?;
+/// Makes a request of a server that may be killed meanwhile.
+fn attempt(server: &Server, request: &Request, method: &str) -> io::Result<Answer> {
+    let mut client = Client::try_connect(server)?;
     client.try_send(request.bytes())?;
     let answer = client.try_answer(method)?;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -41,28 +41,28 @@ fn attempt(gateway: &Gateway, request: &Request, method: &str) -> io::Result<Ans
 }
 
 /// Gives a name a version, by a PUT or as a multipart upload.
-fn replace(gateway: &Gateway, name: u64, version: u64) -> io::Result<()> {
+fn replace(server: &Server, name: u64, version: u64) -> io::Result<()> {
     let (key, body) = (key(name), content(name, version));
     let named = |request: Request| request.header(VERSION, version);
     if version.is_multiple_of(2) {
         let put = named(Request::new("PUT", path(&key)).body(body));
-        attempt(gateway, &put, "PUT")?;
+        attempt(server, &put, "PUT")?;
         return Ok(());
     }
     let initiate = named(Request::new("POST", path(&key) + "?uploads"));
-    let initiated = attempt(gateway, &initiate, "POST")?;
+    let initiated = attempt(server, &initiate, "POST")?;
     let id = initiated.elements("UploadId").remove(0);
     let part = Request::new("PUT", part_path(&key, &id, 1)).body(&*body);
-    attempt(gateway, &part, "PUT")?;
+    attempt(server, &part, "PUT")?;
     let list = list_of(&[(1, &etag(&body))]);
-    attempt(gateway, &completion((&key, &id), list), "POST")?;
+    attempt(server, &completion((&key, &id), list), "POST")?;
     Ok(())
 }
 
-fn replace_until_killed(gateway: &Gateway, name: u64, mut versions: Versions) -> Versions {
+fn replace_until_killed(server: &Server, name: u64, mut versions: Versions) -> Versions {
     loop {
         versions.begun += 1;
-        if replace(gateway, name, versions.begun).is_err() {
+        if replace(server, name, versions.begun).is_err() {
             return versions;
         }
         versions.acknowledged = versions.begun;
@@ -70,11 +70,11 @@ fn replace_until_killed(gateway: &Gateway, name: u64, mut versions: Versions) ->
 }
 
 /// The newest version that anybody has seen: it was there, and must not be gone again.
-fn look_until_killed(gateway: &Gateway, name: u64) -> u64 {
+fn look_until_killed(server: &Server, name: u64) -> u64 {
     let head = Request::new("HEAD", path(&key(name)));
     let mut newest = 0;
     let look = || {
-        let mut client = Client::try_connect(gateway).ok()?;
+        let mut client = Client::try_connect(server).ok()?;
         client.try_send(head.bytes()).ok()?;
         client.try_answer("HEAD").ok()
     };
@@ -88,8 +88,8 @@ fn look_until_killed(gateway: &Gateway, name: u64) -> u64 {
 }
 
 /// Which of the versions that may be there is.
-fn found(gateway: &Gateway, name: u64, versions: Versions) -> u64 {
-    let answer = get(gateway, &key(name));
+fn found(server: &Server, name: u64, versions: Versions) -> u64 {
+    let answer = get(server, &key(name));
     let mut allowed = versions.acknowledged..=versions.begun;
     let version = if answer.status == 404 {
         Some(0).filter(|none| allowed.contains(none))
@@ -100,18 +100,15 @@ fn found(gateway: &Gateway, name: u64, versions: Versions) -> u64 {
     version.unwrap_or_else(|| panic!("{} is none of {versions:?}", key(name)))
 }
 
-fn kill_while_writing(gateway: &Gateway, all: &mut [Versions; NAMES], pause: Duration) {
+fn kill_while_writing(server: &Server, all: &mut [Versions; NAMES], pause: Duration) {
     thread::scope(|scope| {
         let spawn = |(name, versions)| {
-            let writer = scope.spawn(move || replace_until_killed(gateway, name, versions));
-            (
-                writer,
-                scope.spawn(move || look_until_killed(gateway, name)),
-            )
+            let writer = scope.spawn(move || replace_until_killed(server, name, versions));
+            (writer, scope.spawn(move || look_until_killed(server, name)))
         };
         let threads: Vec<_> = (0..).zip(*all).map(spawn).collect();
         thread::sleep(pause);
-        gateway.signal(Signal::KILL);
+        server.signal(Signal::KILL);
         for (versions, (writer, reader)) in all.iter_mut().zip(threads) {
             *versions = writer.join().unwrap();
             versions.acknowledged = versions.acknowledged.max(reader.join().unwrap());
@@ -120,28 +117,28 @@ fn kill_while_writing(gateway: &Gateway, all: &mut [Versions; NAMES], pause: Dur
 }
 
 #[test]
-fn killed_in_the_middle_a_gateway_has_one_object_of_each_name() {
-    let mut gateway = gateway(&[]);
+fn killed_in_the_middle_a_server_has_one_object_of_each_name() {
+    let mut server = server(&[]);
     let mut all = [Versions::default(); NAMES];
     for round in 0..ROUNDS {
         let pause = Duration::from_millis(300 + 37 * round as u64);
-        kill_while_writing(&gateway, &mut all, pause);
-        gateway.kill();
-        gateway.restart();
+        kill_while_writing(&server, &mut all, pause);
+        server.kill();
+        server.restart();
         for (name, versions) in (0..).zip(&mut all) {
-            versions.acknowledged = found(&gateway, name, *versions);
+            versions.acknowledged = found(&server, name, *versions);
         }
-        assert_eq!(files(&gateway, "staging").len(), 0);
+        assert_eq!(files(&server, "staging").len(), 0);
         // What is in the store when nothing goes on: the bucket and its objects.
-        gateway.kill();
-        let open = open_uploads(&gateway);
+        server.kill();
+        let open = open_uploads(&server);
         assert!(open.iter().all(|key| !key.starts_with("put:")), "{open:?}");
-        let mut names = objects(&gateway);
+        let mut names = objects(&server);
         names.sort();
         let len = names.len();
         names.dedup_by_key(|key| key.strip_prefix("put:").unwrap_or(key).to_owned());
         assert_eq!(names.len(), len, "{names:?}");
-        gateway.restart();
+        server.restart();
     }
     assert!(
         all.iter().all(|versions| versions.acknowledged > 3),

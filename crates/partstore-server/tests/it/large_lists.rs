@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::calls::{
-    MIB, assert_refused, bytes, completion, etag, gateway, get, initiate, list_of, parts, put_part,
+    MIB, assert_refused, bytes, completion, etag, get, initiate, list_of, parts, put_part, server,
     upload,
 };
-use crate::watch::peak_mib;
+use crate::process_stats::peak_mib;
 
 const MAX_LIST_LEN: usize = 4 * MIB;
 
@@ -34,8 +34,8 @@ fn attributes(name: impl Fn(u32) -> String) -> String {
 
 #[test]
 fn bombs_cost_little_time_and_memory() {
-    let gateway = gateway(&[]);
-    let (id, _) = upload(&gateway, "key");
+    let server = server(&[]);
+    let (id, _) = upload(&server, "key");
     let inside = |inside: &str| list_of(&[(1, inside)]);
     let deep = |open: &str, len: usize| open.repeat(len / open.len());
     let external = "<!DOCTYPE c [<!ENTITY x SYSTEM \"file:///etc/hostname\">]>";
@@ -69,42 +69,42 @@ fn bombs_cost_little_time_and_memory() {
         ("references", inside(&deep("&amp;", 4_000_000))),
     ] {
         let begun = Instant::now();
-        let answer = completion(("key", &id), list).send(&gateway);
+        let answer = completion(("key", &id), list).send(&server);
         assert_eq!(answer.status, 400, "{what}");
         let took = begun.elapsed();
         assert!(took < Duration::from_secs(5), "{what}: {took:?}");
     }
-    let peak = peak_mib(&gateway);
+    let peak = peak_mib(&server);
     assert!(peak < 150, "{peak} MiB");
-    assert_eq!(parts(&gateway, ("key", &id)).len(), 1);
+    assert_eq!(parts(&server, ("key", &id)).len(), 1);
 }
 
 #[test]
 fn a_list_has_4_mib_and_not_a_byte_more() {
-    let gateway = gateway(&[]);
-    let (id, etag) = upload(&gateway, "key");
+    let server = server(&[]);
+    let (id, etag) = upload(&server, "key");
     let list = list_of(&[(1, &etag)]);
     let padded = |len: usize| list.clone() + &" ".repeat(len - list.len());
     let too_long = (400, "XMLSizeLimit");
     let declared = completion(("key", &id), padded(MAX_LIST_LEN + 1));
-    assert_refused(&declared.send(&gateway), too_long);
+    assert_refused(&declared.send(&server), too_long);
     let body = padded(MAX_LIST_LEN + 1);
     let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let chunked = completion(("key", &id), chunks).header("Transfer-Encoding", "chunked");
-    assert_refused(&chunked.send(&gateway), too_long);
+    assert_refused(&chunked.send(&server), too_long);
     completion(("key", &id), padded(MAX_LIST_LEN))
-        .send(&gateway)
+        .send(&server)
         .ok();
 }
 
 #[test]
 fn ten_thousand_parts_are_listed_and_refused_or_taken_quickly() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let body = bytes(MIB, 1);
     let count = 20;
     for number in 1..=count {
-        put_part(&gateway, ("key", &id), number, &body).ok();
+        put_part(&server, ("key", &id), number, &body).ok();
     }
     let etag = etag(&body);
     // As wide as with a SHA-512 beside each ETag, and more.
@@ -125,11 +125,11 @@ fn ten_thousand_parts_are_listed_and_refused_or_taken_quickly() {
         list(10_000).len()
     );
     assert_refused(
-        &completion(("key", &id), list(10_000)).send(&gateway),
+        &completion(("key", &id), list(10_000)).send(&server),
         (400, "InvalidPart"),
     );
-    completion(("key", &id), list(count)).send(&gateway).ok();
-    assert!(get(&gateway, "key").ok().body == body.repeat(count as usize));
-    let peak = peak_mib(&gateway);
+    completion(("key", &id), list(count)).send(&server).ok();
+    assert!(get(&server, "key").ok().body == body.repeat(count as usize));
+    let peak = peak_mib(&server);
     assert!(peak < 200, "{peak} MiB");
 }

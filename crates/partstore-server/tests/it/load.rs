@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::calls::{MIB, bytes, etag, gateway, get, initiate, part_path, parts, put_part};
+use crate::calls::{MIB, bytes, etag, get, initiate, part_path, parts, put_part, server};
 use crate::client::{Client, Request};
 use crate::fixture::until;
+use crate::process_stats::{files, open_files, peak_mib, staging_is_empty, threads};
 use crate::skipped::skipped;
-use crate::watch::{files, open_files, peak_mib, staging_is_empty, threads};
 
-/// The test has a socket for each, as has the gateway, which has a file for each besides.
+/// The test has a socket for each, as has the server, which has a file for each besides.
 const CLIENTS: u32 = 1000;
 const FILES: u64 = 2 * CLIENTS as u64 + 500;
 
@@ -34,13 +34,13 @@ fn a_thousand_parts_come_in_at_once() {
     if !may_open_enough_files() {
         return;
     }
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
-    let before = open_files(&gateway);
+    let server = server(&[]);
+    let id = initiate(&server, "key");
+    let before = open_files(&server);
     let body = |number: u32| bytes(64 * 1024, number.into());
     let mut clients: Vec<_> = (1..=CLIENTS)
         .map(|number| {
-            let mut client = Client::connect(&gateway);
+            let mut client = Client::connect(&server);
             let body = body(number);
             client.send(
                 Request::new("PUT", part_path("key", &id, number))
@@ -51,7 +51,7 @@ fn a_thousand_parts_come_in_at_once() {
             client
         })
         .collect();
-    assert_eq!(parts(&gateway, ("key", &id)), []);
+    assert_eq!(parts(&server, ("key", &id)), []);
     for (number, client) in (1..).zip(&mut clients) {
         let body = body(number);
         client.send(&body[body.len() / 2..]);
@@ -60,23 +60,23 @@ fn a_thousand_parts_come_in_at_once() {
         let answer = client.answer().ok();
         assert_eq!(answer.header("ETag"), Some(etag(&body(number)).as_str()));
     }
-    assert_eq!(parts(&gateway, ("key", &id)).len(), 1000);
-    let (peak, threads) = (peak_mib(&gateway), threads(&gateway));
+    assert_eq!(parts(&server, ("key", &id)).len(), 1000);
+    let (peak, threads) = (peak_mib(&server), threads(&server));
     println!("{CLIENTS} clients: {peak} MiB, {threads} threads");
     assert!(peak < 400, "{peak} MiB");
     assert!(threads < 100, "{threads} threads");
     drop(clients);
     until("all files are closed", || {
-        open_files(&gateway) <= before + 10
+        open_files(&server) <= before + 10
     });
 }
 
 #[test]
 fn a_client_that_is_faster_than_the_disk_waits() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let (piece, count) = (bytes(MIB, 1), 512);
-    let mut client = Client::connect(&gateway);
+    let mut client = Client::connect(&server);
     let request =
         Request::new("PUT", part_path("key", &id, 1)).header("Content-Length", count * MIB);
     client.send(request.head());
@@ -84,27 +84,27 @@ fn a_client_that_is_faster_than_the_disk_waits() {
         client.send(&piece);
     }
     client.answer().ok();
-    assert_eq!(parts(&gateway, ("key", &id))[0].2, count * MIB);
-    staging_is_empty(&gateway);
-    assert_eq!(files(&gateway, "blobs").len(), 2);
-    let peak = peak_mib(&gateway);
+    assert_eq!(parts(&server, ("key", &id))[0].2, count * MIB);
+    staging_is_empty(&server);
+    assert_eq!(files(&server, "blobs").len(), 2);
+    let peak = peak_mib(&server);
     println!("{count} MiB: {peak} MiB");
     assert!(peak < 200, "{peak} MiB");
-    assert_eq!(get(&gateway, "key").status, 404);
+    assert_eq!(get(&server, "key").status, 404);
 }
 
 #[test]
 fn connections_beyond_the_most_wait_for_their_turn() {
-    let gateway = gateway(&["--max-connections", "4"]);
-    let id = initiate(&gateway, "key");
+    let server = server(&["--max-connections", "4"]);
+    let id = initiate(&server, "key");
     let body = bytes(MIB, 1);
     thread::scope(|scope| {
         for number in 1..=40 {
-            let (gateway, id, body) = (&gateway, &id, &body);
-            scope.spawn(move || put_part(gateway, ("key", id), number, body).ok());
+            let (server, id, body) = (&server, &id, &body);
+            scope.spawn(move || put_part(server, ("key", id), number, body).ok());
         }
     });
-    assert_eq!(parts(&gateway, ("key", &id)).len(), 40);
+    assert_eq!(parts(&server, ("key", &id)).len(), 40);
 }
 
 /// A frame of one byte must not hold on to the whole buffer that it was read into.
@@ -112,11 +112,11 @@ fn connections_beyond_the_most_wait_for_their_turn() {
 fn bodies_that_come_byte_by_byte_hold_no_whole_buffers() {
     const BODIES: u32 = 50;
     const LEN: usize = 900;
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let mut clients: Vec<_> = (1..=BODIES)
         .map(|number| {
-            let mut client = Client::connect(&gateway);
+            let mut client = Client::connect(&server);
             let request = Request::new("PUT", part_path("key", &id, number));
             client.send(request.header("Content-Length", LEN).head());
             client
@@ -132,7 +132,7 @@ fn bodies_that_come_byte_by_byte_hold_no_whole_buffers() {
     for client in &mut clients {
         client.answer().ok();
     }
-    let peak = peak_mib(&gateway);
+    let peak = peak_mib(&server);
     println!("{BODIES} bodies byte by byte: {peak} MiB");
     // A page for each byte would be 180 MiB.
     assert!(peak < 80, "{peak} MiB");

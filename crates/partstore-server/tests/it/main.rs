@@ -1,31 +1,29 @@
-//! The example `cos_gateway`, as a process, spoken to over its socket.
+//! The server as a process, spoken to over its socket.
 
 mod calls;
 mod client;
 mod fixture;
-#[path = "../../examples/bench_gateway/process.rs"]
 mod process;
+mod process_stats;
 mod readme;
-#[path = "../it/skipped.rs"]
 mod skipped;
-mod watch;
 
 mod clients;
 mod completions;
 mod copies;
-mod crowds;
-mod cut;
 mod damage;
 mod deletions;
-mod endings;
 mod expect;
 mod heads;
 mod kills;
 mod large_lists;
+mod load;
 mod names;
 mod parameters;
 mod reads;
 mod refusals;
 mod sdk;
+mod shutdown;
+mod truncated_requests;
 mod upload_part;
 mod writes;

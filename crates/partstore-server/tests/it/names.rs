@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use crate::calls::{BUCKET, assert_refused, gateway, get, initiate, path, put, put_part};
+use crate::calls::{BUCKET, assert_refused, get, initiate, path, put, put_part, server};
 use crate::client::Request;
-use crate::watch::files;
+use crate::process_stats::files;
 
 #[test]
 fn odd_names_are_objects_of_their_own() {
-    let mut gateway = gateway(&[]);
+    let mut server = server(&[]);
     let names = [
         ".",
         "..",
@@ -47,25 +47,25 @@ fn odd_names_are_objects_of_their_own() {
         "%E2%80%AE",
     ];
     for name in names {
-        put(&gateway, name, name.as_bytes()).ok();
+        put(&server, name, name.as_bytes()).ok();
     }
     for _ in 0..2 {
         for name in names {
-            assert_eq!(get(&gateway, name).ok().text(), name);
+            assert_eq!(get(&server, name).ok().text(), name);
         }
         for (spelling, name) in [("%2e", "."), ("%2e%2e%2f%2e%2e", "../.."), ("%61", "a")] {
-            assert_eq!(get(&gateway, spelling).ok().text(), name);
+            assert_eq!(get(&server, spelling).ok().text(), name);
         }
-        let list = Request::new("GET", format!("/{BUCKET}?encoding-type=url")).send(&gateway);
+        let list = Request::new("GET", format!("/{BUCKET}?encoding-type=url")).send(&server);
         assert_eq!(list.ok().elements("Key").len(), names.len());
-        gateway.kill();
-        gateway.restart();
+        server.kill();
+        server.restart();
     }
 }
 
 #[test]
 fn what_can_not_be_a_name_is_refused() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     for (name, code) in [
         ("%", "InvalidURI"),
         ("%2", "InvalidURI"),
@@ -82,11 +82,11 @@ fn what_can_not_be_a_name_is_refused() {
         ("%2Fa", "InvalidArgument"),
         ("%5Ca", "InvalidArgument"),
     ] {
-        assert_refused(&put(&gateway, name, b""), (400, code));
+        assert_refused(&put(&server, name, b""), (400, code));
     }
     assert_eq!(
         Request::new("GET", format!("/{BUCKET}"))
-            .send(&gateway)
+            .send(&server)
             .ok()
             .elements("Key")
             .len(),
@@ -96,7 +96,7 @@ fn what_can_not_be_a_name_is_refused() {
 
 #[test]
 fn a_name_has_850_bytes_as_they_stand_in_a_url() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let crab = "%F0%9F%A6%80";
     for (fits, too_long) in [
         ("x".repeat(850), "x".repeat(851)),
@@ -108,47 +108,47 @@ fn a_name_has_850_bytes_as_they_stand_in_a_url() {
         // The letter counts once, though it is written with three.
         ("%78".repeat(850), "%78".repeat(851)),
     ] {
-        put(&gateway, &fits, b"fits").ok();
-        assert_eq!(get(&gateway, &fits).ok().body, b"fits");
-        let id = initiate(&gateway, &fits);
-        put_part(&gateway, (&fits, &id), 1, b"").ok();
+        put(&server, &fits, b"fits").ok();
+        assert_eq!(get(&server, &fits).ok().body, b"fits");
+        let id = initiate(&server, &fits);
+        put_part(&server, (&fits, &id), 1, b"").ok();
         let refused = (400, "KeyTooLong");
-        assert_refused(&put(&gateway, &too_long, b""), refused);
+        assert_refused(&put(&server, &too_long, b""), refused);
         let request = Request::new("POST", path(&too_long) + "?uploads");
-        assert_refused(&request.send(&gateway), refused);
+        assert_refused(&request.send(&server), refused);
     }
 }
 
 #[test]
 fn no_name_reaches_out_of_the_store() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let above = || {
-        let entries = fs::read_dir(gateway.data().parent().unwrap()).unwrap();
+        let entries = fs::read_dir(server.data().parent().unwrap()).unwrap();
         entries
             .filter(|entry| entry.as_ref().unwrap().path().ends_with("escaped"))
             .count()
     };
-    let outside = files(&gateway, "meta").len();
+    let outside = files(&server, "meta").len();
     for up in 0..6 {
         for name in [
             format!("{}escaped", "../".repeat(up)),
             format!("{}escaped", "%2e%2e%2f".repeat(up)),
         ] {
-            put(&gateway, &name, b"here").ok();
-            let id = initiate(&gateway, &name);
-            put_part(&gateway, (&name, &id), 1, b"here").ok();
+            put(&server, &name, b"here").ok();
+            let id = initiate(&server, &name);
+            put_part(&server, (&name, &id), 1, b"here").ok();
         }
     }
     assert_eq!(above(), 0);
-    assert_eq!(files(&gateway, "meta").len(), outside);
+    assert_eq!(files(&server, "meta").len(), outside);
     assert!(
-        files(&gateway, "")
+        files(&server, "")
             .iter()
             .all(|file| !file.contains("escaped"))
     );
     // The same bytes, under whatever name, are one file.
     assert_eq!(
-        files(&gateway, "blobs")
+        files(&server, "blobs")
             .iter()
             .filter(|file| fs::read(file).unwrap() == b"here")
             .count(),

@@ -1,28 +1,28 @@
-//! What the system knows of a gateway: memory, threads, open files, what lies in its directory.
+//! What the system knows of a server: memory, threads, open files, what lies in its directory.
 
 use std::fs;
 use std::path::Path;
 
 use partstore::{ListUploads, Options};
 
-use crate::fixture::{Gateway, until};
+use crate::fixture::{Server, until};
 
 /// A figure of `/proc/PID/status`: KiB, or a number.
-fn figure(gateway: &Gateway, name: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+fn figure(server: &Server, name: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let figure = line.and_then(|line| line.split_whitespace().nth(1));
     figure.unwrap().parse().unwrap()
 }
 
 /// The most memory that it has had so far, MiB.
-pub fn peak_mib(gateway: &Gateway) -> usize {
-    figure(gateway, "VmHWM") / 1024
+pub fn peak_mib(server: &Server) -> usize {
+    figure(server, "VmHWM") / 1024
 }
 
 /// Bytes that it has read and written so far, wherever they came from and went.
-pub fn transferred(gateway: &Gateway) -> usize {
-    let io = fs::read_to_string(format!("/proc/{}/io", gateway.pid())).unwrap();
+pub fn transferred(server: &Server) -> usize {
+    let io = fs::read_to_string(format!("/proc/{}/io", server.pid())).unwrap();
     let figures = ["rchar: ", "wchar: "].map(|name| {
         let figure = io.lines().find_map(|line| line.strip_prefix(name));
         figure.unwrap().parse::<usize>().unwrap()
@@ -30,20 +30,20 @@ pub fn transferred(gateway: &Gateway) -> usize {
     figures.iter().sum()
 }
 
-pub fn threads(gateway: &Gateway) -> usize {
-    figure(gateway, "Threads")
+pub fn threads(server: &Server) -> usize {
+    figure(server, "Threads")
 }
 
-pub fn open_files(gateway: &Gateway) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", gateway.pid()))
+pub fn open_files(server: &Server) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", server.pid()))
         .unwrap()
         .count()
 }
 
 /// All files below a directory of the store.
-pub fn files(gateway: &Gateway, directory: &str) -> Vec<String> {
+pub fn files(server: &Server, directory: &str) -> Vec<String> {
     let mut found = Vec::new();
-    collect(&gateway.data().join(directory), &mut found);
+    collect(&server.data().join(directory), &mut found);
     found.sort();
     found
 }
@@ -60,13 +60,13 @@ fn collect(directory: &Path, found: &mut Vec<String>) {
 }
 
 /// Waits until nothing is being received.
-pub fn staging_is_empty(gateway: &Gateway) {
-    until("staging is empty", || files(gateway, "staging").is_empty());
+pub fn staging_is_empty(server: &Server) {
+    until("staging is empty", || files(server, "staging").is_empty());
 }
 
-/// The keys of the uploads that a gateway, which must not run any more, has left open.
-pub fn open_uploads(gateway: &Gateway) -> Vec<String> {
-    let store = Options::cos().open(gateway.data()).unwrap();
+/// The keys of the uploads that a server, which must not run any more, has left open.
+pub fn open_uploads(server: &Server) -> Vec<String> {
+    let store = Options::cos().open(server.data()).unwrap();
     let uploads = store.list_uploads(&ListUploads::new()).unwrap().uploads;
     store.close().unwrap();
     uploads
@@ -75,9 +75,9 @@ pub fn open_uploads(gateway: &Gateway) -> Vec<String> {
         .collect()
 }
 
-/// The keys of all objects in the store of a gateway that does not run any more.
-pub fn objects(gateway: &Gateway) -> Vec<String> {
-    let store = Options::cos().open(gateway.data()).unwrap();
+/// The keys of all objects in the store of a server that does not run any more.
+pub fn objects(server: &Server) -> Vec<String> {
+    let store = Options::cos().open(server.data()).unwrap();
     let objects = store.list_objects(None, 1000).unwrap().objects;
     store.close().unwrap();
     objects

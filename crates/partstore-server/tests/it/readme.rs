@@ -1,11 +1,11 @@
-//! The lines of the example's README.
+//! The lines of the README.
 
 use std::process::{Command, Stdio};
 
-use crate::fixture::Gateway;
+use crate::fixture::Server;
 use crate::skipped::skipped;
 
-const README: &str = include_str!("../../examples/cos_gateway/README.md");
+const README: &str = include_str!("../../README.md");
 
 /// The lines for a shell, each with what it is said to print.
 fn lines() -> Vec<(&'static str, &'static str)> {
@@ -55,15 +55,15 @@ fn the_lines_of_the_readme_print_what_they_say() {
         skipped("curl is not installed");
         return;
     }
-    let gateway = Gateway::start(&[]);
+    let server = Server::start(&[]);
     let scratch = tempfile::tempdir().unwrap();
-    // The first block starts the gateway.
+    // The first block starts the server.
     let lines = &lines()[1..];
     let script = lines.iter().map(|(sh, _)| *sh).chain([""]);
     let script = script.collect::<Vec<_>>().join("echo '-- end'\n");
     let run = Command::new("bash")
         .args(["-c", &script])
-        .env("COS", format!("http://{}", gateway.address))
+        .env("COS", format!("http://{}", server.address))
         .current_dir(scratch.path())
         .output()
         .unwrap();

@@ -3,23 +3,23 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::calls::{MIB, assert_refused, bytes, delete, etag, gateway, get, path, put, put_parts};
+use crate::calls::{MIB, assert_refused, bytes, delete, etag, get, path, put, put_parts, server};
 use crate::client::{Answer, Client, Request};
-use crate::fixture::Gateway;
+use crate::fixture::Server;
 
-fn with(gateway: &Gateway, headers: &[(&str, &str)]) -> Answer {
+fn with(server: &Server, headers: &[(&str, &str)]) -> Answer {
     let get = Request::new("GET", path("key"));
     let get = headers
         .iter()
         .fold(get, |get, (name, value)| get.header(name, value));
-    get.send(gateway)
+    get.send(server)
 }
 
 #[test]
 fn ranges_are_heeded_refused_or_passed_over() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let body = bytes(MIB + 5, 1);
-    put(&gateway, "key", &body).ok();
+    put(&server, "key", &body).ok();
     let size = body.len();
     for (range, first, len) in [
         ("bytes=0-0".to_owned(), 0, 1),
@@ -32,41 +32,41 @@ fn ranges_are_heeded_refused_or_passed_over() {
             1,
         ),
     ] {
-        let answer = with(&gateway, &[("Range", &range)]);
+        let answer = with(&server, &[("Range", &range)]);
         assert_eq!(answer.status, 206, "{range}");
         assert!(answer.body == body[first..first + len], "{range}");
         let expected = format!("bytes {first}-{}/{size}", first + len - 1);
         assert_eq!(answer.header("Content-Range"), Some(expected.as_str()));
     }
     for range in [format!("bytes={size}-"), "bytes=-0".into()] {
-        assert_refused(&with(&gateway, &[("Range", &range)]), (416, "InvalidRange"));
+        assert_refused(&with(&server, &[("Range", &range)]), (416, "InvalidRange"));
     }
     for range in ["bytes=5-3", "bytes=0-1,3-4", "lines=0-1", "x", ""] {
         assert!(
-            with(&gateway, &[("Range", range)]).ok().body == body,
+            with(&server, &[("Range", range)]).ok().body == body,
             "{range}"
         );
     }
     let stale = [("Range", "bytes=0-0"), ("If-Range", "\"other\"")];
-    assert!(with(&gateway, &stale).ok().body == body);
+    assert!(with(&server, &stale).ok().body == body);
     let tag = etag(&body);
     let fresh = [("Range", "bytes=0-0"), ("If-Range", tag.as_str())];
-    assert_eq!(with(&gateway, &fresh).status, 206);
+    assert_eq!(with(&server, &fresh).status, 206);
 }
 
 #[test]
 fn a_part_of_an_object_is_read_by_its_number() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let bodies = [bytes(MIB, 1), bytes(MIB + 1, 2), bytes(3, 3)];
-    put_parts(&gateway, "key", &bodies);
+    put_parts(&server, "key", &bodies);
     for (number, body) in (1..).zip(&bodies) {
-        let answer = get(&gateway, &format!("key?partNumber={number}"));
+        let answer = get(&server, &format!("key?partNumber={number}"));
         assert_eq!(answer.status, 206);
         assert!(answer.body == *body);
         assert_eq!(answer.header("x-cos-mp-parts-count"), Some("3"));
     }
     for number in ["0", "4", "x", "10001"] {
-        let answer = get(&gateway, &format!("key?partNumber={number}"));
+        let answer = get(&server, &format!("key?partNumber={number}"));
         assert!(
             [400, 416].contains(&answer.status),
             "{number}: {}",
@@ -74,7 +74,7 @@ fn a_part_of_an_object_is_read_by_its_number() {
         );
     }
     let across = with(
-        &gateway,
+        &server,
         &[("Range", &format!("bytes={}-{}", MIB - 1, 2 * MIB + 1))],
     );
     assert!(across.body == bodies.concat()[MIB - 1..2 * MIB + 2]);
@@ -83,12 +83,12 @@ fn a_part_of_an_object_is_read_by_its_number() {
 /// A range of no bytes can not be written down: so its answer has none.
 #[test]
 fn a_part_without_bytes_is_read_by_its_number() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let bodies = [bytes(MIB, 1), vec![]];
-    put_parts(&gateway, "key", &bodies);
+    put_parts(&server, "key", &bodies);
     for method in ["GET", "HEAD"] {
         // On one connection: a byte too many would be taken for the next answer.
-        let mut client = Client::connect(&gateway);
+        let mut client = Client::connect(&server);
         for _ in 0..2 {
             client.send(Request::new(method, path("key?partNumber=2")).bytes());
             let answer = client.answer_to(method).ok();
@@ -98,17 +98,17 @@ fn a_part_without_bytes_is_read_by_its_number() {
             assert_eq!(answer.body, b"");
         }
     }
-    assert!(get(&gateway, "key?partNumber=1").body == bodies[0]);
-    assert!(get(&gateway, "key").ok().body == bodies[0]);
+    assert!(get(&server, "key?partNumber=1").body == bodies[0]);
+    assert!(get(&server, "key").ok().body == bodies[0]);
 }
 
 #[test]
 fn conditions_of_readers_are_met_or_not() {
-    let gateway = gateway(&[]);
-    put(&gateway, "key", b"hello").ok();
+    let server = server(&[]);
+    put(&server, "key", b"hello").ok();
     let tag = etag(b"hello");
     let bare = tag.trim_matches('"');
-    let modified = get(&gateway, "key")
+    let modified = get(&server, "key")
         .header("Last-Modified")
         .unwrap()
         .to_owned();
@@ -139,7 +139,7 @@ fn conditions_of_readers_are_met_or_not() {
             200,
         ),
     ] {
-        let answer = with(&gateway, &headers);
+        let answer = with(&server, &headers);
         assert_eq!(answer.status, status, "{headers:?}");
         match status {
             200 => assert_eq!(answer.body, b"hello"),
@@ -151,12 +151,12 @@ fn conditions_of_readers_are_met_or_not() {
 
 #[test]
 fn head_says_what_get_says_without_the_bytes() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let request = Request::new("PUT", path("key"))
         .header("Content-Type", "text/plain")
         .header("x-cos-meta-a", "b");
-    request.body("hello").send(&gateway).ok();
-    put(&gateway, "empty", b"").ok();
+    request.body("hello").send(&server).ok();
+    put(&server, "empty", b"").ok();
     for (target, header) in [
         ("key", ("x", "x")),
         ("key", ("Range", "bytes=1-2")),
@@ -170,7 +170,7 @@ fn head_says_what_get_says_without_the_bytes() {
         ("absent", ("x", "x")),
     ] {
         // On one connection: a body after HEAD would be taken for the next answer.
-        let mut client = Client::connect(&gateway);
+        let mut client = Client::connect(&server);
         let said = ["HEAD", "GET"].map(|method| {
             client.send(
                 Request::new(method, path(target))
@@ -194,7 +194,7 @@ fn head_says_what_get_says_without_the_bytes() {
 
 #[test]
 fn headers_are_kept_and_replaced_in_an_answer() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let kept = [
         ("Content-Type", "text/plain"),
         ("Cache-Control", "no-store"),
@@ -205,13 +205,13 @@ fn headers_are_kept_and_replaced_in_an_answer() {
         Request::new("PUT", path("key")),
         |request, (name, value)| request.header(name, value),
     );
-    request.body("hello").send(&gateway).ok();
-    let answer = get(&gateway, "key").ok();
+    request.body("hello").send(&server).ok();
+    let answer = get(&server, "key").ok();
     for (name, value) in kept {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
     let query = "key?response-content-type=image%2Fpng&response-cache-control=max-age%3D1&response-expires=x&response-content-encoding=gzip";
-    let answer = get(&gateway, query).ok();
+    let answer = get(&server, query).ok();
     for (name, value) in [
         ("Content-Type", "image/png"),
         ("Cache-Control", "max-age=1"),
@@ -220,23 +220,23 @@ fn headers_are_kept_and_replaced_in_an_answer() {
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
-    let split = get(&gateway, "key?response-content-type=a%0d%0aSet-Cookie:%20x");
+    let split = get(&server, "key?response-content-type=a%0d%0aSet-Cookie:%20x");
     assert_refused(&split, (400, "InvalidArgument"));
     let large = Request::new("PUT", path("key")).header("x-cos-meta-a", "x".repeat(4090));
-    assert_refused(&large.send(&gateway), (400, "MetadataTooLarge"));
+    assert_refused(&large.send(&server), (400, "MetadataTooLarge"));
 }
 
 /// Every body is one of those that were put, or there is none.
 #[test]
 fn readers_see_one_object_whole_while_it_is_replaced_and_deleted() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let bodies = [bytes(300_000, 1), bytes(1_700_000, 2), bytes(7, 3)];
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    let answer = get(&gateway, "key");
+                    let answer = get(&server, "key");
                     assert!(answer.is_whole);
                     match answer.status {
                         404 => assert_refused(&answer, (404, "NoSuchKey")),
@@ -246,9 +246,9 @@ fn readers_see_one_object_whole_while_it_is_replaced_and_deleted() {
             });
         }
         for at in 0..60 {
-            put(&gateway, "key", &bodies[at % 3]).ok();
+            put(&server, "key", &bodies[at % 3]).ok();
             if at % 5 == 4 {
-                delete(&gateway, "key");
+                delete(&server, "key");
             }
         }
         done.store(true, Ordering::Relaxed);
@@ -257,20 +257,20 @@ fn readers_see_one_object_whole_while_it_is_replaced_and_deleted() {
 
 #[test]
 fn a_name_that_is_replaced_is_never_without_an_object() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let bodies = [bytes(3000, 1), bytes(7, 2)];
-    put(&gateway, "key", &bodies[1]).ok();
+    put(&server, "key", &bodies[1]).ok();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    assert!(bodies.contains(&get(&gateway, "key").ok().body));
+                    assert!(bodies.contains(&get(&server, "key").ok().body));
                 }
             });
         }
         for at in 0..100 {
-            put(&gateway, "key", &bodies[at % 2]).ok();
+            put(&server, "key", &bodies[at % 2]).ok();
         }
         done.store(true, Ordering::Relaxed);
     });

@@ -3,16 +3,15 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::calls::{BUCKET, assert_refused, gateway, get, initiate, path, put};
+use crate::calls::{BUCKET, assert_refused, get, initiate, path, put, server};
 use crate::client::{Client, Request};
-use crate::fixture::binary;
 use crate::process;
 
 #[test]
 fn refusals_of_each_kind_are_whole_documents() {
-    let gateway = gateway(&[]);
-    put(&gateway, "object", b"hello").ok();
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    put(&server, "object", b"hello").ok();
+    let id = initiate(&server, "key");
     let upload = path("key") + "?uploadId=" + &id;
     let bucket = format!("/{BUCKET}");
     for (method, target, expected) in [
@@ -66,14 +65,14 @@ fn refusals_of_each_kind_are_whole_documents() {
         ("POST", upload, (400, "MalformedXML")),
         ("POST", path("key") + "?uploadId=x", (404, "NoSuchUpload")),
     ] {
-        assert_refused(&Request::new(method, target).send(&gateway), expected);
+        assert_refused(&Request::new(method, target).send(&server), expected);
     }
 }
 
 /// An upload belongs to a key. Without one the request would be taken for that of the bucket.
 #[test]
 fn a_request_of_an_upload_without_a_key_is_not_one_of_the_bucket() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     for (method, query) in [
         ("DELETE", "?uploadId=x"),
         ("DELETE", "?partNumber=1&uploadId=x"),
@@ -81,7 +80,7 @@ fn a_request_of_an_upload_without_a_key_is_not_one_of_the_bucket() {
         ("GET", "?uploadId=x"),
     ] {
         for bucket in [BUCKET, "other-1250000000"] {
-            let answer = Request::new(method, format!("/{bucket}{query}")).send(&gateway);
+            let answer = Request::new(method, format!("/{bucket}{query}")).send(&server);
             assert!(
                 (400..500).contains(&answer.status),
                 "{method} {query}: {}",
@@ -91,7 +90,7 @@ fn a_request_of_an_upload_without_a_key_is_not_one_of_the_bucket() {
     }
     let there = |bucket| {
         Request::new("HEAD", format!("/{bucket}"))
-            .send(&gateway)
+            .send(&server)
             .status
     };
     assert_eq!((there(BUCKET), there("other-1250000000")), (200, 404));
@@ -99,7 +98,7 @@ fn a_request_of_an_upload_without_a_key_is_not_one_of_the_bucket() {
 
 #[test]
 fn odd_targets_stand_in_the_refusal_as_xml() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     for odd in [
         "a&b",
         "a<b>",
@@ -125,7 +124,7 @@ fn odd_targets_stand_in_the_refusal_as_xml() {
         "..",
         "?x=%",
     ] {
-        let answer = get(&gateway, odd);
+        let answer = get(&server, odd);
         assert!(
             (400..500).contains(&answer.status),
             "{odd}: {}",
@@ -141,14 +140,14 @@ fn odd_targets_stand_in_the_refusal_as_xml() {
 
 #[test]
 fn targets_of_no_path_are_refused_with_a_resource() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     for line in [
         "CONNECT host:80 HTTP/1.1",
         "OPTIONS * HTTP/1.1",
         "GET http://host HTTP/1.1",
         "GET / HTTP/1.0",
     ] {
-        let mut client = Client::connect(&gateway);
+        let mut client = Client::connect(&server);
         client.send(format!("{line}\r\nHost: 127.0.0.1\r\n\r\n"));
         let answer = client.answer();
         let code = answer.elements("Code").remove(0);
@@ -159,8 +158,8 @@ fn targets_of_no_path_are_refused_with_a_resource() {
 
 #[test]
 fn a_refused_head_has_the_length_of_what_get_would_say_and_no_more() {
-    let gateway = gateway(&[]);
-    let mut client = Client::connect(&gateway);
+    let server = server(&[]);
+    let mut client = Client::connect(&server);
     client.send(Request::new("HEAD", path("absent")).bytes());
     let answer = client.answer_to("HEAD");
     assert_eq!(answer.status, 404);
@@ -172,8 +171,8 @@ fn a_refused_head_has_the_length_of_what_get_would_say_and_no_more() {
 /// XML has no place for most control characters, not even escaped.
 #[test]
 fn no_answer_has_characters_that_xml_does_not_have() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let key = path("key");
     let bucket = format!("/{BUCKET}");
     for odd in [
@@ -203,7 +202,7 @@ fn no_answer_has_characters_that_xml_does_not_have() {
                 format!("{bucket}?uploads&key-marker={odd}&delimiter={odd}"),
             ),
         ] {
-            let answer = Request::new(method, &target).send(&gateway);
+            let answer = Request::new(method, &target).send(&server);
             let bad = |c: char| c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}');
             assert!(
                 !answer.text().contains(bad),
@@ -224,7 +223,7 @@ fn a_key_pair_without_an_id_or_a_key_does_not_start() {
         ["--secret-id", "", "--secret-key", ""],
     ] {
         let data = tempfile::tempdir().unwrap();
-        let mut command = process::command(binary(), data.path(), "127.0.0.1:0");
+        let mut command = process::command(data.path(), "127.0.0.1:0");
         let mut started = command.args(pair).stderr(Stdio::null()).spawn().unwrap();
         let mut said = String::new();
         let mut output = BufReader::new(started.stdout.take().unwrap());

@@ -1,9 +1,9 @@
-//! The official Python SDK of COS against the gateway: the tests in `tests/sdk`.
+//! The official Python SDK of COS against the server: the tests in `tests/sdk`.
 
 use std::ffi::OsString;
 use std::process::Command;
 
-use crate::fixture::binary;
+use crate::process::BINARY;
 use crate::skipped::skipped;
 
 /// The interpreter that `PARTSTORE_SDK_PYTHON` names, or one that happens to have the SDK.
@@ -19,7 +19,7 @@ fn python() -> Option<OsString> {
 }
 
 #[test]
-fn the_python_sdk_of_cos_works_with_the_gateway() {
+fn the_python_sdk_of_cos_works_with_the_server() {
     let Some(python) = python() else {
         let why = "python3 has no qcloud_cos (tests/sdk/requirements.txt), and PARTSTORE_SDK_PYTHON names no other";
         skipped(why);
@@ -29,7 +29,7 @@ fn the_python_sdk_of_cos_works_with_the_gateway() {
     tests
         .args(["-m", "unittest", "discover", "-s", "tests/sdk", "-v"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("COS_GATEWAY", binary())
+        .env("PARTSTORE_SERVER", BINARY)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     let output = tests
         .output()

@@ -4,16 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::calls::{
-    assert_refused, bytes, completion, content_md5, etag, gateway, get, initiate, list_of,
-    part_path, parts, path, put, put_part,
+    assert_refused, bytes, completion, content_md5, etag, get, initiate, list_of, part_path, parts,
+    path, put, put_part, server,
 };
 use crate::client::{Client, Request};
 
 #[test]
 fn the_answer_is_the_protocols_to_the_letter() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
-    let answer = put_part(&gateway, ("key", &id), 1, b"123456789").ok();
+    let server = server(&[]);
+    let id = initiate(&server, "key");
+    let answer = put_part(&server, ("key", &id), 1, b"123456789").ok();
     assert_eq!(answer.body, b"");
     assert_eq!(answer.header("Content-Length"), Some("0"));
     let quoted = "\"25f9e794323b453885f5181f1b624d0b\"";
@@ -28,8 +28,8 @@ fn the_answer_is_the_protocols_to_the_letter() {
 
 #[test]
 fn the_newest_part_of_a_number_counts() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     for (number, body) in [
         (2, "two"),
         (1, "one"),
@@ -37,36 +37,36 @@ fn the_newest_part_of_a_number_counts() {
         (2, "deux"),
         (10_000, ""),
     ] {
-        let answer = put_part(&gateway, ("key", &id), number, body.as_bytes()).ok();
+        let answer = put_part(&server, ("key", &id), number, body.as_bytes()).ok();
         assert_eq!(answer.header("ETag"), Some(etag(body.as_bytes()).as_str()));
     }
     let expected = [(1, "one"), (2, "deux"), (10_000, "")]
         .map(|(number, body)| (number, etag(body.as_bytes()), body.len()));
-    assert_eq!(parts(&gateway, ("key", &id)), expected);
+    assert_eq!(parts(&server, ("key", &id)), expected);
 }
 
 #[test]
 fn a_wrong_digest_leaves_the_part_before() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let (good, bad) = (bytes(100_000, 1), bytes(100_000, 2));
     let digest = content_md5(&good);
     let request = Request::new("PUT", part_path("key", &id, 1)).header("Content-MD5", &digest);
-    request.clone().body(&*good).send(&gateway).ok();
-    let before = parts(&gateway, ("key", &id));
-    assert_refused(&request.body(&*bad).send(&gateway), (400, "BadDigest"));
-    assert_eq!(parts(&gateway, ("key", &id)), before);
+    request.clone().body(&*good).send(&server).ok();
+    let before = parts(&server, ("key", &id));
+    assert_refused(&request.body(&*bad).send(&server), (400, "BadDigest"));
+    assert_eq!(parts(&server, ("key", &id)), before);
 
-    put(&gateway, "object", &good).ok();
+    put(&server, "object", &good).ok();
     let request = Request::new("PUT", path("object")).header("Content-MD5", digest);
-    assert_refused(&request.body(bad).send(&gateway), (400, "BadDigest"));
-    assert_eq!(get(&gateway, "object").ok().body, good);
+    assert_refused(&request.body(bad).send(&server), (400, "BadDigest"));
+    assert_eq!(get(&server, "object").ok().body, good);
 }
 
 #[test]
 fn a_part_needs_a_length_and_an_object_a_length_or_chunks() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let refused = (411, "MissingContentLength");
     let chunked = |target: String| {
         Request::new("PUT", target)
@@ -74,21 +74,21 @@ fn a_part_needs_a_length_and_an_object_a_length_or_chunks() {
             .body("5\r\nhello\r\n0\r\n\r\n")
     };
     for target in [part_path("key", &id, 1), path("object")] {
-        let mut client = Client::connect(&gateway);
+        let mut client = Client::connect(&server);
         client.send(format!("PUT {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_refused(&client.answer(), refused);
     }
-    assert_refused(&chunked(part_path("key", &id, 1)).send(&gateway), refused);
-    assert_eq!(parts(&gateway, ("key", &id)), []);
-    assert_refused(&get(&gateway, "object"), (404, "NoSuchKey"));
-    chunked(path("object")).send(&gateway).ok();
-    assert_eq!(get(&gateway, "object").ok().body, b"hello");
+    assert_refused(&chunked(part_path("key", &id, 1)).send(&server), refused);
+    assert_eq!(parts(&server, ("key", &id)), []);
+    assert_refused(&get(&server, "object"), (404, "NoSuchKey"));
+    chunked(path("object")).send(&server).ok();
+    assert_eq!(get(&server, "object").ok().body, b"hello");
 }
 
 #[test]
 fn two_lengths_are_never_believed() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let put = || Request::new("PUT", part_path("key", &id, 1)).header("Content-Length", 5);
     for request in [
         put().header("Content-Length", 6),
@@ -100,17 +100,17 @@ fn two_lengths_are_never_believed() {
         Request::new("PUT", part_path("key", &id, 1))
             .header("Content-Length", "5368709121000000000000"),
     ] {
-        let answer = request.body("5\r\nhello\r\n0\r\n\r\n").send(&gateway);
+        let answer = request.body("5\r\nhello\r\n0\r\n\r\n").send(&server);
         assert!((400..500).contains(&answer.status), "{}", answer.status);
     }
-    assert_eq!(parts(&gateway, ("key", &id)), []);
+    assert_eq!(parts(&server, ("key", &id)), []);
 }
 
 #[test]
 fn requests_follow_one_another_on_a_connection() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
-    let mut client = Client::connect(&gateway);
+    let server = server(&[]);
+    let id = initiate(&server, "key");
+    let mut client = Client::connect(&server);
     let part = |number: u32| {
         Request::new("PUT", part_path("key", &id, number)).body(bytes(5000, number.into()))
     };
@@ -128,24 +128,24 @@ fn requests_follow_one_another_on_a_connection() {
     assert_refused(&client.answer(), (400, "InvalidArgument"));
     client.send(part(21).bytes());
     client.answer().ok();
-    assert_eq!(parts(&gateway, ("key", &id)).len(), 21);
+    assert_eq!(parts(&server, ("key", &id)).len(), 21);
 }
 
 #[test]
 fn parts_in_any_order_become_the_object_in_order() {
-    let gateway = gateway(&[]);
-    let id = initiate(&gateway, "key");
+    let server = server(&[]);
+    let id = initiate(&server, "key");
     let bodies = [bytes(1_048_576, 1), bytes(1_048_577, 2), bytes(1, 3)];
     for number in [3, 1, 2] {
-        put_part(&gateway, ("key", &id), number, &bodies[number as usize - 1]).ok();
+        put_part(&server, ("key", &id), number, &bodies[number as usize - 1]).ok();
     }
-    let listed = parts(&gateway, ("key", &id));
+    let listed = parts(&server, ("key", &id));
     let list: Vec<_> = listed
         .iter()
         .map(|(number, etag, _)| (*number, etag.as_str()))
         .collect();
-    let answer = completion(("key", &id), list_of(&list)).send(&gateway).ok();
-    let object = get(&gateway, "key").ok();
+    let answer = completion(("key", &id), list_of(&list)).send(&server).ok();
+    let object = get(&server, "key").ok();
     assert!(object.body == bodies.concat());
     assert_eq!(
         object.header("ETag"),

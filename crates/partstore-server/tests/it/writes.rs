@@ -3,38 +3,38 @@
 use std::thread;
 
 use crate::calls::{
-    assert_refused, bytes, completion, copy, delete, deletion, etag, filled, gateway, get,
-    initiate, list_of, part_path, parts, path, put, put_part,
+    assert_refused, bytes, completion, copy, delete, deletion, etag, filled, get, initiate,
+    list_of, part_path, parts, path, put, put_part, server,
 };
 use crate::client::Request;
-use crate::fixture::Gateway;
+use crate::fixture::Server;
 
 #[test]
 fn who_wants_a_new_name_replaces_nothing() {
-    let gateway = gateway(&[]);
-    let new = |request: Request| request.header("If-None-Match", "*").send(&gateway);
+    let server = server(&[]);
+    let new = |request: Request| request.header("If-None-Match", "*").send(&server);
     let put_new = || new(Request::new("PUT", path("key")).body("first"));
     put_new().ok();
     let refused = (412, "PreconditionFailed");
     assert_refused(&put_new(), refused);
-    let id = initiate(&gateway, "key");
-    let part = put_part(&gateway, ("key", &id), 1, b"second").ok();
+    let id = initiate(&server, "key");
+    let part = put_part(&server, ("key", &id), 1, b"second").ok();
     let request = completion(("key", &id), list_of(&[(1, part.header("ETag").unwrap())]));
     assert_refused(&new(request.clone()), refused);
-    assert_eq!(get(&gateway, "key").ok().body, b"first");
-    delete(&gateway, "key");
+    assert_eq!(get(&server, "key").ok().body, b"first");
+    delete(&server, "key");
     new(request.clone()).ok();
     // Its answer got lost, say: it is asked again, and the object that is there is its own.
     new(request).ok();
-    assert_eq!(get(&gateway, "key").ok().body, b"second");
+    assert_eq!(get(&server, "key").ok().body, b"second");
 }
 
 #[test]
 fn of_many_who_want_a_new_name_one_gets_it() {
-    let gateway = gateway(&[]);
+    let server = server(&[]);
     let attempt = |at: u64| {
         let request = Request::new("PUT", path("key")).header("If-None-Match", "*");
-        (at, request.body(bytes(1000, at)).send(&gateway).status)
+        (at, request.body(bytes(1000, at)).send(&server).status)
     };
     let attempts: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..16).map(|at| scope.spawn(move || attempt(at))).collect();
@@ -48,28 +48,28 @@ fn of_many_who_want_a_new_name_one_gets_it() {
         .filter(|(_, status)| *status == 200)
         .collect();
     assert_eq!(got.len(), 1, "{attempts:?}");
-    assert_eq!(get(&gateway, "key").ok().body, bytes(1000, got[0].0));
+    assert_eq!(get(&server, "key").ok().body, bytes(1000, got[0].0));
 }
 
-fn from_source(gateway: &Gateway, target: String) -> Request {
-    put(gateway, "source", b"source").ok();
-    copy(gateway, "source", target)
+fn from_source(server: &Server, target: String) -> Request {
+    put(server, "source", b"source").ok();
+    copy(server, "source", target)
 }
 
 /// All that make an object `key`.
-fn makers(gateway: &Gateway, id: &str) -> Vec<Request> {
+fn makers(server: &Server, id: &str) -> Vec<Request> {
     vec![
         Request::new("PUT", path("key")).body("new"),
-        from_source(gateway, path("key")),
+        from_source(server, path("key")),
         completion(("key", id), list_of(&[(1, &etag(b"part"))])),
     ]
 }
 
 /// All else that changes the object, its upload or the upload's only part.
-fn changes(gateway: &Gateway, id: &str) -> Vec<Request> {
+fn changes(server: &Server, id: &str) -> Vec<Request> {
     vec![
         Request::new("PUT", part_path("key", id, 1)).body("new"),
-        from_source(gateway, part_path("key", id, 1)),
+        from_source(server, part_path("key", id, 1)),
         Request::new("DELETE", path("key")),
         Request::new("DELETE", path("key") + "?uploadId=" + id),
         deletion("<Delete><Object><Key>key</Key></Object></Delete>"),
@@ -78,8 +78,8 @@ fn changes(gateway: &Gateway, id: &str) -> Vec<Request> {
 
 #[test]
 fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
-    let (gateway, id) = filled();
-    let before = parts(&gateway, ("key", &id));
+    let (server, id) = filled();
+    let before = parts(&server, ("key", &id));
     let tag = etag(b"object");
     let (past, future) = (
         "Mon, 01 Jan 2001 00:00:00 GMT",
@@ -97,41 +97,41 @@ fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
         ("x-cos-forbid-overwrite", "true"),
         ("x-cos-server-side-encryption", "AES256"),
     ] {
-        for request in [makers(&gateway, &id), changes(&gateway, &id)].concat() {
+        for request in [makers(&server, &id), changes(&server, &id)].concat() {
             let head = String::from_utf8(request.head()).unwrap();
-            let answer = request.header(name, value).send(&gateway);
+            let answer = request.header(name, value).send(&server);
             assert_eq!(answer.status, 501, "{name}: {value}: {head}");
             assert_refused(&answer, (501, "NotImplemented"));
-            assert_eq!(get(&gateway, "key").ok().body, b"object");
-            assert_eq!(parts(&gateway, ("key", &id)), before);
+            assert_eq!(get(&server, "key").ok().body, b"object");
+            assert_eq!(parts(&server, ("key", &id)), before);
         }
     }
     // That overwriting is not forbidden may be said.
-    for request in makers(&gateway, &id) {
+    for request in makers(&server, &id) {
         let request = request.header("x-cos-forbid-overwrite", "false");
-        request.send(&gateway).ok();
+        request.send(&server).ok();
     }
-    assert_eq!(get(&gateway, "key").ok().body, b"part");
+    assert_eq!(get(&server, "key").ok().body, b"part");
 }
 
 /// `If-None-Match: *` keeps an object from being replaced: to a request that makes none it would mean something else.
 #[test]
 fn a_new_name_is_wanted_only_by_who_makes_an_object() {
-    let (gateway, id) = filled();
-    let before = parts(&gateway, ("key", &id));
+    let (server, id) = filled();
+    let before = parts(&server, ("key", &id));
     let tag = etag(b"object");
     let refused = (501, "NotImplemented");
     for value in ["*", "\"x\"", &tag] {
-        for request in changes(&gateway, &id) {
+        for request in changes(&server, &id) {
             let request = request.header("If-None-Match", value);
-            assert_refused(&request.send(&gateway), refused);
+            assert_refused(&request.send(&server), refused);
         }
     }
     // Of those who make one, `*` is known, and no tag.
-    for request in makers(&gateway, &id) {
+    for request in makers(&server, &id) {
         let request = request.header("If-None-Match", &tag);
-        assert_refused(&request.send(&gateway), refused);
+        assert_refused(&request.send(&server), refused);
     }
-    assert_eq!(get(&gateway, "key").ok().body, b"object");
-    assert_eq!(parts(&gateway, ("key", &id)), before);
+    assert_eq!(get(&server, "key").ok().body, b"object");
+    assert_eq!(parts(&server, ("key", &id)), before);
 }

@@ -1,4 +1,4 @@
-"""A gateway of its own for the tests of a class, and clients of the official SDK that speak to it."""
+"""A server of its own for the tests of a class, and clients of the official SDK that speak to it."""
 
 import itertools
 import logging
@@ -22,8 +22,8 @@ SECRET_KEY = 'secret-of-the-example'
 logging.getLogger('qcloud_cos').setLevel(logging.CRITICAL + 1)
 
 
-class Gateway:
-    """A running gateway on a directory of its own."""
+class Server:
+    """A running server on a directory of its own."""
 
     def __init__(self, *args):
         self._directory = tempfile.TemporaryDirectory()
@@ -34,14 +34,14 @@ class Gateway:
 
     def restart(self):
         """Starts it on the same directory and port, after it has ended."""
-        command = [os.environ['COS_GATEWAY'], '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
+        command = [os.environ['PARTSTORE_SERVER'], '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
                    '--secret-id', SECRET_ID, '--secret-key', SECRET_KEY, *self._args]
         # Without its signals restored it does not die of SIGXFSZ when `limit_files` is met.
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                          restore_signals=False)
         line = self._process.stdout.readline()
         if not line.startswith('listening on '):
-            raise RuntimeError(f'the gateway did not start; it said {line!r}')
+            raise RuntimeError(f'the server did not start; it said {line!r}')
         self.port = int(line.rsplit(':', 1)[1])
 
     def kill(self):
@@ -81,7 +81,7 @@ class Gateway:
         return self._client(kind, retry, {'Domain': self.address} | conf)
 
     def proxied_client(self, kind=CosS3Client, retry=3):
-        """A client that believes the gateway to be a proxy, and so brings it requests for any host."""
+        """A client that believes the server to be a proxy, and so brings it requests for any host."""
         return self._client(kind, retry, {'Proxies': {'http': f'http://{self.address}'}})
 
     @staticmethod
@@ -98,23 +98,23 @@ def session():
     return plain
 
 
-class GatewayCase(unittest.TestCase):
-    """Tests with a gateway for the class and a bucket for each test."""
+class ServerCase(unittest.TestCase):
+    """Tests with a server for the class and a bucket for each test."""
 
     ARGS = ()
     _numbers = itertools.count(1)
 
     @classmethod
     def setUpClass(cls):
-        cls.gateway = Gateway(*cls.ARGS)
-        cls.addClassCleanup(cls.gateway.remove)
+        cls.server = Server(*cls.ARGS)
+        cls.addClassCleanup(cls.server.remove)
 
     def setUp(self):
         self.client = self.client_of()
         self.bucket = self.new_bucket()
 
     def client_of(self, kind=CosS3Client, **conf):
-        client = self.gateway.client(kind, **conf)
+        client = self.server.client(kind, **conf)
         self.addCleanup(client._session.close)
         return client
 

@@ -1,9 +1,9 @@
-"""Every error code of COS's pages that the gateway can give, provoked through the SDK.
+"""Every error code of COS's pages that the server can give, provoked through the SDK.
 
 What the SDK itself would not send goes through its `send_request`, with its signature. HEAD is not here: its answers
 have no body, and the SDK calls each 404 NoSuchResource (`test_upload` meets it).
 
-Of COS's table of error codes the gateway never gives
+Of COS's table of error codes the server never gives
 - PathConflict: of two operations on one name the last wins, and nothing is in conflict;
 - SlowDown: it sets no rate, but accepts connections later.
 """
@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import unittest.mock
 
-from gateway import MIB, REGION, GatewayCase
+from server import MIB, REGION, ServerCase
 from qcloud_cos.cos_auth import CosS3Auth
 from qcloud_cos.cos_comm import get_md5
 
@@ -35,7 +35,7 @@ class Lying:
         yield self._content
 
 
-class Errors(GatewayCase):
+class Errors(ServerCase):
     def send(self, method, key=None, data=None, headers=None, client=None, **params):
         """A request that the SDK has no method for. In names of parameters `_` stands for `-`."""
         client = client or self.client
@@ -51,7 +51,7 @@ class Initiate(Errors):
         for put in (self.initiate, lambda key, **headers: self.client.put_object(self.bucket, b'', key, **headers)):
             self.refused('SSEContentNotSupported', 400, put, 'key', ServerSideEncryption='cos/kms')
 
-    def test_the_encryption_that_the_gateway_does_not_do(self):
+    def test_the_encryption_that_the_server_does_not_do(self):
         self.refused('NotImplemented', 501, self.initiate_once, ServerSideEncryption='AES256')
 
     def initiate_once(self, **headers):
@@ -296,7 +296,7 @@ class Objects(Errors):
     def test_a_method_that_does_nothing(self):
         self.refused('MethodNotAllowed', 405, self.send, 'POST', 'key')
 
-    def test_what_the_gateway_does_not_have(self):
+    def test_what_the_server_does_not_have(self):
         """The SDK tries a 501 again."""
         client = self.client_of(retry=0)
         for call in (lambda: client.get_object_acl(self.bucket, 'key'), lambda: client.get_bucket_cors(self.bucket),
@@ -380,9 +380,9 @@ class Disk(Errors):
 
     def test_a_file_that_can_not_be_written(self):
         upload = self.initiate('key')
-        self.gateway.limit_files(MIB)
+        self.server.limit_files(MIB)
         self.refused('InternalError', 500, self.put_part, 'key', upload, 1, os.urandom(3 * MIB))
-        self.gateway.limit_files(resource.RLIM_INFINITY)
+        self.server.limit_files(resource.RLIM_INFINITY)
         etag = self.put_part('key', upload, 1, b'bytes')
         self.assertEqual(self.parts('key', upload), {1: etag})
 
@@ -390,13 +390,13 @@ class Disk(Errors):
         """The store takes nothing more until it is opened again, and tells clients nothing of its files."""
         upload = self.initiate('key')
         before = self.put_part('key', upload, 1, b'before')
-        self.gateway.limit_files(0)
+        self.server.limit_files(0)
         error = self.refused('ServiceUnavailable', 503, self.client.abort_multipart_upload, self.bucket, 'key', upload)
-        self.assertNotIn(self.gateway.data, error.get_error_msg())
-        self.gateway.limit_files(resource.RLIM_INFINITY)
+        self.assertNotIn(self.server.data, error.get_error_msg())
+        self.server.limit_files(resource.RLIM_INFINITY)
         self.refused('ServiceUnavailable', 503, self.put_part, 'key', upload, 2, b'more')
-        self.gateway.kill()
-        self.gateway.restart()
+        self.server.kill()
+        self.server.restart()
         self.assertEqual(self.parts('key', upload), {1: before})
 
     def test_a_copy_of_bytes_that_are_damaged(self):
@@ -411,7 +411,7 @@ class Disk(Errors):
 
     def blobs_of(self, length):
         found = [os.path.join(directory, file)
-                 for directory, _, files in os.walk(os.path.join(self.gateway.data, 'blobs')) for file in files]
+                 for directory, _, files in os.walk(os.path.join(self.server.data, 'blobs')) for file in files]
         for blob in found:
             os.chmod(blob, 0o600)
         blobs = [blob for blob in found if os.path.getsize(blob) >= length]

@@ -1,9 +1,9 @@
 """Listings by the SDK: parts, uploads and objects, in pages, by prefix and delimiter, encoded and not."""
 
-from gateway import GatewayCase
+from server import ServerCase
 
 
-class ListParts(GatewayCase):
+class ListParts(ServerCase):
     def test_parts_are_listed_by_number_in_pages(self):
         upload = self.initiate('key')
         numbers = [10000, 2, 1, 999, 10, 3, 1000]
@@ -45,7 +45,7 @@ class ListParts(GatewayCase):
         self.assertEqual(encoded['Key'], 'a%20b%2F%E8%85%BE')
 
 
-class ListUploads(GatewayCase):
+class ListUploads(ServerCase):
     def setUp(self):
         super().setUp()
         # Of one key, the earlier stands first.
@@ -110,12 +110,12 @@ class ListUploads(GatewayCase):
         self.assertNotIn('Upload', self.client.list_multipart_uploads(self.new_bucket()))
 
     def test_the_uploads_outlive_kill_9(self):
-        self.gateway.kill()
-        self.gateway.restart()
+        self.server.kill()
+        self.server.restart()
         self.assertEqual(self.uploads(), self.open)
 
 
-class ListObjects(GatewayCase):
+class ListObjects(ServerCase):
     KEYS = ['a/1', 'a/2', 'b', 'c/1', 'x y&<', '腾/讯']
 
     def setUp(self):

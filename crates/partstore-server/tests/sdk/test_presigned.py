@@ -5,13 +5,13 @@ import re
 import unittest.mock
 from urllib.parse import urlencode
 
-from gateway import REGION, GatewayCase, session
+from server import REGION, ServerCase, session
 
 
-class Presigned(GatewayCase):
+class Presigned(ServerCase):
     def setUp(self):
         super().setUp()
-        self.by_path = self.gateway.path_client()
+        self.by_path = self.server.path_client()
         self.plain = session()
         for opened in (self.by_path._session, self.plain):
             self.addCleanup(opened.close)
@@ -22,7 +22,7 @@ class Presigned(GatewayCase):
 
     def send(self, method, target, host):
         """Sends a request word for word: no client would ask one host for what is another's. Gives the status."""
-        connection = http.client.HTTPConnection('127.0.0.1', self.gateway.port)
+        connection = http.client.HTTPConnection('127.0.0.1', self.server.port)
         self.addCleanup(connection.close)
         connection.putrequest(method, target, skip_host=True)
         connection.putheader('Host', host)
@@ -51,15 +51,15 @@ class Presigned(GatewayCase):
         self.assertEqual(self.get(key), b'bytes')
 
     def test_the_bucket_may_be_in_the_host(self):
-        """As behind a name that resolves to the gateway: the client sends Host, and the signature has it."""
+        """As behind a name that resolves to the server: the client sends Host, and the signature has it."""
         host = self.client.get_conf().get_host(Bucket=self.bucket)
-        for signed in (host, f'{host}:{self.gateway.port}'):
+        for signed in (host, f'{host}:{self.server.port}'):
             with self.subTest(signed):
                 url = self.client.get_presigned_url(self.bucket, 'key', 'PUT', Headers={'Host': signed})
                 self.assertEqual(self.plain.put(url, data=b'bytes', headers={'Host': signed}).status_code, 200)
         # A client that is told of the port says so, also when the signature has only the name.
         url = self.client.get_presigned_url(self.bucket, 'key', 'GET', Headers={'Host': host})
-        answer = self.plain.get(url, headers={'Host': f'{host}:{self.gateway.port}'})
+        answer = self.plain.get(url, headers={'Host': f'{host}:{self.server.port}'})
         self.assertEqual(answer.content, b'bytes')
         answer = self.plain.get(url, headers={'Host': f'other.{host}'})
         self.refused_by(answer, 'SignatureDoesNotMatch', 403)
@@ -96,7 +96,7 @@ class Presigned(GatewayCase):
     def test_a_url_signed_with_another_key_is_refused(self):
         for pair, code in (({'SecretKey': 'other'}, 'SignatureDoesNotMatch'), ({'SecretId': 'other'}, 'InvalidAccessKeyId')):
             with self.subTest(code):
-                other = self.gateway.path_client(**pair)
+                other = self.server.path_client(**pair)
                 self.addCleanup(other._session.close)
                 self.refused_by(self.plain.get(self.url('GET', other)), code, 403)
 
@@ -104,7 +104,7 @@ class Presigned(GatewayCase):
         url = self.by_path.get_object_url(self.bucket, self.key)
         query = urlencode({'uploads': ''})
         for answer in (self.plain.get(url), self.plain.put(url, data=b'bytes'), self.plain.delete(url),
-                       self.plain.post(f'{url}?{query}'), self.plain.get(f'http://{self.gateway.address}/{self.bucket}')):
+                       self.plain.post(f'{url}?{query}'), self.plain.get(f'http://{self.server.address}/{self.bucket}')):
             self.refused_by(answer, 'AccessDenied', 403)
         self.assertEqual(self.plain.head(url).status_code, 403)
 

@@ -4,14 +4,14 @@ import hashlib
 import os
 import threading
 
-from gateway import MIB, REGION, GatewayCase
+from server import MIB, REGION, ServerCase
 from qcloud_cos import CosS3Client
 from qcloud_cos.cos_comm import get_md5, get_raw_md5
 from qcloud_cos.cos_exception import CosClientError
 
 
 class Recorder(CosS3Client):
-    """A client that remembers which parts it sent, and which of them the gateway acknowledged."""
+    """A client that remembers which parts it sent, and which of them the server acknowledged."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -38,7 +38,7 @@ class Recorder(CosS3Client):
         """Called after each acknowledgement."""
 
 
-class Resume(GatewayCase):
+class Resume(ServerCase):
     SIZE = 100 * MIB
 
     def setUp(self):
@@ -56,10 +56,10 @@ class Resume(GatewayCase):
 
     def test_an_upload_that_kill_9_interrupts_is_resumed_without_its_finished_parts(self):
         first = self.client_of(Recorder, retry=0)
-        first.at = lambda count: self.gateway.kill() if count == 40 else None
+        first.at = lambda count: self.server.kill() if count == 40 else None
         with self.assertRaises(CosClientError):
             self.upload(first)
-        self.gateway.restart()
+        self.server.restart()
         [(_, upload)] = self.uploads()
         finished = self.parts('file', upload)
         self.assertGreaterEqual(len(first.acknowledged), 40)
@@ -70,10 +70,10 @@ class Resume(GatewayCase):
         self.assertEqual(sorted(second.sent), [number for number in range(1, 101) if number not in finished])
         self.check_object()
 
-    def test_an_upload_goes_on_when_the_gateway_is_killed_and_back_within_the_retries(self):
+    def test_an_upload_goes_on_when_the_server_is_killed_and_back_within_the_retries(self):
         client = self.client_of(Recorder)
-        back = threading.Timer(0.3, self.gateway.restart)
-        client.at = lambda count: (self.gateway.kill(), back.start()) if count == 30 else None
+        back = threading.Timer(0.3, self.server.restart)
+        client.at = lambda count: (self.server.kill(), back.start()) if count == 30 else None
         self.upload(client)
         self.assertGreater(client.get_retry_exe_times(), 0)
         self.assertEqual(sorted(client.acknowledged), list(range(1, 101)))
@@ -86,7 +86,7 @@ class Resume(GatewayCase):
         self.check_object()
 
 
-class Parts(GatewayCase):
+class Parts(ServerCase):
     def test_of_two_parts_with_one_number_the_last_is_in_the_object(self):
         upload = self.initiate('key')
         old = self.put_part('key', upload, 1, b'o' * MIB)
@@ -183,24 +183,24 @@ class Parts(GatewayCase):
             self.assertEqual(self.get('key'), body.read())
 
 
-class Objects(GatewayCase):
+class Objects(ServerCase):
     def test_an_object_outlives_kill_9_and_a_stop(self):
         self.client.put_object(self.bucket, b'bytes', 'put')
         upload = self.initiate('multipart')
         self.complete('multipart', upload, (1, self.put_part('multipart', upload, 1, b'parts')))
-        self.gateway.kill()
-        self.gateway.restart()
+        self.server.kill()
+        self.server.restart()
         self.assertEqual((self.get('put'), self.get('multipart')), (b'bytes', b'parts'))
         self.client._session.close()
-        self.assertTrue(self.gateway.stop())
-        self.gateway.restart()
+        self.assertTrue(self.server.stop())
+        self.server.restart()
         self.assertEqual((self.get('put'), self.get('multipart')), (b'bytes', b'parts'))
 
-    def test_a_gateway_that_listens_ends_well(self):
+    def test_a_server_that_listens_ends_well(self):
         """Also when it is told to stop at once."""
         for _ in range(10):
-            self.assertTrue(self.gateway.stop())
-            self.gateway.restart()
+            self.assertTrue(self.server.stop())
+            self.server.restart()
 
     def test_headers_of_an_object_come_back(self):
         headers = {'ContentType': 'text/plain; charset=utf-8', 'CacheControl': 'no-cache',
@@ -235,7 +235,7 @@ class Objects(GatewayCase):
             with self.subTest(wanted):
                 self.assertEqual(self.get('key', Range=f'bytes={wanted}'), bytes_there)
 
-    def test_the_downloader_finds_the_crc_that_the_gateway_says(self):
+    def test_the_downloader_finds_the_crc_that_the_server_says(self):
         """In ranges, by several threads, and of parts that are not those of the upload."""
         path, target = self.file(4 * MIB + 7), os.path.join(self.directory(), 'file')
         self.client.upload_file(self.bucket, 'file', path, PartSize=3)
@@ -261,7 +261,7 @@ class Objects(GatewayCase):
         return [object['Key'] for object in self.client.list_objects(self.bucket)['Contents']]
 
     def test_a_key_may_be_reached_by_host_and_by_path(self):
-        by_path = self.gateway.path_client()
+        by_path = self.server.path_client()
         self.addCleanup(by_path._session.close)
         by_path.put_object(self.bucket, b'bytes', f'{self.bucket}/dir/key')
         self.assertEqual(self.get('dir/key'), b'bytes')
@@ -282,7 +282,7 @@ class Objects(GatewayCase):
             self.assertFalse(self.client.object_exists(self.bucket, 'key'))
 
 
-class Copies(GatewayCase):
+class Copies(ServerCase):
     def setUp(self):
         super().setUp()
         self.source = {'Bucket': self.bucket, 'Key': '源/source', 'Region': REGION}
@@ -321,9 +321,9 @@ class Copies(GatewayCase):
         self.assertEqual(self.get('copy'), whole)
 
     def test_copy_chooses_parts_for_a_large_object(self):
-        """The SDK asks the source's own host for its length: so it is told that the gateway is its proxy."""
+        """The SDK asks the source's own host for its length: so it is told that the server is its proxy."""
         whole = self.put_source(os.urandom(3 * MIB), b'end')
-        client = self.gateway.proxied_client()
+        client = self.server.proxied_client()
         self.addCleanup(client._session.close)
         client._conf.set_copy_part_threshold_size(MIB)
         client.copy(self.bucket, 'copy', self.source, PartSize=1, StorageClass='STANDARD_IA')
