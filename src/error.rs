@@ -284,10 +284,12 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
-    /// The query index failed. The journal is whole: opening the store again rebuilds the index.
+    /// The query index failed, has lost rows, or does not answer. The store has stopped. The journal is
+    /// whole: opening the store again rebuilds the index. One that does not answer has threads that cannot be
+    /// stopped; end the process first.
     #[error("the query index failed: {cause}; close the store and open it again")]
     Index {
-        /// What sled said.
+        /// What sled said, or what was found.
         cause: String,
     },
 

@@ -71,8 +71,8 @@ impl UploadId {
     }
 
     /// A number that spreads ids evenly, for choosing a lock.
-    pub(crate) fn spread(&self) -> usize {
-        usize::from(self.hex.last().copied().unwrap_or_default())
+    pub(crate) fn spread(&self) -> u8 {
+        self.hex.last().copied().unwrap_or_default()
     }
 }
 

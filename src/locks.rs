@@ -1,28 +1,40 @@
 //! One lock for all changes to an upload: puts, completion and abort of one upload happen one after
 //! the other, so that exactly one order exists (R28). Held for the commit in memory, not while
 //! bytes are received or the journal is waited for. (It may wait for a sweep that is about to remove
-//! the very blob that a call releases or takes up: rare, and some syncs long.)
+//! the very blob that a call releases or takes up: rare, and some syncs long.) Whoever waits for one that
+//! hangs in the index gives up with it.
+
+use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::UploadId;
+use crate::meta::Pulse;
+use crate::{Result, UploadId};
 
-/// Uploads share locks: that costs a short wait now and then, and needs no table that grows.
+/// Uploads share locks: that costs a short wait now and then, and needs no table that grows. One for each
+/// value of a `u8`.
 const STRIPES: usize = 256;
 
 pub(crate) struct UploadLocks {
-    stripes: Vec<Mutex<()>>,
+    stripes: Box<[Mutex<()>; STRIPES]>,
+    pulse: Arc<Pulse>,
 }
 
+/// The lock of an upload, until this is dropped.
+pub(crate) type OneOrder<'a> = MutexGuard<'a, ()>;
+
 impl UploadLocks {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(pulse: &Arc<Pulse>) -> Self {
         Self {
-            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            stripes: Box::new([const { Mutex::new(()) }; STRIPES]),
+            pulse: Arc::clone(pulse),
         }
     }
 
-    pub(crate) fn lock(&self, id: UploadId) -> Option<MutexGuard<'_, ()>> {
-        self.at(stripe(id))
+    /// # Errors
+    /// [`Error::Index`](crate::Error::Index) when the index does not answer any more.
+    pub(crate) fn lock(&self, id: UploadId) -> Result<OneOrder<'_>> {
+        self.at(id.spread())
     }
 
     /// For a change to two uploads. The lower stripe first, so that calls which name the two the other
@@ -31,18 +43,15 @@ impl UploadLocks {
         &self,
         one: UploadId,
         other: UploadId,
-    ) -> [Option<MutexGuard<'_, ()>>; 2] {
-        let (one, other) = (stripe(one), stripe(other));
-        let lower = self.at(one.min(other));
+    ) -> Result<(OneOrder<'_>, Option<OneOrder<'_>>)> {
+        let (one, other) = (one.spread(), other.spread());
+        let lower = self.at(one.min(other))?;
         let upper = (one != other).then(|| self.at(one.max(other)));
-        [lower, upper.flatten()]
+        Ok((lower, upper.transpose()?))
     }
 
-    fn at(&self, stripe: usize) -> Option<MutexGuard<'_, ()>> {
-        self.stripes.get(stripe).map(Mutex::lock)
+    #[expect(clippy::indexing_slicing, reason = "a u8 indexes 256")]
+    fn at(&self, stripe: u8) -> Result<OneOrder<'_>> {
+        self.pulse.lock(&self.stripes[usize::from(stripe)])
     }
-}
-
-fn stripe(id: UploadId) -> usize {
-    id.spread() % STRIPES
 }

@@ -16,11 +16,13 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::ContentHash;
+use crate::meta::{GLANCE, Pulse};
 use crate::process::Process;
+use crate::{ContentHash, Result};
 
 pub(crate) struct Pins {
     process: Process,
+    pulse: Arc<Pulse>,
     uses: Mutex<Uses>,
     released: Condvar,
 }
@@ -55,14 +57,28 @@ pub(crate) struct Claimed {
 }
 
 impl Pins {
+    pub(crate) fn new(pulse: &Arc<Pulse>) -> Arc<Self> {
+        Arc::new(Self {
+            process: Process::current(),
+            pulse: Arc::clone(pulse),
+            uses: Mutex::default(),
+            released: Condvar::new(),
+        })
+    }
+
     /// Pins the hashes; waits while any of them is claimed.
-    pub(crate) fn pin(self: &Arc<Self>, contents: Vec<ContentHash>) -> Pinned {
+    ///
+    /// # Errors
+    /// [`Error::Index`](crate::Error::Index) when the index does not answer any more: then a claim may last
+    /// for ever.
+    pub(crate) fn pin(self: &Arc<Self>, contents: Vec<ContentHash>) -> Result<Pinned> {
         let mut uses = self.uses.lock();
         while contents
             .iter()
             .any(|content| matches!(uses.now.get(content), Some(Use::Claimed)))
         {
-            self.released.wait(&mut uses);
+            self.released.wait_for(&mut uses, GLANCE);
+            self.pulse.check()?;
         }
         for content in &contents {
             if let Use::Pinned(count) = uses.now.entry(*content).or_insert(Use::Pinned(0)) {
@@ -72,10 +88,10 @@ impl Pins {
                 *touched = true;
             }
         }
-        Pinned {
+        Ok(Pinned {
             pins: Arc::clone(self),
             contents,
-        }
+        })
     }
 
     /// Claims those of the hashes that nobody uses; the others are left out.
@@ -154,16 +170,6 @@ impl Claimed {
 
     pub(crate) fn contents(&self) -> &[ContentHash] {
         &self.contents
-    }
-}
-
-impl Default for Pins {
-    fn default() -> Self {
-        Self {
-            process: Process::current(),
-            uses: Mutex::default(),
-            released: Condvar::new(),
-        }
     }
 }
 

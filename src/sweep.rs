@@ -47,7 +47,7 @@ struct Round {
 impl Sweep<'_, '_> {
     /// Removes all that can be removed now.
     pub(crate) fn run(&self) -> Result<SweepReport> {
-        let _alone = self.suspects.sweeping.lock();
+        let _alone = self.meta.pulse().lock(&self.suspects.sweeping)?;
         self.meta.check()?;
         self.meta.check_ownership()?;
         let mut round = Round::default();

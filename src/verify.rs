@@ -73,7 +73,7 @@ impl Verify<'_, '_> {
             Ok(ControlFlow::Continue(()))
         })?;
         for id in suspects {
-            let _still = self.locks.lock(id);
+            let _still = self.locks.lock(id)?;
             if self.upload_is_wrong(id)? {
                 report.inconsistent.push(format!(
                     "upload {id}: it is open and not listed, or listed and not open"
@@ -110,7 +110,7 @@ impl Verify<'_, '_> {
             Ok(ControlFlow::Continue(()))
         })?;
         for (key, id) in names {
-            let _still = self.locks.lock(id);
+            let _still = self.locks.lock(id)?;
             let upload = self.meta.upload(id)?;
             if self.meta.has_name(&key, id)? && upload.is_none_or(|upload| upload.key != key) {
                 report
@@ -119,7 +119,7 @@ impl Verify<'_, '_> {
             }
         }
         for (id, number) in pieces {
-            let _still = self.locks.lock(id);
+            let _still = self.locks.lock(id)?;
             if self.meta.has_metadata(id, number)? && self.meta.upload(id)?.is_none() {
                 report
                     .inconsistent
@@ -141,7 +141,7 @@ impl Verify<'_, '_> {
             Ok(ControlFlow::Continue(()))
         })?;
         for (id, number) in suspects {
-            let _still = self.locks.lock(id);
+            let _still = self.locks.lock(id)?;
             if let Some(wrong) = self.part_is_wrong(id, number)? {
                 report
                     .inconsistent
@@ -176,7 +176,7 @@ impl Verify<'_, '_> {
             Ok(ControlFlow::Continue(()))
         })?;
         for (content, id, number) in suspects {
-            let _still = self.locks.lock(id);
+            let _still = self.locks.lock(id)?;
             let referred = self.meta.has_reference(&content, id, number)?;
             if referred && self.reference_is_wrong(&content, id, number)? {
                 report.inconsistent.push(format!(
@@ -224,7 +224,7 @@ impl Verify<'_, '_> {
         self.row()?;
         self.verify_not_forgotten(content, report)?;
         // I4: while it is pinned its file stays.
-        let _pinned = self.pins.pin(vec![content]);
+        let _pinned = self.pins.pin(vec![content])?;
         let Some(sums) = self.meta.blob(&content)? else {
             return Ok(());
         };

@@ -4,38 +4,49 @@
 //! and can panic while it opens. So nothing here is ever the only copy: an index is trusted only
 //! after a clean close, and then only when its rows add up to what the close had counted.
 
+use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::ahead::{Ahead, Assured};
-use super::batch::{Mutation, Tree};
+use super::batch::{self, Batch, Mutation, Tree};
 use super::journal::Claim;
+use super::pulse::{PATIENCE, Pulse, Visit};
 use super::tally::Tally;
 use crate::file::{self, Dir, Handle, Place};
-use crate::{Error, Result};
+use crate::{Error, Result, thread};
 
 /// For how long the lock of sled's file is waited for: a second in all.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// What the index does at the least in a millisecond, on a slow disk. A call that takes longer than that and
+/// [`PATIENCE`] is given up: rows that are counted, bytes that are opened or flushed.
+const ROWS_PER_MS: u64 = 1;
+const FILE_BYTES_PER_MS: u64 = 4096;
 
 /// Where sled keeps all rows.
 const SLED_FILE: &str = "db";
 
+/// Rows are loaded in batches of this size, bytes.
+const LOAD_BATCH: usize = 64 * 1024;
+
+/// What a full disk or quota answers.
+const FULL: [io::ErrorKind; 2] = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+
+/// The index. Questions and changes run in their caller's thread and are watched (see [`Pulse`]). Opening,
+/// counting, loading and closing run on a thread of their own, and their caller gives up after a time.
 pub(crate) struct Index {
     dir: Dir,
     /// `None` once it is closed.
-    sled: Option<Sled>,
+    sled: Option<Arc<Sled>>,
     ahead: Ahead,
+    pulse: Arc<Pulse>,
     tally: Mutex<Tally>,
-}
-
-struct Sled {
-    db: sled::Db,
-    trees: Vec<sled::Tree>,
 }
 
 impl Index {
@@ -43,18 +54,17 @@ impl Index {
     pub(crate) fn open(place: &Place, cache: u64) -> Result<Self> {
         place.dir().create_dir(place.name())?;
         let dir = place.dir().dir(place.name())?;
-        let db = open_unlocked(&dir.lasting_path(), cache)?;
-        // By value: when a tree does not open, sled is dropped where its panics are caught.
-        guarded(move || {
-            let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
-            let trees = trees.collect::<sled::Result<_>>()?;
-            Ok(Self {
-                ahead: Ahead::of(Handle::open_write(&dir.at(SLED_FILE)).ok()),
-                dir,
-                sled: Some(Sled { db, trees }),
-                tally: Mutex::default(),
-            })
-        })
+        let mut index = Self {
+            ahead: Ahead::of(None),
+            dir: dir.clone(),
+            sled: None,
+            pulse: Arc::default(),
+            tally: Mutex::default(),
+        };
+        let sled = index.attended(index.file_limit(), move || Sled::open(&dir, cache))?;
+        index.sled = Some(Arc::new(sled));
+        index.ahead = Ahead::of(Handle::open_write(&index.dir.at(SLED_FILE)).ok());
+        Ok(index)
     }
 
     /// Deletes what is there and opens an empty index.
@@ -63,38 +73,11 @@ impl Index {
         Self::open(place, cache)
     }
 
-    /// Adds up all rows, two trees at a time.
-    pub(crate) fn count(&self) -> Result<Tally> {
-        let halves: [&[Tree]; 2] = [
-            &[
-                Tree::Parts,
-                Tree::Uploads,
-                Tree::UploadNames,
-                Tree::Metadata,
-            ],
-            &[Tree::Refs, Tree::Blobs, Tree::Garbage],
-        ];
-        let count = |trees: &[Tree]| {
-            trees.iter().try_fold(Tally::default(), |mut tally, tree| {
-                self.scan(*tree, Bound::Unbounded, &mut |key, value| {
-                    tally.add_row(*tree, key, value);
-                    Ok(ControlFlow::Continue(()))
-                })?;
-                Ok(tally)
-            })
-        };
-        let [first, second] = halves;
-        let (first, second) = std::thread::scope(|scope| {
-            let second = scope.spawn(|| count(second));
-            (
-                count(first),
-                second
-                    .join()
-                    .unwrap_or_else(|_| Err(failed("a thread panicked"))),
-            )
-        });
-        let mut tally = first?;
-        tally.add(&second?);
+    /// Adds up all rows, of which some number is `expected`.
+    pub(crate) fn count(&self, expected: u64) -> Result<Tally> {
+        let sled = Arc::clone(self.sled()?);
+        let limit = patience(expected / ROWS_PER_MS);
+        let tally = self.attended(limit, move || sled.count())?;
         *self.tally.lock() = tally;
         Ok(tally)
     }
@@ -116,17 +99,197 @@ impl Index {
         *self.tally.lock()
     }
 
+    /// Whether it still answers.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    /// Begins to load rows that nobody changes in the meantime.
+    pub(crate) fn loading(&self) -> Loading<'_> {
+        Loading {
+            index: self,
+            batch: Batch::default(),
+        }
+    }
+
     /// Applies a batch, row by row in its order. Batches that share a row come here one after the
     /// other.
-    pub(crate) fn apply(&self, mutations: &[Mutation<'_>]) -> Result<()> {
+    pub(crate) fn apply(&self, batch: &Batch) -> Result<()> {
+        let sled = self.sled()?;
+        let mut visit = self.pulse.visit()?;
         let mut change = Tally::default();
-        let applied = guarded(|| {
-            mutations
-                .iter()
-                .try_for_each(|mutation| self.apply_one(mutation, &mut change))
-        });
+        let applied = sled.apply(batch.payload(), &mut change, &mut visit);
         self.tally.lock().add(&change);
         applied
+    }
+
+    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let sled = self.sled()?;
+        let mut visit = self.pulse.visit()?;
+        let got = sled.guarded(|| {
+            let value = visit.inside(|| sled.tree(tree)?.get(key))?;
+            Ok(value.map(|value| value.to_vec()))
+        });
+        got.map_err(as_failure)
+    }
+
+    /// Hands the rows from `from` on to `visit`, ascending, until it breaks.
+    pub(crate) fn scan(
+        &self,
+        tree: Tree,
+        from: Bound<&[u8]>,
+        visit: &mut RowVisit<'_>,
+    ) -> Result<()> {
+        let sled = self.sled()?;
+        let mut call = self.pulse.visit()?;
+        let mut outcome = Ok(());
+        let scanned = sled.guarded(|| {
+            let mut rows = sled.tree(tree)?.range::<&[u8], _>((from, Bound::Unbounded));
+            while let Some(row) = call.inside(|| rows.next()) {
+                let (key, value) = row?;
+                match visit(&key, &value) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(error) => {
+                        outcome = Err(error);
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        });
+        scanned.map_err(as_failure)?;
+        outcome
+    }
+
+    /// The greatest key of a tree.
+    pub(crate) fn last_key(&self, tree: Tree) -> Result<Option<Vec<u8>>> {
+        let sled = self.sled()?;
+        let mut visit = self.pulse.visit()?;
+        let last = sled.guarded(|| {
+            let last = visit.inside(|| sled.tree(tree)?.last())?;
+            Ok(last.map(|(key, _)| key.to_vec()))
+        });
+        last.map_err(as_failure)
+    }
+
+    /// Flushes, closes and syncs the index. Gives what all rows add up to.
+    pub(crate) fn close(mut self) -> Result<Tally> {
+        let (sled, dir) = (self.sled.take(), self.dir.clone());
+        self.attended(self.file_limit(), move || {
+            if let Some(sled) = sled {
+                sled.close()?;
+            }
+            file::sync_tree(&dir)
+        })?;
+        Ok(self.tally())
+    }
+
+    fn sled(&self) -> Result<&Arc<Sled>> {
+        self.pulse.check()?;
+        let sled = self.sled.as_ref();
+        sled.ok_or_else(|| failed("it is closed"))
+    }
+
+    /// Runs what may hang on a thread of its own. If it does not come back in time, the index counts as
+    /// one that does not answer, and nobody asks it again.
+    fn attended<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        run: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.pulse.check()?;
+        let done = thread::attend("partstore-index", limit, run);
+        done.unwrap_or_else(|| Err(self.pulse.lose()))
+    }
+
+    /// How long opening or flushing may take: what can be told only by the size of its files.
+    fn file_limit(&self) -> Duration {
+        let len = Handle::open_read(&self.dir.at(SLED_FILE)).and_then(|db| db.len());
+        patience(len.unwrap_or(0) / FILE_BYTES_PER_MS)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        let sled = self.sled.take();
+        // Not closed: whatever sled says, the next open does not believe this index.
+        if let Some(sled) = sled {
+            if self.pulse.is_lost() {
+                // Its drop would hang, too.
+                std::mem::forget(sled);
+            } else {
+                let _ = self.attended(self.file_limit(), move || sled.end());
+            }
+        }
+    }
+}
+
+/// Loads rows, many at a time.
+pub(crate) struct Loading<'a> {
+    index: &'a Index,
+    batch: Batch,
+}
+
+impl Loading<'_> {
+    pub(crate) fn push(&mut self, tree: Tree, key: &[u8], value: &[u8]) -> Result<()> {
+        self.batch.put(tree, key, value);
+        if self.batch.payload().len() < LOAD_BATCH {
+            return Ok(());
+        }
+        self.load()
+    }
+
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.load()
+    }
+
+    fn load(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        let (sled, pulse) = (
+            Arc::clone(self.index.sled()?),
+            Arc::clone(&self.index.pulse),
+        );
+        let change = self.index.attended(PATIENCE, move || {
+            let mut change = Tally::default();
+            sled.apply(batch.payload(), &mut change, &mut pulse.visit()?)?;
+            Ok(change)
+        })?;
+        self.index.tally.lock().add(&change);
+        Ok(())
+    }
+}
+
+fn patience(more_ms: u64) -> Duration {
+    PATIENCE.saturating_add(Duration::from_millis(more_ms))
+}
+
+/// An open sled.
+struct Sled {
+    path: PathBuf,
+    db: sled::Db,
+    trees: Vec<sled::Tree>,
+}
+
+impl Sled {
+    fn open(dir: &Dir, cache: u64) -> Result<Self> {
+        let path = dir.path().to_owned();
+        let db = open_unlocked(&path, &dir.lasting_path(), cache)?;
+        // By value: when a tree does not open, sled is dropped where its panics are caught.
+        guarded(&path.clone(), move || {
+            let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
+            let trees = trees.collect::<sled::Result<_>>()?;
+            Ok(Self { path, db, trees })
+        })
+    }
+
+    fn apply(&self, payload: &[u8], change: &mut Tally, visit: &mut Visit<'_>) -> Result<()> {
+        let mutations = batch::mutations(payload).unwrap_or_default();
+        self.guarded(|| {
+            mutations
+                .iter()
+                .try_for_each(|mutation| visit.inside(|| self.apply_one(mutation, change)))
+        })
     }
 
     fn apply_one(&self, mutation: &Mutation<'_>, change: &mut Tally) -> sled::Result<()> {
@@ -144,72 +307,68 @@ impl Index {
         Ok(())
     }
 
-    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        guarded(|| Ok(self.tree(tree)?.get(key)?.map(|value| value.to_vec())))
+    /// Adds up all rows, two trees at a time.
+    fn count(&self) -> Result<Tally> {
+        let halves: [&[Tree]; 2] = [
+            &[
+                Tree::Parts,
+                Tree::Uploads,
+                Tree::UploadNames,
+                Tree::Metadata,
+            ],
+            &[Tree::Refs, Tree::Blobs, Tree::Garbage],
+        ];
+        let [first, second] = halves;
+        let (first, second) = std::thread::scope(|scope| {
+            let second = scope.spawn(|| self.count_trees(second));
+            (
+                self.count_trees(first),
+                second
+                    .join()
+                    .unwrap_or_else(|_| Err(failed("a thread panicked"))),
+            )
+        });
+        let mut tally = first?;
+        tally.add(&second?);
+        Ok(tally)
     }
 
-    /// Hands the rows from `from` on to `visit`, ascending, until it breaks.
-    pub(crate) fn scan(
-        &self,
-        tree: Tree,
-        from: Bound<&[u8]>,
-        visit: &mut RowVisit<'_>,
-    ) -> Result<()> {
-        let mut outcome = Ok(());
-        guarded(|| {
-            for row in self.tree(tree)?.range::<&[u8], _>((from, Bound::Unbounded)) {
-                let (key, value) = row?;
-                match visit(&key, &value) {
-                    Ok(ControlFlow::Continue(())) => {}
-                    Ok(ControlFlow::Break(())) => break,
-                    Err(error) => {
-                        outcome = Err(error);
-                        break;
-                    }
+    fn count_trees(&self, trees: &[Tree]) -> Result<Tally> {
+        let mut tally = Tally::default();
+        self.guarded(|| {
+            for tree in trees {
+                for row in self.tree(*tree)?.range::<&[u8], _>(..) {
+                    let (key, value) = row?;
+                    tally.add_row(*tree, &key, &value);
                 }
             }
             Ok(())
         })?;
-        outcome
+        Ok(tally)
     }
 
-    /// The greatest key of a tree.
-    pub(crate) fn last_key(&self, tree: Tree) -> Result<Option<Vec<u8>>> {
-        guarded(|| Ok(self.tree(tree)?.last()?.map(|(key, _)| key.to_vec())))
-    }
-
-    /// Flushes, closes and syncs the index. Gives what all rows add up to.
-    pub(crate) fn close(mut self) -> Result<Tally> {
-        if let Some(sled) = &self.sled {
-            guarded(|| sled.db.flush().map(drop))?;
-        }
-        self.drop_sled()?;
-        file::sync_tree(&self.dir)?;
-        Ok(self.tally())
+    /// Flushes and closes it.
+    fn close(self: Arc<Self>) -> Result<()> {
+        self.guarded(|| self.db.flush().map(drop))?;
+        self.end()
     }
 
     /// sled writes and syncs when it is dropped, and panics when that fails.
-    fn drop_sled(&mut self) -> Result<()> {
-        let sled = self.sled.take();
-        guarded(move || {
-            drop(sled);
+    fn end(self: Arc<Self>) -> Result<()> {
+        let path = self.path.clone();
+        guarded(&path, move || {
+            drop(self);
             Ok(())
         })
     }
 
     fn tree(&self, tree: Tree) -> sled::Result<&sled::Tree> {
-        let open = self
-            .sled
-            .as_ref()
-            .and_then(|sled| sled.trees.get(tree.at()));
+        let open = self.trees.get(tree.at());
         open.ok_or_else(|| sled::Error::CollectionNotFound(tree.name().into()))
     }
-}
 
-impl Drop for Index {
-    fn drop(&mut self) {
-        // Not closed: whatever sled says, the next open does not believe this index.
-        let _ = self.drop_sled();
+    fn guarded<T>(&self, run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+        guarded(&self.path, run)
     }
 }
 
@@ -218,45 +377,59 @@ pub(crate) type RowVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>
 
 /// Opens sled. It locks its file and gives the lock back by closing it: a child process that this one
 /// is just starting may hold it for a moment longer.
-fn open_unlocked(dir: &Path, cache: u64) -> Result<sled::Db> {
+fn open_unlocked(path: &Path, dir: &Path, cache: u64) -> Result<sled::Db> {
     // No flusher thread: durability is the journal's, and memory is bounded by the cache.
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(cache)
         .flush_every_ms(None);
-    let mut opened = guarded(|| config.open());
+    let mut opened = guarded(path, || config.open());
     for _ in 0..LOCK_TRIES {
         match &opened {
             Err(Error::Index { cause }) if cause.contains("could not acquire lock") => {}
             _ => break,
         }
         std::thread::sleep(LOCK_PAUSE);
-        opened = guarded(|| config.open());
+        opened = guarded(path, || config.open());
     }
     opened
 }
 
-/// Runs sled, whose failures and panics both become an error.
-fn guarded<T>(run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(failure_of(&error)),
-        Err(_) => Err(failed("sled panicked")),
+/// Runs sled, whose failures and panics both become an error. `path` is where it lies.
+fn guarded<T>(path: &Path, run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    let said = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(sled::Error::Io(source))) if FULL.contains(&source.kind()) => {
+            return Err(full(path));
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            format!("sled panicked: {}", text.unwrap_or("without a word"))
+        }
+    };
+    // sled unwraps some of its errors: then only their text tells.
+    if FULL.iter().any(|kind| said.contains(&format!("{kind:?}"))) {
+        return Err(full(path));
+    }
+    Err(failed(&said))
+}
+
+/// What an error of the index is to a call on an open store: it is too late to refuse the call for want of
+/// room, and sled does not recover from that.
+pub(super) fn as_failure(error: Error) -> Error {
+    match error {
+        Error::StorageFull { .. } => failed("there is no room for it on the disk"),
+        other => other,
     }
 }
 
-/// What sled says as an error of the store: that it had no room as [`Error::StorageFull`].
-fn failure_of(error: &sled::Error) -> Error {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    match error {
-        sled::Error::Io(source) if [StorageFull, QuotaExceeded].contains(&source.kind()) => {
-            Error::StorageFull {
-                path: "meta/index".into(),
-                needed: 0,
-                available: 0,
-            }
-        }
-        other => failed(&other.to_string()),
+fn full(path: &Path) -> Error {
+    Error::StorageFull {
+        path: path.to_owned(),
+        needed: 0,
+        available: 0,
     }
 }
 

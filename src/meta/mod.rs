@@ -17,6 +17,7 @@ mod marker;
 mod merge;
 mod open;
 mod passes;
+mod pulse;
 mod query;
 mod rebuild;
 pub(crate) mod record;
@@ -40,6 +41,7 @@ pub(crate) use journal::{Claim, Ticket};
 pub(crate) use marker::Orphans;
 use marker::{Marker, MarkerFile};
 pub(crate) use open::IndexState;
+pub(crate) use pulse::{GLANCE, Pulse};
 pub(crate) use query::after_name;
 pub(crate) use record::{Completion, PartRecord, UploadRecord, UploadState};
 pub(crate) use snapshot::Extent;
@@ -115,19 +117,14 @@ impl MetaStore {
     /// [`Error::StorageFull`] and [`Error::Damaged`], with nothing changed; [`Error::Poisoned`] and [`Error::Index`],
     /// after which only opening the store again tells what was kept.
     pub(crate) fn commit(&self, change: &Change, claim: Claim) -> Result<Ticket> {
-        let mutations = batch::mutations(change.batch().payload()).unwrap_or_default();
-        let len = change.batch().payload().len();
+        // An index that does not answer would never see what the journal has.
+        self.check()?;
+        let batch = change.batch();
+        let len = batch.payload().len();
         let _assured = claim.helped_by(&self.ballast, || self.index.assure(len, claim))?;
-        let ticket = self.journal.append(change.batch(), claim)?;
-        self.index.apply(&mutations).map_err(|error| {
-            self.poison(&error);
-            let cause = error.chain();
-            // The batch may be durable: not that nothing was stored.
-            match error {
-                Error::StorageFull { .. } => Error::Index { cause },
-                other => other,
-            }
-        })?;
+        let ticket = self.journal.append(batch, claim)?;
+        let applied = self.index.apply(batch).map_err(index::as_failure);
+        applied.inspect_err(|error| self.poison(error))?;
         Ok(ticket)
     }
 
@@ -165,6 +162,8 @@ impl MetaStore {
 
     /// The failure that has stopped the store (I8).
     pub(crate) fn poisoned(&self) -> Option<String> {
+        // Looks whether the index answers.
+        let _ = self.check();
         self.journal.poisoned()
     }
 
@@ -176,7 +175,15 @@ impl MetaStore {
     /// # Errors
     /// [`Error::Poisoned`] after a failure (I8); [`Error::Damaged`] when the truth was found damaged.
     pub(crate) fn check(&self) -> Result<()> {
+        let answers = self.index.pulse().check();
+        // The first failure stays, whichever it was.
+        let _ = answers.inspect_err(|silent| self.poison(silent));
         self.journal.check()
+    }
+
+    /// Whether the index still answers.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        self.index.pulse()
     }
 
     /// Passes while the directory is the store's alone; else the store stops (I8).

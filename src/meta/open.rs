@@ -248,7 +248,7 @@ impl Truth {
             return Err(not_trusted("the index is older than the journal"));
         }
         let index = Index::open(&self.places.index, cache)?;
-        let counted = index.count()?;
+        let counted = index.count(marker.tally.total_rows())?;
         if counted != marker.tally {
             let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
             return Err(not_trusted(&format!(

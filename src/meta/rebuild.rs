@@ -27,10 +27,11 @@ impl Truth {
             mutations.iter().try_for_each(|mutation| fold.add(mutation))
         })?;
         let index = Index::create(&self.places.index, cache)?;
+        let mut loading = index.loading();
         fold.finish(self.snapshots.open(self.base)?, &mut |tree, key, value| {
-            let value = Some(value);
-            index.apply(&[Mutation { tree, key, value }])
+            loading.push(tree, key, value)
         })?;
+        loading.finish()?;
         Ok(index)
     }
 
@@ -46,10 +47,11 @@ impl Truth {
         };
         let sealed = self.found.sealed.iter().map(|sealed| sealed.len);
         let budget = passes::budget(sealed.sum());
+        let mut loading = index.loading();
         passes::in_passes(budget, &mut read, &mut |tree, key, value| {
-            let value = Some(value);
-            index.apply(&[Mutation { tree, key, value }])
+            loading.push(tree, key, value)
         })?;
+        loading.finish()?;
         Ok(index)
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn complete(
     engine.meta.check()?;
     let digest = digest_of(list);
     let other = replaced.unwrap_or(upload);
-    let one_order = engine.locks.lock_both(upload.id(), other.id());
+    let one_order = engine.locks.lock_both(upload.id(), other.id())?;
     let record = engine.record(upload)?.ok_or_else(|| upload.not_found())?;
     // Read now: when the answer is due the object may have been removed by somebody else.
     let metadata = engine.meta.metadata(upload.id(), &record)?;
@@ -190,7 +190,7 @@ fn commit(
     leaving: &[Leaving],
 ) -> Result<Ticket> {
     let contents = leaving.iter().flat_map(Leaving::contents);
-    let _released = engine.pins.pin(contents.collect());
+    let _released = engine.pins.pin(contents.collect())?;
     let mut change = Change::default();
     change.complete(upload.id(), record, completion);
     for one in leaving {

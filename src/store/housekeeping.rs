@@ -110,6 +110,15 @@ fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<Snapshot> {
     Ok(Snapshot::Taken)
 }
 
+/// Says that the thread has ended, also when it panics.
+struct Ends<'a>(&'a Shared);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Starts the thread. It ends when [`Shared::stop`] is called.
 pub(super) fn start(
     shared: &Arc<Shared>,
@@ -122,7 +131,12 @@ pub(super) fn start(
         sweep: Retry::default(),
         snapshot: Retry::default(),
     };
-    thread::start("partstore", move || keeper.run()).map_err(|source| Error::Io {
+    let ends = Arc::clone(shared);
+    let run = move || {
+        let _ends = Ends(&ends);
+        keeper.run();
+    };
+    thread::start("partstore", run).map_err(|source| Error::Io {
         op: "start the thread of",
         path: "partstore".into(),
         source,

@@ -133,7 +133,7 @@ impl PartStore {
         change.initiate(upload.id(), &record, metadata);
         let ticket = {
             // Nobody else can ask for it yet; `verify` does.
-            let _whole = engine.locks.lock(upload.id());
+            let _whole = engine.locks.lock(upload.id())?;
             engine.meta.commit(&change, Claim::Growth)?
         };
         engine.meta.wait(ticket)?;
@@ -625,6 +625,9 @@ impl PartStore {
     /// same, and the next open rebuilds the index. [`Error::Damaged`] is another matter: the store is
     /// closed as on `Ok`, and the next open writes the damaged files anew from the index.
     ///
+    /// An index that does not answer is given up after 30 s and 1 s for each 4 MiB of its files. Then
+    /// [`Error::Index`] is the answer, and threads that hang inside stay until the process ends.
+    ///
     /// # Errors
     /// [`Error::Poisoned`]; [`Error::Index`], [`Error::Io`] when the index could not be written
     /// out; [`Error::StorageFull`] when it had no room, not even that of the ballast;
@@ -682,10 +685,11 @@ impl StoreHandle {
 
     fn close_first(&self) -> Result<()> {
         if let Some(thread) = self.housekeeping.lock().take() {
+            self.shared.wait_for_end()?;
             // A panic there has been printed, and has no bearing on what is durable.
             let _ = thread.join();
         }
-        let engine = self.shared.take_engine();
+        let engine = self.shared.take_engine()?;
         engine.map_or(Err(Error::Closed), Engine::close)
     }
 }

@@ -150,7 +150,7 @@ pub(super) fn store(
     let content = hasher.content();
     // Pinned before it is looked for, until the part is durable: no sweep can take the blob in
     // between (I4).
-    let _pinned = engine.pins.pin(vec![content]);
+    let _pinned = engine.pins.pin(vec![content])?;
     let known = engine.meta.blob(&content)?;
     let is_new = known.is_none();
     let stored = match known {
@@ -234,14 +234,15 @@ pub(super) fn commit(
     new_blob: Option<&BlockSums>,
 ) -> Result<Part> {
     let ticket = {
-        let _one_order = engine.locks.lock(upload.id());
+        let _one_order = engine.locks.lock(upload.id())?;
         engine.open_record(upload)?;
         let replaced = engine.meta.part(upload.id(), number)?;
         // Whoever takes a reference away holds a pin, so that the sweep sees it with or without,
         // not half-way.
         let _released = replaced
             .as_ref()
-            .map(|before| engine.pins.pin(vec![before.content]));
+            .map(|before| engine.pins.pin(vec![before.content]))
+            .transpose()?;
         let mut change = Change::default();
         if let Some(sums) = new_blob {
             change.add_blob(&part.content, sums);

@@ -90,7 +90,7 @@ pub(super) fn open_part(
             .meta
             .part(upload.id(), number)?
             .ok_or_else(|| upload.part_not_found(number))?;
-        let pinned = engine.pins.pin(vec![record.content]);
+        let pinned = engine.pins.pin(vec![record.content])?;
         // Looked at again under the pin: replaced and swept in between, it would be gone.
         if engine
             .meta
@@ -143,7 +143,7 @@ impl ObjectReader {
         let engine = shared.engine()?;
         let (object, parts) = {
             // A completion takes effect row by row: under its lock it has, or it has not.
-            let _whole = engine.locks.lock(upload.id());
+            let _whole = engine.locks.lock(upload.id())?;
             let record = engine.record(upload)?;
             let record = record.ok_or_else(|| upload.object_not_found())?;
             (
@@ -153,7 +153,7 @@ impl ObjectReader {
         };
         let pinned = engine
             .pins
-            .pin(parts.iter().map(|placed| placed.part.content).collect());
+            .pin(parts.iter().map(|placed| placed.part.content).collect())?;
         // Looked at again under the pins: removed and swept in between, it would be gone.
         let still = engine
             .record(upload)?

@@ -88,9 +88,9 @@ fn commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
 }
 
 fn try_commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
-    let _one_order = engine.locks.lock(upload.id());
+    let _one_order = engine.locks.lock(upload.id())?;
     let leaving = Leaving::find(engine, upload, which)?;
-    let _released = engine.pins.pin(leaving.contents().collect());
+    let _released = engine.pins.pin(leaving.contents().collect())?;
     let mut change = Change::default();
     leaving.remove(&mut change);
     engine.meta.commit(&change, Claim::Release)

@@ -9,12 +9,14 @@ use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard
 use super::engine::Engine;
 use crate::going::Closing;
 use crate::meta::batch::Tree;
+use crate::meta::{GLANCE, Pulse};
 use crate::process::Process;
 use crate::{Error, Result};
 
 pub(crate) struct Shared {
     process: Process,
     closing: Closing,
+    pulse: Arc<Pulse>,
     engine: RwLock<Option<Engine>>,
     duty: Mutex<Duty>,
     changed: Condvar,
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
 struct Duty {
     work: bool,
     stop: bool,
+    /// The housekeeping thread has ended.
+    ended: bool,
 }
 
 /// What a wait for work ended with.
@@ -41,6 +45,7 @@ impl Shared {
         Arc::new(Self {
             process: engine.process,
             closing: engine.closing.clone(),
+            pulse: Arc::clone(engine.meta.pulse()),
             engine: RwLock::new(Some(engine)),
             duty: Mutex::default(),
             changed: Condvar::new(),
@@ -72,9 +77,38 @@ impl Shared {
         self.process.check()
     }
 
-    /// Takes the engine out: calls that come later get [`Error::Closed`].
-    pub(super) fn take_engine(&self) -> Option<Engine> {
-        self.engine.write().take()
+    /// Takes the engine out, after the calls that are under way: calls that come later get
+    /// [`Error::Closed`].
+    ///
+    /// # Errors
+    /// [`Error::Index`] when one of them hangs in the index.
+    pub(super) fn take_engine(&self) -> Result<Option<Engine>> {
+        loop {
+            if let Some(mut engine) = self.engine.try_write_for(GLANCE) {
+                return Ok(engine.take());
+            }
+            self.pulse.check()?;
+        }
+    }
+
+    /// Says that the housekeeping thread has ended.
+    pub(super) fn end(&self) {
+        self.duty.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the housekeeping thread has ended.
+    ///
+    /// # Errors
+    /// [`Error::Index`] when it hangs in the index.
+    pub(super) fn wait_for_end(&self) -> Result<()> {
+        let mut duty = self.duty.lock();
+        while !duty.ended {
+            self.changed
+                .wait_while_for(&mut duty, |duty| !duty.ended, GLANCE);
+            self.pulse.check()?;
+        }
+        Ok(())
     }
 
     /// Wakes the housekeeping thread if a call has left something to do.

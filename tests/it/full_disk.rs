@@ -329,3 +329,31 @@ fn replacements_leave_the_room_that_removals_need() {
     let (old, new, list) = pairs.last().unwrap();
     store.complete_upload_replacing(new, list, old).unwrap();
 }
+
+/// The index is built anew on a disk that has no room for any: the answer says so, and nothing is lost.
+#[test]
+fn an_open_without_room_for_the_index_is_refused_for_want_of_room() {
+    let Some(small) = Small::new() else { return };
+    // More than sled keeps in memory.
+    for at in 0..500 {
+        let metadata = bytes(at, 8000);
+        small
+            .store
+            .initiate_upload_with("other", &metadata)
+            .unwrap();
+    }
+    small.store.close().unwrap();
+    let root = small.disk.dir.path().join("data");
+    fs::remove_dir_all(root.join("meta/index")).unwrap();
+    let _ = fs::remove_file(root.join("meta/ballast"));
+    small.disk.fill();
+    for _ in 0..2 {
+        match options().open(&root) {
+            Err(Error::StorageFull { path, .. }) => assert!(path.starts_with(&root), "{path:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    fs::remove_file(small.disk.foreign_file()).unwrap();
+    let store = options().open(&root).unwrap();
+    assert_eq!(read_part(&store, &small.upload, number(1)), b"before");
+}

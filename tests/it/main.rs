@@ -37,6 +37,7 @@ mod recovery;
 mod replace;
 mod room;
 mod seen;
+mod silent_index;
 mod skipped;
 mod snapshots;
 mod stopped;

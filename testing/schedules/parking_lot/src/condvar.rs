@@ -28,6 +28,11 @@ impl Condvar {
         guard.turn_again(Some(turn.unwrap_or_else(PoisonError::into_inner)));
     }
 
+    /// Never times out.
+    pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _timeout: Duration) {
+        self.wait(guard);
+    }
+
     /// Times out at once.
     pub fn wait_while_for<T>(
         &self,

@@ -1,5 +1,6 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{self, PoisonError};
+use std::time::Duration;
 
 use crate::schedule;
 
@@ -36,6 +37,11 @@ impl<T> Mutex<T> {
             mutex: self,
             held: Some(self.take()),
         }
+    }
+
+    /// Never times out.
+    pub fn try_lock_for(&self, _timeout: Duration) -> Option<MutexGuard<'_, T>> {
+        Some(self.lock())
     }
 
     /// The value, which nobody else can have.

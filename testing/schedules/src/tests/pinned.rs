@@ -48,7 +48,7 @@ impl Uses {
 }
 
 fn pin(pins: &Arc<Pins>, uses: &Uses, contents: &[ContentHash]) {
-    let pinned = pins.pin(contents.to_vec());
+    let pinned = pins.pin(contents.to_vec()).unwrap();
     uses.pinned(contents);
     schedule::point();
     uses.unpinned(contents);
@@ -73,7 +73,7 @@ fn claim(pins: &Arc<Pins>, uses: &Uses, contents: &[ContentHash]) {
 #[test]
 fn a_claim_excludes_pins() {
     check_all(|| {
-        let (pins, uses) = (Arc::new(Pins::default()), Uses::default());
+        let (pins, uses) = (Pins::new(&Arc::default()), Uses::default());
         let both = [hash(1), hash(2)];
         let own = (Arc::clone(&pins), uses.clone());
         let claimer = task(move || claim(&own.0, &own.1, &both));
@@ -99,7 +99,7 @@ fn a_lost_wake_up_of_pins_is_found() {
 
 fn contend(wake_ups_lost: bool) {
     schedule::lose_wake_ups(wake_ups_lost);
-    let (pins, uses) = (Arc::new(Pins::default()), Uses::default());
+    let (pins, uses) = (Pins::new(&Arc::default()), Uses::default());
     let sets = [
         [hash(1), hash(2), hash(1)],
         [hash(3), hash(2), hash(2)],
