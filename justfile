@@ -16,9 +16,9 @@ test-all:
     cargo test
     cargo test --workspace --exclude partstore
 
-# All benchmarks, or those whose names hold ARGS
+# All criterion benchmarks, or those whose names hold ARGS
 bench *ARGS:
-    cargo bench -p partstore -p md5-lanes {{ ARGS }}
+    cargo bench -p partstore-bench -p md5-lanes {{ ARGS }}
 
 # Fuzzes one target (needs a nightly toolchain and cargo-fuzz): just fuzz TARGET 60
 fuzz TARGET SECONDS="60":
@@ -30,15 +30,23 @@ miri:
 
 # How fast parts come in, beside the floors of the same run
 bench-ingest *ARGS:
-    cargo run --release --example bench_ingest -- {{ ARGS }}
+    cargo run --release -p partstore-bench -- ingest {{ ARGS }}
+
+# What single calls cost, and how much memory they take: just bench-figures quick
+bench-figures *ARGS:
+    cargo run --release -p partstore-bench -- figures {{ ARGS }}
 
 # Parts through the server, beside the store called directly
-bench-gateway *ARGS:
-    cargo run --release --example bench_gateway -- {{ ARGS }}
+bench-server *ARGS:
+    cargo run --release -p partstore-bench -- server {{ ARGS }}
 
 # Puts beside other stores
 bench-peers *ARGS:
-    cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ ARGS }}
+    cargo run --release -p partstore-bench -- peers {{ ARGS }}
+
+# Once a week: the program with the other stores still builds. It has a lock file of its own.
+check-peers:
+    cargo clippy --locked --manifest-path bench/peers/Cargo.toml --all-targets -- -D warnings
 
 # 1,000,000 crash states and 1,000 kills, or what MINUTES hold: just crash-long 600 1; docs/reliability.md has what was run
 crash-long MINUTES="600" SEED="1":

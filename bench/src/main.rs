@@ -1,0 +1,51 @@
+//! Measures partstore: `cargo run --release -p partstore-bench -- --help`. `bench/README.md` says what each subcommand
+//! measures, and how to read it.
+
+mod crowd;
+mod figures;
+mod ingest;
+mod peers;
+mod programs;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use partstore_bench::Load;
+
+use figures::Figures;
+use peers::Peers;
+
+/// Measures partstore, each figure beside its floor.
+#[derive(Debug, Parser)]
+#[command(name = "partstore-bench")]
+enum Measure {
+    /// How fast parts come in
+    Ingest(Load),
+    /// What single calls cost, and how much memory they take
+    Figures(Figures),
+    /// How fast parts come in through `partstore-server`
+    #[command(
+        mut_arg("mib", |mib| mib.default_value("1024")),
+        mut_arg("sizes", |sizes| sizes.default_value("8")),
+        mut_arg("streams", |streams| streams.default_value("8"))
+    )]
+    Server(Load),
+    /// How fast parts come into other stores; builds the program of `bench/peers` and runs it
+    Peers(Peers),
+}
+
+fn main() -> ExitCode {
+    match Measure::parse() {
+        Measure::Ingest(load) => ingest::run(&load),
+        Measure::Server(load) => server::run(&load),
+        Measure::Peers(peers) => return peers.run(),
+        Measure::Figures(figures) => {
+            if let Err(error) = figures.run() {
+                eprintln!("{}: {error}", error.code());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

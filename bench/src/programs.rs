@@ -1,0 +1,31 @@
+//! Programs of this repository that are built and run by this one.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A command of cargo in this package, in the profile of this program.
+pub fn cargo(command: &str) -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut cargo = Command::new(cargo);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).arg(command);
+    if target().ends_with("release") {
+        cargo.arg("--release");
+    }
+    cargo
+}
+
+/// Builds the server if it is not up to date, and gives its path.
+pub fn server() -> PathBuf {
+    let mut cargo = cargo("build");
+    cargo.args(["--quiet", "-p", "partstore-server"]);
+    let built = cargo.status().expect("cargo");
+    assert!(built.success(), "the server does not build");
+    target().join("partstore-server")
+}
+
+/// The directory that this program lies in: `target/PROFILE`.
+fn target() -> PathBuf {
+    let this = env::current_exe().expect("the path of this program");
+    this.parent().map(Path::to_owned).expect("a directory")
+}
