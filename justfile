@@ -16,6 +16,10 @@ test-all:
     cargo test
     cargo test --workspace --exclude partstore
 
+# Takes the steps of the engine away, one at a time: the suites must notice. Or those that are named, or --sample N --seed S
+mutations *ARGS:
+    testing/mutations/run {{ ARGS }}
+
 # All criterion benchmarks, or those whose names hold ARGS
 bench *ARGS:
     cargo bench -p partstore-bench -p md5-lanes {{ ARGS }}

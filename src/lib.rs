@@ -122,11 +122,6 @@ mod pins;
 mod process;
 mod report;
 mod room;
-#[cfg(not(feature = "sabotage"))]
-mod sabotage;
-#[cfg(feature = "sabotage")]
-#[doc(hidden)]
-pub mod sabotage;
 mod salvage;
 mod store;
 mod suspects;

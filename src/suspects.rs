@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 
 use crate::ContentHash;
 use crate::meta::Orphans;
-use crate::sabotage::Step;
 
 /// After the truth was read, a sweep that nobody asked for waits this many times as long as that took:
 /// reading takes at most 5 % of the time.
@@ -37,11 +36,9 @@ pub(crate) enum Need {
 
 impl Suspects {
     pub(crate) fn new(orphans: Orphans) -> Self {
-        let sought = !Step::OrphansSought.is_taken();
-        let any = AtomicBool::new(orphans == Orphans::Possible && sought);
         Self {
             known: Mutex::default(),
-            any,
+            any: AtomicBool::new(orphans == Orphans::Possible),
             read: Mutex::default(),
             sweeping: Mutex::default(),
         }

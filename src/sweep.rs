@@ -16,7 +16,6 @@ use crate::going::Going;
 use crate::meta::batch::Tree;
 use crate::meta::{Change, Claim, Known, MetaStore};
 use crate::pins::{Claimed, Pins, Watch};
-use crate::sabotage::Step;
 use crate::suspects::Suspects;
 use crate::{ContentHash, Error, Result, SweepReport};
 
@@ -255,9 +254,6 @@ impl Sweep<'_, '_> {
                 }
                 None => orphans.push(*content),
             }
-        }
-        if Step::RowGoneBeforeFile.is_taken() {
-            self.remove_files(&dead, round)?;
         }
         let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, Claim::Sweep));
         // Those that stay are anybody's again, before the disk is waited for.

@@ -52,7 +52,6 @@ pub(crate) use truth::Known;
 use crate::ballast::Ballast;
 use crate::file::{Dir, Place};
 use crate::going::{Closing, Going};
-use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
 
 pub(crate) struct MetaStore {
@@ -133,9 +132,6 @@ impl MetaStore {
     /// # Errors
     /// [`Error::Poisoned`] (I8).
     pub(crate) fn wait(&self, ticket: Ticket) -> Result<()> {
-        if Step::DurableBeforeAnswer.is_taken() {
-            return Ok(());
-        }
         self.journal.wait(ticket)
     }
 

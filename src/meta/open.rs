@@ -18,7 +18,6 @@ use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::going::{Closing, Going};
 use crate::options::{JournalOptions, Salvaging};
-use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result, SalvageReport};
 
 /// What opening found and did.
@@ -148,9 +147,7 @@ impl MetaStore {
             read = Truth::read(&meta, options, None);
         }
         let truth = read?;
-        if !Step::MarkerRemoved.is_taken() {
-            marker_file.remove()?;
-        }
+        marker_file.remove()?;
         let trusted = ballast.helping(|| truth.trust_index(cache, marker.as_ref()));
         let (index, state) = match trusted {
             Ok(index) => (Some(index), IndexState::Trusted),

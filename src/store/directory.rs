@@ -6,7 +6,6 @@ use crate::blob::BlobStore;
 use crate::file::{self, Dir, Kind, Lock};
 use crate::meta::MetaStore;
 use crate::options::{JournalOptions, Making};
-use crate::sabotage::Step;
 use crate::{Error, Options, Result};
 
 const FORMAT: u32 = 1;
@@ -77,9 +76,6 @@ fn refuse_missing(path: &Path, options: &Options) -> Result<()> {
 
 fn create(root: &Dir, options: &JournalOptions) -> Result<()> {
     let format = format!("{MAGIC}\n{FORMAT}\n");
-    if Step::StoreBeforeFormat.is_taken() {
-        file::write_durably(&root.at("FORMAT"), format.as_bytes())?;
-    }
     BlobStore::create(root)?;
     root.create_dir("meta")?;
     MetaStore::create(&root.dir("meta")?, options)?;

@@ -8,7 +8,6 @@ use crate::blob::{DurableBlob, StagedBlob};
 use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::ingest::{BodyHasher, Sums};
 use crate::meta::{Change, Claim, PartRecord};
-use crate::sabotage::Step;
 use crate::{Error, MinimumAt, Options, Part, PartNumber, PartOptions, Result, Upload, clock};
 
 /// Where a body's bytes are when its BLAKE3 hash is known.
@@ -170,28 +169,18 @@ pub(super) fn store(
     hasher.settle_until(&engine.closing)?;
     check_md5(options, &mut hasher)?;
     check_sums(options, &sums)?;
-    let publish = || match durable {
-        Some(durable) => engine.passing(durable.publish(&content)),
-        None => Ok(()),
+    let part = PartRecord {
+        size: sums.blocks.size,
+        etag: hasher.etag(),
+        content,
+        crc32: sums.crc32,
+        crc64: sums.crc64,
+        stored_ms: clock::now_ms(),
     };
-    let mut commit = || {
-        let part = PartRecord {
-            size: sums.blocks.size,
-            etag: hasher.etag(),
-            content,
-            crc32: sums.crc32,
-            crc64: sums.crc64,
-            stored_ms: clock::now_ms(),
-        };
-        commit(engine, target, &part, is_new.then_some(&sums.blocks))
-    };
-    let stored = if Step::PublishBeforeCommit.is_taken() {
-        commit().and_then(|part| publish().map(|()| part))
-    } else {
-        publish().and_then(|()| commit())
-    };
-    let sought = !Step::RefusedSought.is_taken();
-    if stored.is_err() && is_new && !engine.meta.is_poisoned() && sought {
+    let new_blob = is_new.then_some(&sums.blocks);
+    let published = durable.map_or(Ok(()), |durable| engine.passing(durable.publish(&content)));
+    let stored = published.and_then(|()| commit(engine, target, &part, new_blob));
+    if stored.is_err() && is_new && !engine.meta.is_poisoned() {
         // I7: the file may be there without a row. In a store that has stopped it may as well have
         // one, in the journal only: there the next open finds out.
         engine.suspects.add(content);

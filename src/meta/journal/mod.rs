@@ -34,7 +34,6 @@ use super::batch::Batch;
 use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::going::Going;
-use crate::sabotage::Step;
 use crate::{DamagedFile, Error, Result};
 
 /// What a batch does to the room on the disk.
@@ -138,28 +137,22 @@ impl Journal {
             dir.sync()?;
         }
         let active = Segment::open(dir, found.tail.number)?;
-        if !Step::TailZeroed.is_taken() {
-            let torn = found.tail.end + found.tail.torn;
-            ballast.helping(|| active.handle.write_zeros(found.tail.end, torn))?;
-        }
-        if !Step::TailRewritten.is_taken() {
-            active.write_again(found.tail.end, ballast)?;
-        }
-        if !Step::SealedRewritten.is_taken() {
-            for sealed in found
-                .sealed
-                .iter()
-                .filter(|sealed| sealed.last_seq >= found.durable)
-            {
-                Segment::open(dir, sealed.number)?.write_again(sealed.len, ballast)?;
-            }
+        let torn = found.tail.end + found.tail.torn;
+        ballast.helping(|| active.handle.write_zeros(found.tail.end, torn))?;
+        active.write_again(found.tail.end, ballast)?;
+        for sealed in found
+            .sealed
+            .iter()
+            .filter(|sealed| sealed.last_seq >= found.durable)
+        {
+            Segment::open(dir, sealed.number)?.write_again(sealed.len, ballast)?;
         }
         dir.sync()?;
         let spare = found
             .spare
             .map(|number| Segment::open(dir, number))
             .transpose()?;
-        if let Some(spare) = spare.as_ref().filter(|_| !Step::SpareRewritten.is_taken()) {
+        if let Some(spare) = &spare {
             // Whoever made it may have been killed before its header was durable.
             spare.write_again(segment::HEADER_LEN as u64, ballast)?;
         }
@@ -414,8 +407,7 @@ impl Journal {
     fn lead(&self, state: &mut MutexGuard<'_, State>) {
         let group = std::mem::take(&mut state.pending);
         let last = state.last_seq;
-        let honest = !Step::HonestWatermark.is_taken();
-        let durable = if honest { state.durable } else { last };
+        let durable = state.durable;
         state.leading = true;
         let written = MutexGuard::unlocked(state, || write_group(&group, durable, &self.ballast));
         state.leading = false;
@@ -535,14 +527,7 @@ fn write_group(group: &[Pending], durable: u64, ballast: &Ballast) -> Result<()>
             );
         }
         first.segment.write(&bytes, first.offset, ballast)?;
-        if !Step::SealBeforeNext.is_taken() {
-            first.segment.handle.sync_data()?;
-        }
-    }
-    if Step::SealBeforeNext.is_taken() {
-        for frame in group {
-            frame.segment.handle.sync_data()?;
-        }
+        first.segment.handle.sync_data()?;
     }
     Ok(())
 }

@@ -6,8 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use partstore::sabotage::Step;
-
 use crate::explore::Failure;
 use crate::fleet;
 use crate::loss::Policy;
@@ -216,21 +214,16 @@ const CLASSES: [&str; 33] = [
     "sync store/meta/index/**",
 ];
 
-/// Takes away each class of syncs and each step of the protocol. `true` when each was caught, and the
-/// sound run asked for the classes that are known and no others.
+/// Takes away each class of syncs. `true` when each was caught, and the sound run asked for the classes
+/// that are known and no others.
 pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
     let begun = Instant::now();
     let known = asks_for_what_is_known(arguments)?;
-    let classes = CLASSES.map(|class| (class.to_owned(), Some(class.to_owned()), None));
-    let steps = Step::ALL.map(|step| format!("{step:?}"));
-    let steps = steps.map(|step| (format!("step {step}"), None, Some(step)));
-    let all: Vec<_> = classes.into_iter().chain(steps).collect();
-    let jobs: Vec<_> = all
+    let jobs: Vec<_> = CLASSES
         .iter()
-        .map(|(name, without, step)| {
+        .map(|class| {
             let mut work = Work {
-                without: without.clone(),
-                step: step.clone(),
+                without: Some((*class).to_owned()),
                 workload: GENERAL.to_vec(),
                 from: arguments.seed,
                 seeds: arguments.recordings.div_ceil(GENERAL.len() as u64),
@@ -238,7 +231,7 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
                 first_only: true,
                 ..Work::default()
             };
-            let directed = DIRECTED.iter().find(|(known, ..)| known == name);
+            let directed = DIRECTED.iter().find(|(known, ..)| known == class);
             if let Some((_, workload, policy)) = directed {
                 (work.workload, work.policy) = (vec![*workload], *policy);
                 // The names that a crash must take or leave are few; each line has all of these seeds.
@@ -256,12 +249,12 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
         };
         caught.fetch_add(u64::from(by.is_some()), Ordering::Relaxed);
         let by = by.unwrap_or_else(|| "NOT CAUGHT".to_owned());
-        println!("{:<66} {states:>7}  {by}", all[job].0);
+        println!("{:<66} {states:>7}  {by}", CLASSES[job]);
     });
     let caught = caught.into_inner();
     println!(
         "{caught} of {} caught, {:.0} s",
-        all.len(),
+        CLASSES.len(),
         begun.elapsed().as_secs_f64()
     );
     println!(
@@ -269,7 +262,7 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
         VACUOUS.join("; ")
     );
     println!("not tried, as they are seldom: {}", SELDOM.join("; "));
-    Ok(caught == all.len() as u64 && known)
+    Ok(caught == CLASSES.len() as u64 && known)
 }
 
 /// Where most is caught soon.
@@ -282,7 +275,7 @@ const GENERAL: [Workload; 5] = [
 ];
 
 /// What random calls would show only after many states, and what shows it.
-const DIRECTED: [(&str, Workload, Option<Policy>); 19] = [
+const DIRECTED: [(&str, Workload, Option<Policy>); 12] = [
     (
         "fsync deep (create)",
         Workload::Creation,
@@ -322,16 +315,6 @@ const DIRECTED: [(&str, Workload, Option<Policy>); 19] = [
         Some(Policy::TornStrict),
     ),
     (
-        "step HonestWatermark",
-        Workload::Groups,
-        Some(Policy::TornJournalled),
-    ),
-    (
-        "step TailZeroed",
-        Workload::Groups,
-        Some(Policy::TornJournalled),
-    ),
-    (
         "fsync store/meta/journal/*.log (write)",
         Workload::Groups,
         None,
@@ -341,15 +324,6 @@ const DIRECTED: [(&str, Workload, Option<Policy>); 19] = [
         Workload::Random,
         Some(Policy::TornStrict),
     ),
-    ("step SealBeforeNext", Workload::Groups, None),
-    ("step TailRewritten", Workload::FailedSync, None),
-    (
-        "step SpareRewritten",
-        Workload::Creation,
-        Some(Policy::Kill),
-    ),
-    ("step MarkerRemoved", Workload::Random, Some(Policy::Kill)),
-    ("step SealedRewritten", Workload::Groups, None),
 ];
 
 /// Which sync a class is of, with each thing that it covers. (Which of these meet in one sync may differ

@@ -33,7 +33,7 @@ struct Arguments {
 enum Command {
     /// Crashes the store at many moments and checks what is left.
     States(campaign::States),
-    /// Takes each sync and each step of the commit protocol away: all must be caught.
+    /// Takes each class of syncs away: all must be caught.
     Sabotage(campaign::Sabotage),
     /// Judges the recorder by stores of which it is known whether they lose anything.
     Peers(peers::Peers),
@@ -68,6 +68,9 @@ fn run(command: Command) -> io::Result<bool> {
         Command::Replay { case } => replay(&case),
         Command::Work(work) => {
             let done = work.run()?;
+            for (name, failure) in &done.failures {
+                eprintln!("{name}: {}", failure.reason);
+            }
             fleet::answer(&done);
             Ok(done.failures.is_empty())
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
-use partstore::sabotage::Step;
 use serde::{Deserialize, Serialize};
 
 use crate::explore::{Budget, Explorer, Failure};
@@ -63,10 +62,7 @@ pub struct Work {
     /// Leaves out the syncs of a class.
     #[arg(long)]
     pub without: Option<String>,
-    /// Takes a step of the commit protocol away.
-    #[arg(long)]
-    pub step: Option<String>,
-    /// Stops at the first failure.
+    /// Stops at the first failure: something is known to be wrong.
     #[arg(long)]
     pub first_only: bool,
 }
@@ -111,9 +107,6 @@ impl Work {
         if let Some(class) = &self.without {
             add("without", class.clone());
         }
-        if let Some(step) = &self.step {
-            add("step", step.clone());
-        }
         if self.first_only {
             arguments.push("--first-only".to_owned());
         }
@@ -124,16 +117,6 @@ impl Work {
     /// When directories can not be made.
     pub fn run(&self) -> io::Result<Done> {
         silence();
-        let step = |name: &String| {
-            Step::ALL
-                .into_iter()
-                .find(|step| format!("{step:?}") == *name)
-        };
-        if let Some(name) = &self.step {
-            step(name)
-                .ok_or_else(|| io::Error::other(format!("there is no step {name}")))?
-                .take_away();
-        }
         let mut done = Done::default();
         for seed in self.from..self.from + self.seeds {
             for workload in &self.workload {
@@ -154,7 +137,7 @@ impl Work {
     fn explore(&self, workload: Workload, seed: u64, done: &mut Done) -> io::Result<()> {
         let name = format!("{} {seed}", name_of(&workload));
         let case = format!("store-{}", name_of(&workload));
-        let sabotaged = self.without.is_some() || self.step.is_some();
+        let sabotaged = self.without.is_some() || self.first_only;
         // What a killed process left unsynced matters only then.
         let after_kill = self
             .without

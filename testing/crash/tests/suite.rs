@@ -47,7 +47,7 @@ fn no_crash_loses_anything() {
 }
 
 #[test]
-fn every_sync_and_every_step_is_needed() {
+fn every_sync_is_needed() {
     crash("sabotage");
 }
 

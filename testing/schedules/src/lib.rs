@@ -14,8 +14,8 @@
 //! `PARTSTORE_SCHEDULES=100` in the environment makes each test try 100 times as many schedules.
 //!
 //! Each test must be able to fail. Those named `..._is_found` break something beneath the engine and
-//! expect the failure; `mutations/run` takes lines out of a copy of the engine itself, and expects
-//! the test that the mutation names to fail.
+//! expect the failure; `testing/mutations/run` changes a copy of the engine itself, and expects
+//! the tests that the mutation names to fail.
 //!
 //! Not covered: the order in which processors see each other's writes (`std::sync::atomic` is left
 //! as it is), the background thread, time, and an index that is trusted after a clean close.
@@ -58,8 +58,6 @@ mod process;
 mod report;
 #[path = "../../../src/room.rs"]
 mod room;
-#[path = "../../../src/sabotage.rs"]
-mod sabotage;
 #[path = "../../../src/salvage.rs"]
 mod salvage;
 #[path = "../../../src/store/mod.rs"]

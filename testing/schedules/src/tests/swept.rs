@@ -126,7 +126,7 @@ fn a_refused_put_leaves_nothing_and_takes_nothing_from_others() {
 /// truth may then know a reference that the index denies, and yet the index is right.
 #[test]
 fn a_reference_that_comes_and_goes_while_the_truth_is_read_stops_nothing() {
-    check(1500, || {
+    check(6000, || {
         let store = open();
         let [before, during] = ["before", "during"].map(|key| store.initiate_upload(key).unwrap());
         put(&store, &before, 1, X).unwrap();
