@@ -2,34 +2,64 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use lexopt::prelude::*;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Uploads a file in parts to a part store, reads it back and compares.
-#[derive(Parser, Debug)]
-#[command(name = "upload", version)]
+pub const HELP: &str = "\
+Uploads a file in parts to a part store, reads it back and compares.
+
+Usage: upload [OPTIONS] [FILE]
+
+  FILE              The file to upload; without one, 256 MiB are made for the occasion
+  --dir DIR         Where the store is, or is to be made; it stays. Without it the store lies in a
+                    directory of its own in the system's temporary directory, which is removed
+  --part-size SIZE  Size of a part, at least 1MiB and at most 5GiB: bytes, or a number with K, M, G
+                    or KiB, MiB, GiB [default: 8MiB]
+  --threads N       How many parts are sent at the same time, 1 to 256 [default: 4]
+  --keep            Keeps the temporary directory, too
+  --help            Prints this";
+
+/// What the command line says.
 pub struct Args {
-    /// The file to upload; without one, 256 MiB are made for the occasion
     pub file: Option<PathBuf>,
-
-    /// Where the store is, or is to be made; it stays. Without it the store lies in a directory of
-    /// its own in the system's temporary directory, and goes at the end
-    #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-
-    /// Size of a part, at least 1MiB and at most 5GiB: bytes, or a number with K, M, G or KiB, MiB,
-    /// GiB
-    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = part_size)]
     pub part_size: u64,
-
-    /// How many parts are sent at the same time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
-
-    /// Keeps the temporary directory, too
-    #[arg(long)]
     pub keep: bool,
+}
+
+impl Args {
+    /// Reads the command line. Gives `None` when it asks for help.
+    pub fn parse() -> Result<Option<Self>, lexopt::Error> {
+        let mut args = Self {
+            file: None,
+            dir: None,
+            part_size: 8 * MIB,
+            threads: 4,
+            keep: false,
+        };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Long("help") | Short('h') => return Ok(None),
+                Long("dir") => args.dir = Some(parser.value()?.into()),
+                Long("part-size") => args.part_size = parser.value()?.parse_with(part_size)?,
+                Long("threads") => args.threads = parser.value()?.parse_with(threads)?,
+                Long("keep") => args.keep = true,
+                Value(file) if args.file.is_none() => args.file = Some(file.into()),
+                _ => return Err(arg.unexpected()),
+            }
+        }
+        Ok(Some(args))
+    }
+}
+
+fn threads(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(threads @ 1..=256) => Ok(threads),
+        _ => Err("give 1 to 256 threads".to_owned()),
+    }
 }
 
 fn part_size(text: &str) -> Result<u64, String> {

@@ -8,13 +8,12 @@ use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use indicatif::ProgressBar;
 use partstore::{
     CompletedPart, ETag, Error, Object, Part, PartNumber, PartOptions, PartStore, Upload,
 };
 
 use crate::Result;
-use crate::show::in_one_line;
+use crate::show::{Progress, in_one_line};
 use crate::source::Source;
 
 /// A store, an upload in it, and the file that it is to hold.
@@ -23,7 +22,7 @@ pub struct Client<'a> {
     pub upload: &'a Upload,
     pub source: &'a Source,
     pub threads: u16,
-    pub bar: &'a ProgressBar,
+    pub progress: &'a Progress,
 }
 
 impl Client<'_> {
@@ -36,7 +35,7 @@ impl Client<'_> {
     fn put(&self, number: PartNumber) -> Result<()> {
         let body = self.source.part(number);
         let declared = PartOptions::new().content_length(body.len());
-        let body = self.bar.wrap_read(body);
+        let body = self.progress.reads(body);
         let put = self
             .store
             .put_part_from(self.upload, number, body, declared);

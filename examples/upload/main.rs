@@ -23,21 +23,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
-use indicatif::ProgressBar;
 use partstore::{Object, PartNumber, PartStore};
 
 use args::Args;
 use client::{Client, shuffled};
 use place::Place;
-use show::{begin, say};
+use show::Progress;
 use source::Source;
 use table::Outcome;
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("upload: {}", show::in_one_line(&*error));
@@ -46,44 +44,43 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<()> {
-    let bar = show::bar();
+fn run() -> Result<()> {
+    // Its errors print their causes themselves.
+    let Some(args) = Args::parse().map_err(|error| error.to_string())? else {
+        println!("{}", args::HELP);
+        return Ok(());
+    };
+    let progress = Progress::new();
     let source = match &args.file {
         Some(path) => Source::open(path, args.part_size)?,
-        None => Source::make(args.part_size, &bar)?,
+        None => Source::make(args.part_size, &progress)?,
     };
-    let place = Place::choose(args)?;
-    let outcome = upload(args, &source, &place.store, &bar)?;
-    bar.finish_and_clear();
+    let place = Place::choose(&args)?;
+    let outcome = upload(&args, &source, &place.store, &progress)?;
+    progress.clear();
     outcome.print(&place.store, place.fate);
     Ok(())
 }
 
 /// The whole job, from opening the store to an object that was read back.
-fn upload(args: &Args, source: &Source, dir: &Path, bar: &ProgressBar) -> Result<Outcome> {
+fn upload(args: &Args, source: &Source, dir: &Path, progress: &Progress) -> Result<Outcome> {
     let numbers = shuffled(&source.numbers()?);
     let (now, later) = numbers.split_at(numbers.len().div_ceil(2));
 
     let store = PartStore::open(dir)?;
     let bytes_before = bytes_on_disk(&store)?;
     let upload = store.initiate_upload(&source.key)?;
-    say(
-        bar,
-        format_args!("initiated {} {}", upload.key(), upload.id()),
-    );
+    progress.say(format_args!("initiated {} {}", upload.key(), upload.id()));
     let client = |store| Client {
         store,
         upload: &upload,
         source,
         threads: args.threads,
-        bar,
+        progress,
     };
-    begin(bar, "putting", source.size);
+    progress.begin("putting", source.size);
     let ((), first_half) = timed(|| client(&store).put_all(now))?;
-    say(
-        bar,
-        format_args!("put {} of {} parts", now.len(), numbers.len()),
-    );
+    progress.say(format_args!("put {} of {} parts", now.len(), numbers.len()));
     change_one(&client(&store), now)?;
     store.close()?;
 
@@ -91,17 +88,17 @@ fn upload(args: &Args, source: &Source, dir: &Path, bar: &ProgressBar) -> Result
     let store = PartStore::open(dir)?;
     let recovery = store.recovery().clone();
     let missing = client(&store).missing(&numbers)?;
-    say(
-        bar,
-        format_args!("reopened; {} parts are missing", missing.len()),
-    );
+    progress.say(format_args!(
+        "reopened; {} parts are missing",
+        missing.len()
+    ));
     if missing != later {
         return Err("the store lists other parts than it acknowledged".into());
     }
     let ((), second_half) = timed(|| client(&store).put_all(&missing))?;
     let object = client(&store).complete()?;
-    say(bar, format_args!("completed {}", object.upload.key()));
-    let (digest, read_time) = timed(|| read_back(&store, &object, bar))?;
+    progress.say(format_args!("completed {}", object.upload.key()));
+    let (digest, read_time) = timed(|| read_back(&store, &object, progress))?;
     if digest != digest_of(&mut source.whole())? {
         return Err("the object does not have the bytes of the file".into());
     }
@@ -122,24 +119,22 @@ fn change_one(client: &Client<'_>, there: &[PartNumber]) -> Result<()> {
     let number = there.first().copied().unwrap_or(PartNumber::MIN);
     let [other, again] = client.replace(number)?;
     let (was, is) = (other.etag, again.etag);
-    say(
-        client.bar,
-        format_args!("replaced part {number}: ETag {was}, then {is}"),
-    );
+    client.progress.say(format_args!(
+        "replaced part {number}: ETag {was}, then {is}"
+    ));
     let refusal = client.send_damaged(number)?;
     let (status, code) = (refusal.http_status(), refusal.code());
-    say(
-        client.bar,
-        format_args!("a damaged part {number} got {status} {code}; the part is as it was"),
-    );
+    client.progress.say(format_args!(
+        "a damaged part {number} got {status} {code}; the part is as it was"
+    ));
     Ok(())
 }
 
 /// Reads the whole object. Every block is checked before the reader gives it out.
-fn read_back(store: &PartStore, object: &Object, bar: &ProgressBar) -> Result<blake3::Hash> {
-    begin(bar, "reading back", object.size);
+fn read_back(store: &PartStore, object: &Object, progress: &Progress) -> Result<blake3::Hash> {
+    progress.begin("reading back", object.size);
     let reader = store.open_object(&object.upload)?;
-    digest_of(&mut bar.wrap_read(reader))
+    digest_of(&mut progress.reads(reader))
 }
 
 fn digest_of(reader: &mut dyn Read) -> Result<blake3::Hash> {

@@ -5,12 +5,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use indicatif::ProgressBar;
 use md5::{Digest, Md5};
 use partstore::{ETag, PartNumber};
 
 use crate::Result;
-use crate::show::{begin, size as in_words};
+use crate::show::{Progress, size as in_words};
 
 /// What is made when no file is named.
 const MADE_BYTES: u64 = 256 * 1024 * 1024;
@@ -42,9 +41,9 @@ impl Source {
 
     /// Makes bytes that do not compress, in an unnamed file. Every fourth part repeats an earlier
     /// one.
-    pub fn make(part_size: u64, bar: &ProgressBar) -> Result<Self> {
+    pub fn make(part_size: u64, progress: &Progress) -> Result<Self> {
         let mut file = tempfile::tempfile()?;
-        begin(bar, "making", MADE_BYTES);
+        progress.begin("making", MADE_BYTES);
         let mut made = 0;
         for part in 0..MADE_BYTES.div_ceil(part_size) {
             let repeats = part % REPEAT_EVERY == REPEAT_EVERY - 1;
@@ -53,11 +52,11 @@ impl Source {
             } else {
                 part
             };
-            let mut bytes = blake3::Hasher::new()
+            let bytes = blake3::Hasher::new()
                 .update(&seed.to_be_bytes())
                 .finalize_xof()
                 .take(part_size.min(MADE_BYTES - made));
-            made += io::copy(&mut bytes, &mut bar.wrap_write(&mut file))?;
+            made += io::copy(&mut progress.reads(bytes), &mut file)?;
         }
         file.flush()?;
         Self::new(file, made, "made-for-the-occasion.bin", part_size)

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use indicatif::HumanCount;
 use partstore::{IndexRecovery, RecoveryReport};
 
 use crate::show::size;
@@ -47,7 +46,20 @@ fn row(name: &str, value: impl Display) {
 }
 
 fn in_two_units(bytes: u64) -> String {
-    format!("{} ({})", HumanCount(bytes), size(bytes))
+    format!("{} ({})", in_thousands(bytes), size(bytes))
+}
+
+/// `1,048,576`
+fn in_thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Bytes a microsecond are MB a second.
