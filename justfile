@@ -14,7 +14,7 @@ test *ARGS:
 # All tests of all packages
 test-all:
     cargo test
-    cargo test --workspace --exclude partstore
+    cargo test --workspace --exclude partstore --features crash/peers
 
 # Takes the steps of the engine away, one at a time: the suites must notice. Or those that are named, or --sample N --seed S
 mutations *ARGS:

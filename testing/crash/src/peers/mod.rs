@@ -1,10 +1,13 @@
 //! The recorder, put to the test: key-value stores of which it is known whether they keep what they
 //! acknowledge, and others, measured in the same way.
 
+#[cfg(feature = "peers")]
 mod fjall;
 mod kv;
+#[cfg(feature = "peers")]
 mod redb;
 mod sled;
+#[cfg(feature = "peers")]
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -28,7 +31,21 @@ pub struct Peer {
     sound: Option<bool>,
 }
 
-static PEERS: [Peer; 8] = [
+/// It is here in any case: the part store stands on it.
+static SLED: [Peer; 1] = [
+    // A flush is a `sync_file_range`, which promises nothing.
+    Peer {
+        name: "sled",
+        open: sled::open,
+        sound: Some(false),
+    },
+];
+
+#[cfg(not(feature = "peers"))]
+static OTHERS: [Peer; 0] = [];
+
+#[cfg(feature = "peers")]
+static OTHERS: [Peer; 7] = [
     // The removal of the journal, which is the commit, is not synced.
     Peer {
         name: "sqlite-delete-full",
@@ -51,12 +68,6 @@ static PEERS: [Peer; 8] = [
         open: |dir| sqlite::open(dir, "WAL", "NORMAL"),
         sound: Some(false),
     },
-    // A flush is a `sync_file_range`, which promises nothing.
-    Peer {
-        name: "sled",
-        open: sled::open,
-        sound: Some(false),
-    },
     Peer {
         name: "redb",
         open: redb::open,
@@ -74,6 +85,10 @@ static PEERS: [Peer; 8] = [
     },
 ];
 
+fn all() -> impl Iterator<Item = &'static Peer> {
+    SLED.iter().chain(&OTHERS)
+}
+
 #[derive(clap::Args, Clone, Debug)]
 pub struct Peers {
     /// How many crashes of each store are tried.
@@ -89,8 +104,7 @@ pub fn peers(arguments: &Peers) -> bool {
     const SEEDS: u64 = 6;
     let begun = Instant::now();
     let only = arguments.only.as_ref();
-    let peers: Vec<_> = PEERS
-        .iter()
+    let peers: Vec<_> = all()
         .filter(|peer| only.is_none_or(|only| only == peer.name))
         .collect();
     let states = arguments.states.div_ceil(SEEDS);
@@ -189,7 +203,7 @@ impl Job {
         keep_memory();
         // A panic is caught, and told as a failure.
         std::panic::set_hook(Box::new(|_| {}));
-        let peer = PEERS.iter().find(|peer| peer.name == self.peer);
+        let peer = all().find(|peer| peer.name == self.peer);
         let mut explorer = Explorer {
             subject: peer.ok_or_else(|| io::Error::other("there is no such store"))?,
             budget: Budget::Sample(self.states),
