@@ -108,12 +108,12 @@ mod crc64;
 mod digest;
 mod error;
 mod file;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod going;
 mod id;
 mod ingest;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod internals;
 mod locks;
 mod meta;
 mod options;

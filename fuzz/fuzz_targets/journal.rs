@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use partstore::Error;
-use partstore::internals::{Row, create_journal, decode_batch, encode_batch, frame, scan_journal};
+use partstore::fuzzing::{Row, create_journal, decode_batch, encode_batch, frame, scan_journal};
 use partstore_fuzz::{AnyRow, Damage, scratch};
 
 #[derive(Arbitrary, Debug)]

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use partstore::internals::{check_fields, check_key, seal, unseal};
+use partstore::fuzzing::{check_fields, check_key, seal, unseal};
 
 fuzz_target!(|input: (u8, &[u8], &[u8])| {
     let (tree, key, value) = input;

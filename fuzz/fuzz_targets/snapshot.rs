@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use partstore::Error;
-use partstore::internals::{Row, read_rows, write_rows};
+use partstore::fuzzing::{Row, read_rows, write_rows};
 use partstore_fuzz::{AnyRow, Damage, scratch};
 
 #[derive(Arbitrary, Debug)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use partstore::internals::Row;
+use partstore::fuzzing::Row;
 
 /// A directory in memory where there is one.
 ///

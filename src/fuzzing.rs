@@ -1,5 +1,5 @@
-//! The decoders of bytes from disk for the fuzz targets. Not part of the API: present only with the
-//! feature `internals`, and free to change with any release.
+//! The decoders of bytes from disk for the fuzz targets. Not part of the API: this module exists only with
+//! `cfg(fuzzing)`, which `cargo fuzz` sets.
 //!
 //! Bytes from disk are untrusted: whatever they hold, nothing here may panic but the `check_`
 //! functions, which do so when decoding and encoding disagree.
