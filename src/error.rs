@@ -438,14 +438,20 @@ impl Error {
             Self::Closed => Self::Closed,
             Self::Forked => Self::Forked,
             other => Self::Poisoned {
-                cause: other.chain(),
+                cause: other.one_line(),
             },
         }
     }
 
-    /// One line with the whole chain of causes, for reports and for the latch that outlives this
-    /// error.
-    pub(crate) fn chain(&self) -> String {
+    /// One line with the text of this error and of all its [sources](std::error::Error::source), outermost
+    /// first, for logs and reports.
+    ///
+    /// ```
+    /// let error = partstore::PartStore::open("/dev/null/store").unwrap_err();
+    /// assert!(error.one_line().contains("/dev/null"));
+    /// ```
+    #[must_use]
+    pub fn one_line(&self) -> String {
         let mut line = self.to_string();
         let mut next = std::error::Error::source(self);
         while let Some(cause) = next {

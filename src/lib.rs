@@ -112,6 +112,7 @@ mod file;
 #[doc(hidden)]
 pub mod fuzzing;
 mod going;
+mod health;
 mod id;
 mod ingest;
 mod locks;

@@ -16,7 +16,7 @@ use crate::{Result, UploadId};
 const STRIPES: usize = 256;
 
 pub(crate) struct UploadLocks {
-    stripes: Box<[Mutex<()>; STRIPES]>,
+    stripes: Box<[Mutex<()>]>,
     pulse: Arc<Pulse>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) type OneOrder<'a> = MutexGuard<'a, ()>;
 impl UploadLocks {
     pub(crate) fn new(pulse: &Arc<Pulse>) -> Self {
         Self {
-            stripes: Box::new([const { Mutex::new(()) }; STRIPES]),
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             pulse: Arc::clone(pulse),
         }
     }
@@ -50,7 +50,7 @@ impl UploadLocks {
         Ok((lower, upper.transpose()?))
     }
 
-    #[expect(clippy::indexing_slicing, reason = "a u8 indexes 256")]
+    #[expect(clippy::indexing_slicing, reason = "there are 256, and this is a u8")]
     fn at(&self, stripe: u8) -> Result<OneOrder<'_>> {
         self.pulse.lock(&self.stripes[usize::from(stripe)])
     }

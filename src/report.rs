@@ -171,12 +171,12 @@ impl DamagedFile {
             Error::Io { path, .. } => Self {
                 path: path.clone(),
                 offset: 0,
-                reason: error.chain(),
+                reason: error.one_line(),
             },
             other => Self {
                 path: PathBuf::new(),
                 offset: 0,
-                reason: other.chain(),
+                reason: other.one_line(),
             },
         }
     }

@@ -146,8 +146,7 @@ impl Sweep<'_, '_> {
             }
             // A process that was killed may have removed files whose names are still durable: a
             // power cut after the next clean close must not bring them back.
-            let synced = self.blobs.sync_dir(prefix);
-            synced.inspect_err(|error| self.meta.stop_if_it_must(error))?;
+            self.blobs.sync_dir(prefix)?;
         }
         Ok(())
     }
@@ -212,7 +211,7 @@ impl Sweep<'_, '_> {
                 ),
             };
             // I8: nothing that the index says counts any more. Without a clean close it is rebuilt.
-            self.meta.poison(&lost);
+            self.meta.health().poison(&lost);
             return Err(lost);
         }
         Ok(())
@@ -280,17 +279,15 @@ impl Sweep<'_, '_> {
                     self.suspects.clear(content);
                 }
                 Err(error) => {
-                    self.meta.stop_if_it_must(&error);
                     // Its row is gone: nothing else says that it is to be looked at again.
                     self.suspects.add(*content);
                     round.failure.get_or_insert(error);
                 }
             }
         }
-        self.blobs.sync_names(&removed).inspect_err(|error| {
+        self.blobs.sync_names(&removed).inspect_err(|_| {
             // Names that may come back are found by a walk only.
             self.suspects.suspect_all();
-            self.meta.stop_if_it_must(error);
         })?;
         Ok(removed.len() as u64)
     }

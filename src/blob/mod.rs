@@ -158,7 +158,9 @@ impl BlobStore {
         self.find(content)?.map_err(|unusable| {
             let reason = match unusable {
                 Unusable::Missing => "its file is missing".to_owned(),
-                Unusable::Refused(error) => format!("its file cannot be opened: {}", error.chain()),
+                Unusable::Refused(error) => {
+                    format!("its file cannot be opened: {}", error.one_line())
+                }
             };
             self.found_damage(content, &reason)
         })

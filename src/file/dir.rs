@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 
 use super::{SYNC_DIR, at, sync};
+use crate::health::Health;
 use crate::{Error, Result};
 
 /// An open directory. Clones share the descriptor.
@@ -35,6 +36,8 @@ struct Open {
     place: Option<Place>,
     /// Permissions of files that are made in it; those of directories follow from them.
     mode: Mode,
+    /// The store's, shared by all directories below the root.
+    health: Arc<Health>,
 }
 
 /// A name in a directory, whether something has it or not.
@@ -131,10 +134,16 @@ impl Dir {
     pub(crate) fn open(path: &Path, mode: u32) -> Result<Self> {
         let fd = retry(|| rustix::fs::open(path, DIRECTORY, Mode::empty()));
         let fd = fd.map_err(at("open directory", path))?;
-        Self::new(fd, path.to_owned(), None, Mode::from_raw_mode(mode))
+        let mode = Mode::from_raw_mode(mode);
+        Self::new(fd, path.to_owned(), None, (mode, &Arc::default()))
     }
 
-    fn new(fd: OwnedFd, path: PathBuf, place: Option<Place>, mode: Mode) -> Result<Self> {
+    fn new(
+        fd: OwnedFd,
+        path: PathBuf,
+        place: Option<Place>,
+        (mode, health): (Mode, &Arc<Health>),
+    ) -> Result<Self> {
         let stat = rustix::fs::fstat(&fd).map_err(|errno| at("stat", &path)(errno.into()))?;
         let open = Open {
             id: FileId::of(&stat),
@@ -143,6 +152,7 @@ impl Dir {
             path,
             place,
             mode,
+            health: Arc::clone(health),
         };
         Ok(Self {
             open: Arc::new(open),
@@ -156,7 +166,7 @@ impl Dir {
         let opened = retry(|| rustix::fs::openat(self.fd(), name.as_ref(), flags, Mode::empty()));
         let fd = opened.map_err(at("open directory", &path))?;
         let place = Some(self.at(name.as_ref()));
-        let dir = Self::new(fd, path, place, self.open.mode)?;
+        let dir = Self::new(fd, path, place, (self.open.mode, &self.open.health))?;
         if dir.open.mount != self.open.mount {
             return Err(at("open directory", dir.path())(Errno::XDEV.into()));
         }
@@ -245,7 +255,30 @@ impl Dir {
 
     /// Makes the names in the directory durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        sync(self.fd()).map_err(at(SYNC_DIR, &self.open.path))
+        self.heed(sync(self.fd()).map_err(at(SYNC_DIR, &self.open.path)))
+    }
+
+    /// Whether the store may still acknowledge.
+    pub(crate) fn health(&self) -> &Arc<Health> {
+        &self.open.health
+    }
+
+    /// Passes on what a sync answered; the store's health with it when it failed. Bytes that found no room
+    /// are only refused.
+    pub(super) fn heed(&self, synced: Result<()>) -> Result<()> {
+        synced.inspect_err(|error| {
+            if !matches!(error, Error::StorageFull { .. }) {
+                self.open.health.poison(error);
+            }
+        })
+    }
+
+    /// The error of a directory that is no longer the store's alone. It poisons the store.
+    pub(super) fn displaced(&self, reason: String) -> Error {
+        let path = self.root();
+        let error = Error::Displaced { path, reason };
+        self.open.health.poison(&error);
+        error
     }
 
     /// Has the whole file system write out what it holds back, the room of removed files, too. No point
@@ -329,7 +362,7 @@ impl Place {
         let path = self.path();
         let name = path.strip_prefix(&root).unwrap_or(&path);
         let reason = format!("{reason} {}", name.display());
-        Err(Error::Displaced { path: root, reason })
+        Err(self.dir.displaced(reason))
     }
 
     /// Opens what has the name, if it is a regular file and nothing that is mounted there.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 
 use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
@@ -10,8 +9,8 @@ use rustix::io::Errno;
 
 use super::at;
 use super::dir::{Dir, FileId, Place};
+use crate::Result;
 use crate::process::Process;
-use crate::{Error, Result};
 
 /// A directory that this process has alone, until this is dropped.
 ///
@@ -79,12 +78,7 @@ impl Lock {
     /// [`Error::Displaced`].
     pub(crate) fn check(&self) -> Result<()> {
         let path = self.dir.path();
-        let displaced = |reason: &str| {
-            Err(Error::Displaced {
-                path: PathBuf::from(path),
-                reason: reason.to_owned(),
-            })
-        };
+        let displaced = |reason: &str| Err(self.dir.displaced(reason.to_owned()));
         match FileId::at_path(path) {
             Ok(id) if id == self.dir.id() => {}
             Ok(_) => return displaced("another directory has its path now"),

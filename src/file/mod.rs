@@ -5,7 +5,8 @@
 //! `std::fs` and `rustix`; both reach the kernel through libc. Errors carry
 //! the call and the path; `ENOSPC` and `EDQUOT` become [`Error::StorageFull`]. A sync that failed
 //! is never tried again: the kernel may have dropped the dirty pages, so a second success proves
-//! nothing (I8).
+//! nothing. It poisons the store's [`Health`](crate::health::Health), and so does a directory that is no longer
+//! the store's alone (I8).
 
 mod composed;
 mod dir;
@@ -129,11 +130,13 @@ impl Handle {
     /// Makes the bytes durable, and the length.
     pub(crate) fn sync_data(&self) -> Result<()> {
         let synced = rustix::fs::fdatasync(&self.file);
-        synced.map_err(|errno| self.failed(SYNC_DATA)(errno.into()))
+        let synced = synced.map_err(|errno| self.failed(SYNC_DATA)(errno.into()));
+        self.place.dir().heed(synced)
     }
 
     pub(crate) fn sync_all(&self) -> Result<()> {
-        sync(&self.file).map_err(|source| self.failed(SYNC_ALL)(source))
+        let synced = sync(&self.file).map_err(|source| self.failed(SYNC_ALL)(source));
+        self.place.dir().heed(synced)
     }
 
     /// Gives the file `len` bytes of disk, which read as zeros. Where the file system cannot,
@@ -194,16 +197,6 @@ impl Handle {
 }
 
 impl Error {
-    /// Whether nothing may be acknowledged after this (I8): a sync has failed, or the directory is
-    /// no longer the store's alone.
-    pub(crate) fn stops_the_store(&self) -> bool {
-        match self {
-            Self::Io { op, .. } => [SYNC_DATA, SYNC_ALL, SYNC_DIR].contains(op),
-            Self::Displaced { .. } => true,
-            _ => false,
-        }
-    }
-
     /// Whether a file that was there before is not, or not as it was: bytes that a checksum or the disk
     /// refuses, a name that is gone or that something else has.
     pub(crate) fn tells_of_damage(&self) -> bool {

@@ -52,6 +52,7 @@ pub(crate) use truth::Known;
 use crate::ballast::Ballast;
 use crate::file::{Dir, Place};
 use crate::going::{Closing, Going};
+use crate::health::Health;
 use crate::{DamagedFile, Error, Result};
 
 pub(crate) struct MetaStore {
@@ -123,7 +124,7 @@ impl MetaStore {
         let _assured = claim.helped_by(&self.ballast, || self.index.assure(len, claim))?;
         let ticket = self.journal.append(batch, claim)?;
         let applied = self.index.apply(batch).map_err(index::as_failure);
-        applied.inspect_err(|error| self.poison(error))?;
+        applied.inspect_err(|error| self.health().poison(error))?;
         Ok(ticket)
     }
 
@@ -143,38 +144,30 @@ impl MetaStore {
         self.journal.wait(self.journal.newest())
     }
 
-    /// Stops all acknowledging until the store is opened again (I8).
-    pub(crate) fn poison(&self, cause: &Error) {
-        self.journal.poison(cause);
-    }
-
-    /// [`poison`](Self::poison), when a sync failed or the directory is no longer the store's alone: other
-    /// failures prove nothing about acknowledged bytes.
-    pub(crate) fn stop_if_it_must(&self, cause: &Error) {
-        if cause.stops_the_store() {
-            self.poison(cause);
-        }
+    /// Whether the store may still acknowledge (I8).
+    pub(crate) fn health(&self) -> &Health {
+        self.journal.health()
     }
 
     /// The failure that has stopped the store (I8).
     pub(crate) fn poisoned(&self) -> Option<String> {
-        // Looks whether the index answers.
-        let _ = self.check();
-        self.journal.poisoned()
-    }
-
-    /// Whether a failure has stopped the store (I8), so that only the next open tells what was kept.
-    pub(crate) fn is_poisoned(&self) -> bool {
-        self.poisoned().is_some()
+        self.look_at_index();
+        self.health().cause().map(str::to_owned)
     }
 
     /// # Errors
     /// [`Error::Poisoned`] after a failure (I8); [`Error::Damaged`] when the truth was found damaged.
     pub(crate) fn check(&self) -> Result<()> {
-        let answers = self.index.pulse().check();
-        // The first failure stays, whichever it was.
-        let _ = answers.inspect_err(|silent| self.poison(silent));
-        self.journal.check()
+        self.look_at_index();
+        self.health().check()?;
+        self.journal.check_accepts()
+    }
+
+    /// Stops the store if the index does not answer any more.
+    fn look_at_index(&self) {
+        if let Err(silent) = self.index.pulse().check() {
+            self.health().poison(&silent);
+        }
     }
 
     /// Whether the index still answers.
@@ -187,8 +180,7 @@ impl MetaStore {
     /// # Errors
     /// [`Error::Displaced`].
     pub(crate) fn check_ownership(&self) -> Result<()> {
-        let checked = self.journal.check_ownership();
-        checked.inspect_err(|error| self.stop_if_it_must(error))
+        self.journal.check_ownership()
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -224,10 +216,8 @@ impl MetaStore {
         taken.inspect_err(|error| self.note_damage(*base, error))
     }
 
-    /// Stops the store, or accepts no more, if that is what the error of a reader or writer of the truth
-    /// means.
+    /// Accepts no more, if that is what the error of a reader or writer of the truth means.
     fn note_damage(&self, base: u64, error: &Error) {
-        self.stop_if_it_must(error);
         if error.tells_of_damage() {
             // What the lookup itself fails with is told the next time.
             let _ = self.look_for_damage(base);
@@ -330,6 +320,7 @@ impl MetaStore {
             orphans,
         };
         self.marker.write(&marker, &self.ballast)?;
-        self.journal.check()
+        self.journal.health().check()?;
+        self.journal.check_accepts()
     }
 }

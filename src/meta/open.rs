@@ -55,7 +55,7 @@ impl IndexState {
     fn rebuilt(reason: &Error) -> Self {
         let reason = match reason {
             Error::Index { cause } => cause.clone(),
-            other => other.chain(),
+            other => other.one_line(),
         };
         Self::Rebuilt { reason }
     }

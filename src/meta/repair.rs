@@ -141,7 +141,7 @@ fn unproven(cause: String) -> Error {
 fn unrepaired(damage: &Error, failed: &Error) -> Error {
     let why = match failed {
         Error::Index { cause } => cause.clone(),
-        other => other.chain(),
+        other => other.one_line(),
     };
     let DamagedFile {
         path,

@@ -141,11 +141,6 @@ impl Engine {
         record.ok_or_else(|| upload.not_found())
     }
 
-    /// Passes an error of a blob step on; a failed sync stops the store first (I8).
-    pub(crate) fn passing<T>(&self, step: Result<T>) -> Result<T> {
-        step.inspect_err(|error| self.meta.stop_if_it_must(error))
-    }
-
     /// Removes what can be removed, as long as it is to go on.
     pub(crate) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
         let Self {

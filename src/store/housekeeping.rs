@@ -255,7 +255,7 @@ impl Keeper {
         let failure = failures.into_iter().flatten().next();
         // A round without a step does not make good what that step failed in before.
         if failure.is_some() || (steps.sweep && steps.snapshot) {
-            *self.shared.failure.lock() = failure.map(Error::chain);
+            *self.shared.failure.lock() = failure.map(Error::one_line);
         }
     }
 

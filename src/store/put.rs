@@ -153,7 +153,7 @@ pub(super) fn store(
     let known = engine.meta.blob(&content)?;
     let is_new = known.is_none();
     let stored = match known {
-        Some(blocks) if engine.passing(engine.blobs.is_sound(&content, &blocks))? => Some(blocks),
+        Some(blocks) if engine.blobs.is_sound(&content, &blocks)? => Some(blocks),
         _ => None,
     };
     let durable = match (body, stored) {
@@ -162,7 +162,7 @@ pub(super) fn store(
             hasher.update_known_sums(&bytes, blocks);
             None
         }
-        (Body::Staged(staged), None) => Some(engine.passing(staged.sync())?),
+        (Body::Staged(staged), None) => Some(staged.sync()?),
         (Body::Memory(bytes), None) => Some(write(engine, &mut hasher, &bytes)?),
     };
     let sums = hasher.sums();
@@ -178,9 +178,9 @@ pub(super) fn store(
         stored_ms: clock::now_ms(),
     };
     let new_blob = is_new.then_some(&sums.blocks);
-    let published = durable.map_or(Ok(()), |durable| engine.passing(durable.publish(&content)));
+    let published = durable.map_or(Ok(()), |durable| durable.publish(&content));
     let stored = published.and_then(|()| commit(engine, target, &part, new_blob));
-    if stored.is_err() && is_new && !engine.meta.is_poisoned() {
+    if stored.is_err() && is_new && engine.meta.health().cause().is_none() {
         // I7: the file may be there without a row. In a store that has stopped it may as well have
         // one, in the journal only: there the next open finds out.
         engine.suspects.add(content);
@@ -211,7 +211,7 @@ fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<Durabl
             staged.write(block)?;
         }
     }
-    engine.passing(staged.sync())
+    staged.sync()
 }
 
 /// Makes the part take its place, if the upload is still open, and returns when that is durable

@@ -34,7 +34,8 @@ use super::batch::Batch;
 use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::going::Going;
-use crate::{DamagedFile, Error, Result};
+use crate::health::Health;
+use crate::{DamagedFile, Result};
 
 /// What a batch does to the room on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub(crate) struct Journal {
     /// Given up before a write fails for lack of room.
     ballast: Arc<Ballast>,
     segment_len: u64,
+    health: Arc<Health>,
     state: Mutex<State>,
     progress: Condvar,
     /// Segments are made one at a time, and while others append.
@@ -91,8 +93,6 @@ struct State {
     /// Frames with a place but not yet handed to a leader, in order.
     pending: Vec<Pending>,
     leading: bool,
-    /// The first failure; from then on nothing is acknowledged.
-    latch: Option<String>,
     /// Files of journal and snapshot that were found damaged; from then on no batch is accepted.
     damaged: Vec<DamagedFile>,
     active: Arc<Segment>,
@@ -161,7 +161,6 @@ impl Journal {
             durable: found.last_seq,
             pending: Vec::new(),
             leading: false,
-            latch: None,
             damaged: Vec::new(),
             next_number: found.spare.unwrap_or(found.tail.number) + 1,
             active: Arc::new(active),
@@ -171,6 +170,7 @@ impl Journal {
         };
         Ok(Self {
             dir: dir.clone(),
+            health: Arc::clone(dir.health()),
             lock: Arc::clone(lock),
             ballast: Arc::clone(ballast),
             segment_len,
@@ -192,12 +192,11 @@ impl Journal {
         let len = frame::frame_len(payload.len()) as u64;
         let mut state = self.state.lock();
         loop {
+            self.health.check()?;
             state.check_accepts()?;
             match state.lacks(len, claim, self.segment_len) {
                 None => break,
-                Some(lack) => self
-                    .make_segment(&mut state, lack, claim)
-                    .map_err(|error| state.latch_if_it_must(error))?,
+                Some(lack) => self.make_segment(&mut state, lack, claim)?,
             }
         }
         state.move_to_room_for(len);
@@ -214,7 +213,7 @@ impl Journal {
     pub(crate) fn wait(&self, ticket: Ticket) -> Result<()> {
         let mut state = self.state.lock();
         loop {
-            state.check()?;
+            self.health.check()?;
             if state.durable >= ticket.0 {
                 return Ok(());
             }
@@ -345,17 +344,6 @@ impl Journal {
         self.state.lock().damaged.clone()
     }
 
-    /// Stops all acknowledging (I8). The first cause stays.
-    pub(crate) fn poison(&self, cause: &Error) {
-        self.state.lock().latch.get_or_insert_with(|| cause.chain());
-        self.progress.notify_all();
-    }
-
-    /// The cause.
-    pub(crate) fn poisoned(&self) -> Option<String> {
-        self.state.lock().latch.clone()
-    }
-
     /// Passes while the directory is the store's alone, and the segment that is written to has its name.
     ///
     /// # Errors
@@ -365,9 +353,14 @@ impl Journal {
         self.state.lock().active.handle.check_in_place()
     }
 
+    /// Whether the store may still acknowledge.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// # Errors
-    /// [`Error::Poisoned`] after a failure; [`Error::Damaged`] when batches are refused.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// [`Error::Damaged`](crate::Error::Damaged) when batches are refused.
+    pub(crate) fn check_accepts(&self) -> Result<()> {
         self.state.lock().check_accepts()
     }
 
@@ -413,36 +406,18 @@ impl Journal {
         state.leading = false;
         match written {
             Ok(()) => state.durable = last,
-            Err(error) => {
-                state.latch.get_or_insert_with(|| error.chain());
-            }
+            // Whatever it was: bytes of acknowledged batches may be lost (I8).
+            Err(error) => self.health.poison(&error),
         }
         self.progress.notify_all();
     }
 }
 
 impl State {
-    fn check(&self) -> Result<()> {
-        match &self.latch {
-            Some(cause) => Err(Error::Poisoned {
-                cause: cause.clone(),
-            }),
-            None => Ok(()),
-        }
-    }
-
     fn check_accepts(&self) -> Result<()> {
-        self.check()?;
         self.damaged
             .first()
             .map_or(Ok(()), |file| Err(file.refusal()))
-    }
-
-    fn latch_if_it_must(&mut self, error: Error) -> Error {
-        if error.stops_the_store() {
-            self.latch.get_or_insert_with(|| error.chain());
-        }
-        error
     }
 
     /// What segment must be made before a frame of `len` bytes is accepted, by the length of the frame that it

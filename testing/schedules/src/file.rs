@@ -6,6 +6,7 @@ mod composed;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(crate) use composed::{
     copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
@@ -13,6 +14,7 @@ pub(crate) use composed::{
 };
 
 use crate::disk::{self, Contents, Node};
+use crate::health::Health;
 use crate::{Error, Result};
 
 const SYNC: &str = "sync";
@@ -21,6 +23,7 @@ const SYNC: &str = "sync";
 #[derive(Clone, Debug)]
 pub(crate) struct Dir {
     path: PathBuf,
+    health: Arc<Health>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,9 +48,14 @@ pub(crate) struct Entry {
 
 impl Dir {
     pub(crate) fn open(path: &Path, _mode: u32) -> Result<Self> {
+        Self::open_with(path, Arc::default())
+    }
+
+    fn open_with(path: &Path, health: Arc<Health>) -> Result<Self> {
         match disk::find(path) {
             Some(Node::Directory) => Ok(Self {
                 path: path.to_owned(),
+                health,
             }),
             Some(Node::File(_)) => Err(at("open", path)(io::ErrorKind::NotADirectory.into())),
             None => Err(at("open", path)(io::ErrorKind::NotFound.into())),
@@ -55,7 +63,7 @@ impl Dir {
     }
 
     pub(crate) fn dir(&self, name: impl AsRef<OsStr>) -> Result<Self> {
-        Self::open(&self.path.join(name.as_ref()), 0)
+        Self::open_with(&self.path.join(name.as_ref()), Arc::clone(&self.health))
     }
 
     pub(crate) fn create_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
@@ -96,7 +104,15 @@ impl Dir {
     }
 
     pub(crate) fn sync(&self) -> Result<()> {
-        disk::sync_names(&self.path).map_err(at(SYNC, &self.path))
+        self.heed(disk::sync_names(&self.path).map_err(at(SYNC, &self.path)))
+    }
+
+    pub(crate) fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    fn heed(&self, synced: Result<()>) -> Result<()> {
+        synced.inspect_err(|error| self.health.poison(error))
     }
 
     #[expect(
@@ -237,7 +253,8 @@ impl Handle {
     }
 
     pub(crate) fn sync_data(&self) -> Result<()> {
-        self.contents.sync().map_err(at(SYNC, &self.path()))
+        let synced = self.contents.sync().map_err(at(SYNC, &self.path()));
+        self.place.dir.heed(synced)
     }
 
     pub(crate) fn sync_all(&self) -> Result<()> {
@@ -285,10 +302,6 @@ impl Handle {
 }
 
 impl Error {
-    pub(crate) fn stops_the_store(&self) -> bool {
-        matches!(self, Self::Io { op, .. } if *op == SYNC)
-    }
-
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

@@ -38,6 +38,8 @@ mod error;
 mod file;
 #[path = "../../../src/going.rs"]
 mod going;
+#[path = "../../../src/health.rs"]
+mod health;
 #[path = "../../../src/id.rs"]
 mod id;
 #[path = "../../../src/ingest.rs"]

@@ -149,7 +149,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
         let done: usize = join(writers(&journal, &acknowledged)).iter().sum();
         if disk::has_failed() {
             assert!(done < 6, "something was not acknowledged");
-            assert!(journal.check().is_err());
+            assert!(journal.health().check().is_err());
             assert!(journal.wait(journal.newest()).is_err());
             assert!(commit(&journal, 99, Claim::Release).is_err());
         } else {
@@ -167,7 +167,7 @@ fn a_journal_that_is_stopped_answers_everybody_and_loses_nothing() {
         let (journal, acknowledged) = (create(), Acknowledged::new());
         let writing = writers(&journal, &acknowledged);
         schedule::point();
-        journal.poison(&crate::Error::Closed);
+        journal.health().poison(&crate::Error::Closed);
         assert!(journal.wait(journal.newest()).is_err());
         assert!(commit(&journal, 99, Claim::Release).is_err());
         join(writing);
@@ -193,7 +193,7 @@ fn the_journal_answers_while_a_segment_is_made() {
         // A sweep needs no spare.
         let (seq, _) = commit(&journal, 2, Claim::Sweep).unwrap();
         assert_eq!((seq, journal.newest().seq()), (1, 1));
-        assert!(journal.len() > 0 && journal.check().is_ok());
+        assert!(journal.len() > 0 && journal.health().check().is_ok());
         disk::break_down(Faults::default());
         growing.join().unwrap().unwrap();
         assert_holds(&read().0, 0, &[(1, 2), (2, 1)]);
