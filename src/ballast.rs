@@ -1,8 +1,7 @@
 //! [`Ballast`]: a file that only takes room, to be given up when the disk is full (I7).
 
-use parking_lot::Mutex;
-
 use crate::file::{self, Handle, Place};
+use crate::sync::Mutex;
 use crate::{Error, Result};
 
 /// After this many calls a ballast is tried again that could not be laid.

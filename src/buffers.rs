@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use memmap2::{Advice, MmapMut};
-use parking_lot::Mutex;
 
 use crate::digest::BLOCK_LEN;
+use crate::sync::Mutex;
 
 /// Bytes of a large buffer: a huge page.
 const LARGE: usize = 8 * BLOCK_LEN;

@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
-
+use crate::sync::Mutex;
 use crate::{Error, Result};
 
 /// The longest object key, bytes, inclusive (S3; COS allows 850 percent-encoded).

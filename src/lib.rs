@@ -107,6 +107,7 @@ mod clock;
 mod crc64;
 mod digest;
 mod error;
+#[cfg_attr(shuttle, path = "file/memory.rs")]
 mod file;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -127,7 +128,7 @@ mod salvage;
 mod store;
 mod suspects;
 mod sweep;
-mod thread;
+mod sync;
 mod verify;
 
 #[cfg(doctest)]

@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use crate::meta::Pulse;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Result, UploadId};
 
 /// Uploads share locks: that costs a short wait now and then, and needs no table that grows. One for each

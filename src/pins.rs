@@ -11,13 +11,15 @@
 //! Whoever compares the references of a blob at two moments [watches](Pins::watch) its hash in between: a
 //! reference that nobody had pinned the blob for has not changed.
 
+#[cfg(all(test, shuttle))]
+mod schedules;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::meta::{GLANCE, Pulse};
 use crate::process::Process;
+use crate::sync::{Condvar, Mutex};
 use crate::{ContentHash, Result};
 
 pub(crate) struct Pins {

@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::ballast::Ballast;
 use crate::file::{Dir, Place};
+use crate::sync::Mutex;
 use crate::{Error, Result};
 
 /// What the ballast takes of the headroom.

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::ContentHash;
 use crate::meta::Orphans;
+use crate::sync::Mutex;
 
 /// After the truth was read, a sweep that nobody asked for waits this many times as long as that took:
 /// reading takes at most 5 % of the time.

@@ -8,6 +8,8 @@
 mod proof;
 mod reader;
 mod remembered;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod sound;
 mod stage;
 
@@ -16,8 +18,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
 
 pub(crate) use reader::BlobReader;
 pub(crate) use stage::{DurableBlob, StagedBlob};
@@ -29,6 +29,7 @@ use crate::digest::{BLOCK_LEN, BlockSums};
 use crate::file::{self, Dir, Handle, Kind, Place};
 use crate::going::Closing;
 use crate::process::Process;
+use crate::sync::Mutex;
 use crate::{ContentHash, Error, Result};
 
 pub(crate) struct BlobStore {

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 
-use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
@@ -11,6 +10,7 @@ use super::at;
 use super::dir::{Dir, FileId, Place};
 use crate::Result;
 use crate::process::Process;
+use crate::sync::Mutex;
 
 /// A directory that this process has alone, until this is dropped.
 ///

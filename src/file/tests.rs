@@ -1,4 +1,4 @@
-//! What a file system does for this layer. (Here, since `testing/schedules` has another one.)
+//! What a file system does for this layer.
 
 use std::os::unix::fs::MetadataExt;
 

@@ -1,10 +1,9 @@
 //! [`Ahead`]: room on the disk behind the end of the index's file, so that a full disk is met before a batch has a
 //! number, and not by sled, which takes no failure back.
 
-use parking_lot::Mutex;
-
 use super::journal::Claim;
 use crate::file::Handle;
+use crate::sync::Mutex;
 use crate::{Error, Result};
 
 /// What sled writes for each byte of a batch: measured 8 for puts, 3 for aborts, 5 for sweeps. Its file grows by

@@ -11,15 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::ahead::{Ahead, Assured};
 use super::batch::{self, Batch, Mutation, Tree};
 use super::journal::Claim;
 use super::pulse::{PATIENCE, Pulse, Visit};
 use super::tally::Tally;
 use crate::file::{self, Dir, Handle, Place};
-use crate::{Error, Result, thread};
+use crate::sync::Mutex;
+use crate::{Error, Result, sync};
 
 /// For how long the lock of sled's file is waited for: a second in all.
 const LOCK_TRIES: u32 = 100;
@@ -199,7 +198,7 @@ impl Index {
         run: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.pulse.check()?;
-        let done = thread::attend("partstore-index", limit, run);
+        let done = sync::attend("partstore-index", limit, run);
         done.unwrap_or_else(|| Err(self.pulse.lose()))
     }
 

@@ -32,8 +32,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 pub(crate) use change::Change;
 use index::Index;
 use journal::Journal;
@@ -53,6 +51,7 @@ use crate::ballast::Ballast;
 use crate::file::{Dir, Place};
 use crate::going::{Closing, Going};
 use crate::health::Health;
+use crate::sync::Mutex;
 use crate::{DamagedFile, Error, Result};
 
 pub(crate) struct MetaStore {

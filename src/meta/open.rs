@@ -4,8 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use parking_lot::Mutex;
-
 use super::batch::Mutation;
 use super::index::Index;
 use super::journal::{self, Journal, Scan};
@@ -18,6 +16,7 @@ use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::going::{Closing, Going};
 use crate::options::{JournalOptions, Salvaging};
+use crate::sync::Mutex;
 use crate::{DamagedFile, Error, Result, SalvageReport};
 
 /// What opening found and did.

@@ -15,8 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex as StdMutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
-
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, Result};
 
 /// For how long the index is waited for, at least.

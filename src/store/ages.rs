@@ -7,10 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::UploadId;
 use crate::clock;
+use crate::sync::Mutex;
 
 /// Moments are noted at least this far apart.
 const APART: Duration = Duration::from_secs(60);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use md5_lanes::Lanes;
-use parking_lot::Mutex;
 
 use crate::blob::BlobStore;
 use crate::buffers::Buffers;
@@ -19,6 +18,7 @@ use crate::process::Process;
 use crate::room::Room;
 use crate::suspects::{Need, Suspects};
 use crate::sweep::Sweep;
+use crate::sync::Mutex;
 use crate::{
     Error, IndexRecovery, LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload,
 };

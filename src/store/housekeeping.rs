@@ -10,7 +10,7 @@ use super::release;
 use super::shared::{Shared, Woken};
 use crate::going::Going;
 use crate::meta::Extent;
-use crate::thread::{self, JoinHandle};
+use crate::sync::{self, JoinHandle};
 use crate::{Error, MaintenanceReport, Result, SweepReport};
 
 /// How long the thread sleeps when nobody wakes it: expiry is looked at this often.
@@ -136,7 +136,7 @@ pub(super) fn start(
         let _ends = Ends(&ends);
         keeper.run();
     };
-    thread::start("partstore", run).map_err(|source| Error::Io {
+    sync::start("partstore", run).map_err(|source| Error::Io {
         op: "start the thread of",
         path: "partstore".into(),
         source,

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 pub use read::{ObjectReader, PartReader};
 pub use writer::PartWriter;
@@ -33,7 +32,8 @@ use shared::Shared;
 use crate::going::{Going, Reached};
 use crate::id::check_key;
 use crate::meta::{Change, Claim, UploadRecord, UploadState};
-use crate::thread::JoinHandle;
+use crate::sync::JoinHandle;
+use crate::sync::Mutex;
 use crate::verify::Verify;
 use crate::{
     Background, CompletedPart, Error, ListUploads, MaintenanceReport, Object, ObjectPage, Options,
@@ -637,7 +637,7 @@ impl PartStore {
         self.handle.close()
     }
 
-    fn engine(&self) -> Result<parking_lot::MappedRwLockReadGuard<'_, Engine>, Error> {
+    fn engine(&self) -> Result<crate::sync::MappedRwLockReadGuard<'_, Engine>, Error> {
         self.handle.shared.engine()
     }
 }

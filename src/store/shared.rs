@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
-
 use super::engine::Engine;
 use crate::going::Closing;
 use crate::meta::batch::Tree;
 use crate::meta::{GLANCE, Pulse};
 use crate::process::Process;
+use crate::sync::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use crate::{Error, Result};
 
 pub(crate) struct Shared {

@@ -15,13 +15,13 @@ pub(crate) mod frame;
 mod remains;
 mod restart;
 mod scan;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod segment;
 
 use std::collections::VecDeque;
 use std::iter;
 use std::sync::Arc;
-
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use check::Extent;
 pub(crate) use remains::{Remains, remains};
@@ -35,6 +35,7 @@ use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::going::Going;
 use crate::health::Health;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{DamagedFile, Result};
 
 /// What a batch does to the room on the disk.

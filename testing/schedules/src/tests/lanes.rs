@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 use md5_lanes::{BodyMd5, Lanes};
 use parking_lot::schedule;
 
-use super::{below, check, join, task};
+use harness::{below, check, join, task};
 
 /// Long enough for the thread, and more than one of its slices.
 const CHUNK: usize = 72 * 1024;

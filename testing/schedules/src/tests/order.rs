@@ -2,8 +2,9 @@
 //! cut is what was seen before.
 
 use super::store::{after, assert_whole, number, open, parts, put, read};
-use super::{below, check, join, task};
-use crate::{CompletedPart, Error, PartStore, Result, Upload, disk};
+use harness::disk;
+use harness::{below, check, join, task};
+use partstore::{CompletedPart, Error, PartStore, Result, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";

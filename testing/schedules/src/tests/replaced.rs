@@ -5,8 +5,8 @@ use shuttle::thread::JoinHandle;
 
 use super::store::{STEPS, after, assert_whole, open, put, read};
 use super::swept::sweep_task;
-use super::{Acknowledged, check, join, power_cut, task};
-use crate::{CompletedPart, Error, PartStore, Upload};
+use harness::{Acknowledged, check, join, power_cut, task};
+use partstore::{CompletedPart, Error, PartStore, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";

@@ -2,8 +2,8 @@
 //! is cut at any moment.
 
 use super::store::{STEPS, after, assert_whole, number, open, parts, put};
-use super::{Acknowledged, below, check, join, power_cut, task};
-use crate::disk;
+use harness::disk;
+use harness::{Acknowledged, below, check, join, power_cut, task};
 
 const BODIES: [&[u8]; 3] = [b"some bytes", b"other bytes", b"more bytes"];
 

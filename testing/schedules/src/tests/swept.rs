@@ -4,9 +4,9 @@
 use parking_lot::schedule;
 
 use super::store::{STEPS, after, assert_whole, number, open, parts, put, read};
-use super::{Acknowledged, below, check, join, power_cut, task};
-use crate::disk::{self, Faults};
-use crate::{CompletedPart, Error, Part, PartStore, Upload};
+use harness::disk::{self, Faults};
+use harness::{Acknowledged, below, check, join, power_cut, task};
+use partstore::{CompletedPart, Error, Part, PartStore, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use parking_lot::schedule;
 
-use super::{check, check_all, join, task};
 use crate::ContentHash;
 use crate::pins::Pins;
+use harness::{check, check_all, join, task};
 
 fn hash(byte: u8) -> ContentHash {
     ContentHash::from_bytes([byte; 32])

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use parking_lot::schedule;
 use shuttle::thread::JoinHandle;
 
-use super::{Acknowledged, below, check, join, power_cut, task};
 use crate::Result;
 use crate::ballast::Ballast;
-use crate::disk::{self, Faults};
 use crate::file::{self, Dir, Lock};
 use crate::going::{Closing, Going};
 use crate::meta::batch::{Batch, Tree};
 use crate::meta::journal::{Claim, Journal, Scan, scan};
+use harness::disk::{self, Faults};
+use harness::{Acknowledged, below, check, join, power_cut, task};
 
 const DIR: &str = "/journal";
 /// Room for two of the batches here: groups go over the end of a segment.

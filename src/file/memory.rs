@@ -1,6 +1,15 @@
-//! The file layer, with the calls of `src/file/mod.rs`, over a [`disk`] in memory.
+//! The file layer under chosen schedules: the calls of `mod.rs`, over a [`disk`] in memory. Only tests of
+//! schedules are built with it.
 
-#[path = "../../../src/file/composed.rs"]
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        reason = "a fault of this disk ends the test"
+    )
+)]
+
 mod composed;
 
 use std::ffi::{OsStr, OsString};
@@ -13,7 +22,8 @@ pub(crate) use composed::{
     sync_tree, unshare, write_durably,
 };
 
-use crate::disk::{self, Contents, Node};
+use harness::disk::{self, Contents, Node};
+
 use crate::health::Health;
 use crate::{Error, Result};
 

@@ -38,18 +38,23 @@ pub struct Faults {
     pub room_waits: bool,
 }
 
+/// What has a name.
 #[derive(Clone, Debug)]
-pub(crate) enum Node {
+pub enum Node {
+    /// A directory.
     Directory,
+    /// A file, by its bytes.
     File(Contents),
 }
 
 /// The bytes of a file, also of one without a name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Contents(Arc<Mutex<Bytes>>);
+pub struct Contents(Arc<Mutex<Bytes>>);
 
+/// The bytes of a file.
 #[derive(Debug, Default)]
-pub(crate) struct Bytes {
+pub struct Bytes {
+    /// What a read gives.
     pub seen: Vec<u8>,
     durable: Vec<u8>,
     /// A sync has failed: the kernel takes its pages for written.
@@ -72,7 +77,7 @@ pub fn break_down(faults: Faults) {
 }
 
 /// Waits until there is room.
-pub(crate) fn wait_for_room() {
+pub fn wait_for_room() {
     while change(|disk| disk.faults.room_waits) {
         // Not a point like others: whoever is to make room must have its turn.
         shuttle::thread::yield_now();
@@ -156,25 +161,29 @@ fn in_directory(names: &Names, directory: &Path) -> Vec<(PathBuf, Node)> {
 }
 
 /// The names in a directory, with what they name.
-pub(crate) fn list(directory: &Path) -> io::Result<Vec<(PathBuf, Node)>> {
+pub fn list(directory: &Path) -> io::Result<Vec<(PathBuf, Node)>> {
     step(|disk| match disk.seen.get(directory) {
         Some(Node::Directory) => Ok(in_directory(&disk.seen, directory)),
         _ => Err(not_found()),
     })
 }
 
-pub(crate) fn find(path: &Path) -> Option<Node> {
+/// What has this name.
+#[must_use]
+pub fn find(path: &Path) -> Option<Node> {
     step(|disk| disk.seen.get(path).cloned())
 }
 
-pub(crate) fn open(path: &Path) -> io::Result<Contents> {
+/// The file that has this name.
+pub fn open(path: &Path) -> io::Result<Contents> {
     match find(path) {
         Some(Node::File(contents)) => Ok(contents),
         _ => Err(not_found()),
     }
 }
 
-pub(crate) fn create(path: &Path, node: Node) -> io::Result<()> {
+/// Gives something a new name.
+pub fn create(path: &Path, node: Node) -> io::Result<()> {
     step(|disk| {
         let parent = path.parent().and_then(|parent| disk.seen.get(parent));
         if !matches!(parent, Some(Node::Directory)) {
@@ -188,7 +197,8 @@ pub(crate) fn create(path: &Path, node: Node) -> io::Result<()> {
     })
 }
 
-pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+/// Gives what has one name another, in place of what had it.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step(|disk| {
         let node = disk.seen.remove(from).ok_or_else(not_found)?;
         disk.seen.insert(to.to_owned(), node);
@@ -196,12 +206,13 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+/// Takes a name away.
+pub fn remove(path: &Path) -> io::Result<()> {
     step(|disk| disk.seen.remove(path).map(drop).ok_or_else(not_found))
 }
 
 /// Makes the names in a directory durable.
-pub(crate) fn sync_names(directory: &Path) -> io::Result<()> {
+pub fn sync_names(directory: &Path) -> io::Result<()> {
     let synced = step(|disk| {
         if disk.next_sync()? {
             disk.durable
@@ -216,7 +227,8 @@ pub(crate) fn sync_names(directory: &Path) -> io::Result<()> {
 }
 
 impl Contents {
-    pub(crate) fn step(&self) -> MutexGuard<'_, Bytes> {
+    /// The bytes, for one system call.
+    pub fn step(&self) -> MutexGuard<'_, Bytes> {
         schedule::point();
         self.bytes()
     }
@@ -240,7 +252,7 @@ impl Contents {
     }
 
     /// Makes the bytes durable.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         let works = step(Disk::next_sync);
         let mut bytes = self.bytes();
         match works {
