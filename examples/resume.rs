@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::{Command, exit};
 
-use partstore::{CompletedPart, ListUploads, Options, PartNumber, PartStore};
+use partstore::{CompletedPart, ListParts, ListUploads, Options, PartNumber, PartStore};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -52,7 +52,7 @@ fn go_on(data: &Path) -> Result<()> {
     let upload = &found.upload;
 
     // What the store lists is durable. Everything else is put again.
-    let stored = store.list_parts(upload, 0, 1000)?.parts;
+    let stored = store.list_parts(upload, &ListParts::new())?.parts;
     for number in 1..=PARTS {
         let number = PartNumber::new(number)?;
         if stored.iter().any(|part| part.number == number) {
@@ -63,7 +63,7 @@ fn go_on(data: &Path) -> Result<()> {
         }
     }
 
-    let parts = store.list_parts(upload, 0, 1000)?.parts;
+    let parts = store.list_parts(upload, &ListParts::new())?.parts;
     let list: Vec<_> = parts.iter().map(CompletedPart::from).collect();
     let object = store.complete_upload(upload, &list)?;
     assert_eq!(object.size, u64::from(PARTS) * PART_BYTES as u64);

@@ -62,7 +62,7 @@ enum Size {
 
 impl Buffers {
     /// An empty buffer for a body of `len` bytes, if that is known.
-    pub(crate) fn take(self: &Arc<Self>, len: Option<u64>) -> Buffer {
+    pub(crate) fn buffer_for(self: &Arc<Self>, len: Option<u64>) -> Buffer {
         let size = self.reserve(len);
         let (capacity, alignment) = match size {
             Size::Large => (LARGE, LARGE),
@@ -219,7 +219,7 @@ impl Buffer {
     }
 
     /// Fills in what fits, and gives its length.
-    pub(crate) fn take_from(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn fill_from(&mut self, bytes: &[u8]) -> usize {
         let space = self.space();
         let len = bytes.len().min(space.len());
         let (space, bytes) = (space.split_at_mut(len).0, bytes.split_at(len).0);
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn all_buffers_together_are_bounded_and_nobody_waits() {
         let buffers = Arc::<Buffers>::default();
-        let mut taken: Vec<_> = (0..1000).map(|_| buffers.take(None)).collect();
+        let mut taken: Vec<_> = (0..1000).map(|_| buffers.buffer_for(None)).collect();
         let mut count = |size| {
             taken
                 .iter_mut()
@@ -299,13 +299,13 @@ mod tests {
                 .all(|one| is_aligned(one.as_ref()))
         );
         assert_eq!(
-            len(&mut buffers.take(Some(10))),
+            len(&mut buffers.buffer_for(Some(10))),
             ALIGNMENT,
             "as short as it"
         );
         drop(taken.split_off(63));
-        assert_eq!(len(&mut buffers.take(Some(SMALL as u64))), SMALL);
-        assert_eq!(len(&mut buffers.take(Some(SMALL as u64 + 1))), LARGE);
+        assert_eq!(len(&mut buffers.buffer_for(Some(SMALL as u64))), SMALL);
+        assert_eq!(len(&mut buffers.buffer_for(Some(SMALL as u64 + 1))), LARGE);
         drop(taken);
         assert_eq!(buffers.large.load(Ordering::Relaxed), 0);
         assert_eq!(buffers.small.load(Ordering::Relaxed), 0);
@@ -318,7 +318,7 @@ mod tests {
     fn a_window_shows_no_bytes_of_other_bodies() {
         let buffers = Arc::<Buffers>::default();
         for (mark, reads) in (1..).zip([10_000, 1, 100_000, 3000, SMALL, 5]) {
-            let mut buffer = buffers.take(None);
+            let mut buffer = buffers.buffer_for(None);
             let mut own = 0;
             while own < LARGE / 2 {
                 let window = buffer.window();
@@ -330,8 +330,8 @@ mod tests {
                 own += claimed.max(LARGE / 16);
             }
         }
-        let mut buffer = buffers.take(None);
-        assert!(buffer.take_from(&[9; 100]) == 100 && buffer.window()[0] == 0);
+        let mut buffer = buffers.buffer_for(None);
+        assert!(buffer.fill_from(&[9; 100]) == 100 && buffer.window()[0] == 0);
         assert_eq!(buffer.as_ref(), [9; 100]);
     }
 
@@ -339,7 +339,7 @@ mod tests {
     fn a_short_body_takes_no_more_than_it_needs() {
         let buffers = Arc::<Buffers>::default();
         for (body, expected) in [(0, 4096), (4095, 4096), (4096, 8192), (SHORT as u64, SMALL)] {
-            let mut buffer = buffers.take(Some(body));
+            let mut buffer = buffers.buffer_for(Some(body));
             assert_eq!(len(&mut buffer), expected);
             assert!(buffer.is_direct() && is_aligned(buffer.as_ref()));
         }

@@ -47,13 +47,13 @@ impl BodyHasher {
 
     /// Takes the next chunk. Only the last may end within 64 bytes.
     pub(crate) fn update(&mut self, chunk: &Bytes) {
-        self.update_names(chunk);
+        self.begin_digests(chunk);
         self.update_sums(chunk);
     }
 
     /// Takes the next chunk, but for the checksums. Whoever has the whole body looks first whether its
     /// bytes are stored already.
-    pub(crate) fn update_names(&mut self, chunk: &Bytes) {
+    pub(crate) fn begin_digests(&mut self, chunk: &Bytes) {
         self.md5.begin(chunk.clone());
         self.blake3.update(chunk);
     }
@@ -62,7 +62,7 @@ impl BodyHasher {
     ///
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed) when closing has begun.
-    pub(crate) fn update_all_names(&mut self, body: &Bytes, closing: &Closing) -> Result<()> {
+    pub(crate) fn begin_digests_of(&mut self, body: &Bytes, closing: &Closing) -> Result<()> {
         self.md5.begin(body.clone());
         for piece in body.chunks(PIECE) {
             closing.check()?;

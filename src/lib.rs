@@ -116,14 +116,17 @@ mod going;
 mod health;
 mod id;
 mod ingest;
+mod listing;
 mod locks;
 mod meta;
+mod object;
 mod options;
 mod part;
 mod pins;
 mod process;
 mod report;
 mod room;
+pub mod rules;
 mod salvage;
 mod store;
 mod suspects;
@@ -136,13 +139,16 @@ mod verify;
 struct Readme;
 
 pub use digest::{ContentHash, ContentMd5, ETag, ObjectETag};
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use id::{MAX_KEY_LEN, Upload, UploadId};
-pub use options::{Background, ListUploads, MinimumAt, Numbering, Options, PageLimit, PartOptions};
+pub use listing::{
+    ListObjects, ListParts, ListUploads, ObjectPage, PartPage, UploadMarker, UploadPage,
+};
+pub use object::{Object, ObjectPart, UploadInfo};
+pub use options::{Background, MinimumAt, Numbering, Options, PageLimit, PartOptions};
 pub use part::{CompletedPart, Part, PartNumber};
 pub use report::{
-    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Object,
-    ObjectPage, ObjectPart, PartPage, Progress, RecoveryReport, SalvageReport, Scope, Stats,
-    SweepReport, UploadInfo, UploadMarker, UploadPage, VerifyReport,
+    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Progress,
+    RecoveryReport, SalvageReport, Scope, Stats, SweepReport, VerifyReport,
 };
 pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

@@ -1,8 +1,8 @@
-//! [`Options`] of a store, [`PartOptions`] of one part, [`ListUploads`]: what a caller chooses.
+//! [`Options`] of a store and [`PartOptions`] of one part: what a caller chooses.
 
 use std::time::Duration;
 
-use crate::{ContentMd5, MAX_KEY_LEN, PartNumber, Result, UploadId};
+use crate::{ContentMd5, MAX_KEY_LEN, PartNumber, Result};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -370,63 +370,6 @@ impl PartOptions {
     #[must_use]
     pub fn crc64(mut self, crc: u64) -> Self {
         self.crc64 = Some(crc);
-        self
-    }
-}
-
-/// Which open uploads to list, and from where (R32).
-///
-/// Without any field set: the first 1,000 uploads of the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListUploads {
-    pub(crate) prefix: String,
-    pub(crate) delimiter: Option<String>,
-    pub(crate) key_marker: Option<String>,
-    pub(crate) id_marker: Option<UploadId>,
-    pub(crate) limit: Option<u32>,
-}
-
-impl ListUploads {
-    /// Lists everything from the start.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Lists keys that begin with this.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// Rolls up keys that hold this text after the prefix into one common prefix each. An empty
-    /// text rolls up nothing.
-    #[must_use]
-    pub fn delimiter(mut self, delimiter: impl Into<String>) -> Self {
-        self.delimiter = Some(delimiter.into()).filter(|text| !text.is_empty());
-        self
-    }
-
-    /// Lists keys after this one.
-    #[must_use]
-    pub fn key_marker(mut self, key: impl Into<String>) -> Self {
-        self.key_marker = Some(key.into());
-        self
-    }
-
-    /// With a [`key_marker`](Self::key_marker): lists that key's uploads after this id too. Without
-    /// one it is ignored, as the protocol says.
-    #[must_use]
-    pub fn upload_id_marker(mut self, id: UploadId) -> Self {
-        self.id_marker = Some(id);
-        self
-    }
-
-    /// Lists at most this many uploads and common prefixes together: `1..=1000`. Default 1,000.
-    #[must_use]
-    pub fn limit(mut self, limit: u32) -> Self {
-        self.limit = Some(limit);
         self
     }
 }

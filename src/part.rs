@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use crate::{ContentHash, ETag, Error, Result};
+use crate::{ContentHash, ETag, Error, Result, Upload};
 
 /// The number of a part: `1..=10_000` (R1).
 ///
@@ -72,6 +72,13 @@ impl FromStr for PartNumber {
             .ok_or_else(refuse)?;
         Self::new(number).map_err(|_| refuse())
     }
+}
+
+/// Where a part goes, or is: a number in an upload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot<'a> {
+    pub upload: &'a Upload,
+    pub number: PartNumber,
 }
 
 /// A stored part, as [`put_part`](crate::PartStore::put_part) answers and

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use partstore::{Background, CompletedPart, Options, PartNumber, PartStore, Upload};
+use partstore::{Background, CompletedPart, ListParts, Options, PartNumber, PartStore, Upload};
 use partstore_bench::Taker as _;
 use partstore_bench::bodies::body;
 use partstore_bench::floors::Obvious;
@@ -116,7 +116,7 @@ fn many_parts(criterion: &mut Criterion) {
         bencher.iter(|| {
             bench
                 .store
-                .list_parts(&bench.upload, 5_000, 1_000)
+                .list_parts(&bench.upload, &ListParts::new().marker(5_000))
                 .expect("a page")
         });
     });
@@ -124,7 +124,7 @@ fn many_parts(criterion: &mut Criterion) {
         .flat_map(|page| {
             bench
                 .store
-                .list_parts(&bench.upload, page * 1000, 1000)
+                .list_parts(&bench.upload, &ListParts::new().marker(page * 1000))
                 .expect("a page")
                 .parts
         })

@@ -9,7 +9,7 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use partstore::{
-    CompletedPart, ETag, Error, Object, Part, PartNumber, PartOptions, PartStore, Upload,
+    CompletedPart, ETag, Error, ListParts, Object, Part, PartNumber, PartOptions, PartStore, Upload,
 };
 
 use crate::Result;
@@ -94,7 +94,9 @@ impl Client<'_> {
     /// The part that the store has under this number.
     fn listed(&self, number: PartNumber) -> Result<Option<Part>> {
         let before = u32::from(number.get() - 1);
-        let page = self.store.list_parts(self.upload, before, 1)?;
+        let page = self
+            .store
+            .list_parts(self.upload, &ListParts::new().marker(before).limit(1))?;
         Ok(page.parts.into_iter().find(|part| part.number == number))
     }
 
@@ -102,7 +104,9 @@ impl Client<'_> {
     pub fn list_all(&self) -> Result<Vec<Part>> {
         let (mut parts, mut after) = (Vec::new(), 0);
         loop {
-            let page = self.store.list_parts(self.upload, after, 1000)?;
+            let page = self
+                .store
+                .list_parts(self.upload, &ListParts::new().marker(after))?;
             parts.extend(page.parts);
             match page.next {
                 Some(last) => after = last.get().into(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use partstore::{
+use partstore::{ListParts, ListObjects, 
     Background, CompletedPart, ListUploads, Numbering, Options, Part, PartNumber, PartOptions,
     PartStore, Scope, Upload,
 };
@@ -255,7 +255,7 @@ impl Run {
             .uploads;
         let open = self.entries.keys().filter(|upload| self.is_open(upload));
         assert!(listed.iter().map(|info| &info.upload).eq(open));
-        let objects = self.store.list_objects(None, 1000).expect("list").objects;
+        let objects = self.store.list_objects(&ListObjects::new()).expect("list").objects;
         let completed = self
             .names
             .iter()
@@ -272,7 +272,7 @@ impl Run {
                 let mut reader = self.store.open_object(upload).expect("an object");
                 reader.read_to_end(&mut read).expect("read");
             } else {
-                let page = self.store.list_parts(upload, 0, 1000).expect("list");
+                let page = self.store.list_parts(upload, &ListParts::new()).expect("list");
                 assert!(
                     page.parts
                         .iter()

@@ -351,7 +351,7 @@ fn empty(staging: &Dir) -> Result<Vec<PathBuf>> {
 /// Whether the file system takes a write that bypasses the page cache. What it does not tell (it may be
 /// full) counts as no.
 fn takes_direct(probe: &Place, buffers: &Arc<Buffers>) -> bool {
-    let mut block = buffers.take(Some(ALIGNMENT as u64));
+    let mut block = buffers.buffer_for(Some(ALIGNMENT as u64));
     block.fill(ALIGNMENT);
     let written =
         Handle::create_direct(probe).and_then(|handle| handle.write_at(block.as_ref(), 0));

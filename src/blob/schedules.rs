@@ -28,8 +28,8 @@ fn blobs() -> Arc<BlobStore> {
 
 /// Gives a file with these bytes the name of X.
 fn publish(blobs: &Arc<BlobStore>, bytes: &[u8], name: &ContentHash) {
-    let mut buffer = Arc::<Buffers>::default().take(Some(bytes.len() as u64));
-    buffer.take_from(bytes);
+    let mut buffer = Arc::<Buffers>::default().buffer_for(Some(bytes.len() as u64));
+    buffer.fill_from(bytes);
     let mut staged = blobs.stage().unwrap();
     staged.write(buffer.as_ref()).unwrap();
     staged.sync().unwrap().publish(name).unwrap();

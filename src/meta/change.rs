@@ -7,6 +7,7 @@
 use super::batch::{Batch, Tree};
 use super::record::{self, Completion, PartRecord, UploadRecord, UploadState};
 use crate::digest::BlockSums;
+use crate::part::Slot;
 use crate::{ContentHash, PartNumber, UploadId};
 
 #[derive(Debug, Default)]
@@ -50,10 +51,11 @@ impl Change {
     /// A part takes its place, and that of the one before it.
     pub(crate) fn put_part(
         &mut self,
-        (id, number): (UploadId, PartNumber),
+        slot: Slot<'_>,
         part: &PartRecord,
         replaced: Option<&PartRecord>,
     ) {
+        let (id, number) = (slot.upload.id(), slot.number);
         self.put(Tree::Refs, &record::ref_key(&part.content, id, number), &[]);
         self.put(Tree::Parts, &record::part_key(id, number), &part.encode());
         if let Some(before) = replaced.filter(|before| before.content != part.content) {

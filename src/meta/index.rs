@@ -298,7 +298,7 @@ impl Sled {
             None => self.tree(tree)?.remove(key)?,
         };
         if let Some(before) = before {
-            change.take_row(tree, key, &before);
+            change.subtract_row(tree, key, &before);
         }
         if let Some(value) = value {
             change.add_row(tree, key, value);

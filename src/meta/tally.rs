@@ -53,7 +53,7 @@ impl Tally {
         self.add(&Self::of_row(tree, key, value));
     }
 
-    pub(crate) fn take_row(&mut self, tree: Tree, key: &[u8], value: &[u8]) {
+    pub(crate) fn subtract_row(&mut self, tree: Tree, key: &[u8], value: &[u8]) {
         self.combine(
             &Self::of_row(tree, key, value),
             u64::wrapping_sub,

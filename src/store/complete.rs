@@ -6,13 +6,12 @@ use std::ops::ControlFlow;
 
 use md5::{Digest as _, Md5};
 
+use super::answers;
 use super::engine::Engine;
 use super::release::{Leaving, Which};
 use crate::crc64::Combined;
 use crate::meta::{Change, Claim, Completion, PartRecord, Ticket, UploadRecord, UploadState};
-use crate::{
-    CompletedPart, Error, Numbering, Object, ObjectETag, Options, PartNumber, Result, Upload, clock,
-};
+use crate::{CompletedPart, Object, PartNumber, Result, Upload, clock, rules};
 
 pub(super) fn complete(
     engine: &Engine,
@@ -20,9 +19,7 @@ pub(super) fn complete(
     list: &[CompletedPart],
     replaced: Option<&Upload>,
 ) -> Result<Object> {
-    if list.is_empty() {
-        return Err(Error::EmptyPartList);
-    }
+    rules::check_not_empty(list)?;
     engine.meta.check()?;
     let digest = digest_of(list);
     let other = replaced.unwrap_or(upload);
@@ -50,7 +47,7 @@ pub(super) fn complete(
             completion
         }
     };
-    Ok(object(upload, &record, &completion, metadata))
+    Ok(answers::object_with(upload, &record, &completion, metadata))
 }
 
 /// What the list selects, and what it leaves out.
@@ -78,19 +75,15 @@ impl Selection {
 /// Checks the list against the parts (R4, R21, R22, R23). Nothing is changed when it does not fit
 /// (R27).
 fn select(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Selection> {
-    check_order(&engine.options, list)?;
+    rules::check_order(&engine.options, list)?;
     let wanted: HashMap<PartNumber, CompletedPart> =
         list.iter().map(|line| (line.number, *line)).collect();
     let (mut listed, mut unlisted) = (Vec::with_capacity(list.len()), Vec::new());
     engine.meta.parts(upload.id(), 0, &mut |number, part| {
-        let matched = wanted.get(&number).map(|line| line.etag == part.etag);
-        match matched {
-            Some(true) => listed.push((number, part)),
-            Some(false) => {
-                return Err(unusable(
-                    wanted.get(&number),
-                    "it was replaced since: its ETag is another now",
-                ));
+        match wanted.get(&number) {
+            Some(line) => {
+                rules::check_current(line, part.etag)?;
+                listed.push((number, part));
             }
             None => unlisted.push((number, part)),
         }
@@ -101,49 +94,13 @@ fn select(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Se
             .binary_search_by_key(&line.number, |(number, _)| *number)
             .is_err()
     }) {
-        return Err(unusable(Some(missing), "it was never put"));
+        return Err(rules::never_put(missing));
     }
-    check_sizes(&engine.options, &listed)?;
+    let sizes = listed
+        .iter()
+        .map(|(number, part)| (*number, part.etag, part.size));
+    rules::check_sizes(&engine.options, sizes)?;
     Ok(sum_up(&listed, unlisted))
-}
-
-fn unusable(line: Option<&CompletedPart>, reason: &'static str) -> Error {
-    let text = |part: fn(&CompletedPart) -> String| line.map(part).unwrap_or_default();
-    Error::InvalidPart {
-        number: text(|line| line.number.to_string()),
-        etag: text(|line| line.etag.to_string()),
-        reason,
-    }
-}
-
-fn check_order(options: &Options, list: &[CompletedPart]) -> Result<()> {
-    let pairs = || list.iter().zip(list.iter().skip(1));
-    if let Some((before, after)) = pairs().find(|(before, after)| after.number <= before.number) {
-        let (previous, number) = (before.number, after.number);
-        return Err(Error::InvalidPartOrder { previous, number });
-    }
-    let gap = pairs().find(|(before, after)| after.number.get() != before.number.get() + 1);
-    match gap {
-        Some((_, after)) if options.numbering == Numbering::Consecutive => {
-            let reason = "the part before it is not listed, and numbers must be consecutive";
-            Err(unusable(Some(after), reason))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_sizes(options: &Options, listed: &[(PartNumber, PartRecord)]) -> Result<()> {
-    let minimum = options.min_part_size;
-    let all_but_last = listed.split_last().map_or(&[][..], |(_, before)| before);
-    match all_but_last.iter().find(|(_, part)| part.size < minimum) {
-        Some((number, part)) => Err(Error::EntityTooSmall {
-            number: *number,
-            etag: Some(part.etag),
-            size: part.size,
-            minimum,
-        }),
-        None => Ok(()),
-    }
 }
 
 fn sum_up(
@@ -208,30 +165,4 @@ fn digest_of(list: &[CompletedPart]) -> [u8; 32] {
         hasher.update(line.etag.as_bytes());
     }
     *hasher.finalize().as_bytes()
-}
-
-/// The object that a completed upload is.
-pub(super) fn object_of(engine: &Engine, upload: &Upload, record: &UploadRecord) -> Result<Object> {
-    let UploadState::Completed(done) = &record.state else {
-        return Err(upload.object_not_found());
-    };
-    let metadata = engine.meta.metadata(upload.id(), record)?;
-    let metadata = metadata.ok_or_else(|| upload.object_not_found())?;
-    Ok(object(upload, record, done, metadata))
-}
-
-fn object(upload: &Upload, record: &UploadRecord, done: &Completion, metadata: Vec<u8>) -> Object {
-    Object {
-        upload: upload.clone(),
-        etag: ObjectETag {
-            md5: done.md5,
-            parts: done.parts,
-        },
-        size: done.size,
-        parts: done.parts,
-        crc64: done.crc64,
-        initiated_at: clock::time_of(record.initiated_ms),
-        completed_at: clock::time_of(done.completed_ms),
-        metadata,
-    }
 }

@@ -1,17 +1,14 @@
 //! Copying a part: the rows of a put, for bytes that are stored already. No byte moves.
 
 use super::engine::Engine;
-use super::put::{admit, check_minimum, commit};
+use super::put::{admit, commit};
 use super::read::{PartReader, sums_of};
 use crate::meta::PartRecord;
-use crate::{Error, Part, PartNumber, PartOptions, Result, Upload, clock};
+use crate::part::Slot;
+use crate::{Error, Part, PartOptions, Result, clock, rules};
 
 /// Puts what `source` reads under another number, or in another upload.
-pub(super) fn copy(
-    engine: &Engine,
-    source: &PartReader,
-    target: (&Upload, PartNumber),
-) -> Result<Part> {
+pub(super) fn copy(engine: &Engine, source: &PartReader, slot: Slot<'_>) -> Result<Part> {
     // I4: the pin of another store's reader holds nothing here.
     if !source.is_of(engine) {
         return Err(Error::InvalidArgument {
@@ -23,9 +20,9 @@ pub(super) fn copy(
     let part = source.part();
     // No body will come: room is wanted for the journal only.
     let declared = PartOptions::new().content_length(part.size);
-    admit(engine, target, &declared)?;
+    admit(engine, slot, &declared)?;
     engine.room.check(0)?;
-    check_minimum(&engine.options, target.1, part.size)?;
+    rules::check_minimum(&engine.options, slot.number, part.size)?;
     // I1: the reader has pinned the blob since a part referred to it, so its rows stand in the journal
     // before the part's, and its file stays.
     let sums = sums_of(engine, &part.content)?;
@@ -38,5 +35,5 @@ pub(super) fn copy(
         crc64: part.crc64,
         stored_ms: clock::now_ms(),
     };
-    commit(engine, target, &record, None)
+    commit(engine, slot, &record, None)
 }

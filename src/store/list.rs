@@ -3,32 +3,28 @@
 
 use std::ops::{Bound, ControlFlow};
 
-use super::complete::object_of;
+use super::answers;
 use super::engine::Engine;
-use super::put::part_of;
-use crate::meta::{UploadRecord, UploadState, after_name};
+use crate::meta::{UploadState, after_name};
 use crate::{
-    Error, ListUploads, ObjectPage, PageLimit, PartPage, Result, Upload, UploadId, UploadInfo,
-    UploadMarker, UploadPage, clock,
+    Error, ListObjects, ListParts, ListUploads, ObjectPage, PartPage, Result, Upload, UploadId,
+    UploadMarker, UploadPage, rules,
 };
 
-/// The longest page, entries (R16).
-const MAX_PAGE: u32 = 1000;
-
-pub(super) fn parts(engine: &Engine, upload: &Upload, after: u32, limit: u32) -> Result<PartPage> {
-    let limit = page_len(engine, "max-parts", limit)?;
+pub(super) fn parts(engine: &Engine, upload: &Upload, query: &ListParts) -> Result<PartPage> {
+    let limit = rules::page_len(&engine.options, "max-parts", query.limit)?;
     engine.open_record(upload)?;
     let mut page = PartPage {
         parts: Vec::with_capacity(limit.min(64)),
         next: None,
     };
-    let after = u16::try_from(after).unwrap_or(u16::MAX);
+    let after = u16::try_from(query.marker).unwrap_or(u16::MAX);
     engine.meta.parts(upload.id(), after, &mut |number, part| {
         if page.parts.len() == limit {
             page.next = page.parts.last().map(|last| last.number);
             return Ok(ControlFlow::Break(()));
         }
-        page.parts.push(part_of(number, &part));
+        page.parts.push(answers::part(number, &part));
         Ok(ControlFlow::Continue(()))
     })?;
     // Still open, so no abort or completion has begun to take parts away: those end the upload first.
@@ -36,23 +32,8 @@ pub(super) fn parts(engine: &Engine, upload: &Upload, after: u32, limit: u32) ->
     Ok(page)
 }
 
-/// R16: COS refuses what S3 clamps; neither takes 0.
-fn page_len(engine: &Engine, argument: &'static str, limit: u32) -> Result<usize> {
-    let refused = || Error::InvalidArgument {
-        argument,
-        found: limit.to_string(),
-        expected: "an integer in 1..=1000",
-    };
-    match limit {
-        1..=MAX_PAGE => usize::try_from(limit).map_err(|_| refused()),
-        0 => Err(refused()),
-        _ if engine.options.page_limit == PageLimit::Clamp => Ok(MAX_PAGE as usize),
-        _ => Err(refused()),
-    }
-}
-
 pub(super) fn uploads(engine: &Engine, query: &ListUploads) -> Result<UploadPage> {
-    let limit = page_len(engine, "max-uploads", query.limit.unwrap_or(MAX_PAGE))?;
+    let limit = rules::page_len(&engine.options, "max-uploads", query.limit)?;
     let mut listing = Listing {
         query,
         limit,
@@ -69,10 +50,10 @@ pub(super) fn uploads(engine: &Engine, query: &ListUploads) -> Result<UploadPage
     }
 }
 
-pub(super) fn objects(engine: &Engine, after: Option<UploadId>, limit: u32) -> Result<ObjectPage> {
-    let limit = page_len(engine, "max-objects", limit)?;
+pub(super) fn objects(engine: &Engine, query: &ListObjects) -> Result<ObjectPage> {
+    let limit = rules::page_len(&engine.options, "max-objects", query.limit)?;
     let mut page = ObjectPage::default();
-    engine.meta.uploads(after, &mut |id, record| {
+    engine.meta.uploads(query.marker, &mut |id, record| {
         if record.state == UploadState::Open {
             return Ok(ControlFlow::Continue(()));
         }
@@ -81,7 +62,7 @@ pub(super) fn objects(engine: &Engine, after: Option<UploadId>, limit: u32) -> R
             return Ok(ControlFlow::Break(()));
         }
         let upload = Upload::new(record.key.clone(), id);
-        match object_of(engine, &upload, &record) {
+        match answers::object(engine, &upload, &record) {
             Ok(object) => page.objects.push(object),
             // Removed since its record was read.
             Err(Error::NoSuchObject { .. }) => {}
@@ -167,7 +148,7 @@ impl Listing<'_> {
         let upload = Upload::new(key, id);
         let info = engine
             .open_record(&upload)
-            .and_then(|record| info_of(engine, &upload, &record));
+            .and_then(|record| answers::upload(engine, &upload, &record));
         match info {
             Ok(info) => {
                 self.page.uploads.push(info);
@@ -182,19 +163,6 @@ impl Listing<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-pub(super) fn info_of(
-    engine: &Engine,
-    upload: &Upload,
-    record: &UploadRecord,
-) -> Result<UploadInfo> {
-    let metadata = engine.meta.metadata(upload.id(), record)?;
-    Ok(UploadInfo {
-        upload: upload.clone(),
-        initiated_at: clock::time_of(record.initiated_ms),
-        metadata: metadata.ok_or_else(|| upload.not_found())?,
-    })
 }
 
 /// The common prefix that `key` is rolled up to: prefix, then up to and with the first delimiter

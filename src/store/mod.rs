@@ -1,12 +1,14 @@
 //! [`PartStore`]: uploads, parts and objects. This layer alone sees both stores, and owns the order of their steps.
 
 mod ages;
+mod answers;
 mod complete;
 mod copy;
 mod directory;
 mod engine;
 mod housekeeping;
 mod list;
+mod pages;
 mod put;
 mod read;
 mod receiving;
@@ -32,13 +34,14 @@ use shared::Shared;
 use crate::going::{Going, Reached};
 use crate::id::check_key;
 use crate::meta::{Change, Claim, UploadRecord, UploadState};
+use crate::part::Slot;
 use crate::sync::JoinHandle;
 use crate::sync::Mutex;
 use crate::verify::Verify;
 use crate::{
-    Background, CompletedPart, Error, ListUploads, MaintenanceReport, Object, ObjectPage, Options,
-    Part, PartNumber, PartOptions, PartPage, Progress, RecoveryReport, Result, Scope, Stats,
-    SweepReport, Upload, UploadId, UploadInfo, UploadPage, VerifyReport, clock,
+    Background, CompletedPart, Error, ListObjects, ListParts, ListUploads, MaintenanceReport,
+    Object, ObjectPage, Options, Part, PartNumber, PartOptions, PartPage, Progress, RecoveryReport,
+    Result, Scope, Stats, SweepReport, Upload, UploadInfo, UploadPage, VerifyReport, clock,
 };
 
 /// A store of multipart uploads in one directory.
@@ -182,7 +185,7 @@ impl PartStore {
         options: PartOptions,
     ) -> Result<Part> {
         let engine = self.engine()?;
-        let part = put::put_bytes(&engine, (upload, number), body.into(), &options)?;
+        let part = put::put_bytes(&engine, Slot { upload, number }, body.into(), &options)?;
         self.handle.shared.notice_work(&engine);
         Ok(part)
     }
@@ -227,7 +230,7 @@ impl PartStore {
         number: PartNumber,
         options: PartOptions,
     ) -> Result<PartWriter> {
-        PartWriter::open(&self.handle.shared, (upload, number), options)
+        PartWriter::open(&self.handle.shared, Slot { upload, number }, options)
     }
 
     /// Puts the part that `source` reads under `number` of `upload`, without copying a byte: the new part
@@ -262,26 +265,37 @@ impl PartStore {
         number: PartNumber,
     ) -> Result<Part> {
         let engine = self.engine()?;
-        let part = copy::copy(&engine, source, (upload, number))?;
+        let part = copy::copy(&engine, source, Slot { upload, number })?;
         self.handle.shared.notice_work(&engine);
         Ok(part)
     }
 
-    /// Lists the parts of an open upload with numbers above `after` (0: all), ascending (R15, R16).
+    /// Lists a page of the parts of an open upload, ascending (R15, R16). [`parts`](Self::parts) lists all.
     ///
     /// # Cost
     /// One range of the index: under a microsecond a part.
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R18);
-    /// [`Error::InvalidArgument`] when `limit` is 0, or above 1,000 with
+    /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
     /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
     /// [`Error::DamagedRow`].
-    pub fn list_parts(&self, upload: &Upload, after: u32, limit: u32) -> Result<PartPage> {
-        list::parts(&*self.engine()?, upload, after, limit)
+    pub fn list_parts(&self, upload: &Upload, query: &ListParts) -> Result<PartPage> {
+        list::parts(&*self.engine()?, upload, query)
     }
 
-    /// Lists open uploads by key, then by initiation (R32).
+    /// All parts of an open upload, ascending, fetched in pages of 1,000 as they are asked for.
+    ///
+    /// Parts that are put in the meantime are listed if their numbers are still ahead. After an error the
+    /// iterator ends.
+    ///
+    /// # Errors
+    /// As for [`list_parts`](Self::list_parts).
+    pub fn parts(&self, upload: &Upload) -> impl Iterator<Item = Result<Part>> {
+        pages::parts(self, upload)
+    }
+
+    /// Lists a page of the open uploads by key, then by initiation (R32). [`uploads`](Self::uploads) lists all.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
@@ -289,6 +303,15 @@ impl PartStore {
     /// [`Error::DamagedRow`].
     pub fn list_uploads(&self, query: &ListUploads) -> Result<UploadPage> {
         list::uploads(&*self.engine()?, query)
+    }
+
+    /// All open uploads whose keys begin with `prefix`, by key, then by initiation, fetched in pages of
+    /// 1,000 as they are asked for. After an error the iterator ends.
+    ///
+    /// # Errors
+    /// As for [`list_uploads`](Self::list_uploads).
+    pub fn uploads(&self, prefix: &str) -> impl Iterator<Item = Result<UploadInfo>> {
+        pages::uploads(self, prefix)
     }
 
     /// Tells of one open upload.
@@ -299,7 +322,7 @@ impl PartStore {
     pub fn upload(&self, upload: &Upload) -> Result<UploadInfo> {
         let engine = self.engine()?;
         let record = engine.open_record(upload)?;
-        list::info_of(&engine, upload, &record)
+        answers::upload(&engine, upload, &record)
     }
 
     /// Completes an upload to an object of the listed parts, in their order. Parts that are not
@@ -439,10 +462,11 @@ impl PartStore {
         let record = engine
             .record(object)?
             .ok_or_else(|| object.object_not_found())?;
-        complete::object_of(&engine, object, &record)
+        answers::object(&engine, object, &record)
     }
 
-    /// Lists objects in the order in which their uploads were initiated, after `after` (`None`: all).
+    /// Lists a page of the objects, in the order in which their uploads were initiated.
+    /// [`objects`](Self::objects) lists all.
     ///
     /// Which object is the current one of a key is the server's to record. This is for a server that
     /// compares its record with what is here, after a crash between a completion and the record.
@@ -454,8 +478,17 @@ impl PartStore {
     /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
     /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
     /// [`Error::DamagedRow`].
-    pub fn list_objects(&self, after: Option<UploadId>, limit: u32) -> Result<ObjectPage> {
-        list::objects(&*self.engine()?, after, limit)
+    pub fn list_objects(&self, query: &ListObjects) -> Result<ObjectPage> {
+        list::objects(&*self.engine()?, query)
+    }
+
+    /// All objects, in the order in which their uploads were initiated, fetched in pages of 1,000 as they
+    /// are asked for. After an error the iterator ends.
+    ///
+    /// # Errors
+    /// As for [`list_objects`](Self::list_objects).
+    pub fn objects(&self) -> impl Iterator<Item = Result<Object>> {
+        pages::objects(self)
     }
 
     /// Opens an object for verified reading, whole, at any place, or by part.

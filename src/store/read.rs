@@ -4,9 +4,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::complete::object_of;
+use super::answers;
 use super::engine::Engine;
-use super::put::part_of;
 use super::shared::Shared;
 use crate::blob::{BlobReader, BlobStore};
 use crate::digest::BlockSums;
@@ -99,7 +98,7 @@ pub(super) fn open_part(
         {
             let blob = open_blob(engine, record.content)?;
             return Ok(PartReader {
-                part: part_of(number, &record),
+                part: answers::part(number, &record),
                 blob,
                 position: 0,
                 pinned: Arc::new(pinned),
@@ -147,7 +146,7 @@ impl ObjectReader {
             let record = engine.record(upload)?;
             let record = record.ok_or_else(|| upload.object_not_found())?;
             (
-                object_of(&engine, upload, &record)?,
+                answers::object(&engine, upload, &record)?,
                 parts_of(&engine, upload)?,
             )
         };
@@ -231,7 +230,7 @@ fn parts_of(engine: &Engine, upload: &Upload) -> Result<Vec<ObjectPart>> {
     let (mut parts, mut offset) = (Vec::new(), 0);
     engine.meta.parts(upload.id(), 0, &mut |number, part| {
         parts.push(ObjectPart {
-            part: part_of(number, &part),
+            part: answers::part(number, &part),
             offset,
         });
         offset += part.size;

@@ -8,8 +8,9 @@ use super::shared::Shared;
 use crate::blob::StagedBlob;
 use crate::buffers::{Buffer, Buffers};
 use crate::ingest::BodyHasher;
+use crate::part::Slot;
 use crate::room::Reservation;
-use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload};
+use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload, rules};
 
 /// What a [`PartWriter`](super::PartWriter) has received, and where it goes.
 pub(super) struct Receiving {
@@ -34,19 +35,15 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    pub(super) fn open(
-        shared: &Arc<Shared>,
-        (upload, number): (&Upload, PartNumber),
-        options: PartOptions,
-    ) -> Result<Self> {
+    pub(super) fn open(shared: &Arc<Shared>, slot: Slot<'_>, options: PartOptions) -> Result<Self> {
         let engine = shared.engine()?;
         let expected = options.length.unwrap_or(0);
-        put::admit(&engine, (upload, number), &options)?;
+        put::admit(&engine, slot, &options)?;
         engine.room.check(expected)?;
         Ok(Self {
             shared: Arc::clone(shared),
-            upload: upload.clone(),
-            number,
+            upload: slot.upload.clone(),
+            number: slot.number,
             options,
             limits: engine.options.clone(),
             staged: engine.blobs.stage()?,
@@ -69,19 +66,18 @@ impl Receiving {
     pub(super) fn finish(mut self) -> Result<Part> {
         self.shared.check_open()?;
         self.check_whole()?;
-        put::check_length(&self.options, self.received)?;
-        put::check_minimum(&self.limits, self.number, self.received)?;
+        rules::check_length(&self.options, self.received)?;
+        rules::check_minimum(&self.limits, self.number, self.received)?;
         if let Some(buffer) = self.buffer.take() {
             self.write_and_hash(buffer)?;
         }
         let engine = self.shared.engine()?;
-        let part = put::store(
-            &engine,
-            (&self.upload, self.number),
-            self.hasher,
-            Body::Staged(self.staged),
-            &self.options,
-        )?;
+        let slot = Slot {
+            upload: &self.upload,
+            number: self.number,
+        };
+        let body = Body::Staged(self.staged);
+        let part = put::publish_and_commit(&engine, slot, body, self.hasher, &self.options)?;
         self.shared.notice_work(&engine);
         Ok(part)
     }
@@ -126,9 +122,9 @@ impl Receiving {
         self.check_whole()?;
         // Stays when somebody catches a panic.
         self.taking = true;
-        let taken = self.take(bytes);
+        let buffered = self.buffer(bytes);
         self.taking = false;
-        taken.inspect_err(|error| {
+        buffered.inspect_err(|error| {
             self.broken = Some(again(error, self.received));
             // What can not be finished keeps no room from others.
             self.room.cancel();
@@ -148,10 +144,10 @@ impl Receiving {
         })
     }
 
-    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
+    fn buffer(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.receive(bytes.len())?;
         while !bytes.is_empty() {
-            let taken = self.space()?.take_from(bytes);
+            let taken = self.space()?.fill_from(bytes);
             bytes = bytes.split_at(taken).1;
             self.hold_room(taken, bytes.len())?;
         }
@@ -160,7 +156,7 @@ impl Receiving {
 
     fn receive(&mut self, len: usize) -> Result<()> {
         self.received += len as u64;
-        put::check_received(&self.limits, &self.options, self.received)
+        rules::check_received(&self.limits, &self.options, self.received)
     }
 
     /// Holds room for bytes that are in the buffer, when `pending` of those received are not.
@@ -178,7 +174,9 @@ impl Receiving {
             self.hasher.settle();
         }
         let (buffers, length) = (&self.buffers, self.options.length);
-        Ok(self.buffer.get_or_insert_with(|| buffers.take(length)))
+        Ok(self
+            .buffer
+            .get_or_insert_with(|| buffers.buffer_for(length)))
     }
 
     fn write_and_hash(&mut self, buffer: Buffer) -> Result<()> {

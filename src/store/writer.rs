@@ -7,8 +7,9 @@ use super::receiving::Receiving;
 use super::shared::Shared;
 #[cfg(doc)]
 use crate::MinimumAt;
+use crate::part::Slot;
 use crate::process::Owned;
-use crate::{Error, Part, PartNumber, PartOptions, Result, Upload};
+use crate::{Error, Part, PartOptions, Result};
 
 /// Receives one part's body as a stream. Made by
 /// [`PartStore::part_writer`](crate::PartStore::part_writer).
@@ -22,12 +23,8 @@ pub struct PartWriter {
 }
 
 impl PartWriter {
-    pub(super) fn open(
-        shared: &Arc<Shared>,
-        target: (&Upload, PartNumber),
-        options: PartOptions,
-    ) -> Result<Self> {
-        let body = Owned::new(Receiving::open(shared, target, options)?);
+    pub(super) fn open(shared: &Arc<Shared>, slot: Slot<'_>, options: PartOptions) -> Result<Self> {
+        let body = Owned::new(Receiving::open(shared, slot, options)?);
         Ok(Self { body })
     }
 

@@ -1,6 +1,6 @@
 //! Aborting: R28, R31.
 
-use partstore::{CompletedPart, PartOptions, Upload};
+use partstore::{CompletedPart, ListParts, PartOptions, Upload};
 
 use crate::fixture::{Fixture, bytes, number, read_object, read_part, refusal};
 
@@ -87,7 +87,7 @@ fn an_upload_that_ended_answers_alike_however_it_ended() {
         let another = CompletedPart::new(number(2), line.etag);
         let answers = [
             refusal(store.upload(&upload)),
-            refusal(store.list_parts(&upload, 0, 1)),
+            refusal(store.list_parts(&upload, &ListParts::new().limit(1))),
             refusal(store.open_part(&upload, number(1))),
             refusal(store.put_part(&upload, number(1), "bytes")),
             refusal(store.part_writer(&upload, number(1), PartOptions::new())),

@@ -2,7 +2,9 @@
 
 use std::io::{self, Read, Write};
 
-use partstore::{Error, MAX_KEY_LEN, Part, PartNumber, PartOptions, Result, Upload, UploadId};
+use partstore::{
+    Error, ListParts, MAX_KEY_LEN, Part, PartNumber, PartOptions, Result, Upload, UploadId,
+};
 
 use crate::fixture::{Fixture, bytes, free_options, number, read_part, refusal};
 
@@ -162,7 +164,14 @@ fn an_id_that_names_no_open_upload_of_the_key_is_refused() {
         let call = |before: &Before| before.put(&upload);
         before.assert_refused(&[(upload.key(), NO_UPLOAD, &call)]);
         assert_eq!(refusal(fixture.store.abort_upload(&upload)), NO_UPLOAD);
-        assert_eq!(refusal(fixture.store.list_parts(&upload, 0, 1)), NO_UPLOAD);
+        assert_eq!(
+            refusal(
+                fixture
+                    .store
+                    .list_parts(&upload, &ListParts::new().limit(1))
+            ),
+            NO_UPLOAD
+        );
     }
 }
 

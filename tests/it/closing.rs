@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use partstore::{
-    Error, IndexRecovery, ListUploads, PartOptions, PartStore, Progress, Result, Scope, Upload,
+    Error, IndexRecovery, ListParts, ListUploads, PartOptions, PartStore, Progress, Result, Scope,
+    Upload,
 };
 
 use crate::fixture::{Fixture, bytes, files, free_options, number};
@@ -133,7 +134,7 @@ fn calls_during_a_close_are_told_so_at_once() {
                 is_closed(store.part_writer(&upload, at, PartOptions::new())),
                 is_closed(writer.append(b"more")),
                 is_closed(store.copy_part(&reader, &upload, at)),
-                is_closed(store.list_parts(&upload, 0, 10)),
+                is_closed(store.list_parts(&upload, &ListParts::new().limit(10))),
                 is_closed(store.list_uploads(&ListUploads::new())),
                 is_closed(store.open_part(&upload, at)),
                 is_closed(store.abort_upload(&upload)),
@@ -224,7 +225,10 @@ fn breaks_off_a_put(attempt: u8) -> bool {
     });
     assert_eq!(files(&fixture.root().join("staging")), BTreeSet::new());
     let store = fixture.options.clone().open(fixture.root()).unwrap();
-    let parts = store.list_parts(&upload, 0, 10).unwrap().parts;
+    let parts = store
+        .list_parts(&upload, &ListParts::new().limit(10))
+        .unwrap()
+        .parts;
     match put {
         Ok(part) => assert_eq!(parts, [part]),
         Err(Error::Closed) => {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use md5::{Digest, Md5};
 use partstore::{
-    Background, CompletedPart, Error, ListUploads, Options, Part, PartOptions, PartStore, Result,
-    Scope, Upload,
+    Background, CompletedPart, Error, ListParts, ListUploads, Options, Part, PartOptions,
+    PartStore, Result, Scope, Upload,
 };
 
 use crate::fixture::{Fixture, bytes, files, lines, number, race, read_object, read_part};
@@ -268,7 +268,7 @@ fn use_all_calls(store: &PartStore, thread: usize) -> Result<()> {
     writer.finish()?;
     let source = store.open_part(&upload, number(2))?;
     store.copy_part(&source, &upload, number(3))?;
-    store.list_parts(&upload, 0, 10)?;
+    store.list_parts(&upload, &ListParts::new().limit(10))?;
     store.list_uploads(&ListUploads::new().limit(10))?;
     let object = store.complete_upload(&upload, &[CompletedPart::from(&part)])?;
     let mut read = Vec::new();
@@ -363,7 +363,7 @@ fn an_object_that_is_opened_while_it_is_completed_is_whole() {
                 return;
             }
             loop {
-                match fixture.store.list_parts(&upload, 0, 1000) {
+                match fixture.store.list_parts(&upload, &ListParts::new()) {
                     Ok(page) => assert_eq!(page.parts.len(), 150, "all, or no open upload"),
                     Err(error) => assert!(is_no_upload(&error), "{error}"),
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 
-use partstore::{Error, MinimumAt, Options, Part, PartReader, PartStore, Upload};
+use partstore::{Error, ListParts, MinimumAt, Options, Part, PartReader, PartStore, Upload};
 
 use crate::concurrency::assert_sound;
 use crate::dedup::DAMAGES;
@@ -68,7 +68,10 @@ fn a_copied_part_has_the_bytes_and_digests_of_its_source_and_takes_no_new_blob()
     let copied = fixture.parts(&target);
     assert_eq!(copied.len(), 2 * parts.len());
     let assert_there = |store: &PartStore| {
-        let listed = store.list_parts(&target, 0, 100).unwrap().parts;
+        let listed = store
+            .list_parts(&target, &ListParts::new().limit(100))
+            .unwrap()
+            .parts;
         assert_eq!(listed, copied);
         for (part, body) in copied.iter().zip(bodies.iter().cycle()) {
             assert!(&read_part(store, &target, part.number) == body);

@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use partstore::{
-    CompletedPart, Error, IndexRecovery, ListUploads, PartOptions, PartStore, Result, Scope,
+    CompletedPart, Error, IndexRecovery, ListParts, ListUploads, PartOptions, PartStore, Result,
+    Scope,
 };
 
 use crate::fixture::{
@@ -234,7 +235,9 @@ fn a_closed_store_answers_that_it_is_closed() {
             .map(drop),
         store.part_writer(&upload, number(1), options()).map(drop),
         writer.finish().map(drop),
-        store.list_parts(&upload, 0, 1).map(drop),
+        store
+            .list_parts(&upload, &ListParts::new().limit(1))
+            .map(drop),
         store.list_uploads(&ListUploads::new()).map(drop),
         store.upload(&upload).map(drop),
         store
@@ -261,7 +264,13 @@ fn a_closed_store_answers_that_it_is_closed() {
     assert!(matches!(Error::from_io(error), Ok(Error::Closed)));
     let again = open(&fixture.root()).unwrap();
     assert_eq!(again.recovery().index, IndexRecovery::Trusted);
-    assert_eq!(again.list_parts(&upload, 0, 9).unwrap().parts, [part]);
+    assert_eq!(
+        again
+            .list_parts(&upload, &ListParts::new().limit(9))
+            .unwrap()
+            .parts,
+        [part]
+    );
     assert_eq!(files(&fixture.root().join("staging")), BTreeSet::new());
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use partstore::Upload;
+use partstore::{ListParts, Upload};
 
 use crate::fixture::{Fixture, free_options, read_object, refusal};
 
@@ -34,7 +34,7 @@ fn an_upload_that_nobody_completed_expires() {
     assert_eq!(fixture.store.expire_uploads(Duration::ZERO).unwrap(), 0);
     for upload in &uploads {
         assert_eq!(
-            refusal(fixture.store.list_parts(upload, 0, 1)),
+            refusal(fixture.store.list_parts(upload, &ListParts::new().limit(1))),
             ("NoSuchUpload", 404)
         );
     }

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::Barrier;
 
 use partstore::{
-    Background, CompletedPart, ContentHash, Object, Options, Part, PartNumber, PartStore, Result,
-    Scope, Upload,
+    Background, CompletedPart, ContentHash, ListParts, Object, Options, Part, PartNumber,
+    PartStore, Result, Scope, Upload,
 };
 
 /// A store without a housekeeping thread and without size limits, in a directory that goes when
@@ -67,7 +67,10 @@ impl Fixture {
 
     /// The upload's parts, up to 1,000.
     pub fn parts(&self, upload: &Upload) -> Vec<Part> {
-        self.store.list_parts(upload, 0, 1000).unwrap().parts
+        self.store
+            .list_parts(upload, &ListParts::new())
+            .unwrap()
+            .parts
     }
 
     /// Where the file of a blob is.

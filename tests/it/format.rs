@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use partstore::{ListUploads, PartStore, Scope, Upload};
+use partstore::{ListObjects, ListUploads, PartStore, Scope, Upload};
 
 use crate::fixture::{bytes, copy_tree, free_options, lines, number, read_object, read_part};
 
@@ -55,7 +55,10 @@ fn opens_with_all_that_it_holds(fixture: &str) {
         vec![b'x'; LARGE]
     );
 
-    let objects = store.list_objects(None, 10).unwrap().objects;
+    let objects = store
+        .list_objects(&ListObjects::new().limit(10))
+        .unwrap()
+        .objects;
     let [object] = objects.as_slice() else {
         panic!("one object, got {objects:?}")
     };

@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use partstore::{Error, IndexRecovery, Options, Part, PartOptions, PartStore, PartWriter, Upload};
+use partstore::{
+    Error, IndexRecovery, ListParts, Options, Part, PartOptions, PartStore, PartWriter, Upload,
+};
 
 use crate::fixture::{bytes, files, free_options, lines, number, read_part, refusal};
 use crate::skipped::skipped;
@@ -128,7 +130,11 @@ impl Small {
     }
 
     fn assert_readable(&self) {
-        let listed = self.store.list_parts(&self.upload, 0, 1).unwrap().parts;
+        let listed = self
+            .store
+            .list_parts(&self.upload, &ListParts::new().limit(1))
+            .unwrap()
+            .parts;
         assert_eq!(listed, std::slice::from_ref(&self.part));
         let read = read_part(&self.store, &self.upload, number(1));
         assert_eq!(read, b"before");

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use partstore::{Error, Options, PartStore};
+use partstore::{Error, ListParts, Options, PartStore};
 
 use crate::fixture::{Fixture, copy_tree, free_options, number};
 use crate::seen::{Frame, Past, Seen, frames, segments, tail};
@@ -149,7 +149,13 @@ fn a_torn_last_frame_is_cut_off_reported_once_and_written_over() {
     store.close().unwrap();
     let store = copies.open(&copy).unwrap();
     assert_eq!(store.recovery().torn_bytes, 0);
-    assert_eq!(store.list_parts(&upload, 0, 10).unwrap().parts, [part]);
+    assert_eq!(
+        store
+            .list_parts(&upload, &ListParts::new().limit(10))
+            .unwrap()
+            .parts,
+        [part]
+    );
 }
 
 #[test]

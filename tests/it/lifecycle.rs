@@ -1,6 +1,8 @@
 //! An upload's whole life, and what of it a reopen and a `kill -9` leave.
 
-use partstore::{IndexRecovery, ListUploads, Object, Options, Part, PartStore, Scope, Upload};
+use partstore::{
+    IndexRecovery, ListParts, ListUploads, Object, Options, Part, PartStore, Scope, Upload,
+};
 
 use crate::fixture::{
     Fixture, bytes, free_options, lines, number, read_object, read_part, refusal,
@@ -83,7 +85,10 @@ impl States {
 
     fn check(&self, store: &PartStore) {
         assert_eq!(uploads(store), std::slice::from_ref(&self.open));
-        let listed = store.list_parts(&self.open, 0, 1000).unwrap().parts;
+        let listed = store
+            .list_parts(&self.open, &ListParts::new())
+            .unwrap()
+            .parts;
         assert_eq!(listed, self.open_parts);
         for part in &self.open_parts {
             let read = read_part(store, &self.open, part.number);
@@ -137,13 +142,22 @@ fn the_last_handle_to_go_closes_the_store() {
     let clone = store.clone();
     drop(store);
     assert_eq!(
-        clone.list_parts(&upload, 0, 1).unwrap().parts,
+        clone
+            .list_parts(&upload, &ListParts::new().limit(1))
+            .unwrap()
+            .parts,
         std::slice::from_ref(&part)
     );
     drop(clone);
     let store = free_options().open(&root).unwrap();
     assert_eq!(store.recovery().index, IndexRecovery::Trusted);
-    assert_eq!(store.list_parts(&upload, 0, 1).unwrap().parts, [part]);
+    assert_eq!(
+        store
+            .list_parts(&upload, &ListParts::new().limit(1))
+            .unwrap()
+            .parts,
+        [part]
+    );
     drop((store, dir));
 }
 

@@ -1,6 +1,6 @@
 //! Listing parts: R15 to R18.
 
-use partstore::{PageLimit, PartNumber, Upload};
+use partstore::{ListParts, PageLimit, PartNumber, Upload};
 
 use crate::fixture::{Fixture, free_options, lines, race, refusal};
 
@@ -19,7 +19,10 @@ fn upload_of(fixture: &Fixture, numbers: &[u32]) -> Upload {
 fn paged(fixture: &Fixture, upload: &Upload, limit: u32) -> Vec<u32> {
     let (mut numbers, mut after) = (Vec::new(), 0);
     loop {
-        let page = fixture.store.list_parts(upload, after, limit).unwrap();
+        let page = fixture
+            .store
+            .list_parts(upload, &ListParts::new().marker(after).limit(limit))
+            .unwrap();
         numbers.extend(page.parts.iter().map(|part| u32::from(part.number.get())));
         assert!(page.parts.len() <= limit as usize);
         let Some(next) = page.next else {
@@ -84,7 +87,10 @@ fn a_page_begins_behind_its_marker() {
         65_536,
         u32::MAX,
     ] {
-        let page = fixture.store.list_parts(&upload, after, 1000).unwrap();
+        let page = fixture
+            .store
+            .list_parts(&upload, &ListParts::new().marker(after))
+            .unwrap();
         let listed: Vec<u32> = page
             .parts
             .iter()
@@ -109,7 +115,11 @@ fn a_page_has_at_most_a_thousand_parts() {
                 fixture.put(&upload, u32::try_from(at).unwrap() + 1, b"same");
             }
         });
-        let page = |limit| fixture.store.list_parts(&upload, 0, limit);
+        let page = |limit| {
+            fixture
+                .store
+                .list_parts(&upload, &ListParts::new().limit(limit))
+        };
         assert_eq!(refusal(page(0)), ("InvalidArgument", 400));
         let full = page(1000).unwrap();
         assert_eq!(full.parts.len(), 1000);
@@ -129,7 +139,10 @@ fn a_page_has_at_most_a_thousand_parts() {
 fn an_upload_without_parts_has_an_empty_list() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
-    let page = fixture.store.list_parts(&upload, 0, 1000).unwrap();
+    let page = fixture
+        .store
+        .list_parts(&upload, &ListParts::new())
+        .unwrap();
     assert_eq!((page.parts, page.next), (vec![], None));
 }
 
@@ -146,7 +159,11 @@ fn an_upload_that_ended_has_no_list() {
     let other_key = Upload::new("other", open.id());
     for upload in [completed, aborted, other_key] {
         assert_eq!(
-            refusal(fixture.store.list_parts(&upload, 0, 1)),
+            refusal(
+                fixture
+                    .store
+                    .list_parts(&upload, &ListParts::new().limit(1))
+            ),
             ("NoSuchUpload", 404)
         );
     }

@@ -31,6 +31,7 @@ mod model;
 mod neighbours;
 mod no_files_left;
 mod ownership;
+mod pages;
 mod put;
 mod read;
 mod recovery;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use fork::{Fork, fork, waitpid};
-use partstore::{Error, IndexRecovery, PartStore};
+use partstore::{Error, IndexRecovery, ListParts, PartStore};
 
 use crate::fixture::{
     Fixture, bytes, copy_tree, files, free_options, in_own_process, number, race, read_part, role,
@@ -372,9 +372,23 @@ fn a_store_that_shares_files_with_another_changes_them_for_itself_only() {
     store.close().unwrap();
 
     let store = fixture.options.clone().open(fixture.root()).unwrap();
-    assert_eq!(store.list_parts(&upload, 0, 1000).unwrap().parts.len(), 1);
+    assert_eq!(
+        store
+            .list_parts(&upload, &ListParts::new())
+            .unwrap()
+            .parts
+            .len(),
+        1
+    );
     assert_eq!(read_part(&store, &upload, number(1)), b"bytes");
     store.close().unwrap();
     let store = fixture.options.clone().open(&copy).unwrap();
-    assert_eq!(store.list_parts(&upload, 0, 1000).unwrap().parts.len(), 99);
+    assert_eq!(
+        store
+            .list_parts(&upload, &ListParts::new())
+            .unwrap()
+            .parts
+            .len(),
+        99
+    );
 }

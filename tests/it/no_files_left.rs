@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use partstore::{Error, Options, PartOptions, Scope};
+use partstore::{Error, ListParts, Options, PartOptions, Scope};
 
 use crate::fixture::{
     Fixture, bytes, fast_dir, free_options, in_own_process_with_files, lines, number, read_part,
@@ -78,7 +78,9 @@ fn calls_that_can_open_no_file_fail_and_the_store_goes_on() {
             let _ = store.maintain();
             let _ = store.verify(Scope::Everything);
         }
-        let list = store.list_parts(&upload, 0, 1).unwrap();
+        let list = store
+            .list_parts(&upload, &ListParts::new().limit(1))
+            .unwrap();
         assert_eq!(list.parts.len(), 1, "{left} files left");
         store.initiate_upload("needs none").unwrap();
         drop(taken);

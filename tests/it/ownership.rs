@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fork::{Fork, fork, waitpid};
-use partstore::{Error, IndexRecovery, Options, PartOptions, PartStore};
+use partstore::{Error, IndexRecovery, ListParts, Options, PartOptions, PartStore};
 
 use crate::fixture::{
     Fixture, bytes, copy_tree, files, free_options, in_own_process, number, read_part, role, tree,
@@ -80,7 +80,7 @@ fn a_store_that_is_moved_touches_no_other_and_loses_nothing() {
         .iter()
         .find(|one| one.upload.key() == "after");
     let parts = store
-        .list_parts(&after.unwrap().upload, 0, 9)
+        .list_parts(&after.unwrap().upload, &ListParts::new().limit(9))
         .unwrap()
         .parts;
     assert_eq!(parts.len(), 3, "what was acknowledged after the move");
@@ -266,7 +266,11 @@ fn a_forked_child_can_do_nothing_with_a_store_and_nothing_to_it() {
         let forked = |error: Error| assert!(matches!(error, Error::Forked), "{error}");
         forked(store.initiate_upload("child").unwrap_err());
         forked(store.put_part(&upload, number(1), "child").unwrap_err());
-        forked(store.list_parts(&upload, 0, 9).unwrap_err());
+        forked(
+            store
+                .list_parts(&upload, &ListParts::new().limit(9))
+                .unwrap_err(),
+        );
         forked(store.abort_upload(&upload).unwrap_err());
         forked(store.sweep().unwrap_err());
         forked(store.stats().unwrap_err());

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use partstore::{IndexRecovery, Options, PartStore, Scope};
+use partstore::{IndexRecovery, ListParts, Options, PartStore, Scope};
 
 use crate::fixture::{bytes, copy_tree, files, free_options, number};
 use crate::seen::{Past, Seen};
@@ -76,7 +76,14 @@ fn dropping_the_last_handle_closes_cleanly() {
     drop(other);
     let store = small().open(dir.path()).unwrap();
     assert_eq!(store.recovery().index, IndexRecovery::Trusted);
-    assert_eq!(store.list_parts(&upload, 0, 10).unwrap().parts.len(), 1);
+    assert_eq!(
+        store
+            .list_parts(&upload, &ListParts::new().limit(10))
+            .unwrap()
+            .parts
+            .len(),
+        1
+    );
 }
 
 #[test]

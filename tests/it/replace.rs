@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use partstore::{CompletedPart, Error, Object, Options, Part, PartStore, Result, Upload};
+use partstore::{
+    CompletedPart, Error, ListObjects, ListParts, Object, Options, Part, PartStore, Result, Upload,
+};
 
 use crate::concurrency::assert_sound;
 use crate::fixture::{
@@ -88,7 +90,11 @@ fn a_new_object_takes_the_place_of_the_old_one_and_nothing_else_is_left() {
         "two old ones and an unlisted one"
     );
     for _ in 0..2 {
-        let listed = fixture.store.list_objects(None, 10).unwrap().objects;
+        let listed = fixture
+            .store
+            .list_objects(&ListObjects::new().limit(10))
+            .unwrap()
+            .objects;
         assert_eq!(listed, std::slice::from_ref(&object));
         let read = read_object(&fixture.store, &upload);
         assert!(read == [bytes(2, 1000), bytes(3, 1000)].concat());
@@ -362,7 +368,13 @@ fn an_object_of_10000_parts_is_replaced_with_9999_that_are_not_listed() {
                 fixture.put(&upload, at, &bytes(u64::from(at % 70), 10));
             }
         });
-        let all = |after| fixture.store.list_parts(&old, after, 1000).unwrap().parts;
+        let all = |after| {
+            fixture
+                .store
+                .list_parts(&old, &ListParts::new().marker(after))
+                .unwrap()
+                .parts
+        };
         let listed: Vec<Part> = (0..10).flat_map(|page| all(page * 1000)).collect();
         fixture
             .store
@@ -478,7 +490,11 @@ fn a_name_that_is_given_new_objects_has_one_whenever_it_is_looked_at() {
         if thread > 0 {
             while !done.load(ordering) {
                 // Ids ascend, and so does the listing: it may see an object and then its successor.
-                let listed = fixture.store.list_objects(None, 10).unwrap().objects;
+                let listed = fixture
+                    .store
+                    .list_objects(&ListObjects::new().limit(10))
+                    .unwrap()
+                    .objects;
                 assert!(!listed.is_empty(), "neither the old nor the new one");
             }
             return;

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use partstore::{
-    Error, ListUploads, Object, Options, Part, PartNumber, PartOptions, PartStore, Upload,
-    UploadId, UploadInfo,
+    Error, ListParts, ListUploads, Object, Options, Part, PartNumber, PartOptions, PartStore,
+    Upload, UploadId, UploadInfo,
 };
 
 use crate::fixture::{Fixture, bytes, files, lines, number};
@@ -34,7 +34,10 @@ impl Seen {
     pub fn of(store: &PartStore, names: &[Upload]) -> Self {
         let page = store.list_uploads(&ListUploads::new()).unwrap();
         let uploads = page.uploads.into_iter().map(|info| {
-            let parts = store.list_parts(&info.upload, 0, 1000).unwrap().parts;
+            let parts = store
+                .list_parts(&info.upload, &ListParts::new())
+                .unwrap()
+                .parts;
             let read = |part: &Part| content(store.open_part(&info.upload, part.number));
             let parts = parts
                 .iter()

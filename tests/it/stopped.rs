@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use partstore::{CompletedPart, IndexRecovery, ListUploads, Result};
+use partstore::{CompletedPart, IndexRecovery, ListObjects, ListParts, ListUploads, Result};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::fixture::{Fixture, free_options, number, read_part};
@@ -45,14 +45,20 @@ fn after_a_failed_journal_write_nothing_is_acknowledged_until_the_store_is_opene
     let [open] = page.uploads.as_slice() else {
         panic!("{page:?}")
     };
-    let parts = store.list_parts(&open.upload, 0, 1000).unwrap().parts;
+    let parts = store
+        .list_parts(&open.upload, &ListParts::new())
+        .unwrap()
+        .parts;
     assert_eq!(
         parts.len(),
         1,
         "of three puts only the first was acknowledged"
     );
     assert_eq!(read_part(&store, &open.upload, number(1)), b"bytes");
-    let objects = store.list_objects(None, 10).unwrap().objects;
+    let objects = store
+        .list_objects(&ListObjects::new().limit(10))
+        .unwrap()
+        .objects;
     assert_eq!(objects.len(), 1, "it was not replaced");
     store.put_part(&open.upload, number(2), "more").unwrap();
 }

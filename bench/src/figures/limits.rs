@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use partstore::Result;
+use partstore::{ListParts, Result};
 use partstore_bench::median;
 
 use super::Report;
@@ -22,7 +22,7 @@ pub fn list_and_complete(base: &Path, report: &Report) -> Result<()> {
         fill(&store, &upload, round)?;
         for after in (0..PARTS - PAGE).step_by(500) {
             let started = Instant::now();
-            let page = store.list_parts(&upload, after, PAGE)?;
+            let page = store.list_parts(&upload, &ListParts::new().marker(after).limit(PAGE))?;
             lists.push(started.elapsed().as_secs_f64());
             assert_eq!(page.parts.len(), PAGE as usize);
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use partstore::{CompletedPart, Options, PartNumber, PartStore, Result, Upload};
+use partstore::{CompletedPart, ListParts, Options, PartNumber, PartStore, Result, Upload};
 use partstore_bench::at_once;
 use partstore_bench::bodies::body;
 
@@ -43,7 +43,7 @@ pub fn fill(store: &PartStore, upload: &Upload, round: u32) -> Result<()> {
 pub fn all_parts(store: &PartStore, upload: &Upload) -> Result<Vec<CompletedPart>> {
     let (mut list, mut after) = (Vec::new(), 0);
     loop {
-        let page = store.list_parts(upload, after, 1000)?;
+        let page = store.list_parts(upload, &ListParts::new().marker(after))?;
         list.extend(page.parts.iter().map(CompletedPart::from));
         match page.next {
             Some(next) => after = u32::from(next.get()),

@@ -30,8 +30,8 @@ fn digests(lanes: &Arc<Lanes>, bodies: &[Bytes]) -> Vec<[u8; 16]> {
         md5.begin(body.clone());
         md5
     };
-    let mut begun: Vec<_> = bodies.iter().map(begin).collect();
-    begun.iter_mut().map(BodyMd5::digest).collect()
+    let mut running: Vec<_> = bodies.iter().map(begin).collect();
+    running.iter_mut().map(BodyMd5::digest).collect()
 }
 
 fn md5_side_by_side(criterion: &mut Criterion) {

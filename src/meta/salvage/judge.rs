@@ -13,6 +13,7 @@ use super::super::record::{self, Completion, PartRecord, UploadRecord, UploadSta
 use super::super::rows::Row;
 use super::streams::{Stream, Streams};
 use super::{Blobs, Losses};
+use crate::part::Slot;
 use crate::{ContentHash, Loss, PartNumber, Result, Upload, UploadId, clock};
 
 use md5::{Digest, Md5};
@@ -270,7 +271,11 @@ fn write(
         change.complete(upload.id(), record, done.clone());
     }
     for (number, part) in parts {
-        change.put_part((upload.id(), *number), part, None);
+        let slot = Slot {
+            upload,
+            number: *number,
+        };
+        change.put_part(slot, part, None);
     }
     let mutations = super::super::batch::mutations(change.batch().payload()).unwrap_or_default();
     mutations

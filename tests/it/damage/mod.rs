@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use partstore::{Error, IndexRecovery, PartStore, RecoveryReport, Result, Scope};
+use partstore::{Error, IndexRecovery, ListObjects, PartStore, RecoveryReport, Result, Scope};
 use tempfile::TempDir;
 
 use crate::fixture::{blob_files, copy_tree, fast_dir, files, free_options};
@@ -170,7 +170,7 @@ impl Bench {
 
     fn seen(&self, store: &PartStore) -> Seen {
         let seen = Seen::of(store, &self.past.names);
-        let objects = store.list_objects(None, 1000).unwrap().objects;
+        let objects = store.list_objects(&ListObjects::new()).unwrap().objects;
         assert_eq!(objects.len(), seen.counts().1, "an object that never was");
         seen
     }

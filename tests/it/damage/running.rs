@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use partstore::{CompletedPart, Error, ListUploads, PartOptions, PartStore, Result, Scope};
+use partstore::{
+    CompletedPart, Error, ListParts, ListUploads, PartOptions, PartStore, Result, Scope,
+};
 
 use super::{Bench, Damage, blob_path, blobs_with_bytes};
 use crate::fixture::{Fixture, bytes, files, free_options, number, race, read_part};
@@ -59,7 +61,13 @@ fn a_store_that_meets_its_own_damage_says_so_and_accepts_no_more() {
     assert_eq!(named(store.complete_upload(&upload, &list)), sealed);
     assert_eq!(named(store.expire_uploads(Duration::ZERO)), sealed);
     assert_eq!(read_part(store, &upload, number(1)), b"part");
-    assert_eq!(store.list_parts(&upload, 0, 10).unwrap().parts, [part]);
+    assert_eq!(
+        store
+            .list_parts(&upload, &ListParts::new().limit(10))
+            .unwrap()
+            .parts,
+        [part]
+    );
     assert_eq!(named(store.close()), sealed);
 
     fixture.store = fixture.options.clone().open(fixture.root()).unwrap();

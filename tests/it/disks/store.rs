@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use partstore::{Options, Part, PartStore, Result, Upload};
+use partstore::{ListParts, Options, Part, PartStore, Result, Upload};
 
 use crate::fixture::{
     Fixture, bytes, copy_tree, fast_dir, free_options, lines, number, read_object, read_part,
@@ -82,7 +82,11 @@ impl Small {
     }
 
     pub fn assert_readable(&self) {
-        let listed = self.store.list_parts(&self.upload, 0, 1).unwrap().parts;
+        let listed = self
+            .store
+            .list_parts(&self.upload, &ListParts::new().limit(1))
+            .unwrap()
+            .parts;
         assert_eq!(listed, std::slice::from_ref(&self.part));
         assert_eq!(read_part(&self.store, &self.upload, number(1)), b"before");
         assert_eq!(read_object(&self.store, &self.object), b"object");

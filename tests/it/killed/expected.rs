@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use md5::{Digest, Md5};
-use partstore::{ListUploads, PartStore};
+use partstore::{ListObjects, ListParts, ListUploads, PartStore};
 
 use super::log::{Answer, Call, What};
 use super::writers::body;
@@ -30,7 +30,10 @@ pub fn observe(store: &PartStore) -> Model {
     let mut model = Model::new();
     for info in store.list_uploads(&ListUploads::new()).unwrap().uploads {
         assert_eq!(info.metadata, crate::fixture::bytes(3, 50));
-        let parts = store.list_parts(&info.upload, 0, 1000).unwrap().parts;
+        let parts = store
+            .list_parts(&info.upload, &ListParts::new())
+            .unwrap()
+            .parts;
         let read = parts.iter().map(|part| {
             let found = md5(&read_part(store, &info.upload, part.number));
             assert_eq!(found, part.etag.to_string());
@@ -39,7 +42,7 @@ pub fn observe(store: &PartStore) -> Model {
         let state = State::Open(read.collect());
         assert!(model.insert(info.upload.key().to_owned(), state).is_none());
     }
-    for object in store.list_objects(None, 1000).unwrap().objects {
+    for object in store.list_objects(&ListObjects::new()).unwrap().objects {
         let mut reader = store.open_object(&object.upload).unwrap();
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).unwrap();

@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use partstore::{CompletedPart, Error, ListUploads, PartOptions, PartStore, Result, Upload};
+use partstore::{
+    CompletedPart, Error, ListObjects, ListParts, ListUploads, PartOptions, PartStore, Result,
+    Upload,
+};
 
 use super::log::{Log, What};
 use super::{ExitOnPanic, options, parse};
@@ -33,7 +36,7 @@ pub fn work(role: &str) {
     log.say("opening");
     let store = options().open(dir.join("data")).unwrap();
     let uploads = store.list_uploads(&ListUploads::new()).unwrap().uploads;
-    let objects = store.list_objects(None, 1000).unwrap().objects;
+    let objects = store.list_objects(&ListObjects::new()).unwrap().objects;
     let work = Work {
         uploads: Mutex::new(uploads.into_iter().map(|info| info.upload).collect()),
         objects: Mutex::new(objects.into_iter().map(|object| object.upload).collect()),
@@ -128,7 +131,7 @@ impl Work {
 
     /// With all parts or some of them.
     fn complete(&self, upload: &Upload, random: &mut Random) {
-        let Ok(page) = self.store.list_parts(upload, 0, 1000) else {
+        let Ok(page) = self.store.list_parts(upload, &ListParts::new()) else {
             return;
         };
         let mut parts = page.parts;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use partstore::{Error, ListUploads, PartStore, Upload};
+use partstore::{Error, ListObjects, ListUploads, PartStore, Upload};
 
 use super::{BUCKET, Bucket, DIRECT, Named, Names, Origin, bucket_key};
 
@@ -15,7 +15,7 @@ impl Names {
         let mut names = BTreeMap::new();
         let mut after = None;
         loop {
-            let page = store.list_objects(after, 1000)?;
+            let page = store.list_objects(&ListObjects::new().marker(after))?;
             for object in &page.objects {
                 note(&mut names, &object.upload);
             }

@@ -1,6 +1,6 @@
 //! List Parts, List Multipart Uploads.
 
-use partstore::{ListUploads, UploadId, UploadPage};
+use partstore::{ListParts, ListUploads, UploadId, UploadPage};
 
 use super::iso;
 use super::uploads::upload_of;
@@ -29,7 +29,9 @@ pub async fn list_parts(call: Call) -> Answer {
     } = call;
     let (upload, class, page) = blocking(move || {
         let class = metadata::storage_class(&service.store.upload(&upload)?.metadata);
-        let page = service.store.list_parts(&upload, marker, limit)?;
+        let page = service
+            .store
+            .list_parts(&upload, &ListParts::new().marker(marker).limit(limit))?;
         Ok::<_, Refusal>((upload, class, page))
     })
     .await?;

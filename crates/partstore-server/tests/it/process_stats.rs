@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use partstore::{ListUploads, Options};
+use partstore::{ListObjects, ListUploads, Options};
 
 use crate::fixture::{Server, until};
 
@@ -78,7 +78,7 @@ pub fn open_uploads(server: &Server) -> Vec<String> {
 /// The keys of all objects in the store of a server that does not run any more.
 pub fn objects(server: &Server) -> Vec<String> {
     let store = Options::cos().open(server.data()).unwrap();
-    let objects = store.list_objects(None, 1000).unwrap().objects;
+    let objects = store.list_objects(&ListObjects::new()).unwrap().objects;
     store.close().unwrap();
     objects
         .iter()

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 
-use partstore::{ETag, Error, ListUploads, Part, PartStore, Scope, VerifyReport};
+use partstore::{
+    ETag, Error, ListObjects, ListParts, ListUploads, Part, PartStore, Scope, VerifyReport,
+};
 
 use crate::shim;
 use crate::store::{Action, Body, Outcome, Player};
@@ -219,13 +221,13 @@ impl Script {
         let mut view = View::new();
         for info in store.list_uploads(&ListUploads::new())?.uploads {
             let mut parts = Vec::new();
-            for part in store.list_parts(&info.upload, 0, 1000)?.parts {
+            for part in store.list_parts(&info.upload, &ListParts::new())?.parts {
                 let body = self.read(&part, store.open_part(&info.upload, part.number)?)?;
                 parts.push((part.number.get(), body));
             }
             view.insert(info.upload.key().to_owned(), (false, parts));
         }
-        for object in store.list_objects(None, 1000)?.objects {
+        for object in store.list_objects(&ListObjects::new())?.objects {
             let reader = store.open_object(&object.upload)?;
             let mut parts = Vec::new();
             for placed in reader.parts() {

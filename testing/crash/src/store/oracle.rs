@@ -8,7 +8,10 @@ use std::io::Read;
 use std::path::Path;
 
 use md5::{Digest, Md5};
-use partstore::{ETag, Error, IndexRecovery, ListUploads, Object, Part, PartStore, Scope, Upload};
+use partstore::{
+    ETag, Error, IndexRecovery, ListObjects, ListParts, ListUploads, Object, Part, PartStore,
+    Scope, Upload,
+};
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
@@ -310,7 +313,10 @@ impl<'a> Judge<'a> {
         let (mut view, mut probed) = (View::new(), false);
         let uploads = said("list_uploads", store.list_uploads(&ListUploads::new()))?;
         for info in uploads.uploads {
-            let page = said("list_parts", store.list_parts(&info.upload, 0, 1000))?;
+            let page = said(
+                "list_parts",
+                store.list_parts(&info.upload, &ListParts::new()),
+            )?;
             let mut parts = BTreeMap::new();
             for part in page.parts {
                 let open = || store.open_part(&info.upload, part.number);
@@ -320,7 +326,7 @@ impl<'a> Judge<'a> {
             probed |= info.upload.key() == PROBE && all;
             self.add(&mut view, &info.upload, &info.metadata, Seen::Open(parts))?;
         }
-        for object in said("list_objects", store.list_objects(None, 1000))?.objects {
+        for object in said("list_objects", store.list_objects(&ListObjects::new()))?.objects {
             let reader = said("open_object", store.open_object(&object.upload))?;
             let mut parts = Vec::new();
             for placed in reader.parts() {

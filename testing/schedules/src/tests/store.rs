@@ -6,7 +6,9 @@ use std::io::Read;
 use parking_lot::schedule;
 
 use harness::disk;
-use partstore::{Background, ETag, Options, Part, PartNumber, PartStore, Result, Scope, Upload};
+use partstore::{
+    Background, ETag, ListParts, Options, Part, PartNumber, PartStore, Result, Scope, Upload,
+};
 
 /// About as many schedule points as a test of a store has.
 pub const STEPS: usize = 400;
@@ -34,7 +36,7 @@ pub fn put(store: &PartStore, upload: &Upload, at: u32, body: &'static [u8]) -> 
 
 /// The parts of an open upload; of others there are none.
 pub fn parts(store: &PartStore, upload: &Upload) -> BTreeMap<PartNumber, ETag> {
-    let page = store.list_parts(upload, 0, 1000);
+    let page = store.list_parts(upload, &ListParts::new());
     let parts = page.map(|page| page.parts).unwrap_or_default();
     parts.iter().map(|part| (part.number, part.etag)).collect()
 }

@@ -6,7 +6,7 @@ use parking_lot::schedule;
 use super::store::{STEPS, after, assert_whole, number, open, parts, put, read};
 use harness::disk::{self, Faults};
 use harness::{Acknowledged, below, check, join, power_cut, task};
-use partstore::{CompletedPart, Error, Part, PartStore, Upload};
+use partstore::{CompletedPart, Error, ListParts, Part, PartStore, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";
@@ -159,7 +159,11 @@ fn replaced_parts_are_swept_and_those_in_their_place_are_not() {
             sweep_task(&store),
             sweep_task(&store),
         ]);
-        let last = store.list_parts(&upload, 0, 10).unwrap().parts[0].clone();
+        let last = store
+            .list_parts(&upload, &ListParts::new().limit(10))
+            .unwrap()
+            .parts[0]
+            .clone();
         let body = read(store.open_part(&upload, number(1)).unwrap());
         assert!(body == X || body == Y);
         assert_there(&store, &[(upload.clone(), last)]);

@@ -1,6 +1,6 @@
 //! Listing, page by page: each page, and each marker that leads to the next.
 
-use partstore::{ListUploads, PartNumber, Upload, UploadPage};
+use partstore::{ListObjects, ListParts, ListUploads, PartNumber, Upload, UploadPage};
 
 use super::super::expected::Line;
 use super::{Run, code};
@@ -38,13 +38,16 @@ impl Run {
         let store = &self.fixture.store;
         if !(1..=1000).contains(&limit) {
             assert_eq!(
-                code(store.list_parts(upload, after, limit)),
+                code(store.list_parts(upload, &ListParts::new().marker(after).limit(limit))),
                 "InvalidArgument"
             );
             return;
         }
         let Some(entry) = self.expected.open(upload) else {
-            assert_eq!(code(store.list_parts(upload, after, limit)), "NoSuchUpload");
+            assert_eq!(
+                code(store.list_parts(upload, &ListParts::new().marker(after).limit(limit))),
+                "NoSuchUpload"
+            );
             return;
         };
         let above = |(number, _): &(&PartNumber, _)| u32::from(number.get()) > after;
@@ -56,7 +59,9 @@ impl Run {
         let parts: Vec<_> = parts.collect();
         let pages: Vec<_> = parts.chunks(limit as usize).collect();
         for (at, expected) in pages.iter().copied().enumerate() {
-            let page = store.list_parts(upload, after, limit).unwrap();
+            let page = store
+                .list_parts(upload, &ListParts::new().marker(after).limit(limit))
+                .unwrap();
             assert_eq!(page.parts, expected);
             let last = at + 1 == pages.len();
             let next = expected.last().map(|part| part.number).filter(|_| !last);
@@ -64,7 +69,9 @@ impl Run {
             after = next.map_or(after, |next| u32::from(next.get()));
         }
         if pages.is_empty() {
-            let page = store.list_parts(upload, after, limit).unwrap();
+            let page = store
+                .list_parts(upload, &ListParts::new().marker(after).limit(limit))
+                .unwrap();
             assert_eq!((page.parts, page.next), (vec![], None));
         }
     }
@@ -74,7 +81,10 @@ impl Run {
         let store = &self.fixture.store;
         let mut after = self.expected.names.get(slot).map(Upload::id);
         if !(1..=1000).contains(&limit) {
-            assert_eq!(code(store.list_objects(after, limit)), "InvalidArgument");
+            assert_eq!(
+                code(store.list_objects(&ListObjects::new().marker(after).limit(limit))),
+                "InvalidArgument"
+            );
             return;
         }
         let names = self.expected.names.iter();
@@ -84,7 +94,9 @@ impl Run {
             .map(|(_, object)| object.clone())
             .collect();
         for (at, expected) in objects.chunks(limit as usize).enumerate() {
-            let page = store.list_objects(after, limit).unwrap();
+            let page = store
+                .list_objects(&ListObjects::new().marker(after).limit(limit))
+                .unwrap();
             assert_eq!(page.objects, expected);
             let is_last = (at + 1) * limit as usize >= objects.len();
             let next = expected
@@ -94,7 +106,9 @@ impl Run {
             assert_eq!(page.next, next);
             after = expected.last().map(|object| object.upload.id());
         }
-        let page = store.list_objects(after, limit).unwrap();
+        let page = store
+            .list_objects(&ListObjects::new().marker(after).limit(limit))
+            .unwrap();
         assert_eq!((page.objects, page.next), (vec![], None));
     }
 

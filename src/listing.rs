@@ -1,0 +1,166 @@
+//! Listing: what is asked for ([`ListParts`], [`ListUploads`], [`ListObjects`]) and the pages that answer.
+
+use crate::{Object, Part, PartNumber, UploadId, UploadInfo};
+
+/// Which parts [`list_parts`](crate::PartStore::list_parts) lists: without anything set, the first 1,000.
+///
+/// ```
+/// let second_page = partstore::ListParts::new().marker(1000).limit(500);
+/// # let _ = second_page;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListParts {
+    pub(crate) marker: u32,
+    pub(crate) limit: Option<u32>,
+}
+
+impl ListParts {
+    /// Lists parts from the first.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lists numbers above this one (`part-number-marker`). Any number will do; 0 lists all.
+    #[must_use]
+    pub fn marker(mut self, number: u32) -> Self {
+        self.marker = number;
+        self
+    }
+
+    /// Lists at most this many parts: `1..=1000`. Default 1,000.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// Which open uploads to list, and from where (R32).
+///
+/// Without any field set: the first 1,000 uploads of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListUploads {
+    pub(crate) prefix: String,
+    pub(crate) delimiter: Option<String>,
+    pub(crate) key_marker: Option<String>,
+    pub(crate) id_marker: Option<UploadId>,
+    pub(crate) limit: Option<u32>,
+}
+
+impl ListUploads {
+    /// Lists everything from the start.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lists keys that begin with this.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Rolls up keys that hold this text after the prefix into one common prefix each. An empty
+    /// text rolls up nothing.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: impl Into<String>) -> Self {
+        self.delimiter = Some(delimiter.into()).filter(|text| !text.is_empty());
+        self
+    }
+
+    /// Lists keys after this one.
+    #[must_use]
+    pub fn key_marker(mut self, key: impl Into<String>) -> Self {
+        self.key_marker = Some(key.into());
+        self
+    }
+
+    /// With a [`key_marker`](Self::key_marker): lists that key's uploads after this id too. Without
+    /// one it is ignored, as the protocol says.
+    #[must_use]
+    pub fn upload_id_marker(mut self, id: UploadId) -> Self {
+        self.id_marker = Some(id);
+        self
+    }
+
+    /// Lists at most this many uploads and common prefixes together: `1..=1000`. Default 1,000.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// Which objects [`list_objects`](crate::PartStore::list_objects) lists: without anything set, the first
+/// 1,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListObjects {
+    pub(crate) marker: Option<UploadId>,
+    pub(crate) limit: Option<u32>,
+}
+
+impl ListObjects {
+    /// Lists objects from the first.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lists the objects of uploads that were initiated after this one; `None` lists all.
+    #[must_use]
+    pub fn marker(mut self, id: impl Into<Option<UploadId>>) -> Self {
+        self.marker = id.into();
+        self
+    }
+
+    /// Lists at most this many objects: `1..=1000`. Default 1,000.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// One page of [`list_parts`](crate::PartStore::list_parts).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartPage {
+    /// Parts by ascending number.
+    pub parts: Vec<Part>,
+    /// The marker of the next page, when there is one (`IsTruncated`, `NextPartNumberMarker`).
+    pub next: Option<PartNumber>,
+}
+
+/// One page of [`list_uploads`](crate::PartStore::list_uploads).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadPage {
+    /// Uploads by key, then by initiation.
+    pub uploads: Vec<UploadInfo>,
+    /// What keys were rolled up to, ascending, each ending with the delimiter.
+    pub common_prefixes: Vec<String>,
+    /// The markers of the next page, when there is one (`IsTruncated`).
+    pub next: Option<UploadMarker>,
+}
+
+/// Where a page of uploads ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadMarker {
+    /// `NextKeyMarker`: a key, or a common prefix.
+    pub key: String,
+    /// `NextUploadIdMarker`; `None` behind a common prefix.
+    pub id: Option<UploadId>,
+}
+
+/// One page of [`list_objects`](crate::PartStore::list_objects).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectPage {
+    /// Objects in the order in which their uploads were initiated.
+    pub objects: Vec<Object>,
+    /// The marker of the next page, when there is one.
+    pub next: Option<UploadId>,
+}

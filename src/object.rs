@@ -1,0 +1,49 @@
+//! [`Object`], what an upload becomes when it is completed, and [`UploadInfo`], what is known of it before.
+
+use std::time::SystemTime;
+
+use crate::{ObjectETag, Part, Upload};
+
+/// An open upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadInfo {
+    /// Its key and id.
+    pub upload: Upload,
+    /// When it was initiated, by the host's clock, to the millisecond.
+    pub initiated_at: SystemTime,
+    /// What the host gave at initiation, unchanged.
+    pub metadata: Vec<u8>,
+}
+
+/// A completed upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Object {
+    /// The key and id of the upload: the object's name.
+    pub upload: Upload,
+    /// MD5 of the parts' MD5 digests, and the number of parts (R34).
+    pub etag: ObjectETag,
+    /// Size of all parts, bytes.
+    pub size: u64,
+    /// Number of parts, `1..=10_000`.
+    pub parts: u16,
+    /// CRC-64/XZ of the whole object, combined from its parts (COS's `x-cos-hash-crc64ecma`).
+    pub crc64: u64,
+    /// When it was initiated.
+    pub initiated_at: SystemTime,
+    /// When it was completed.
+    pub completed_at: SystemTime,
+    /// What the host gave at initiation, unchanged.
+    pub metadata: Vec<u8>,
+}
+
+/// A part of an object, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectPart {
+    /// The part, as it was put.
+    pub part: Part,
+    /// Where it begins, bytes from the start of the object.
+    pub offset: u64,
+}

@@ -1,0 +1,185 @@
+#![doc = include_str!("../docs/rules.md")]
+
+// The checks below are pure: what they judge is given, and nothing is read or changed.
+
+use crate::ingest::{BodyHasher, Sums};
+use crate::{
+    CompletedPart, ETag, Error, MinimumAt, Numbering, Options, PageLimit, PartNumber, PartOptions,
+    Result,
+};
+
+/// The longest page, entries (R16).
+pub(crate) const MAX_PAGE: u32 = 1000;
+
+/// R1 and R3 for a body that is still to come.
+pub(crate) fn check_announced(
+    limits: &Options,
+    number: PartNumber,
+    options: &PartOptions,
+) -> Result<()> {
+    if number > limits.max_part_number {
+        let found = number.to_string();
+        return Err(Error::InvalidPartNumber { found });
+    }
+    let maximum = limits.max_part_size;
+    match options.length.filter(|declared| *declared > maximum) {
+        Some(proposed) => Err(Error::EntityTooLarge { proposed, maximum }),
+        None => Ok(()),
+    }
+}
+
+/// R3 and R8 while the body comes in: it is refused at the first byte too many.
+pub(crate) fn check_received(limits: &Options, options: &PartOptions, received: u64) -> Result<()> {
+    let maximum = limits.max_part_size;
+    if received > maximum {
+        return Err(Error::EntityTooLarge {
+            proposed: received,
+            maximum,
+        });
+    }
+    match options.length {
+        Some(declared) if received > declared => Err(Error::IncompleteBody { declared, received }),
+        _ => Ok(()),
+    }
+}
+
+/// R8 at the end of the body.
+pub(crate) fn check_length(options: &PartOptions, received: u64) -> Result<()> {
+    match options.length {
+        Some(declared) if received != declared => Err(Error::IncompleteBody { declared, received }),
+        _ => Ok(()),
+    }
+}
+
+/// R4, for embedders that want it at put already.
+pub(crate) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> Result<()> {
+    let minimum = limits.min_part_size;
+    if limits.min_size_at == MinimumAt::Put && size < minimum {
+        return Err(Error::EntityTooSmall {
+            number,
+            etag: None,
+            size,
+            minimum,
+        });
+    }
+    Ok(())
+}
+
+/// R7, and the other checksums that a client may declare. Waits for the MD5 only if one was declared.
+pub(crate) fn check_digests(
+    options: &PartOptions,
+    hasher: &mut BodyHasher,
+    sums: &Sums,
+) -> Result<()> {
+    if let Some(declared) = options.md5 {
+        let expected = hex::encode(declared.as_bytes());
+        compare("Content-MD5", expected, hasher.etag().to_string())?;
+    }
+    if let Some(declared) = options.crc32 {
+        let hex = |crc: u32| format!("{crc:08x}");
+        compare("CRC-32", hex(declared), hex(sums.crc32))?;
+    }
+    if let Some(declared) = options.crc64 {
+        let hex = |crc: u64| format!("{crc:016x}");
+        compare("CRC-64", hex(declared), hex(sums.crc64))?;
+    }
+    Ok(())
+}
+
+fn compare(algorithm: &'static str, expected: String, found: String) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::BadDigest {
+        algorithm,
+        expected,
+        found,
+    })
+}
+
+/// R19.
+pub(crate) fn check_not_empty(list: &[CompletedPart]) -> Result<()> {
+    if list.is_empty() {
+        return Err(Error::EmptyPartList);
+    }
+    Ok(())
+}
+
+/// R21 and R23.
+pub(crate) fn check_order(limits: &Options, list: &[CompletedPart]) -> Result<()> {
+    let pairs = || list.iter().zip(list.iter().skip(1));
+    if let Some((before, after)) = pairs().find(|(before, after)| after.number <= before.number) {
+        let (previous, number) = (before.number, after.number);
+        return Err(Error::InvalidPartOrder { previous, number });
+    }
+    let gap = pairs().find(|(before, after)| after.number.get() != before.number.get() + 1);
+    match gap {
+        Some((_, after)) if limits.numbering == Numbering::Consecutive => {
+            let reason = "the part before it is not listed, and numbers must be consecutive";
+            Err(unusable(after, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// R22: a listed part has the ETag that the client was answered.
+pub(crate) fn check_current(line: &CompletedPart, etag: ETag) -> Result<()> {
+    if line.etag == etag {
+        return Ok(());
+    }
+    Err(unusable(
+        line,
+        "it was replaced since: its ETag is another now",
+    ))
+}
+
+/// R20: a listed part that does not exist.
+pub(crate) fn never_put(line: &CompletedPart) -> Error {
+    unusable(line, "it was never put")
+}
+
+/// R4: every listed part but the last has the smallest size. `listed` gives number, ETag and size of each.
+pub(crate) fn check_sizes(
+    limits: &Options,
+    listed: impl ExactSizeIterator<Item = (PartNumber, ETag, u64)>,
+) -> Result<()> {
+    let minimum = limits.min_part_size;
+    let all_but_last = listed.len().saturating_sub(1);
+    match listed
+        .take(all_but_last)
+        .find(|(_, _, size)| *size < minimum)
+    {
+        Some((number, etag, size)) => Err(Error::EntityTooSmall {
+            number,
+            etag: Some(etag),
+            size,
+            minimum,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn unusable(line: &CompletedPart, reason: &'static str) -> Error {
+    Error::InvalidPart {
+        number: line.number.to_string(),
+        etag: line.etag.to_string(),
+        reason,
+    }
+}
+
+/// R16: COS refuses what S3 clamps; neither takes 0. No limit is the longest page.
+pub(crate) fn page_len(
+    limits: &Options,
+    argument: &'static str,
+    limit: Option<u32>,
+) -> Result<usize> {
+    match limit.unwrap_or(MAX_PAGE) {
+        asked @ 1..=MAX_PAGE => Ok(asked as usize),
+        asked if asked > 0 && limits.page_limit == PageLimit::Clamp => Ok(MAX_PAGE as usize),
+        asked => Err(Error::InvalidArgument {
+            argument,
+            found: asked.to_string(),
+            expected: "an integer in 1..=1000",
+        }),
+    }
+}
