@@ -2,18 +2,19 @@
 //! kill, and without the index.
 #![no_main]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use partstore::{ListParts, ListObjects, 
-    Background, CompletedPart, ListUploads, Numbering, Options, Part, PartNumber, PartOptions,
-    PartStore, Scope, Upload,
+use partstore::{
+    Background, CompletedPart, ListObjects, ListParts, ListUploads, Numbering, Options, Part,
+    PartNumber, PartOptions, PartStore, Scope, Upload,
 };
 use partstore_fuzz::scratch;
+use partstore_model::map::Map;
 
 #[derive(Arbitrary, Debug)]
 enum Call {
@@ -70,19 +71,12 @@ impl Body {
     }
 }
 
-#[derive(Default)]
-struct Entry {
-    parts: BTreeMap<PartNumber, (Part, Vec<u8>)>,
-    completed: bool,
-}
-
 struct Run {
     dir: tempfile::TempDir,
     root: PathBuf,
     copies: u32,
     store: PartStore,
-    names: Vec<Upload>,
-    entries: BTreeMap<Upload, Entry>,
+    expected: Map<Vec<u8>>,
 }
 
 fn options() -> Options {
@@ -98,14 +92,12 @@ impl Run {
         let dir = scratch();
         let root = dir.path().join("data");
         let store = options().open(&root).expect("open");
-        let (names, entries) = (Vec::new(), BTreeMap::new());
         Self {
             dir,
             root,
             copies: 0,
             store,
-            names,
-            entries,
+            expected: Map::default(),
         }
     }
 
@@ -118,12 +110,9 @@ impl Run {
                     .store
                     .initiate_upload_with(key, &metadata)
                     .expect("initiate");
-                assert_eq!(
-                    self.store.upload(&upload).expect("upload").metadata,
-                    metadata
-                );
-                self.names.push(upload.clone());
-                self.entries.insert(upload, Entry::default());
+                let info = self.store.upload(&upload).expect("upload");
+                assert_eq!((&info.upload, &info.metadata), (&upload, &metadata));
+                self.expected.initiate(info);
             }
             Call::Put { slot, number, body } => {
                 let Some((upload, number)) = self.target(slot, number) else {
@@ -160,9 +149,8 @@ impl Run {
     }
 
     fn target(&self, slot: u8, number: u8) -> Option<(Upload, PartNumber)> {
-        let upload = self
-            .names
-            .get(usize::from(slot) % self.names.len().max(1))?;
+        let names = &self.expected.names;
+        let upload = names.get(usize::from(slot) % names.len().max(1))?;
         Some((
             upload.clone(),
             PartNumber::new(u32::from(number % 5) + 1).expect("a number"),
@@ -170,15 +158,13 @@ impl Run {
     }
 
     fn is_open(&self, upload: &Upload) -> bool {
-        self.entries
-            .get(upload)
-            .is_some_and(|entry| !entry.completed)
+        self.expected.open(upload).is_some()
     }
 
     fn keep(&mut self, upload: &Upload, answer: partstore::Result<Part>, bytes: Vec<u8>) {
         assert_eq!(answer.is_ok(), self.is_open(upload));
-        if let (Ok(part), Some(entry)) = (answer, self.entries.get_mut(upload)) {
-            entry.parts.insert(part.number, (part, bytes));
+        if let Ok(part) = answer {
+            self.expected.put(upload, part, bytes);
         }
     }
 
@@ -201,30 +187,24 @@ impl Run {
         let open = self.is_open(upload);
         match *call {
             Call::Complete { mask, .. } if open => {
-                let entry = self.entries.get_mut(upload).expect("open");
+                let entry = self.expected.entries.get_mut(upload).expect("open");
                 let is_listed = |number: &PartNumber| mask >> (number.get() % 8) & 1 == 1;
                 let parts = entry.parts.iter().filter(|(number, _)| is_listed(number));
                 let list: Vec<CompletedPart> = parts.map(|(_, (part, _))| part.into()).collect();
                 let answer = self.store.complete_upload(upload, &list);
                 assert_eq!(answer.is_ok(), !list.is_empty());
-                if answer.is_ok() {
-                    entry.parts.retain(|number, _| is_listed(number));
-                    entry.completed = true;
+                if let Ok(object) = answer {
                     assert!(self.store.complete_upload(upload, &list).is_ok());
+                    entry.complete(list, object);
                 }
             }
             Call::Abort { .. } => {
-                assert_eq!(self.store.abort_upload(upload).is_ok(), open);
-                if open {
-                    self.entries.remove(upload);
-                }
+                let answer = self.store.abort_upload(upload);
+                assert_eq!(answer.is_ok(), self.expected.abort(upload));
             }
             Call::Remove { .. } => {
-                let completed = self.entries.contains_key(upload) && !open;
-                assert_eq!(self.store.remove_object(upload).is_ok(), completed);
-                if completed {
-                    self.entries.remove(upload);
-                }
+                let answer = self.store.remove_object(upload);
+                assert_eq!(answer.is_ok(), self.expected.remove(upload));
             }
             _ => {}
         }
@@ -253,26 +233,32 @@ impl Run {
             .list_uploads(&ListUploads::new())
             .expect("list")
             .uploads;
-        let open = self.entries.keys().filter(|upload| self.is_open(upload));
-        assert!(listed.iter().map(|info| &info.upload).eq(open));
-        let objects = self.store.list_objects(&ListObjects::new()).expect("list").objects;
-        let completed = self
-            .names
-            .iter()
-            .filter(|name| self.entries.get(name).is_some_and(|entry| entry.completed));
-        assert!(objects.iter().map(|object| &object.upload).eq(completed));
-        for (upload, entry) in &self.entries {
+        assert!(
+            listed
+                .iter()
+                .eq(self.expected.open_uploads().map(|entry| &entry.info))
+        );
+        let objects = self
+            .store
+            .list_objects(&ListObjects::new())
+            .expect("list")
+            .objects;
+        assert!(objects.iter().eq(self.expected.objects()));
+        for (upload, entry) in &self.expected.entries {
             let mut read = Vec::new();
             let bytes: Vec<u8> = entry
                 .parts
                 .values()
                 .flat_map(|(_, bytes)| bytes.clone())
                 .collect();
-            if entry.completed {
+            if entry.object.is_some() {
                 let mut reader = self.store.open_object(upload).expect("an object");
                 reader.read_to_end(&mut read).expect("read");
             } else {
-                let page = self.store.list_parts(upload, &ListParts::new()).expect("list");
+                let page = self
+                    .store
+                    .list_parts(upload, &ListParts::new())
+                    .expect("list");
                 assert!(
                     page.parts
                         .iter()
@@ -286,9 +272,7 @@ impl Run {
             assert!(read == bytes);
         }
         self.store.sweep().expect("sweep");
-        let parts = self.entries.values().flat_map(|entry| entry.parts.values());
-        let contents: BTreeSet<_> = parts.map(|(part, _)| part.content.to_string()).collect();
-        assert_eq!(blob_files(&self.root), contents);
+        assert_eq!(blob_files(&self.root), self.expected.contents());
         assert!(
             self.store
                 .verify(Scope::Everything)

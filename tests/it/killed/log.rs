@@ -74,8 +74,8 @@ pub enum What {
         number: u16,
         seed: u64,
     },
-    /// Each part's ETag.
-    Complete(Vec<String>),
+    /// Each part's number and ETag.
+    Complete(Vec<(u16, String)>),
     Abort,
     Remove,
 }
@@ -85,7 +85,12 @@ impl What {
         match self {
             Self::Initiate => format!("{key} initiate"),
             Self::Put { number, seed } => format!("{key} put {number} {seed}"),
-            Self::Complete(etags) => format!("{key} complete {}", etags.join(" ")),
+            Self::Complete(parts) => {
+                let parts = parts
+                    .iter()
+                    .map(|(number, etag)| format!("{number}:{etag}"));
+                format!("{key} complete {}", parts.collect::<Vec<_>>().join(" "))
+            }
             Self::Abort => format!("{key} abort"),
             Self::Remove => format!("{key} remove"),
         }
@@ -98,8 +103,12 @@ impl What {
                 number: number.parse().unwrap(),
                 seed: seed.parse().unwrap(),
             },
-            ["complete", etags @ ..] => {
-                Self::Complete(etags.iter().map(|etag| (*etag).to_owned()).collect())
+            ["complete", parts @ ..] => {
+                let parts = parts.iter().map(|part| {
+                    let (number, etag) = part.split_once(':').unwrap();
+                    (number.parse().unwrap(), etag.to_owned())
+                });
+                Self::Complete(parts.collect())
             }
             ["abort"] => Self::Abort,
             ["remove"] => Self::Remove,
@@ -133,10 +142,6 @@ impl Call {
 
     pub fn is_cut_off(&self) -> bool {
         self.answer == Answer::None
-    }
-
-    pub fn is_before(&self, other: &Self) -> bool {
-        self.ended < other.begun
     }
 }
 

@@ -140,11 +140,12 @@ impl Work {
             return;
         }
         let lines: Vec<_> = parts.iter().map(CompletedPart::from).collect();
-        let etags = parts.iter().map(|part| part.etag.to_string()).collect();
+        let parts = parts.iter();
+        let parts = parts.map(|part| (part.number.get(), part.etag.to_string()));
         let complete = || self.store.complete_upload(upload, &lines);
-        if let Some(object) = self
-            .log
-            .call(upload.key(), &What::Complete(etags), complete)
+        if let Some(object) =
+            self.log
+                .call(upload.key(), &What::Complete(parts.collect()), complete)
         {
             self.forget(upload);
             self.objects.lock().push(object.upload);

@@ -10,13 +10,14 @@ use std::time::{Duration, SystemTime};
 
 use partstore::{IndexRecovery, Numbering, Options, PartNumber, Result, Upload};
 
-use super::expected::{Entry, Expected};
+use partstore_model::map::Map;
+
 use super::steps::{DELIMITERS, KEYS, METADATA, PREFIXES, Reopen, Step, WhichKey, Who};
 use crate::fixture::{Fixture, bytes};
 
 pub struct Run {
     fixture: Fixture,
-    expected: Expected,
+    expected: Map<usize>,
     numbering: Numbering,
 }
 
@@ -33,7 +34,7 @@ impl Run {
         let fixture = Fixture::with(options.numbering(numbering));
         Self {
             fixture,
-            expected: Expected::default(),
+            expected: Map::default(),
             numbering,
         }
     }
@@ -163,13 +164,7 @@ impl Run {
         }
         let info = self.fixture.store.upload(&upload).unwrap();
         assert_eq!((&info.upload, &info.metadata), (&upload, &metadata));
-        let entry = Entry {
-            info,
-            parts: std::collections::BTreeMap::new(),
-            object: None,
-        };
-        self.expected.names.push(upload.clone());
-        self.expected.entries.insert(upload, entry);
+        self.expected.initiate(info);
     }
 
     fn initiate_refused(&self) {
@@ -201,9 +196,8 @@ impl Run {
 
     fn abort(&mut self, upload: &Upload) {
         let answer = self.fixture.store.abort_upload(upload);
-        if self.expected.open(upload).is_some() {
+        if self.expected.abort(upload) {
             answer.unwrap();
-            self.expected.entries.remove(upload);
         } else {
             assert_eq!(code(answer), "NoSuchUpload");
         }
@@ -211,9 +205,8 @@ impl Run {
 
     fn remove_object(&mut self, object: &Upload) {
         let answer = self.fixture.store.remove_object(object);
-        if self.expected.completed(object).is_some() {
+        if self.expected.remove(object) {
             answer.unwrap();
-            self.expected.entries.remove(object);
         } else {
             assert_eq!(code(answer), "NoSuchKey");
         }
@@ -235,9 +228,7 @@ impl Run {
             self.fixture.store.expire_uploads(Duration::ZERO).unwrap(),
             open
         );
-        self.expected
-            .entries
-            .retain(|_, entry| entry.object.is_some());
+        self.expected.abort_all();
     }
 
     fn reopen(&mut self, how: Reopen) {

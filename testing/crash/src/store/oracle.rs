@@ -12,6 +12,7 @@ use partstore::{
     ETag, Error, IndexRecovery, ListObjects, ListParts, ListUploads, Object, Part, PartStore,
     Scope, Upload,
 };
+use partstore_model::history::{self, State, Successor, What};
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::options;
@@ -26,13 +27,7 @@ const PROBE_PARTS: u16 = 12;
 pub const FURTHER: Body = Body { id: 999, len: 3000 };
 
 /// What a store shows.
-type View = BTreeMap<String, Seen>;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
-    Open(BTreeMap<u16, Body>),
-    Object(Vec<(u16, Body)>),
-}
+type View = BTreeMap<String, State<Body>>;
 
 /// Opens the store and asks everything that a user can ask.
 pub fn check(dir: &Path, history: &History, moment: &Moment) -> Result<String, String> {
@@ -125,14 +120,6 @@ fn is_made_of(object: &Object, parts: &[(u16, Body)]) -> bool {
         && object.crc64 == crc.finalize()
         && usize::from(object.parts) == parts.len()
         && object.etag.to_string() == format!("{md5}-{}", parts.len())
-}
-
-/// A completion that was to replace an object.
-struct Successor {
-    done: bool,
-    is_there: bool,
-    /// It is there, or may have been and gone since.
-    may_have_come: bool,
 }
 
 /// Knows the history up to the crash.
@@ -324,7 +311,7 @@ impl<'a> Judge<'a> {
             }
             let all = parts.len() == usize::from(PROBE_PARTS);
             probed |= info.upload.key() == PROBE && all;
-            self.add(&mut view, &info.upload, &info.metadata, Seen::Open(parts))?;
+            self.add(&mut view, &info.upload, &info.metadata, State::Open(parts))?;
         }
         for object in said("list_objects", store.list_objects(&ListObjects::new()))?.objects {
             let reader = said("open_object", store.open_object(&object.upload))?;
@@ -340,7 +327,7 @@ impl<'a> Judge<'a> {
                 &mut view,
                 &object.upload,
                 &object.metadata,
-                Seen::Object(parts),
+                State::Object(parts),
             )?;
         }
         if self.moment.stage == Stage::Probed && !probed {
@@ -354,7 +341,7 @@ impl<'a> Judge<'a> {
         view: &mut View,
         upload: &Upload,
         metadata: &[u8],
-        seen: Seen,
+        seen: State<Body>,
     ) -> Result<(), String> {
         let key = upload.key();
         if key == PROBE {
@@ -403,17 +390,45 @@ impl<'a> Judge<'a> {
                 .copied()
                 .filter(|(_, call)| call.action.upload() == Some(name) && Self::may_count(call))
                 .collect();
-            let successors = self.successors(name, view);
-            self.judge_upload(&calls, view.get(name), &successors)
-                .map_err(|reason| {
-                    let told: Vec<_> = calls
-                        .iter()
-                        .map(|(call, what)| format!("{:?}: {what:?}", self.moment.of(*call)))
-                        .collect();
-                    format!("{name}: {reason}\n  {}", told.join("\n  "))
-                })?;
+            let upload = history::Upload {
+                before: None,
+                calls: &calls
+                    .iter()
+                    .filter_map(|(at, call)| self.known(*at, call))
+                    .collect::<Vec<_>>(),
+                successors: &self.successors(name, view),
+            };
+            upload.explain(view.get(name)).map_err(|reason| {
+                let told: Vec<_> = calls
+                    .iter()
+                    .map(|(call, what)| format!("{:?}: {what:?}", self.moment.of(*call)))
+                    .collect();
+                format!("{name}: {reason}\n  {}", told.join("\n  "))
+            })?;
         }
         Ok(())
+    }
+
+    /// What the model knows of a call, if it changes an upload.
+    fn known(&self, at: usize, call: &Call) -> Option<history::Call<Body>> {
+        let what = match &call.action {
+            Action::Initiate { .. } => What::Initiate,
+            Action::Put { number, body, .. } => What::Put {
+                number: *number,
+                body: *body,
+            },
+            Action::Complete { parts, .. } => What::Complete(parts.clone()),
+            Action::Abort { .. } => What::Abort,
+            Action::Remove { .. } => What::Remove,
+            _ => return None,
+        };
+        let span = self.moment.of(at);
+        Some(history::Call {
+            what,
+            acknowledged: self.done(at, call),
+            begun: span.begun?,
+            ended: span.acked,
+        })
     }
 
     /// What has become of the completions that were to replace this object.
@@ -430,98 +445,13 @@ impl<'a> Judge<'a> {
             .filter_map(|(at, call)| {
                 let upload = call.action.successor_of(object)?;
                 let seen = view.get(upload);
-                let is_there = matches!(seen, Some(Seen::Object(_)));
+                let is_there = matches!(seen, Some(State::Object(_)));
                 Some(Successor {
-                    done: self.done(*at, call),
+                    acknowledged: self.done(*at, call),
                     is_there,
                     may_have_come: is_there || seen.is_none() && may_have_gone(upload),
                 })
             })
             .collect()
-    }
-
-    fn judge_upload(
-        &self,
-        calls: &[(usize, &Call)],
-        seen: Option<&Seen>,
-        successors: &[Successor],
-    ) -> Result<(), String> {
-        let any = |what: &dyn Fn(&Action) -> bool| calls.iter().any(|(_, call)| what(&call.action));
-        let done = |what: &dyn Fn(&Action) -> bool| {
-            calls
-                .iter()
-                .any(|(at, call)| what(&call.action) && self.done(*at, call))
-        };
-        let initiate = |action: &Action| matches!(action, Action::Initiate { .. });
-        let abort = |action: &Action| matches!(action, Action::Abort { .. });
-        let complete = |action: &Action| matches!(action, Action::Complete { .. });
-        let remove = |action: &Action| matches!(action, Action::Remove { .. });
-        let replaced = successors.iter().any(|one| one.may_have_come);
-        match seen {
-            None if done(&initiate) && !any(&abort) && !any(&remove) && !replaced => {
-                Err("it is lost".to_owned())
-            }
-            None => Ok(()),
-            Some(_) if successors.iter().any(|one| one.is_there) => {
-                Err("it is there beside the object that replaced it".to_owned())
-            }
-            Some(_) if successors.iter().any(|one| one.done) => {
-                Err("it was replaced and is there".to_owned())
-            }
-            Some(_) if done(&abort) => Err("it was aborted and is there".to_owned()),
-            Some(_) if done(&remove) => Err("it was removed and is there".to_owned()),
-            Some(Seen::Open(_)) if done(&complete) => {
-                Err("it was completed and is open".to_owned())
-            }
-            Some(Seen::Open(parts)) => self.judge_parts(calls, parts),
-            Some(Seen::Object(found)) => {
-                let lists = calls.iter().filter_map(|(at, call)| match &call.action {
-                    Action::Complete { parts, .. } => Some((self.done(*at, call), parts)),
-                    _ => None,
-                });
-                let (sure, maybe): (Vec<_>, Vec<_>) = lists.partition(|(done, _)| *done);
-                let allowed = if sure.is_empty() { maybe } else { sure };
-                if allowed.iter().any(|(_, parts)| *parts == found) {
-                    Ok(())
-                } else {
-                    Err(format!("the object has the parts {found:?}"))
-                }
-            }
-        }
-    }
-
-    /// Each part is the last acknowledged one, or one that began later.
-    fn judge_parts(
-        &self,
-        calls: &[(usize, &Call)],
-        found: &BTreeMap<u16, Body>,
-    ) -> Result<(), String> {
-        let mut puts: BTreeMap<u16, Vec<(usize, Body, bool)>> = BTreeMap::new();
-        for (at, call) in calls {
-            if let Action::Put { number, body, .. } = &call.action {
-                let done = self.done(*at, call);
-                puts.entry(*number).or_default().push((*at, *body, done));
-            }
-        }
-        if let Some(number) = found.keys().find(|number| !puts.contains_key(number)) {
-            return Err(format!("nobody put part {number}"));
-        }
-        for (number, puts) in &puts {
-            let overwritten = |put: usize| {
-                puts.iter()
-                    .any(|(later, _, done)| *done && self.moment.precedes(put, *later))
-            };
-            let found = found.get(number);
-            let allowed = match found {
-                None => !puts.iter().any(|(.., done)| *done),
-                Some(found) => puts
-                    .iter()
-                    .any(|(put, body, _)| body == found && !overwritten(*put)),
-            };
-            if !allowed {
-                return Err(format!("part {number} is {found:?}"));
-            }
-        }
-        Ok(())
     }
 }

@@ -8,26 +8,23 @@ use partstore::{
     Upload,
 };
 
-use super::super::expected::{Entry, POOL, crc64};
+use super::super::expected::{Bodies, Entry, POOL, crc64};
 use super::{Run, code};
 use crate::fixture::{files, read_object, read_part};
 
-/// Checks what a completion answered, and makes the entry an object.
-pub(super) fn completed(entry: &mut Entry, list: Vec<CompletedPart>, object: Object) {
-    entry
-        .parts
-        .retain(|number, _| list.iter().any(|line| line.number == *number));
+/// Makes the entry an object, and checks what the completion answered.
+pub(super) fn completed(entry: &mut Entry, list: Vec<CompletedPart>, object: &Object) {
+    entry.complete(list, object.clone());
     let bytes = entry.bytes();
     assert_eq!(object.upload, entry.info.upload);
     assert_eq!(object.metadata, entry.info.metadata);
     assert_eq!(object.initiated_at, entry.info.initiated_at);
     assert_eq!(object.etag.to_string(), entry.etag());
-    assert_eq!(usize::from(object.parts), list.len());
+    assert_eq!(usize::from(object.parts), entry.parts.len());
     assert_eq!(
         (object.size, object.crc64),
         (bytes.len() as u64, crc64(&bytes))
     );
-    entry.object = Some((list, object));
 }
 
 impl Run {

@@ -2,6 +2,7 @@
 
 use partstore::{CompletedPart, ETag, PartNumber, Upload};
 
+use super::super::expected::Bodies;
 use super::super::steps::List;
 use super::{Run, code, compare};
 
@@ -32,7 +33,7 @@ impl Run {
                 Some(refusal) => assert_eq!(code(answer), refusal),
                 None if is_absent => assert_eq!(code(answer), "NoSuchKey"),
                 None => {
-                    compare::completed(entry, list, answer.unwrap());
+                    compare::completed(entry, list, &answer.unwrap());
                     if let Some(object) = replaced {
                         self.expected.entries.remove(object);
                     }

@@ -37,7 +37,7 @@ impl Run {
         POOL[body].assert_is(&copied);
         assert_eq!(copied.number, at);
         assert!(copied.stored_at >= original.stored_at);
-        self.keep(&to, copied, body);
+        self.expected.put(&to, copied, body);
     }
 
     fn reader(&self, from: &Upload, part: PartNumber) -> Result<PartReader> {

@@ -1,8 +1,8 @@
 //! Listing, page by page: each page, and each marker that leads to the next.
 
 use partstore::{ListObjects, ListParts, ListUploads, PartNumber, Upload, UploadPage};
+use partstore_model::map::Line;
 
-use super::super::expected::Line;
 use super::{Run, code};
 
 impl Run {
@@ -87,11 +87,10 @@ impl Run {
             );
             return;
         }
-        let names = self.expected.names.iter();
-        let objects: Vec<_> = names
-            .filter(|name| after.is_none_or(|after| name.id() > after))
-            .filter_map(|name| self.expected.completed(name)?.object.as_ref())
-            .map(|(_, object)| object.clone())
+        let objects = self.expected.objects();
+        let objects: Vec<_> = objects
+            .filter(|object| after.is_none_or(|after| object.upload.id() > after))
+            .cloned()
             .collect();
         for (at, expected) in objects.chunks(limit as usize).enumerate() {
             let page = store

@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use partstore::{Error, Part, PartNumber, PartOptions, PartWriter, Result, Upload};
 
-use super::super::expected::{Body, POOL};
+use super::super::expected::{Bodies, Body, POOL};
 use super::super::steps::How;
 use super::{Run, code};
 
@@ -131,13 +131,7 @@ impl Run {
         let part = answer.unwrap();
         assert_eq!(part.number, number);
         POOL[body].assert_is(&part);
-        self.keep(upload, part, body);
-    }
-
-    pub(super) fn keep(&mut self, upload: &Upload, part: Part, body: usize) {
-        if let Some(entry) = self.expected.entries.get_mut(upload) {
-            entry.parts.insert(part.number, (part, body));
-        }
+        self.expected.put(upload, part, body);
     }
 
     /// A writer with some of its bytes received.
@@ -186,7 +180,7 @@ impl Run {
     }
 
     pub(super) fn remove_under_reader(&mut self, object: &Upload) {
-        let Some(expected) = self.expected.completed(object).map(super::Entry::bytes) else {
+        let Some(expected) = self.expected.completed(object).map(Bodies::bytes) else {
             return;
         };
         let mut reader = self.fixture.store.open_object(object).unwrap();
