@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Measure::Peers(peers) => return peers.run(),
         Measure::Figures(figures) => {
             if let Err(error) = figures.run() {
-                eprintln!("{}: {error}", error.code());
+                eprintln!("{}", error.one_line());
                 return ExitCode::FAILURE;
             }
         }
