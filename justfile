@@ -3,8 +3,16 @@
 _list:
     @just --list
 
-# What CI runs
+# All that a change must pass. Installs nothing, and says what it skips
 check:
+    .ci/check
+
+# Installs what `check` looks for
+setup:
+    .ci/setup
+
+# What CI runs: both
+ci:
     .ci/run
 
 # The tests of the crate
@@ -28,9 +36,10 @@ bench *ARGS:
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
 
-# The scalar logic of the only unsafe code, under Miri (needs a nightly toolchain with it)
+# All unsafe code, under Miri (needs a nightly toolchain with it): first the lanes, then what there is without AVX2
 miri:
-    cargo +nightly miri test -p md5-lanes
+    RUSTFLAGS="-C target-feature=+avx2" cargo +nightly miri test -p md5-lanes --lib
+    cargo +nightly miri test -p md5-lanes --lib
 
 # How fast parts come in, beside the floors of the same run
 bench-ingest *ARGS:

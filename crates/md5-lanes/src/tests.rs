@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use crate::body::WORTH;
 use crate::{BodyMd5, Lanes, kernel};
 
+/// Miri takes a second for each 100 KiB or so.
+const MIB: usize = if cfg!(miri) { WORTH } else { 1 << 20 };
+
 fn reference(body: &[u8]) -> [u8; 16] {
     Md5::digest(body).into()
 }
@@ -131,6 +134,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     /// Up to 64 bodies of one store at once, from as many threads, that begin, stall and go as they like.
+    #[cfg_attr(miri, ignore = "it takes hours, and files")]
     #[test]
     fn bodies_side_by_side_are_hashed_as_if_alone(plans in proptest::collection::vec(plan(), 1..=64)) {
         let lanes = Arc::new(Lanes::new("md5"));
@@ -163,12 +167,12 @@ proptest! {
 #[test]
 fn a_body_hashes_itself_when_the_thread_has_died() {
     let lanes = Arc::new(Lanes::new("md5"));
-    let whole = body(1, 3 << 20);
-    let mut bodies = crowd(&lanes, 20, &whole.slice(..1 << 20));
+    let whole = body(1, 3 * MIB);
+    let mut bodies = crowd(&lanes, 20, &whole.slice(..MIB));
     lanes.break_down();
     for md5 in &mut bodies {
-        md5.begin(whole.slice(1 << 20..2 << 20));
-        md5.begin(whole.slice(2 << 20..));
+        md5.begin(whole.slice(MIB..2 * MIB));
+        md5.begin(whole.slice(2 * MIB..));
         assert_eq!(md5.digest(), reference(&whole));
     }
     assert!(!lanes.are_used());
@@ -178,7 +182,7 @@ fn a_body_hashes_itself_when_the_thread_has_died() {
 fn long_chunks_take_turns_when_there_are_more_than_lanes() {
     let lanes = Arc::new(Lanes::new("md5"));
     let long: Vec<_> = (0..2 * LANES_OF_THE_KERNEL as u64)
-        .map(|seed| body(seed, 3 << 20))
+        .map(|seed| body(seed, 3 * MIB))
         .collect();
     let mut hashed: Vec<_> = long
         .iter()
@@ -205,12 +209,12 @@ fn nothing_of_a_chunk_is_held_once_it_is_hashed() {
 #[test]
 fn a_body_that_goes_takes_its_chunk_along() {
     let lanes = Arc::new(Lanes::new("md5"));
-    let whole = body(1, 4 << 20);
+    let whole = body(1, 4 * MIB);
     for md5 in &mut crowd(&lanes, 16, &whole) {
         assert_eq!(md5.digest(), reference(&whole));
     }
     // The next would wait for company now.
-    let alone = body(2, 4 << 20);
+    let alone = body(2, 4 * MIB);
     drop(crowd(&lanes, 1, &alone));
     for _ in 0..10_000 {
         if alone.is_unique() {
