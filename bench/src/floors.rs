@@ -64,7 +64,7 @@ impl Taker for Disk {
 pub struct Obvious(Files);
 
 impl Obvious {
-    /// Bytes that are digested and written at a time. They stay in the cache of a processor meanwhile.
+    /// Bytes that are digested and written at a time. They stay in the cache of a processor in the meantime.
     const CHUNK: usize = 256 << 10;
 
     /// In a directory of its own.

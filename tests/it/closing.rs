@@ -208,7 +208,7 @@ fn every_close_is_told_how_the_first_one_ended() {
     }
 }
 
-/// Puts a large part and closes the store meanwhile; whether the put was broken off.
+/// Puts a large part and closes the store in the meantime; whether the put was broken off.
 fn breaks_off_a_put(attempt: u8) -> bool {
     let fixture = Fixture::new();
     let (store, upload) = (&fixture.store, fixture.initiate("key"));

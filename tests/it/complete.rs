@@ -299,7 +299,7 @@ fn a_completion_moves_no_bytes() {
             .map(|facts| (facts.ino(), facts.mtime_nsec(), facts.ctime_nsec()))
             .collect()
     };
-    // A file that can not be read is no hindrance.
+    // A file that cannot be read is no hindrance.
     std::fs::write(fixture.blob_path(&parts[0].content), b"damaged").unwrap();
     let (before, journal) = (files(), fixture.store.stats().unwrap().journal_bytes);
     fixture

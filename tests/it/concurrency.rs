@@ -223,7 +223,7 @@ fn sweeps_never_take_what_is_being_put() {
     assert_eq!(fixture.blob_files().len(), 0);
 }
 
-/// What is opened reads to its end, however often it is replaced and swept meanwhile.
+/// What is opened reads to its end, however often it is replaced and swept in the meantime.
 #[test]
 fn readers_among_replacing_and_sweeping_read_one_body() {
     let fixture = Fixture::new();

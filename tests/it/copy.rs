@@ -313,7 +313,7 @@ fn copies_among_puts_to_one_number_leave_one_of_them() {
     assert_sound(&fixture);
 }
 
-/// Puts of the same new bytes each give their file the one name: what is copied meanwhile is sound.
+/// Puts of the same new bytes each give their file the one name: what is copied in the meantime is sound.
 #[test]
 fn bytes_that_others_put_at_the_same_time_are_not_called_damaged() {
     let fixture = Fixture::new();
@@ -334,7 +334,7 @@ fn bytes_that_others_put_at_the_same_time_are_not_called_damaged() {
     }
 }
 
-/// R28, I6: an upload that ends meanwhile takes no copy, and whichever comes first, nothing is left of it.
+/// R28, I6: an upload that ends in the meantime takes no copy, and whichever comes first, nothing is left of it.
 #[test]
 fn a_copy_among_aborts_and_sweeps_is_whole_or_refused() {
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! Files that can not be removed for a while: nothing is lost by it, and nothing stays for ever.
+//! Files that cannot be removed for a while: nothing is lost by it, and nothing stays for ever.
 //!
 //! Needs a file system with immutable files, and the right to make them.
 
@@ -10,7 +10,7 @@ use partstore::{CompletedPart, Error, IndexRecovery, Scope};
 use crate::fixture::{Fixture, bytes, free_options, lines, number, read_object, read_part};
 use crate::skipped::skipped;
 
-/// A file that can not be removed until this is dropped.
+/// A file that cannot be removed until this is dropped.
 struct Immutable(PathBuf);
 
 impl Immutable {

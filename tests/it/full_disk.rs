@@ -32,7 +32,7 @@ impl Disk {
             .output()
             .is_ok_and(|output| output.status.success());
         if !mounted {
-            skipped("a tmpfs can not be mounted here");
+            skipped("a tmpfs cannot be mounted here");
         }
         mounted.then(|| Self { dir })
     }

@@ -340,9 +340,7 @@ fn a_file_in_staging_that_can_not_be_removed_stops_no_open() {
         done.is_ok_and(|done| done.status.success())
     };
     if !chattr("+i") {
-        return skipped(
-            "a file that can not be removed needs root and a file system that has them",
-        );
+        return skipped("a file that cannot be removed needs root and a file system that has them");
     }
     let opened = free_options().open(fixture.root());
     assert!(chattr("-i"));

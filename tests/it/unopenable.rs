@@ -98,7 +98,7 @@ fn putting_the_bytes_of_a_file_that_may_not_be_read_again_repairs_it() {
             Ok(output) if output.status.code() == Some(101) => {
                 panic!("{}", String::from_utf8_lossy(&output.stdout));
             }
-            _ => skipped("the tests can not be run as another user (setpriv) here"),
+            _ => skipped("the tests cannot be run as another user (setpriv) here"),
         }
         return;
     }

@@ -137,7 +137,7 @@ impl Upstream {
     }
 }
 
-/// A body of `len` bytes from `source`, read as the client takes it. The first are read at once: what can not be read
+/// A body of `len` bytes from `source`, read as the client takes it. The first are read at once: what cannot be read
 /// at all is refused before a head is sent.
 pub async fn from_reader(source: impl Read + Send + 'static, len: u64) -> Result<Body, Refusal> {
     let source = source.take(len);
@@ -156,7 +156,7 @@ pub async fn from_reader(source: impl Read + Send + 'static, len: u64) -> Result
 }
 
 fn unreadable() -> Refusal {
-    Refusal::internal("the object can not be read; see the log of the store")
+    Refusal::internal("the object cannot be read; see the log of the store")
 }
 
 fn read_some<R: Read>(mut source: io::Take<R>) -> io::Result<(Bytes, io::Take<R>)> {
@@ -168,7 +168,7 @@ fn read_some<R: Read>(mut source: io::Take<R>) -> io::Result<(Bytes, io::Take<R>
         .read_to_end(&mut chunk);
     if let Err(error) = read {
         // Once the head is sent, all that is left is to break off.
-        tracing::error!(%error, "an object can not be read");
+        tracing::error!(%error, "an object cannot be read");
         return Err(error);
     }
     Ok((chunk.into(), source))

@@ -100,7 +100,7 @@ impl<S: Subject> Explorer<'_, S> {
     /// Records one run of the subject and explores it.
     ///
     /// # Errors
-    /// When directories can not be made.
+    /// When directories cannot be made.
     pub fn explore(&mut self, seed: u64, plan: Plan) -> io::Result<Found> {
         let dir = scratch()?;
         shim::start(dir.path(), plan);
@@ -335,7 +335,7 @@ impl<S: Subject> Explorer<'_, S> {
     /// Runs one crash again.
     ///
     /// # Errors
-    /// When directories can not be made.
+    /// When directories cannot be made.
     pub fn replay(&self, case: &Case<S::History>) -> io::Result<Result<(), String>> {
         let Some(crash) = case.failure.crash else {
             return Ok(Err("there was no crash: the run itself failed".to_owned()));

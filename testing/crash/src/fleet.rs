@@ -25,7 +25,7 @@ pub fn alive() {
 /// Says what this child has found.
 ///
 /// # Panics
-/// When it can not be written as JSON.
+/// When it cannot be written as JSON.
 pub fn answer(found: &impl Serialize) {
     let text = serde_json::to_string(found).expect("plain values can be written");
     say(&format!("{ANSWER}{text}"));

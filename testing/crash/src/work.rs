@@ -114,7 +114,7 @@ impl Work {
     }
 
     /// # Errors
-    /// When directories can not be made.
+    /// When directories cannot be made.
     pub fn run(&self) -> io::Result<Done> {
         silence();
         let mut done = Done::default();

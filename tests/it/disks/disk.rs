@@ -98,7 +98,7 @@ impl Disk {
         match disk.mount(mib, more) {
             Ok(()) => Some(disk),
             Err(why) => {
-                skipped(format!("{kind:?} can not be made here: {why}"));
+                skipped(format!("{kind:?} cannot be made here: {why}"));
                 None
             }
         }

@@ -145,7 +145,7 @@ impl Names {
         found.ok_or_else(|| Refusal::no_such_bucket(format!("there is no bucket {bucket}")))
     }
 
-    /// Initiates an upload to a bucket, which can not be removed meanwhile.
+    /// Initiates an upload to a bucket, which cannot be removed in the meantime.
     pub fn initiate(
         &self,
         target: &Target,

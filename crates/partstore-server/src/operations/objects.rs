@@ -139,7 +139,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
     };
     let Span { first, len } = span.unwrap_or(whole);
     response.headers_mut().insert(CONTENT_LENGTH, len.into());
-    // A range of no bytes, that of an empty part, can not be written down.
+    // A range of no bytes, that of an empty part, cannot be written down.
     if span.is_some() && len > 0 {
         let (last, size) = (first + len - 1, described.size);
         let range = format!("bytes {first}-{last}/{size}");

@@ -75,7 +75,7 @@ fn who_is_refused_is_never_asked_for_the_body() {
         let answer = client.answer();
         assert_refused(&answer, expected);
         assert!(!answer.was_asked_for(), "{}", answer.text());
-        // What it does not read, it can not tell from the next request.
+        // What it does not read, it cannot tell from the next request.
         assert!(client.is_at_end());
     }
 }

@@ -31,7 +31,7 @@ fn key(name: u64) -> String {
     format!("name{name}")
 }
 
-/// Makes a request of a server that may be killed meanwhile.
+/// Makes a request of a server that may be killed in the meantime.
 fn attempt(server: &Server, request: &Request, method: &str) -> io::Result<Answer> {
     let mut client = Client::try_connect(server)?;
     client.try_send(request.bytes())?;

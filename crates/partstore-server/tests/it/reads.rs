@@ -80,7 +80,7 @@ fn a_part_of_an_object_is_read_by_its_number() {
     assert!(across.body == bodies.concat()[MIB - 1..2 * MIB + 2]);
 }
 
-/// A range of no bytes can not be written down: so its answer has none.
+/// A range of no bytes cannot be written down: so its answer has none.
 #[test]
 fn a_part_without_bytes_is_read_by_its_number() {
     let server = server(&[]);

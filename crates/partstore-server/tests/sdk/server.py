@@ -55,7 +55,7 @@ class Server:
         return self._end() == 0
 
     def limit_files(self, length):
-        """From now on it can not write a file behind its first `length` bytes."""
+        """From now on it cannot write a file behind its first `length` bytes."""
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (length, resource.RLIM_INFINITY))
 
     def _end(self):

@@ -96,7 +96,7 @@ impl Subject for Peer {
         moment: &Moment,
     ) -> std::result::Result<String, String> {
         let mut kv = told("it does not open", (self.open)(root))?;
-        let found = told("it can not be read", kv.all())?;
+        let found = told("it cannot be read", kv.all())?;
         let view = judge(calls, moment, &found)?;
         told("a further put", kv.put(PROBE, &PROBE_VALUE))?;
         shim::ack(PROBED);

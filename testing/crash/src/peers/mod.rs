@@ -198,7 +198,7 @@ impl Job {
     }
 
     /// # Errors
-    /// When there is no such store, or directories can not be made.
+    /// When there is no such store, or directories cannot be made.
     pub fn run(&self) -> io::Result<Tally> {
         keep_memory();
         // A panic is caught, and told as a failure.

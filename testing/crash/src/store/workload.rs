@@ -47,7 +47,7 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// What the shim is to do meanwhile.
+    /// What the shim is to do in the meantime.
     pub fn plan(self, seed: u64) -> Plan {
         let fault = (self == Self::FailedSync).then(|| Fault {
             kind: Kind::Sync,

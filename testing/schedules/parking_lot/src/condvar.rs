@@ -18,7 +18,7 @@ impl Condvar {
         }
     }
 
-    /// Waits for a notification, the mutex unlocked meanwhile.
+    /// Waits for a notification, the mutex unlocked in the meantime.
     ///
     /// # Panics
     /// Outside of a schedule.

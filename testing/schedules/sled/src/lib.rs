@@ -140,7 +140,7 @@ impl Tree {
     }
 
     /// As `sled::Tree::range`: each row is looked for when it is asked for, so that what others
-    /// change meanwhile may be seen or not.
+    /// change in the meantime may be seen or not.
     pub fn range<K, R>(&self, range: R) -> impl Iterator<Item = Result<(IVec, IVec)>>
     where
         K: AsRef<[u8]>,

@@ -50,7 +50,7 @@ pub fn assert_there(store: &PartStore, acknowledged: &[(Upload, Part)]) {
     }
 }
 
-/// The put finds the blob of another upload's part, which goes meanwhile.
+/// The put finds the blob of another upload's part, which goes in the meantime.
 #[test]
 fn a_blob_that_a_put_builds_on_is_not_swept() {
     check(1500, || {
@@ -77,7 +77,7 @@ fn a_blob_that_a_put_builds_on_is_not_swept() {
     });
 }
 
-/// Three puts of the same new bytes; one or two of their uploads are aborted meanwhile, so that a
+/// Three puts of the same new bytes; one or two of their uploads are aborted in the meantime, so that a
 /// put may be refused when its file has its name already.
 #[test]
 fn a_refused_put_leaves_nothing_and_takes_nothing_from_others() {
