@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::kernel::{self, Block, State};
 use crate::queue::{Lanes, Pending};
 
-/// From this length on a chunk is worth the two wake-ups that another thread costs.
-pub(crate) const WORTH: usize = 32 * 1024;
+/// From this length on a chunk is worth the two wake-ups that another thread costs. (Miri takes a second for it.)
+pub(crate) const WORTH: usize = if cfg!(miri) { 1024 } else { 32 * 1024 };
 
 const BLOCK_LEN: usize = size_of::<Block>();
 
@@ -21,9 +21,9 @@ pub struct BodyMd5 {
     state: State,
     /// Bytes so far.
     len: u64,
-    /// What the lane thread is at, and the bytes, in case it gives them up.
+    /// The chunk that the lane thread hashes, and its bytes, in case the thread gives it up.
     pending: Option<(Pending, Bytes)>,
-    /// Behind the last whole block: less than a block.
+    /// Bytes behind the last whole block: fewer than 64.
     tail: Vec<u8>,
 }
 
@@ -52,7 +52,7 @@ impl BodyMd5 {
         self.len += chunk.len() as u64;
         self.end_block(&mut chunk);
         let tail = chunk.split_off(chunk.len() - chunk.len() % BLOCK_LEN);
-        // Copied: these few bytes would keep the whole chunk.
+        // Copied: a reference to these few bytes would keep the whole chunk in memory.
         self.tail.extend_from_slice(&tail);
         let lanes = (chunk.len() >= WORTH).then_some(&self.lanes);
         match lanes.and_then(|lanes| lanes.submit(self.state, chunk.clone())) {

@@ -1,11 +1,11 @@
 //! The MD5 compression function (RFC 1321, 3.4) for one message and for many side by side.
 //!
-//! One message is a chain of dependent steps: however wide the processor is, it waits. Different
-//! messages do not depend on each other, so the same step of eight of them is one AVX2
-//! instruction, and two such groups fill the gaps that one leaves.
+//! One message is a chain of dependent steps: a processor waits for each, however wide it is. Different
+//! messages do not depend on each other. So AVX2 does a step of eight messages at once, and a second group
+//! of eight fills the gaps that the first one leaves.
 //!
-//! The only module with unsafe code: the loads of vectors, the calls of functions that need AVX2,
-//! and an empty assembly line that keeps the compiler from reordering additions.
+//! This is the only module with unsafe code: loads and stores of vectors, calls of functions that need AVX2,
+//! and an empty line of assembly that keeps the compiler from reordering additions.
 
 #![cfg_attr(
     target_arch = "x86_64",
@@ -33,7 +33,7 @@ pub(crate) type State = [u32; 4];
 /// The chaining value before the first block.
 pub(crate) const START: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
-/// What one call of the compression function takes.
+/// The input of one call of the compression function.
 pub(crate) type Block = [u8; 64];
 
 /// How many messages [`compress_many`] takes at once.
@@ -132,7 +132,7 @@ macro_rules! rounds {
     };
 }
 
-/// A step for one message. B is what the step before gave: whatever does not need it is added up before.
+/// A step for one message. B comes from the step before, so all that does not need B is added up first.
 macro_rules! one_step {
     (($v:ident, $x:ident) $round:ident, $a:literal, $b:literal, $c:literal, $d:literal, $w:literal, $s:literal, $t:literal) => {
         let [b, c, d] = [$v[$b], $v[$c], $v[$d]];
@@ -154,7 +154,7 @@ macro_rules! one_step {
     };
 }
 
-/// Takes blocks of one message: a third faster than the plain form, in which the compiler chooses the
+/// Hashes blocks of one message. It is a third faster than the plain form, in which the compiler chooses the
 /// order of the additions.
 pub(crate) fn compress_one(state: &mut State, blocks: &[Block]) {
     for block in blocks {
@@ -171,8 +171,8 @@ pub(crate) fn compress_one(state: &mut State, blocks: &[Block]) {
     }
 }
 
-/// `value`, computed before what comes next: left to itself the compiler adds in an order that makes
-/// the chain of dependent steps longer.
+/// Returns `value`, and has it computed before what follows. The compiler would otherwise choose an order of
+/// additions that makes the chain of dependent steps longer.
 #[inline]
 fn in_this_order(value: u32) -> u32 {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -210,7 +210,7 @@ fn has_avx512() -> bool {
         && std::arch::is_x86_feature_detected!("avx512vl")
 }
 
-/// Takes equally many blocks of each of up to [`LANES`] messages.
+/// Hashes equally many blocks of each of up to [`LANES`] messages.
 ///
 /// # Panics
 /// Without AVX2 ([`has_lanes`]), and when there are more messages than lanes or they differ in length.
@@ -291,7 +291,7 @@ macro_rules! compress_groups {
                 lanes.iter().all(|(_, lane)| lane.len() == blocks),
                 "as many blocks of each message"
             );
-            // Lanes that are left hash the first message once more, for nobody.
+            // Free lanes hash the first message once more, and the result is dropped.
             let mut inputs: [[&[Block]; 8]; G] = [[lanes[0].1; 8]; G];
             let mut words = [[[0_u32; 8]; 4]; G];
             for (lane, (state, blocks)) in lanes.iter().enumerate() {
@@ -398,7 +398,7 @@ fn in_this_order_in_lanes(value: __m256i) -> __m256i {
 #[inline]
 fn load_half(block: &Block, half: usize) -> __m256i {
     let (halves, _) = block.as_chunks::<32>();
-    // SAFETY: 32 bytes are there, at any alignment.
+    // SAFETY: the reference has 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(halves[half].as_ptr().cast()) }
 }
 
@@ -406,7 +406,7 @@ fn load_half(block: &Block, half: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn load(words: &[u32; 8]) -> __m256i {
-    // SAFETY: 32 bytes are there, at any alignment.
+    // SAFETY: the reference has 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
 }
 
@@ -414,6 +414,6 @@ fn load(words: &[u32; 8]) -> __m256i {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn store(vector: __m256i, words: &mut [u32; 8]) {
-    // SAFETY: there is room for 32 bytes, at any alignment.
+    // SAFETY: the reference has 32 bytes, and the store needs no alignment.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) }
 }

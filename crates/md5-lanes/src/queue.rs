@@ -1,15 +1,15 @@
-//! The lane thread: takes what bodies submit and hashes up to sixteen chunks side by side.
+//! The lane thread: it takes the chunks that messages submit, and hashes up to sixteen side by side.
 //!
-//! It runs the lanes a slice at a time. Between slices, chunks that have come in take the lanes that are
-//! free, and those that are done leave: nobody waits for another's chunk to end. A body that stalls has
-//! submitted nothing and has no lane.
+//! The thread runs the lanes a slice at a time. Between two slices, chunks that are hashed leave their lanes, and
+//! waiting chunks take them. So no chunk waits for another one to end. A message that stalls has submitted nothing
+//! and has no lane.
 //!
-//! Full lanes cost no more than one. So when all have left, chunks wait for some company, but no longer than
-//! until a body asks for its result: bodies do so when they have written, which takes longer than MD5 when
-//! they are many.
+//! Sixteen lanes cost no more than one. So when the lanes are empty, the thread waits until half as many chunks
+//! have come as were last together. It waits no longer than until a message asks for its result. Messages ask
+//! after they have written, and when there are many of them, writing takes longer than MD5.
 //!
-//! A chunk is never lost: whoever submitted it has it still, and hashes it itself when the thread
-//! has died with it ([`Pending::wait`] answers `None`).
+//! A chunk is never lost: its message keeps it. If the thread dies, [`Pending::wait`] answers `None`, and the
+//! message hashes the chunk itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::sync::{self, Condvar, JoinHandle, Mutex};
 
 /// Blocks of each lane between two looks at the queue: 64 KiB.
 const SLICE: usize = 1024;
-/// Slices after which a chunk makes room when others wait: 1 MiB.
+/// So many slices at most, while others wait, before a chunk makes room: 1 MiB.
 const TURN: usize = 16 * SLICE;
 
 /// The chunks that wait for a lane, and the thread that hashes them.
@@ -50,21 +50,21 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     chunks: VecDeque<Chunk>,
-    /// How many were in the lanes at a time since they were last empty, at most.
+    /// The most chunks that were in the lanes at once since the lanes were last empty.
     together: usize,
-    /// Nobody takes chunks any more.
+    /// The thread has ended, or will: it takes no more chunks.
     closed: bool,
     #[cfg(test)]
     breaks_down: bool,
 }
 
-/// One body's chunk, on its way.
+/// A chunk, from its message to its lane.
 struct Chunk {
     state: State,
     bytes: Bytes,
     /// Blocks that are hashed.
     done: usize,
-    /// And those when it came into its lane.
+    /// The same when the chunk took its lane.
     since: usize,
     answer: Arc<Answer>,
 }
@@ -79,9 +79,9 @@ struct Answer {
 enum Progress {
     #[default]
     Hashing,
-    /// The same, and somebody waits for it.
+    /// The same, and its message waits for it.
     Awaited,
-    /// Nobody wants it any more.
+    /// The same, and its message was dropped.
     Abandoned,
     Hashed(State),
     GivenUp,
@@ -94,7 +94,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Waits until the chunk is hashed; `None` when that has to be done by somebody else.
+    /// Waits until the chunk is hashed. Answers `None` when the caller must hash it.
     pub(crate) fn wait(self) -> Option<State> {
         // A chunk that is not begun does not wait for company any more.
         self.tell(Progress::Awaited);
@@ -108,7 +108,7 @@ impl Pending {
         }
     }
 
-    /// Waits for so long; whether [`wait`](Self::wait) has an answer then.
+    /// Waits for at most `timeout`. Returns whether [`wait`](Self::wait) would answer at once.
     pub(crate) fn is_over_within(&self, timeout: Duration) -> bool {
         self.tell(Progress::Awaited);
         let mut progress = self.answer.progress.lock();
@@ -121,7 +121,7 @@ impl Pending {
         !goes_on(&mut progress)
     }
 
-    /// Has the thread look what is wanted of the chunk now, unless it is hashed.
+    /// Tells the thread what the message wants of its chunk, unless the chunk is hashed.
     fn tell(&self, wanted: Progress) {
         if self.answer.change(wanted) {
             self.queue.look_again();
@@ -130,7 +130,7 @@ impl Pending {
 }
 
 impl Drop for Pending {
-    /// Unless it was waited for, the digest is not wanted any more, and the bytes are let go of soon.
+    /// A message that has not waited does not want its digest. The thread soon lets go of the bytes.
     fn drop(&mut self) {
         self.tell(Progress::Abandoned);
     }
@@ -162,7 +162,7 @@ impl Lanes {
         !matches!(*self.thread.lock(), Thread::Failed) && !self.queue.waiting.lock().closed
     }
 
-    /// Has whole blocks hashed; `None` when nobody is there to do it.
+    /// Submits whole blocks. Answers `None` when there is no thread: the caller must hash them.
     pub(crate) fn submit(&self, state: State, bytes: Bytes) -> Option<Pending> {
         self.start()?;
         let answer = Arc::<Answer>::default();
@@ -209,7 +209,7 @@ impl Drop for Lanes {
     fn drop(&mut self) {
         self.queue.close();
         if let Thread::Started(thread) = std::mem::replace(self.thread.get_mut(), Thread::Failed) {
-            // A panic of its own is behind it: the bodies have helped themselves.
+            // If it has panicked, the messages have hashed their own chunks.
             let _ = thread.join();
         }
     }
@@ -227,12 +227,12 @@ impl Queue {
     }
 
     fn look_again(&self) {
-        // With the lock, so that the thread does not miss it between its look and its sleep.
+        // Under the lock: otherwise the thread could miss it between its look at the queue and its sleep.
         let _waiting = self.waiting.lock();
         self.more.notify_one();
     }
 
-    /// Fills the free lanes; waits if none is at work. `false` when it is over.
+    /// Fills the free lanes. Waits while all lanes are empty. Returns `false` when the thread must end.
     fn admit(&self, lanes: &mut Vec<Chunk>) -> bool {
         let mut waiting = self.waiting.lock();
         if lanes.is_empty() {
@@ -267,8 +267,8 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Whether to begin: half as many are there as were last together, or one is waited for. Drops what
-    /// nobody wants any more.
+    /// Returns whether to begin: half as many chunks wait as were last together, or a message asks for its
+    /// result. Drops abandoned chunks.
     fn is_worth_it(&mut self) -> bool {
         self.chunks
             .retain(|chunk| !chunk.answer.is(Progress::Abandoned));
@@ -281,7 +281,7 @@ impl Waiting {
     }
 }
 
-/// What the thread does. However it ends, nobody waits for it afterwards.
+/// What the thread does. However it ends, no message waits for it afterwards.
 fn run(queue: &Queue) {
     struct CloseAtEnd<'a>(&'a Queue);
     impl Drop for CloseAtEnd<'_> {
@@ -297,7 +297,7 @@ fn run(queue: &Queue) {
     }
 }
 
-/// Hashes as many blocks of each lane as the shortest has left, or a slice.
+/// Hashes a slice of each lane, or less if a lane has less left.
 fn slice(lanes: &mut [Chunk]) {
     let left = lanes.iter().map(|chunk| chunk.left().len()).min();
     let len = left.unwrap_or(0).min(SLICE);
@@ -327,11 +327,11 @@ impl Chunk {
         blocks.get(self.done..).unwrap_or_default()
     }
 
-    /// Answers when all is hashed; `true` then.
+    /// If the whole chunk is hashed, answers the message and returns `true`.
     fn leave_if_done(&mut self) -> bool {
         let done = self.left().is_empty();
         if done {
-            // Whoever waits may want the memory back.
+            // The waiting message may want the memory back.
             self.bytes = Bytes::new();
             self.done = 0;
             self.answer.give(Progress::Hashed(self.state));
@@ -341,15 +341,15 @@ impl Chunk {
 }
 
 impl Drop for Chunk {
-    /// Nobody hashes it any more: unless it is answered, it is given up.
+    /// A chunk that is dropped without an answer is given up: its message hashes it.
     fn drop(&mut self) {
         self.answer.give(Progress::GivenUp);
     }
 }
 
 impl Answer {
-    /// Notes what the body wants of a chunk that is not hashed; `false` when it is, or when that was noted
-    /// before.
+    /// Notes what the message wants of its chunk. Returns `false` when the chunk is hashed, or when something
+    /// was noted before.
     fn change(&self, wanted: Progress) -> bool {
         let mut progress = self.progress.lock();
         let changes = *progress == Progress::Hashing;

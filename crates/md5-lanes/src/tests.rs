@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::body::WORTH;
 use crate::{BodyMd5, Lanes, kernel};
 
-/// Miri takes a second for each 100 KiB or so.
+/// Less under Miri, which is slow.
 const MIB: usize = if cfg!(miri) { WORTH } else { 1 << 20 };
 
 fn reference(body: &[u8]) -> [u8; 16] {
