@@ -27,7 +27,7 @@ pub fn ok() -> Response<Body> {
     Response::new(empty())
 }
 
-/// What a client is told of a part that is stored.
+/// The answer to a part that was stored.
 pub fn stored(part: &Part) -> Response<Body> {
     let mut response = ok();
     set(&mut response, "etag", part.etag.quoted());
@@ -55,12 +55,12 @@ pub fn xml(document: &impl Serialize) -> Answer {
     Ok(response)
 }
 
-/// What XML has no place for, not even escaped. Clients may name an upload, or a prefix, with it all the same.
+/// Characters that XML cannot hold, not even escaped. Clients may still name an upload, or a prefix, with them.
 fn not_in_xml(c: char) -> bool {
     (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// Sets a header, if its value can stand in one.
+/// Sets a header, unless its value holds what a header cannot.
 pub fn set(response: &mut Response<Body>, name: &'static str, value: impl AsRef<str>) {
     if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
         let name = HeaderName::from_static(name);
@@ -73,7 +73,7 @@ pub fn set_crc64(response: &mut Response<Body>, crc64: u64) {
     set(response, "x-cos-hash-crc64ecma", crc64.to_string());
 }
 
-/// By which an answer is found in the log.
+/// The id by which an answer is found in the log.
 pub struct RequestId {
     pub request: String,
     pub trace: String,

@@ -1,9 +1,8 @@
 //! Bodies between the sockets, which are asynchronous, and the store, which is not.
 //!
-//! A body that comes in is gathered to batches here, and each batch is handed to the store on a blocking
-//! thread, while the next is gathered: a client, however slow, holds such a thread only while a
-//! batch is hashed and written. No more than two batches of a body exist at a time, so a client that
-//! is faster than the disk waits in its socket.
+//! A body that comes in is gathered to batches here. Each batch is given to the store on a blocking thread, while the
+//! next one is gathered. So a client, however slow, holds such a thread only while a batch is hashed and written. At most
+//! two batches of a body exist at a time, so a client that is faster than the disk waits in its socket.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -19,14 +18,14 @@ use tokio::time::timeout;
 use crate::answer::Body;
 use crate::refusal::Refusal;
 
-/// Bytes of a batch, but for its last frame.
+/// Bytes of a batch, without its last frame.
 const BATCH_LEN: usize = 512 * 1024;
-/// Shorter frames are copied together: each would hold on to a whole buffer of the connection.
+/// Shorter frames are copied together. Uncopied, each would keep a whole buffer of the connection in memory.
 const SHORT_FRAME: usize = 16 * 1024;
 /// Bytes that are read from the store at a time.
 const READ_LEN: usize = 512 * 1024;
 
-/// Runs a call of the store on a thread where it may block.
+/// Runs a call of the store on a thread that may block.
 pub async fn blocking<T, E>(
     call: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Refusal>
@@ -67,7 +66,7 @@ impl Upstream {
                         "the body broke off: {error}"
                     )));
                 }
-                // Trailers are nobody's.
+                // Trailers are ignored.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
                     _ => {}
@@ -94,15 +93,15 @@ impl Upstream {
         Ok(batch)
     }
 
-    /// Sends the body to the store, as a part. When the client breaks off, or is refused, nothing is left of
-    /// the part.
+    /// Sends the body to the store, as a part. If the client breaks off or is refused, nothing of the part
+    /// remains.
     pub async fn store(mut self, mut writer: PartWriter) -> Result<Part, Refusal> {
         let mut gathered = self.batch().await;
         loop {
             let batch = match gathered {
                 Ok(batch) if batch.is_empty() => return blocking(move || writer.finish()).await,
                 Ok(batch) => batch,
-                // Dropped, the writer removes its file, which may be a long one.
+                // Dropping the writer removes its file, which takes time when the file is long.
                 Err(refusal) => {
                     return blocking(move || {
                         drop(writer);
@@ -137,8 +136,8 @@ impl Upstream {
     }
 }
 
-/// A body of `len` bytes from `source`, read as the client takes it. The first are read at once: what cannot be read
-/// at all is refused before a head is sent.
+/// A body of `len` bytes from `source`, read as the client takes it. The first bytes are read at once, so that an
+/// unreadable object is refused before a head is sent.
 pub async fn from_reader(source: impl Read + Send + 'static, len: u64) -> Result<Body, Refusal> {
     let source = source.take(len);
     let read = blocking(move || read_some(source).map_err(|_| unreadable()));
@@ -167,7 +166,7 @@ fn read_some<R: Read>(mut source: io::Take<R>) -> io::Result<(Bytes, io::Take<R>
         .take(READ_LEN as u64)
         .read_to_end(&mut chunk);
     if let Err(error) = read {
-        // Once the head is sent, all that is left is to break off.
+        // The head has been sent, so the connection can only be broken off.
         tracing::error!(%error, "an object cannot be read");
         return Err(error);
     }

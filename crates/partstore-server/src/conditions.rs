@@ -8,14 +8,14 @@ use hyper::header::HeaderName;
 use crate::refusal::Refusal;
 use crate::request::{digits, is_digits, text};
 
-/// What conditions compare with.
+/// What conditions are compared with.
 pub struct State<'a> {
     /// Quoted.
     pub etag: &'a str,
     pub modified: SystemTime,
 }
 
-/// What the conditions of a request come to.
+/// The outcome of a request's conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Met,
@@ -53,7 +53,7 @@ pub fn check(headers: &HeaderMap, prefix: &str, state: &State<'_>) -> Result<Out
     Ok(Outcome::Met)
 }
 
-/// Clients leave the quotes away, too.
+/// Some clients omit the quotes.
 fn matches_any(tags: &str, etag: &str) -> bool {
     let bare = |tag: &str| {
         tag.trim()
@@ -65,7 +65,7 @@ fn matches_any(tags: &str, etag: &str) -> bool {
         .any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
 }
 
-/// One that is no date is passed over.
+/// A value that is not a date is ignored.
 fn date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text).ok()
 }
@@ -82,11 +82,11 @@ pub struct Span {
     pub len: u64,
 }
 
-/// The `Range` of a request, if it has one that is to be heeded: several ranges, other units and what is not
-/// well-formed get the whole object (RFC 9110, 14.2).
+/// The `Range` of a request. Several ranges, other units and malformed ranges are ignored, and such a request gets the
+/// whole object (RFC 9110, 14.2).
 ///
 /// # Errors
-/// `InvalidRange` when there are no such bytes.
+/// `InvalidRange` when the object has no such bytes.
 pub fn range(value: Option<&str>, size: u64) -> Result<Option<Span>, Refusal> {
     let range = value.and_then(|value| value.trim().strip_prefix("bytes="));
     let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
@@ -119,7 +119,7 @@ pub fn range(value: Option<&str>, size: u64) -> Result<Option<Span>, Refusal> {
     }))
 }
 
-/// `bytes=first-last` of a copy: both, inclusive, and inside of the source.
+/// `bytes=first-last` of a copy: both numbers are needed, both are inclusive, and both lie within the source.
 pub fn copy_range(value: &str, size: u64) -> Result<Span, Refusal> {
     let ends = value
         .strip_prefix("bytes=")

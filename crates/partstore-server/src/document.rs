@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::refusal::Refusal;
 
-/// By the root element: a document with another is refused.
+/// Known by the root element; a document with another one is refused.
 #[derive(Deserialize)]
 enum Document {
     CompleteMultipartUpload(Completion),
@@ -47,7 +47,7 @@ struct ToDelete {
 /// Objects to delete.
 pub struct ToDeleteAll {
     pub keys: Vec<String>,
-    /// Only failures are told.
+    /// The answer lists failures only.
     pub quiet: bool,
 }
 
@@ -60,8 +60,8 @@ fn parse(document: &[u8]) -> Result<Document, Refusal> {
     quick_xml::de::from_str(text).map_err(|error| malformed(error.to_string()))
 }
 
-/// What serde passes over: text and elements beside the root element, or text between its children, are no list
-/// that a client has meant. Document types, and with them entities of their own, are refused.
+/// Refuses what serde ignores: text and elements beside the root element, and text between its children. No client
+/// means such a list. Document types are refused, too, and with them entities that a document defines.
 fn check_form(text: &str) -> Result<(), String> {
     let mut reader = Reader::from_str(text);
     let (mut depth, mut roots) = (0_u32, 0);

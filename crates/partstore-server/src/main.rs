@@ -4,9 +4,9 @@
 //! cargo run --release -p partstore-server -- --data DIR --listen 127.0.0.1:9000
 //! ```
 //!
-//! From a socket to the store a request passes: [`server`] (connections), [`service`] (what is asked for, by
-//! [`request`] and [`signature`]), one of [`operations`], and [`body`] or [`names`], which call the store. Errors
-//! are [`refusal`]s on the way back. `README.md` beside this directory has the requests as lines for a shell.
+//! A request passes through [`server`] (connections), [`service`] (what is asked for, by [`request`] and
+//! [`signature`]), and one of [`operations`]. From there [`body`] and [`names`] call the store. Errors come back as
+//! [`refusal`]s. `README.md`, beside this directory, has the requests as lines for a shell.
 
 mod answer;
 mod args;
@@ -44,10 +44,10 @@ use service::Service;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Threads on which calls of the store may block: each waits for the disk at times, and those that wait together
-/// share a sync.
+/// Threads on which calls of the store may block. Each waits for the disk at times, and calls that wait together share
+/// a sync.
 const STORE_THREADS: usize = 64;
-/// Copies at the same time. They read and write, and shall leave threads to the clients.
+/// Copies at the same time. They read and write, and must leave threads for the clients.
 const COPIES: usize = 8;
 
 fn main() -> ExitCode {
@@ -89,7 +89,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         .max_blocking_threads(STORE_THREADS)
         .build()?;
     runtime.block_on(serve(args, &store, names))?;
-    // Waits for calls that are at work.
+    // Waits for calls that are under way.
     drop(runtime);
     store.close()?;
     tracing::info!("closed");
@@ -110,7 +110,7 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
     if service.keys.is_none() {
         tracing::warn!("without --secret-id and --secret-key everybody may do everything");
     }
-    // Caught from here on: who reads that it listens may tell it to stop at once.
+    // Signals are caught from here on: whoever reads that the server listens may stop it at once.
     let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
     let signals = [signal(terminate)?, signal(interrupt)?];
     tokio::spawn(stop_on_signals(stop.clone(), break_off.clone(), signals));
@@ -126,7 +126,7 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
     Ok(())
 }
 
-/// The first signal begins the end, the second does not wait for anything.
+/// The first signal stops the server once its requests have ended. The second one breaks them off.
 async fn stop_on_signals(
     stop: CancellationToken,
     break_off: CancellationToken,
@@ -141,7 +141,7 @@ async fn stop_on_signals(
     }
 }
 
-/// A connection takes a file, and a body another.
+/// A connection takes a file descriptor, and a body takes another one.
 fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

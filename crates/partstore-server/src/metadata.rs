@@ -1,7 +1,7 @@
-//! The headers that an object keeps: given when it is initiated, answered when it is read.
+//! The headers that an object keeps. A client gives them when it initiates the upload, and gets them when it reads.
 //!
-//! They lie in the upload's metadata as lines of `name: value`, which no value can break: a header has no
-//! line end in it.
+//! They are stored in the upload's metadata, as lines of `name: value`. No value can break a line, because a header
+//! holds no line end.
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -45,7 +45,7 @@ pub fn of(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     Ok(lines)
 }
 
-/// What a client that writes relies on and this server does not do is refused, not passed over.
+/// Refuses what a client that writes would rely on and this server does not do.
 pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
     match cos_header(headers, "x-cos-server-side-encryption")? {
         None => {}
@@ -64,7 +64,7 @@ pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
         "if-modified-since",
         "if-unmodified-since",
     ] {
-        // That it is not forbidden may be said, too.
+        // Clients may also say that overwriting is not forbidden.
         let is_meant = |value| (name, value) != ("x-cos-forbid-overwrite", "false");
         if cos_header(headers, name)?.is_some_and(is_meant) {
             return Err(Refusal::not_implemented(format!(
@@ -87,7 +87,7 @@ pub fn headers(metadata: &[u8]) -> HeaderMap {
     pairs.collect()
 }
 
-/// The storage class that was asked for. All are stored alike.
+/// The storage class that was asked for. All classes are stored alike.
 pub fn storage_class(metadata: &[u8]) -> String {
     let headers = headers(metadata);
     let class = headers

@@ -7,7 +7,7 @@ use partstore::Error;
 use crate::answer::{self, Body, RequestId};
 use crate::xml;
 
-/// Why a request is refused: what the client is told.
+/// Why a request is refused, as the client is told.
 #[derive(Debug)]
 pub struct Refusal {
     pub status: StatusCode,
@@ -57,7 +57,7 @@ refusals! {
 }
 
 impl From<Error> for Refusal {
-    /// The library knows the protocol's codes. What went wrong inside of the store stays in the log.
+    /// The library knows the protocol's codes. Details of a failure within the store are only logged.
     fn from(error: Error) -> Self {
         let status = StatusCode::from_u16(error.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -85,7 +85,7 @@ impl Refusal {
         let error = xml::Error {
             code: self.code,
             message: &self.message,
-            // CONNECT has no path, and clients take an empty element for none.
+            // CONNECT has no path, and clients treat an empty element as missing.
             resource: Some(resource)
                 .filter(|path| !path.is_empty())
                 .unwrap_or("/"),

@@ -14,8 +14,8 @@ use crate::refusal::Refusal;
 /// COS: 850 bytes, counted as they stand in a URL.
 const MAX_KEY_LEN: usize = 850;
 
-/// Whom the client asks: of the target, if it is a whole URI, else of `Host` (RFC 9112, 3.2.2). What is signed and
-/// what is done go by the same one.
+/// The host that the client asks: that of the target if it is a whole URI, otherwise `Host` (RFC 9112, 3.2.2). The
+/// signature and the operation use the same host.
 #[derive(Clone, Debug)]
 pub struct Host {
     /// With the port, if it has one, as the client wrote it.
@@ -32,7 +32,7 @@ impl Host {
         Self::parse(host.ok_or_else(|| Refusal::invalid_argument("there is no Host header"))?)
     }
 
-    /// An empty one is none that a bucket could be in.
+    /// An empty host holds no bucket.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let malformed = || Refusal::invalid_argument(format!("{text:?} is no host"));
         let name = match text.parse::<Authority>() {
@@ -46,7 +46,7 @@ impl Host {
         })
     }
 
-    /// As it is, and without its port.
+    /// The host as it was written, and without its port.
     pub fn with_and_without_port(&self) -> [&str; 2] {
         let len = self.name.len().min(self.text.len());
         [&self.text, self.text.get(..len).unwrap_or_default()]
@@ -93,7 +93,7 @@ fn is_bucket_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-/// A key may be anything but what COS forbids, and what XML could not list.
+/// A key may be anything that COS allows and XML can hold.
 pub fn check_key(key: &str) -> Result<(), Refusal> {
     let length = encode(key).len();
     if length > MAX_KEY_LEN {
@@ -127,7 +127,7 @@ pub fn encode_bytes(bytes: &[u8]) -> String {
     percent_encoding::percent_encode(bytes, LEFT).to_string()
 }
 
-/// Decodes strictly: what is not well-formed, or not UTF-8, is not guessed at.
+/// Decodes strictly: what is malformed, or not UTF-8, is refused.
 pub fn decode(text: &str) -> Result<String, Refusal> {
     let well_formed = text.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().first_chunk::<2>();
@@ -143,8 +143,8 @@ pub fn decode(text: &str) -> Result<String, Refusal> {
 /// The most parameters that a request has. (No operation knows more than ten, and a signature has seven.)
 const MAX_PARAMETERS: usize = 100;
 
-/// The parameters of a query, decoded, and their names in lower case: signatures do not tell `uploadId` from
-/// `UPLOADID`, so nothing else must.
+/// The parameters of a query, decoded, with their names in lower case. Signatures do not distinguish `uploadId` from
+/// `UPLOADID`, so nothing else may.
 #[derive(Debug, Default)]
 pub struct Query(Vec<(String, String)>);
 
@@ -180,7 +180,7 @@ impl Query {
         pairs.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    /// The value, if there is one and it is not empty.
+    /// The value, if it exists and is not empty.
     pub fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }
@@ -235,7 +235,7 @@ impl Encoding {
     }
 }
 
-/// A number of nothing but digits; std would take a sign, too.
+/// A number of digits only. `std` would also take a sign.
 pub fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| is_digits(text))
 }

@@ -25,8 +25,8 @@ use crate::service::Service;
 const MAX_HEAD_LEN: usize = 256 * 1024;
 /// How long a client may take to send a head, also the first byte of the next one.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-/// How much of a refused body is still read, and for how long: closed at once, the client might not see why. Who
-/// sends nothing in the meantime has nothing to lose.
+/// How much of a refused body is still read, and for how long. If the socket were closed at once, the client might not
+/// see the answer. A client that sends nothing in the meantime loses nothing.
 const LINGER_LEN: u64 = 64 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(5);
 const LINGER_CHUNK: usize = 8 * 1024;
@@ -43,8 +43,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves until `stop`; then takes no more requests, lets those under way end, and breaks off what is
-    /// still there after the grace. Returns when no request is at work any more.
+    /// Serves until `stop`. Then it takes no more requests, lets those under way end, and after the grace breaks off
+    /// the rest. Returns when no request is under way.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         let room = Arc::new(Semaphore::new(self.max_connections));
@@ -60,7 +60,7 @@ impl Server {
             let socket = match accepted {
                 Ok((socket, _)) => socket,
                 Err(error) => {
-                    // Such as no file descriptor left: some will come back.
+                    // For example, no file descriptor is free. One will be.
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(Duration::from_millis(100)).await;
                     continue;
@@ -92,10 +92,10 @@ async fn connection(
 ) {
     // Answers are short, and wait for nothing.
     let _ = socket.set_nodelay(true);
-    // A client that takes nothing of its answer for so long is gone. What it sends is timed by `body`.
+    // A client that takes nothing of its answer for so long has left. `body` times what it sends.
     let patience = u32::try_from(service.patience.as_millis()).unwrap_or(u32::MAX);
     let _ = set_tcp_user_timeout(&socket, patience);
-    // Each request is a task of its own: it is carried through when its client goes.
+    // Each request is a task of its own, so it ends even when its client leaves.
     let answer =
         service_fn(|request: Request<Incoming>| tasks.spawn(service.clone().answer(request)));
     let mut connection = http1::Builder::new()
@@ -118,8 +118,8 @@ async fn connection(
     linger(connection.into_parts().io.into_inner()).await;
 }
 
-/// Ends a connection so that the client gets the last answer, also while it is still sending: what is not read when
-/// a socket is closed would have the client's system throw the answer away.
+/// Ends a connection so that the client gets the last answer, even while it is still sending. If unread bytes remained
+/// when the socket is closed, the client's system would discard the answer.
 async fn linger(mut socket: TcpStream) {
     let _ = socket.shutdown().await;
     let rest = async {

@@ -31,13 +31,13 @@ pub struct Service {
     pub patience: Duration,
     /// Permits for copies.
     pub copies: Semaphore,
-    /// When the grace of a stop is over.
+    /// Cancelled when the grace of a stop is over.
     pub break_off: CancellationToken,
     /// How the names of headers are written: see [`spelling`](crate::spelling).
     pub spelling: Extensions,
 }
 
-/// One request: its head, understood, and its body, not begun.
+/// One request: its head, parsed, and its body, unread.
 pub struct Call {
     pub service: Arc<Service>,
     pub target: Target,
@@ -60,8 +60,8 @@ impl Call {
 }
 
 impl Service {
-    /// Answers a request. Once begun it is carried through, whether or not its client waits for
-    /// the answer: so nothing is left half-done by a client that goes.
+    /// Answers a request. What has begun is carried to its end, whether or not the client waits for the answer. So a
+    /// client that leaves leaves nothing half done.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let spelling = self.spelling.clone();
@@ -82,7 +82,7 @@ impl Service {
         response
     }
 
-    /// Understands the head of a request, and checks its signature.
+    /// Parses the head of a request, and checks its signature.
     fn admit(self: Arc<Self>, head: Parts, body: Incoming) -> Result<(Method, Call), Refusal> {
         let query = Query::parse(head.uri.query().unwrap_or_default())?;
         let host = Host::of(&head)?;
@@ -103,8 +103,8 @@ impl Service {
 }
 
 impl Call {
-    /// The same, if the operation knows all parameters of the request. One that it does not know may ask for
-    /// something else: `PUT /key?acl` must not replace the object, nor `DELETE /?style` remove the bucket.
+    /// Refuses parameters that the operation does not know, because they may ask for something else: `PUT /key?acl`
+    /// must not replace the object, and `DELETE /?style` must not remove the bucket.
     fn with(self, known: &[&str]) -> Result<Self, Refusal> {
         let is_known = |name: &str| {
             name.starts_with("q-")
@@ -137,7 +137,7 @@ const LIST_PARTS: [&str; 4] = [
     "part-number-marker",
 ];
 const PART: [&str; 2] = ["partNumber", "uploadId"];
-/// Those of `response-*` replace headers of the answer.
+/// The `response-*` parameters replace headers of the answer.
 pub const READ: [&str; 7] = [
     "partNumber",
     "response-cache-control",

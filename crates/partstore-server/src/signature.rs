@@ -7,8 +7,8 @@
 //! Signature    = hex(HMAC-SHA1(SignKey, StringToSign))
 //! ```
 //!
-//! Only the parameters and headers that the signature lists are part of it, and nothing binds the body but a
-//! `Content-MD5` that is listed.
+//! A signature covers only the parameters and headers that it lists. It covers the body only by a listed
+//! `Content-MD5`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -141,8 +141,8 @@ impl Signature {
         found.ok_or_else(malformed)
     }
 
-    /// Whoever was given a URL to write to one object must not make it a copy of any other: so what is copied is
-    /// signed, too. (The SDKs sign all headers of COS.)
+    /// Whoever was given a URL to write one object must not make that object a copy of any other one. So the source of
+    /// a copy must be signed. (The SDKs sign all headers of COS.)
     fn check_copy(&self, head: &Parts) -> Result<(), Refusal> {
         let list = self.field("q-header-list")?.to_ascii_lowercase();
         let is_signed = list.split(';').any(|name| name == COPY_SOURCE);

@@ -1,8 +1,8 @@
-//! Header names as COS spells them. Names have no case in HTTP, but the Python SDK hands its users the names as they
-//! came (`response['ETag']`), and looks up `Content-Length` and `x-cos-hash-crc64ecma` itself.
+//! Header names as COS spells them. HTTP ignores their case. But the Python SDK gives its users the names as they came
+//! (`response['ETag']`), and looks up `Content-Length` and `x-cos-hash-crc64ecma` itself.
 //!
-//! hyper writes names in lower case, unless an answer carries the spelling of a message that hyper has read. So one is
-//! read, once, at the start.
+//! hyper writes names in lower case, unless an answer carries the spelling of a message that hyper has read. So the
+//! server reads one such message at its start.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;

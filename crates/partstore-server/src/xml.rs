@@ -17,7 +17,7 @@ pub struct Error<'a> {
     pub trace_id: &'a str,
 }
 
-/// Who owns everything here: the server knows no users.
+/// The owner of everything here, because the server knows no users.
 #[derive(Serialize, Default)]
 pub struct Owner {
     #[serde(rename = "ID")]

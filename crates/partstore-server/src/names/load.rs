@@ -1,4 +1,4 @@
-//! The index when the server starts: made of the objects that the store has.
+//! The index of names is made when the server starts, from the objects in the store.
 
 use std::collections::BTreeMap;
 

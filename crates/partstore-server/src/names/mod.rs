@@ -1,17 +1,17 @@
-//! [`Names`]: which buckets there are, and which object each name means.
+//! [`Names`]: which buckets exist, and which object each name means.
 //!
-//! The names are not recorded anywhere: they are the keys of the store's uploads, and this index in memory
-//! is made of them when the server starts. So there is no second database to keep in step with the
-//! store, and a name changes with the one commit that completes or removes an upload.
+//! The names have no record of their own: they are the keys of the store's uploads. This index in memory is made of
+//! them when the server starts. So no second database can differ from the store. A name changes with the one commit
+//! that completes or removes an upload.
 //!
 //! | key in the store | is |
 //! |---|---|
 //! | `bucket/key` | a multipart upload of a client, or the object that it became |
-//! | `put:bucket/key` | the same of a simple PUT or a copy: nobody can resume it, so what is open at the start goes |
+//! | `put:bucket/key` | the same of a simple PUT or a copy: nobody can resume it, so the start aborts what is open |
 //! | `bucket:bucket` | the bucket itself, an object without bytes |
 //!
-//! N1: a name has one object. One that takes its place is completed, and the one before removed, in one commit of
-//! the store, under the name's lock.
+//! N1: a name has one object. One commit of the store completes a new object of the name and removes the old one, under
+//! the name's lock.
 
 mod load;
 
@@ -104,7 +104,7 @@ impl Names {
         }
         let upload = self.store.initiate_upload(&bucket_key(bucket))?;
         if let Err(error) = self.complete_bucket(&upload) {
-            // What is open all the same is aborted at the next start.
+            // If aborting fails, the next start aborts it.
             let _ = self.store.abort_upload(&upload);
             return Err(error.into());
         }
@@ -119,7 +119,7 @@ impl Names {
         self.store.complete_upload(upload, &list).map(drop)
     }
 
-    /// Only an empty one, and open uploads count.
+    /// Deletes an empty bucket. A bucket with open uploads is not empty.
     pub fn delete_bucket(&self, bucket: &str) -> Result<(), Refusal> {
         let _alone = self.gate.write();
         let marker = self.with_bucket(bucket, |found| {
@@ -191,7 +191,7 @@ impl Names {
         Ok(object)
     }
 
-    /// Removes the object of a name. There need not be one.
+    /// Removes the object of a name, if it exists.
     pub fn delete(&self, target: &Target) -> Result<(), Refusal> {
         let _stays = self.gate.read();
         let _one = self.lock_of(target).lock();
@@ -205,7 +205,7 @@ impl Names {
         Ok(())
     }
 
-    /// Refuses when there is an object that must not be replaced.
+    /// Refuses when the name has an object that must not be replaced.
     pub fn check_overwrite(&self, target: &Target, overwrite: Overwrite) -> Result<(), Refusal> {
         if overwrite == Overwrite::Refused && self.named(target)?.is_some() {
             return Err(Refusal::precondition_failed(
@@ -215,12 +215,12 @@ impl Names {
         Ok(())
     }
 
-    /// Opens the object of a name, if there is one.
+    /// Opens the object of a name, if it exists.
     pub fn open(&self, target: &Target) -> Result<Option<(ObjectReader, Origin)>, Refusal> {
         self.find(target, |object| self.store.open_object(object))
     }
 
-    /// Tells of the object of a name, if there is one, without its parts.
+    /// Returns the object of a name, if it exists, without its parts.
     pub fn look_at(&self, target: &Target) -> Result<Option<(Object, Origin)>, Refusal> {
         self.find(target, |object| self.store.object(object))
     }
@@ -234,7 +234,7 @@ impl Names {
             match look(&named.upload(target)) {
                 Ok(found) => return Ok(Some((found, named.origin))),
                 Err(Error::NoSuchObject { .. }) => {
-                    // Replaced or deleted at this moment: whoever does it has the lock until the index says so.
+                    // The object is being replaced or deleted. Whoever does that holds the lock until the index agrees.
                     drop(self.lock_of(target).lock());
                     if self.named(target)? == Some(named) {
                         break;

@@ -86,7 +86,7 @@ struct Listing {
 struct Page {
     objects: Vec<(String, Described)>,
     prefixes: Vec<String>,
-    /// The last name of this page, when there are more.
+    /// The last name of this page, when more names follow.
     next: Option<String>,
 }
 
@@ -149,7 +149,7 @@ impl Page {
             bucket: bucket.to_owned(),
             key,
         };
-        // Deleted since, it is not listed.
+        // It was deleted in the meantime, so it is not listed.
         if let Some(described) = Described::find(names, &target)? {
             self.objects.push((target.key, described));
         }

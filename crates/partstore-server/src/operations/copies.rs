@@ -1,4 +1,4 @@
-//! Copies: Upload Part - Copy, PUT Object - Copy. A part that is copied whole is not read: it gets one more name.
+//! Copies: Upload Part - Copy, PUT Object - Copy. A part that is copied whole is not read: its bytes get one more reference.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -99,7 +99,7 @@ impl Source {
         let described = Described::new(&reader, origin);
         match conditions::check(headers, "x-cos-copy-source-", &described.state())? {
             Outcome::Met => Ok(Self { reader, described }),
-            // There is no 304 for a copy.
+            // A copy has no 304.
             Outcome::NotModified | Outcome::Failed => Err(Refusal::precondition_failed(
                 "a condition on the source is not met",
             )),
@@ -116,7 +116,7 @@ impl Source {
         }
     }
 
-    /// Copies some bytes to a part. What is one of the source's own parts is not read.
+    /// Copies some bytes to a part. A span that is a whole part of the source is not read.
     fn copy(
         mut self,
         service: &Service,
@@ -156,7 +156,7 @@ impl Source {
 
 const ENDING: &str = "the server ends";
 
-/// A reader that fails when the server's grace is over: a copy may take long.
+/// A reader that fails when the server's grace is over, because a copy may take long.
 struct UntilTheEnd<'a, R> {
     reader: R,
     break_off: &'a CancellationToken,
@@ -171,7 +171,7 @@ impl<R: Read> Read for UntilTheEnd<'_, R> {
     }
 }
 
-/// The body of a copy is read from the store: when that fails, the client's request is not at fault.
+/// The body of a copy is read from the store. If that fails, the client's request is not at fault.
 fn source_unreadable(error: Error) -> Refusal {
     match error {
         Error::BodyUnreadable { source, .. } => match Error::from_io(source) {

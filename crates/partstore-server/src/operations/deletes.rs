@@ -9,7 +9,7 @@ use crate::request::{Target, check_key};
 use crate::service::Call;
 use crate::xml;
 
-/// `POST /?delete`: up to 1,000 objects, which need not exist. Each is told of by itself.
+/// `POST /?delete`: up to 1,000 objects, which need not exist. The answer has an entry for each.
 pub async fn delete_objects(call: Call) -> Answer {
     if !call.headers.contains_key("content-md5") {
         return Err(Refusal::missing_content_md5(

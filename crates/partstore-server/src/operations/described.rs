@@ -49,7 +49,7 @@ impl Described {
         }
     }
 
-    /// Of the object of a name, if there is one. Parts are only looked at where the ETag is that of a part.
+    /// Describes the object of a name, if it exists. Parts are read only when the ETag is that of a part.
     pub fn find(names: &Names, target: &Target) -> Result<Option<Self>, Refusal> {
         Ok(match names.look_at(target)? {
             Some((object, Origin::Direct)) if object.parts == 1 => {

@@ -44,7 +44,7 @@ pub async fn put(call: Call) -> Answer {
     Ok(answer::stored(&part))
 }
 
-/// Unlike a part, an object may come in chunks, without a length (436/7749): so the Python SDK sends an empty file.
+/// Unlike a part, an object may come in chunks, without a length (436/7749). The Python SDK sends an empty file so.
 fn declared_of_object(call: &Call) -> Result<PartOptions, Refusal> {
     if call.headers.contains_key(TRANSFER_ENCODING) {
         with_digest(call, PartOptions::new())
@@ -53,7 +53,7 @@ fn declared_of_object(call: &Call) -> Result<PartOptions, Refusal> {
     }
 }
 
-/// The upload behind a simple PUT or a copy. Nobody else knows of it: dropped, it is aborted.
+/// The upload behind a simple PUT or a copy. Nobody else knows it. Dropping it aborts it.
 pub struct Draft {
     pub service: Arc<Service>,
     pub upload: Upload,
@@ -63,7 +63,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// An object that must not be replaced is looked for now, before the body, and again when the draft is
+    /// Looks for an object that must not be replaced: now, before the body, and again when the draft is
     /// published.
     pub fn new(
         service: Arc<Service>,
@@ -91,20 +91,20 @@ impl Draft {
 }
 
 impl Drop for Draft {
-    /// Runs where the draft was made and published: on a thread that may block.
+    /// It blocks, and runs on a thread that may.
     fn drop(&mut self) {
         if self.published {
             return;
         }
         match self.service.store.abort_upload(&self.upload) {
             Ok(()) | Err(Error::NoSuchUpload { .. }) => {}
-            // The next start looks for what is left.
+            // The next start aborts what this leaves.
             Err(error) => tracing::warn!(%error, "the upload of a refused PUT stays"),
         }
     }
 }
 
-/// What of an object is asked for.
+/// What a request wants of an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Bytes,
@@ -139,7 +139,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
     };
     let Span { first, len } = span.unwrap_or(whole);
     response.headers_mut().insert(CONTENT_LENGTH, len.into());
-    // A range of no bytes, that of an empty part, cannot be written down.
+    // An empty part has no bytes, and a range of no bytes cannot be written.
     if span.is_some() && len > 0 {
         let (last, size) = (first + len - 1, described.size);
         let range = format!("bytes {first}-{last}/{size}");
@@ -147,7 +147,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     if wanted == Wanted::Bytes {
-        // A place only: nothing is read yet.
+        // This sets the place only. Nothing is read yet.
         let sought = reader.seek(SeekFrom::Start(first));
         sought.map_err(|error| Refusal::internal(error.to_string()))?;
         *response.body_mut() = from_reader(reader, len).await?;
