@@ -1,4 +1,4 @@
-//! The protocol's calls, as a client makes them that does everything right; and what every refusal must be.
+//! The protocol's calls, as a correct client makes them, and what every refusal must be.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ pub fn server(args: &[&str]) -> Server {
     server
 }
 
-/// Where an object is, in a URL.
+/// The path of an object in a URL.
 pub fn path(key: &str) -> String {
     format!("/{BUCKET}/{key}")
 }
@@ -120,7 +120,7 @@ pub fn filled() -> (Server, String) {
     (server, id)
 }
 
-/// Bytes that are not those of another seed.
+/// Bytes that no other seed gives.
 pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut bytes = vec![0; len];
@@ -148,7 +148,7 @@ struct Error {
     trace_id: String,
 }
 
-/// Asserts that an answer is a refusal that every client understands.
+/// Asserts that an answer is a refusal, in the form that every client understands.
 #[track_caller]
 pub fn assert_refused(answer: &Answer, (status, code): (u16, &str)) {
     let text = answer.text();

@@ -1,4 +1,4 @@
-//! An HTTP client that sends what it is told to, byte by byte if need be, and hides nothing of the answer.
+//! An HTTP client that sends exactly the bytes it is given, and hides nothing of the answer.
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Read, Write as _};
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::fixture::Server;
 
-/// No answer takes longer.
+/// The longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(50);
 
-/// A request, of which everything may be wrong.
+/// A request. Everything in it may be wrong.
 #[derive(Clone)]
 pub struct Request {
     method: String,
@@ -39,7 +39,7 @@ impl Request {
         self
     }
 
-    /// Everything before the body. `Host` and `Content-Length` are added where they are not given.
+    /// Everything before the body. `Host` and `Content-Length` are added unless they are given.
     pub fn head(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         let has = |name| self.headers.iter().any(|(known, _)| known == name);
@@ -94,22 +94,22 @@ impl Client {
         self.socket.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends and does not mind when the server has had enough.
+    /// Sends, and ignores it when the server takes no more.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.socket.write_all(bytes.as_ref())
     }
 
-    /// Says that nothing more comes, and still listens.
+    /// Ends what it sends, and still reads.
     pub fn half_close(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Goes with something, such as a `100 Continue`, not read: so the other side gets a reset.
+    /// Closes with something, such as a `100 Continue`, unread. So the server gets a reset.
     pub fn reset(self) {
         assert_eq!(self.socket.peek(&mut [0]).unwrap(), 1);
     }
 
-    /// Reads the `100 Continue`, and goes with nothing left to read: so the other side gets an end.
+    /// Reads the `100 Continue`, and closes with nothing left to read. So the server gets an end.
     pub fn close(mut self) {
         self.continued();
     }
@@ -119,7 +119,7 @@ impl Client {
         assert_eq!(self.head().unwrap().0, 100);
     }
 
-    /// Whether the connection ended, without one more byte.
+    /// Returns whether the connection ended without one more byte.
     pub fn is_at_end(&mut self) -> bool {
         self.received.is_empty() && matches!(self.socket.read(&mut [0]), Ok(0))
     }
@@ -227,7 +227,7 @@ impl Client {
     }
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The 1xx before it.

@@ -1,4 +1,4 @@
-//! Clients that vanish, fall silent, or are slow: none of them leaves anything, or holds up another.
+//! Clients that vanish, fall silent, or are slow. None of them leaves anything behind or delays another one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -128,7 +128,7 @@ fn slow_clients_hold_up_no_other() {
     let server = server(&[]);
     let id = initiate(&server, "key");
     let body = bytes(2 * MIB, 1);
-    // More than there are threads that may wait for the disk, by far.
+    // Far more than the server has threads that may wait for the disk.
     let mut slow: Vec<_> = (1..=200)
         .map(|number| {
             let mut client = Client::connect(&server);
@@ -192,7 +192,7 @@ fn slow_readers_hold_up_no_other() {
     until("the readers are gone", || open_files(&server) < 50);
 }
 
-/// What is sent to them is in their sockets and in the server's: nobody takes it, and so they are gone.
+/// What is sent to them stays in their sockets and in the server's. They take nothing, so the server drops them.
 #[test]
 fn readers_that_take_nothing_lose_their_places() {
     const PLACES: usize = 3;
@@ -203,7 +203,7 @@ fn readers_that_take_nothing_lose_their_places() {
         .map(|_| {
             let mut client = Client::connect(&server);
             client.send(Request::new("GET", path("key")).bytes());
-            // So it is connected: the answer begins.
+            // The answer begins, so the client is connected.
             assert_eq!(client.socket.peek(&mut [0]).unwrap(), 1);
             client
         })

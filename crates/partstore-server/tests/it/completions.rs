@@ -1,4 +1,4 @@
-//! Lists of a Complete: how they may be written, and what must be in them.
+//! The list of a Complete: how it may be written, and what it must hold.
 
 use crate::calls::{
     MIB, assert_refused, bytes, completion, delete, etag, get, initiate, list_of, parts, put,
@@ -132,7 +132,7 @@ fn what_a_list_says_must_be_so() {
     let malformed = good.clone().header("Content-MD5", "x");
     assert_refused(&malformed.send(&server), (400, "InvalidDigest"));
     let answer = good.send(&server).ok();
-    // The same again is the same.
+    // The same list again gets the same answer.
     assert_eq!(
         good.send(&server).ok().elements("ETag"),
         answer.elements("ETag")
@@ -153,7 +153,7 @@ fn a_completion_again_brings_no_object_back() {
     assert_eq!(get(&server, "key").status, 404);
 }
 
-/// A list that was cut, or glued to another, is none that a client has meant.
+/// No client means a list that was cut, or joined to another one.
 #[test]
 fn what_stands_around_a_list_or_between_its_parts_is_malformed_and_the_upload_stays() {
     let server = server(&[]);

@@ -1,4 +1,4 @@
-//! Copies: what is copied whole is not read.
+//! Copies. A part that is copied whole is not read.
 
 use crate::calls::{
     MIB, bytes, completion, copy, delete, etag, get, initiate, list_of, part_path, path, put_parts,
@@ -27,7 +27,7 @@ fn a_copy_of_an_object_or_of_a_whole_part_reads_and_writes_no_bytes() {
     let moved = transferred(&server) - before;
     assert!(moved < LITTLE, "{moved} bytes");
     assert_eq!(files(&server, "blobs"), blobs);
-    // Nor is anything lost when the source goes.
+    // Nothing is lost when the source is removed.
     delete(&server, "source");
     assert!(get(&server, "copy").ok().body == bodies.concat());
     let list = list_of(&[(1, &etag(&bodies[1]))]);

@@ -1,4 +1,4 @@
-//! A disk that lies: better no bytes than wrong ones.
+//! A damaged disk: a client gets no bytes rather than wrong ones.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn a_damaged_object_breaks_off_before_the_first_wrong_byte() {
             }
         }
     }
-    // The others are as they were.
+    // The other objects are as they were.
     put(&server, "whole", b"hello").ok();
     assert_eq!(get(&server, "whole").ok().body, b"hello");
 }
@@ -55,7 +55,7 @@ fn a_damaged_part_breaks_an_object_off_where_it_begins_at_the_latest() {
     assert!(bodies.concat().starts_with(&answer.body));
     assert!(get(&server, "key?partNumber=3").body == bodies[2]);
     assert_eq!(get(&server, "key?partNumber=2").status, 500);
-    // Sent once more, the bytes are whole again.
+    // Putting the same bytes again repairs them.
     put(&server, "again", &bodies[1]).ok();
     assert!(get(&server, "again").ok().body == bodies[1]);
 }

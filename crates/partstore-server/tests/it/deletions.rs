@@ -1,4 +1,4 @@
-//! Delete Multiple Objects: what is listed goes, what cannot be is told of, and a list costs no more than it should.
+//! Delete Multiple Objects: listed objects are removed, failures are reported, and a list costs no more than it should.
 
 use crate::calls::{BUCKET, MIB, assert_refused, deletion, get, put, server};
 use crate::client::{Answer, Request};

@@ -1,4 +1,4 @@
-//! `Expect: 100-continue`: who is refused is told before he has sent his body.
+//! `Expect: 100-continue`: a client is refused before it has sent its body.
 
 use crate::calls::{
     BUCKET, assert_refused, bytes, etag, get, initiate, part_path, parts, path, put, put_part,
@@ -7,7 +7,7 @@ use crate::calls::{
 use crate::client::{Client, Request};
 use crate::fixture::Server;
 
-/// Requests that are refused for what their head says, and with what.
+/// Requests that are refused for their heads, each with its refusal.
 fn refusals(server: &Server) -> Vec<(Request, (u16, &'static str))> {
     let id = initiate(server, "key");
     let aborted = initiate(server, "key");
@@ -75,7 +75,7 @@ fn who_is_refused_is_never_asked_for_the_body() {
         let answer = client.answer();
         assert_refused(&answer, expected);
         assert!(!answer.was_asked_for(), "{}", answer.text());
-        // What it does not read, it cannot tell from the next request.
+        // The server cannot tell what it did not read from the next request.
         assert!(client.is_at_end());
     }
 }
@@ -86,7 +86,7 @@ fn who_sends_the_body_all_the_same_gets_the_refusal() {
     for (request, expected) in refusals(&server) {
         let mut client = Client::connect(&server);
         client.send(request.head());
-        // No write fails: many clients would tell of that, and not of the answer.
+        // No write fails: many clients would report the failed write instead of the answer.
         client.send(vec![b'x'; 8 * 1024 * 1024]);
         assert_refused(&client.answer(), expected);
     }
@@ -137,7 +137,7 @@ fn a_refusal_touches_no_part() {
     assert_eq!(parts(&server, ("key", &id)), before);
 }
 
-/// So the body of an object that may not be replaced is not sent for nothing.
+/// So the body of an object that must not be replaced is not sent in vain.
 #[test]
 fn a_name_that_is_taken_is_refused_before_the_body() {
     let server = server(&[]);

@@ -15,7 +15,7 @@ const NAMES: usize = 6;
 const ROUNDS: usize = 5;
 const VERSION: &str = "x-cos-meta-version";
 
-/// What a name has been given. Version 0 is no object.
+/// The versions that a name has been given. Version 0 means that no object exists.
 #[derive(Clone, Copy, Default, Debug)]
 struct Versions {
     acknowledged: u64,
@@ -69,7 +69,7 @@ fn replace_until_killed(server: &Server, name: u64, mut versions: Versions) -> V
     }
 }
 
-/// The newest version that anybody has seen: it was there, and must not be gone again.
+/// The newest version that anybody has seen. It must not be lost.
 fn look_until_killed(server: &Server, name: u64) -> u64 {
     let head = Request::new("HEAD", path(&key(name)));
     let mut newest = 0;
@@ -87,7 +87,7 @@ fn look_until_killed(server: &Server, name: u64) -> u64 {
     newest
 }
 
-/// Which of the versions that may be there is.
+/// Which of the possible versions exists.
 fn found(server: &Server, name: u64, versions: Versions) -> u64 {
     let answer = get(server, &key(name));
     let mut allowed = versions.acknowledged..=versions.begun;
@@ -129,7 +129,7 @@ fn killed_in_the_middle_a_server_has_one_object_of_each_name() {
             versions.acknowledged = found(&server, name, *versions);
         }
         assert_eq!(files(&server, "staging").len(), 0);
-        // What is in the store when nothing goes on: the bucket and its objects.
+        // Nothing is under way, so the store holds the bucket and its objects only.
         server.kill();
         let open = open_uploads(&server);
         assert!(open.iter().all(|key| !key.starts_with("put:")), "{open:?}");

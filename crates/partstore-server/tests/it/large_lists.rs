@@ -1,4 +1,4 @@
-//! Lists of a Complete that are long, or made to be: none costs more than it may.
+//! Lists of a Complete that are long, or expand to be long. None costs more than it may.
 
 use std::time::{Duration, Instant};
 

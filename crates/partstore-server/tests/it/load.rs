@@ -1,4 +1,4 @@
-//! Many at once, and much at once: memory stays small.
+//! Many clients at once, and large bodies at once: memory stays small.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::fixture::until;
 use crate::process_stats::{files, open_files, peak_mib, staging_is_empty, threads};
 use crate::skipped::skipped;
 
-/// The test has a socket for each, as has the server, which has a file for each besides.
+/// The test and the server each have a socket for each of them. The server also has a file for each.
 const CLIENTS: u32 = 1000;
 const FILES: u64 = 2 * CLIENTS as u64 + 500;
 

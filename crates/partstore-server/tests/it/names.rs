@@ -1,4 +1,4 @@
-//! Names are opaque: whatever can be written is an object of its own, and none is a path on the disk.
+//! Names are opaque: every spelling is an object of its own, and none is a path on the disk.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Parameters: one that an operation does not know may ask for something else, so it is refused; names have no case.
+//! Parameters: an operation refuses those that it does not know, because they may ask for something else. Their names
+//! have no case.
 
 use crate::calls::{
     BUCKET, assert_refused, etag, filled, get, initiate, part_path, parts, path, put, server,

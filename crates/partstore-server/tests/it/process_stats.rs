@@ -1,4 +1,4 @@
-//! What the system knows of a server: memory, threads, open files, what lies in its directory.
+//! What the system knows of a server: memory, threads, open files, and the files in its directory.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub fn peak_mib(server: &Server) -> usize {
     figure(server, "VmHWM") / 1024
 }
 
-/// Bytes that it has read and written so far, wherever they came from and went.
+/// Bytes that it has read and written so far, from and to anywhere.
 pub fn transferred(server: &Server) -> usize {
     let io = fs::read_to_string(format!("/proc/{}/io", server.pid())).unwrap();
     let figures = ["rchar: ", "wchar: "].map(|name| {
@@ -64,7 +64,7 @@ pub fn staging_is_empty(server: &Server) {
     until("staging is empty", || files(server, "staging").is_empty());
 }
 
-/// The keys of the uploads that a server, which must not run any more, has left open.
+/// The keys of the uploads that a server has left open. It must have ended.
 pub fn open_uploads(server: &Server) -> Vec<String> {
     let store = Options::cos().open(server.data()).unwrap();
     let uploads = store.list_uploads(&ListUploads::new()).unwrap().uploads;
@@ -75,7 +75,7 @@ pub fn open_uploads(server: &Server) -> Vec<String> {
         .collect()
 }
 
-/// The keys of all objects in the store of a server that does not run any more.
+/// The keys of all objects in the store of a server that has ended.
 pub fn objects(server: &Server) -> Vec<String> {
     let store = Options::cos().open(server.data()).unwrap();
     let objects = store.list_objects(&ListObjects::new()).unwrap().objects;

@@ -7,7 +7,7 @@ use crate::skipped::skipped;
 
 const README: &str = include_str!("../../README.md");
 
-/// The lines for a shell, each with what it is said to print.
+/// The lines for a shell, each with what the README says that it prints.
 fn lines() -> Vec<(&'static str, &'static str)> {
     let blocks: Vec<_> = README.split("```").collect();
     // Text and blocks take turns.

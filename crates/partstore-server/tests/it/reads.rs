@@ -1,4 +1,4 @@
-//! GET and HEAD: parts of objects, conditions, headers of one's own.
+//! GET and HEAD: parts of objects, conditions, and headers that the request chooses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -80,7 +80,7 @@ fn a_part_of_an_object_is_read_by_its_number() {
     assert!(across.body == bodies.concat()[MIB - 1..2 * MIB + 2]);
 }
 
-/// A range of no bytes cannot be written down: so its answer has none.
+/// A range of no bytes cannot be written, so the answer has none.
 #[test]
 fn a_part_without_bytes_is_read_by_its_number() {
     let server = server(&[]);
@@ -226,7 +226,7 @@ fn headers_are_kept_and_replaced_in_an_answer() {
     assert_refused(&large.send(&server), (400, "MetadataTooLarge"));
 }
 
-/// Every body is one of those that were put, or there is none.
+/// Every body that is read is one of those that were put, or the object does not exist.
 #[test]
 fn readers_see_one_object_whole_while_it_is_replaced_and_deleted() {
     let server = server(&[]);

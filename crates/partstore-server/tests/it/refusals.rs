@@ -168,7 +168,7 @@ fn a_refused_head_has_the_length_of_what_get_would_say_and_no_more() {
     assert_refused(&client.answer(), (404, "NoSuchKey"));
 }
 
-/// XML has no place for most control characters, not even escaped.
+/// XML cannot hold most control characters, not even escaped.
 #[test]
 fn no_answer_has_characters_that_xml_does_not_have() {
     let server = server(&[]);
@@ -214,7 +214,7 @@ fn no_answer_has_characters_that_xml_does_not_have() {
     }
 }
 
-/// An empty key would let everybody in who knows that it is empty.
+/// An empty secret key would let in everybody who knows that it is empty.
 #[test]
 fn a_key_pair_without_an_id_or_a_key_does_not_start() {
     for pair in [

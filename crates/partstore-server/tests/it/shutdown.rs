@@ -1,4 +1,4 @@
-//! How a server ends: told to stop it finishes what is under way, for as long as its grace; killed it has lost nothing.
+//! How a server ends. Told to stop, it finishes what is under way, within its grace. Killed, it has lost nothing.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -213,7 +213,7 @@ fn long_object(server: &Server, key: &str) {
     assert_eq!(length.header("Content-Length"), Some(expected.as_str()));
 }
 
-/// Nothing comes in or goes out by a socket while it copies: so it must look itself whether it may go on.
+/// While a server copies, nothing comes in or goes out by a socket. So it must look itself whether the grace is over.
 #[test]
 fn a_long_copy_ends_with_the_grace_and_leaves_no_part() {
     let mut server = server(&["--grace", "200ms"]);

@@ -1,4 +1,4 @@
-//! Requests that break off: at every byte, by a client that still listens, and by one that is gone.
+//! Requests that break off at every byte: by a client that still reads, and by one that has left.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! Conditions of those who write: met, or refused. None is passed over.
+//! Conditions of requests that write are met or refused. None is ignored.
 
 use std::thread;
 
@@ -24,7 +24,7 @@ fn who_wants_a_new_name_replaces_nothing() {
     assert_eq!(get(&server, "key").ok().body, b"first");
     delete(&server, "key");
     new(request.clone()).ok();
-    // Its answer got lost, say: it is asked again, and the object that is there is its own.
+    // If its answer is lost, the client asks again, and the object that exists is its own.
     new(request).ok();
     assert_eq!(get(&server, "key").ok().body, b"second");
 }
@@ -106,7 +106,7 @@ fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
             assert_eq!(parts(&server, ("key", &id)), before);
         }
     }
-    // That overwriting is not forbidden may be said.
+    // A client may say that overwriting is not forbidden.
     for request in makers(&server, &id) {
         let request = request.header("x-cos-forbid-overwrite", "false");
         request.send(&server).ok();
