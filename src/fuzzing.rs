@@ -8,11 +8,12 @@ use std::path::Path;
 
 use crate::Result;
 use crate::file::{Dir, Place};
-use crate::meta::batch::{self, Batch, Tree};
-use crate::meta::journal::{self, Journal, frame};
-use crate::meta::record;
+use crate::format::frame;
+use crate::format::mutation::{self, Batch, Tree};
+use crate::format::record;
+use crate::format::record::{PartRecord, UploadRecord};
+use crate::meta::journal::{self, Journal};
 use crate::meta::rows::{RowReader, RowWriter};
-use crate::meta::{PartRecord, UploadRecord};
 
 /// A row set (`Some`) or removed (`None`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +92,8 @@ pub fn frame(
     let mut bytes = Vec::new();
     let payload = payload.unwrap_or_default();
     let stamp = frame::Stamp { number, salt };
-    frame::encode(stamp, kind, (seq, durable), payload, &mut bytes);
+    let numbers = frame::Numbers { seq, durable };
+    frame::encode(stamp, kind, numbers, payload, &mut bytes);
     bytes
 }
 
@@ -112,7 +114,7 @@ pub fn encode_batch(rows: &[Row]) -> Vec<u8> {
 /// The rows of a payload, if it is one.
 #[must_use]
 pub fn decode_batch(payload: &[u8]) -> Option<Vec<Row>> {
-    let rows = batch::mutations(payload)?;
+    let rows = mutation::mutations(payload)?;
     Some(
         rows.iter()
             .map(|row| Row::of(row.tree, row.key, row.value))

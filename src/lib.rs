@@ -109,6 +109,7 @@ mod digest;
 mod error;
 #[cfg_attr(shuttle, path = "file/memory.rs")]
 mod file;
+mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -159,6 +159,13 @@ pub(crate) fn check_sizes(
     }
 }
 
+/// The length of an upload's metadata, bytes, if that is allowed.
+pub(crate) fn metadata_len(limits: &Options, metadata: &[u8]) -> Result<u32> {
+    let (length, maximum) = (metadata.len(), limits.max_metadata_len);
+    let fits = u32::try_from(length).ok().filter(|_| length <= maximum);
+    fits.ok_or(Error::MetadataTooLarge { length, maximum })
+}
+
 fn unusable(line: &CompletedPart, reason: &'static str) -> Error {
     Error::InvalidPart {
         number: line.number.to_string(),

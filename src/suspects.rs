@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ContentHash;
-use crate::meta::Orphans;
+use crate::format::marker::Orphans;
 use crate::sync::Mutex;
 
 /// After the truth was read, a sweep that nobody asked for waits this many times as long as that took:

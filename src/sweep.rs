@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blob::BlobStore;
+use crate::format::mutation::Tree;
 use crate::going::Going;
-use crate::meta::batch::Tree;
 use crate::meta::{Change, Claim, Known, MetaStore};
 use crate::pins::{Claimed, Pins, Watch};
 use crate::suspects::Suspects;

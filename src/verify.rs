@@ -7,10 +7,11 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::blob::BlobStore;
+use crate::format::record::UploadState;
 use crate::going::Going;
 use crate::id::Upload;
 use crate::locks::UploadLocks;
-use crate::meta::{MetaStore, UploadState};
+use crate::meta::MetaStore;
 use crate::pins::Pins;
 use crate::{ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, VerifyReport};
 

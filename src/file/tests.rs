@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::Dir;
-use crate::meta::batch::Tree;
+use crate::format::mutation::Tree;
 use crate::meta::rows::{RowReader, RowWriter};
 
 #[test]

@@ -4,9 +4,9 @@
 //! drift. Whatever loses a reference gets a garbage row in the same batch, so that no crash forgets
 //! to sweep it (I7).
 
-use super::batch::{Batch, Tree};
-use super::record::{self, Completion, PartRecord, UploadRecord, UploadState};
 use crate::digest::BlockSums;
+use crate::format::mutation::{Batch, Tree};
+use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};
 use crate::part::Slot;
 use crate::{ContentHash, PartNumber, UploadId};
 

@@ -10,11 +10,11 @@
 
 use std::collections::BTreeMap;
 
-use super::batch::{Mutation, Tree};
 use super::merge::{Merge, Rows, Run};
 use super::rows::{RowReader, RowWriter};
 use crate::Result;
 use crate::file::{self, Dir};
+use crate::format::mutation::{Mutation, Tree};
 use crate::going::Closing;
 
 /// Estimate of what a row costs in memory beside its key and value, bytes.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ahead::{Ahead, Assured};
-use super::batch::{self, Batch, Mutation, Tree};
 use super::journal::Claim;
 use super::pulse::{PATIENCE, Pulse, Visit};
-use super::tally::Tally;
 use crate::file::{self, Dir, Handle, Place};
+use crate::format::mutation::{self, Batch, Mutation, Tree};
+use crate::format::tally::Tally;
 use crate::sync::Mutex;
 use crate::{Error, Result, sync};
 
@@ -283,7 +283,7 @@ impl Sled {
     }
 
     fn apply(&self, payload: &[u8], change: &mut Tally, visit: &mut Visit<'_>) -> Result<()> {
-        let mutations = batch::mutations(payload).unwrap_or_default();
+        let mutations = mutation::mutations(payload).unwrap_or_default();
         self.guarded(|| {
             mutations
                 .iter()

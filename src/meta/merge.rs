@@ -5,10 +5,10 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::collections::btree_map;
 
-use super::batch::Tree;
 use super::rows::{Row, RowReader};
 use crate::Result;
 use crate::file::{self, Place};
+use crate::format::mutation::Tree;
 
 /// Sorted rows, each once.
 pub(super) enum Rows {

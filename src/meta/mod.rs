@@ -7,9 +7,7 @@
 //! Keeps: I2 (with the journal), I8, I9.
 
 mod ahead;
-pub(crate) mod batch;
 mod change;
-mod codec;
 mod fold;
 mod index;
 pub(crate) mod journal;
@@ -20,12 +18,10 @@ mod passes;
 mod pulse;
 mod query;
 mod rebuild;
-pub(crate) mod record;
 mod repair;
 pub(crate) mod rows;
 pub(crate) mod salvage;
 mod snapshot;
-mod tally;
 mod truth;
 
 use std::path::{Path, PathBuf};
@@ -36,19 +32,18 @@ pub(crate) use change::Change;
 use index::Index;
 use journal::Journal;
 pub(crate) use journal::{Claim, Ticket};
-pub(crate) use marker::Orphans;
-use marker::{Marker, MarkerFile};
+use marker::MarkerFile;
 pub(crate) use open::IndexState;
 pub(crate) use pulse::{GLANCE, Pulse};
 pub(crate) use query::after_name;
-pub(crate) use record::{Completion, PartRecord, UploadRecord, UploadState};
 pub(crate) use snapshot::Extent;
 use snapshot::Snapshots;
-pub(crate) use tally::Tally;
 pub(crate) use truth::Known;
 
 use crate::ballast::Ballast;
 use crate::file::{Dir, Place};
+use crate::format::marker::{Marker, Orphans};
+use crate::format::tally::Tally;
 use crate::going::{Closing, Going};
 use crate::health::Health;
 use crate::sync::Mutex;

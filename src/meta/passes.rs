@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::batch::{Mutation, Tree};
 use super::fold::Sink;
 use crate::Result;
+use crate::format::mutation::{Mutation, Tree};
 
 /// Rows of a pass may take so much, bytes. In memory they take about twice as much.
 const LEAST: u64 = 16 * 1024 * 1024;

@@ -1,10 +1,10 @@
 //! Building the index anew from snapshot and journal, with runs where there is room for them, and without where
 //! there is none.
 
-use super::batch::Mutation;
 use super::index::Index;
 use super::open::Truth;
 use super::passes;
+use crate::format::mutation::Mutation;
 use crate::{Error, Result};
 
 impl Truth {

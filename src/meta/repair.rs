@@ -8,14 +8,14 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::Places;
-use super::batch::Tree;
 use super::index::Index;
 use super::journal;
-use super::marker::Marker;
 use super::rows::RowWriter;
 use super::snapshot::Snapshots;
-use super::tally::Tally;
 use crate::file::{self, Dir, Lock, Place};
+use crate::format::marker::Marker;
+use crate::format::mutation::Tree;
+use crate::format::tally::Tally;
 use crate::options::JournalOptions;
 use crate::{DamagedFile, Error, Result};
 

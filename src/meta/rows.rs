@@ -2,24 +2,13 @@
 //!
 //! A snapshot is a row file, and so is a run of a [`Fold`](super::fold::Fold) that outgrew memory.
 //!
-//! ```text
-//! header, 24 bytes:  magic [u8; 8] | sequence u64 | zero u32 | CRC-32 of the header u32
-//! rows, ascending:   op u8 (1 put, 0 remove) | tree u8 | key length u16 | value length u16 | key | value
-//! trailer:           op u8 = 0xff | number of rows u64 | CRC-32 of header and rows u32
-//! ```
+//! Its bytes are those of [`format::rows`](crate::format::rows).
 
-use super::batch::{MAX_KEY_LEN, MAX_VALUE_LEN, Mutation, Tree};
-use super::codec::Cursor;
 use crate::file::{Handle, Place};
+use crate::format::mutation::{HEADER_LEN as ROW_HEADER_LEN, Header, Mutation, Tree};
+use crate::format::rows::{self, END, HEADER_LEN, TRAILER_LEN};
 use crate::{Error, Result};
 
-const MAGIC: [u8; 8] = *b"PSrows\x01\n";
-pub(super) const HEADER_LEN: usize = 24;
-pub(super) const ROW_HEADER_LEN: usize = 6;
-pub(super) const TRAILER_LEN: usize = 13;
-const REMOVE: u8 = 0;
-pub(super) const PUT: u8 = 1;
-pub(super) const END: u8 = 0xff;
 const BUFFER_LEN: usize = 256 * 1024;
 /// How much of a file that is consumed is given back at a time, bytes.
 const GIVE_BACK: u64 = 1024 * 1024;
@@ -67,23 +56,12 @@ impl RowWriter {
             rows: 0,
             hasher,
         };
-        writer.buffer.extend_from_slice(&MAGIC);
-        writer.buffer.extend_from_slice(&seq.to_be_bytes());
-        writer.buffer.extend_from_slice(&[0; 4]);
-        let crc = crc32fast::hash(&writer.buffer);
-        writer.buffer.extend_from_slice(&crc.to_be_bytes());
+        writer.buffer.extend_from_slice(&rows::header(seq));
         Ok(writer)
     }
 
     pub(crate) fn push(&mut self, tree: Tree, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let len = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-        let bytes = value.unwrap_or_default();
-        self.buffer
-            .extend_from_slice(&[if value.is_some() { PUT } else { REMOVE }, tree as u8]);
-        self.buffer.extend_from_slice(&len(key));
-        self.buffer.extend_from_slice(&len(bytes));
-        self.buffer.extend_from_slice(key);
-        self.buffer.extend_from_slice(bytes);
+        Mutation { tree, key, value }.encode(&mut self.buffer);
         self.rows += 1;
         if self.buffer.len() >= BUFFER_LEN {
             self.write_out()
@@ -95,9 +73,7 @@ impl RowWriter {
     /// Writes the trailer. The file is whole, but not durable.
     pub(crate) fn finish(mut self) -> Result<Handle> {
         self.write_out()?;
-        let mut trailer = vec![END];
-        trailer.extend_from_slice(&self.rows.to_be_bytes());
-        trailer.extend_from_slice(&self.hasher.finalize().to_be_bytes());
+        let trailer = rows::trailer(self.rows, self.hasher.finalize());
         self.handle.write_at(&trailer, self.offset)?;
         Ok(self.handle)
     }
@@ -160,7 +136,7 @@ impl RowReader {
         };
         let header = reader.take(HEADER_LEN)?;
         reader.seq =
-            seq_of_header(&header).ok_or_else(|| reader.damaged("the header does not read"))?;
+            rows::seq_of(&header).ok_or_else(|| reader.damaged("the header does not read"))?;
         Ok(reader)
     }
 
@@ -178,26 +154,20 @@ impl RowReader {
             return self.check_trailer().map(|()| None);
         }
         let header = self.take(ROW_HEADER_LEN)?;
-        let (op, tree, key_len, value_len) =
-            row_header(&header).ok_or_else(|| self.damaged("a row does not decode"))?;
-        let key = self.take(key_len)?;
-        let value = self.take(value_len)?;
+        let header =
+            Header::decode(&header).ok_or_else(|| self.damaged("a row does not decode"))?;
+        let key = self.take(header.key_len)?;
+        let value = header.value_len.map(|len| self.take(len)).transpose()?;
         self.rows += 1;
-        Ok(Some(Row {
-            tree,
-            key,
-            value: (op == PUT).then_some(value),
-        }))
+        let tree = header.tree;
+        Ok(Some(Row { tree, key, value }))
     }
 
     fn check_trailer(&mut self) -> Result<()> {
         let hasher = self.hasher.clone();
         let trailer = self.take(TRAILER_LEN)?;
-        let mut cursor = Cursor::new(&trailer);
-        let expected = (Some(END), Some(self.rows), Some(hasher.finalize()));
-        let whole =
-            (cursor.u8(), cursor.u64(), cursor.u32()) == expected && self.offset == self.len;
-        if whole {
+        let expected = rows::trailer(self.rows, hasher.finalize());
+        if *trailer == expected && self.offset == self.len {
             Ok(())
         } else {
             Err(self.damaged("the checksum does not fit"))
@@ -258,24 +228,4 @@ impl RowReader {
             reason: reason.to_owned(),
         }
     }
-}
-
-fn seq_of_header(header: &[u8]) -> Option<u64> {
-    let (fields, crc) = header.split_last_chunk::<4>()?;
-    let mut cursor = Cursor::new(fields);
-    let magic = cursor.array::<8>()?;
-    let seq = cursor.u64()?;
-    (magic == MAGIC && u32::from_be_bytes(*crc) == crc32fast::hash(fields)).then_some(seq)
-}
-
-pub(super) fn row_header(header: &[u8]) -> Option<(u8, Tree, usize, usize)> {
-    let mut cursor = Cursor::new(header);
-    let (op, tree) = (cursor.u8()?, Tree::from_number(cursor.u8()?)?);
-    let (key_len, value_len) = (usize::from(cursor.u16()?), usize::from(cursor.u16()?));
-    let sound = match op {
-        PUT => key_len <= MAX_KEY_LEN && value_len <= MAX_VALUE_LEN,
-        REMOVE => key_len <= MAX_KEY_LEN && value_len == 0,
-        _ => false,
-    };
-    sound.then_some((op, tree, key_len, value_len))
 }

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::MetaStore;
-use super::batch::Tree;
 use super::rows::RowReader;
+use crate::format::mutation::Tree;
 use crate::going::Going;
 use crate::{ContentHash, Error, Result};
 

@@ -1,7 +1,7 @@
 //! What the rows say, in the words of the API.
 
 use super::engine::Engine;
-use crate::meta::{Completion, PartRecord, UploadRecord, UploadState};
+use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
 use crate::{Object, ObjectETag, Part, PartNumber, Result, Upload, UploadInfo, clock};
 
 pub(super) fn part(number: PartNumber, record: &PartRecord) -> Part {

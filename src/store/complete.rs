@@ -7,10 +7,11 @@ use std::ops::ControlFlow;
 use md5::{Digest as _, Md5};
 
 use super::answers;
+use super::end::{Leaving, UploadKind};
 use super::engine::Engine;
-use super::release::{Leaving, Which};
 use crate::crc64::Combined;
-use crate::meta::{Change, Claim, Completion, PartRecord, Ticket, UploadRecord, UploadState};
+use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
+use crate::meta::{Change, Claim, Ticket};
 use crate::{CompletedPart, Object, PartNumber, Result, Upload, clock, rules};
 
 pub(super) fn complete(
@@ -61,10 +62,12 @@ struct Selection {
 
 impl Selection {
     fn completion(&self, list: [u8; 32]) -> Completion {
+        let parts = u16::try_from(self.listed);
+        assert!(parts.is_ok(), "more parts than part numbers");
         Completion {
             completed_ms: clock::now_ms(),
             size: self.size,
-            parts: u16::try_from(self.listed).unwrap_or(u16::MAX),
+            parts: parts.unwrap_or_default(),
             md5: self.md5,
             crc64: self.crc64,
             list,
@@ -131,7 +134,7 @@ fn leaving(
     unlisted: Vec<(PartNumber, PartRecord)>,
     replaced: Option<&Upload>,
 ) -> Result<Vec<Leaving>> {
-    let find = |object| Leaving::find(engine, object, Which::Completed);
+    let find = |object| Leaving::find(engine, object, UploadKind::Completed);
     // First, so that its row goes right behind the upload's: who looks without a lock may see both for a
     // moment, never neither.
     let mut leaving = Vec::from_iter(replaced.map(find).transpose()?);

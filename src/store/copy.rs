@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::put::{admit, commit};
 use super::read::{PartReader, sums_of};
-use crate::meta::PartRecord;
+use crate::format::record::PartRecord;
 use crate::part::Slot;
 use crate::{Error, Part, PartOptions, Result, clock, rules};
 

@@ -9,10 +9,12 @@ use md5_lanes::Lanes;
 use crate::blob::BlobStore;
 use crate::buffers::Buffers;
 use crate::file::{self, Lock};
+use crate::format::marker::Orphans;
+use crate::format::record::{UploadRecord, UploadState};
 use crate::going::{Closing, Going};
 use crate::id::IdSource;
 use crate::locks::UploadLocks;
-use crate::meta::{IndexState, MetaStore, Orphans, UploadRecord, UploadState};
+use crate::meta::{IndexState, MetaStore};
 use crate::pins::Pins;
 use crate::process::Process;
 use crate::room::Room;
@@ -20,7 +22,7 @@ use crate::suspects::{Need, Suspects};
 use crate::sweep::Sweep;
 use crate::sync::Mutex;
 use crate::{
-    Error, IndexRecovery, LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload,
+    IndexRecovery, LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload,
 };
 
 use super::ages::Ages;
@@ -177,7 +179,7 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Result<Stats> {
-        use crate::meta::batch::Tree;
+        use crate::format::mutation::Tree;
         let tally = self.meta.tally();
         let last = self.last.lock();
         let open_uploads = tally.rows_of(Tree::UploadNames);
@@ -206,16 +208,5 @@ impl Engine {
             last_snapshot: last.snapshot,
             last_sweep: last.sweep,
         })
-    }
-
-    /// # Errors
-    /// [`Error::MetadataTooLarge`].
-    pub(crate) fn check_metadata(&self, metadata: &[u8]) -> Result<()> {
-        let (length, maximum) = (metadata.len(), self.options.max_metadata_len);
-        if length > maximum {
-            Err(Error::MetadataTooLarge { length, maximum })
-        } else {
-            Ok(())
-        }
     }
 }

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::end;
 use super::engine::Engine;
-use super::release;
 use super::shared::{Shared, Woken};
 use crate::going::Going;
 use crate::meta::Extent;
@@ -51,7 +51,7 @@ impl Round {
         let age = steps.expire_after;
         let swept = || engine.sweep(going);
         Self {
-            expired: age.map_or(Ok(0), |age| release::expire(engine, age, going)),
+            expired: age.map_or(Ok(0), |age| end::expire(engine, age, going)),
             sweep: steps
                 .sweep
                 .then(swept)

@@ -5,7 +5,8 @@ use std::ops::{Bound, ControlFlow};
 
 use super::answers;
 use super::engine::Engine;
-use crate::meta::{UploadState, after_name};
+use crate::format::record::UploadState;
+use crate::meta::after_name;
 use crate::{
     Error, ListObjects, ListParts, ListUploads, ObjectPage, PartPage, Result, Upload, UploadId,
     UploadMarker, UploadPage, rules,

@@ -7,8 +7,9 @@ use super::answers;
 use super::engine::Engine;
 use crate::blob::{DurableBlob, StagedBlob};
 use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::format::record::PartRecord;
 use crate::ingest::{BodyHasher, Sums};
-use crate::meta::{Change, Claim, PartRecord};
+use crate::meta::{Change, Claim};
 use crate::part::Slot;
 use crate::{ContentHash, Part, PartOptions, Result, clock, rules};
 

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::shared::Shared;
 use crate::blob::{BlobReader, BlobStore};
 use crate::digest::BlockSums;
-use crate::meta::UploadState;
+use crate::format::record::UploadState;
 use crate::pins::Pinned;
 use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
 

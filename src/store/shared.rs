@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Engine;
+use crate::format::mutation::Tree;
 use crate::going::Closing;
-use crate::meta::batch::Tree;
 use crate::meta::{GLANCE, Pulse};
 use crate::process::Process;
 use crate::sync::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};

@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
-use super::frame::{self, Kind};
-use super::segment::{self, HEADER_LEN, damaged};
+use super::segment::{self, damaged};
 use crate::file::{self, Dir};
+use crate::format::frame::{self, Kind};
+use crate::format::segment::HEADER_LEN;
+use crate::format::segment::stamp_of;
 use crate::going::Going;
 use crate::{DamagedFile, Result};
 
@@ -47,8 +49,8 @@ fn check_segment(
     let bytes = file::read(&place)?;
     read.set(bytes.len() as u64);
     let damage = |offset: usize, reason| damaged(&place.path(), offset as u64, reason);
-    let stamp = segment::stamp_of(number, &bytes)
-        .ok_or_else(|| damage(0, "the segment's header does not read"))?;
+    let stamp =
+        stamp_of(number, &bytes).ok_or_else(|| damage(0, "the segment's header does not read"))?;
     let (mut seq, mut offset) = (before, HEADER_LEN);
     while seq < last_seq.min(durable) {
         let frame = frame::frame_at(stamp, &bytes, offset)

@@ -11,7 +11,6 @@
 //! can always be emptied.
 
 mod check;
-pub(crate) mod frame;
 mod remains;
 mod restart;
 mod scan;
@@ -30,9 +29,11 @@ pub(crate) use scan::{Scan, Sealed, Visit, is_unused, scan};
 use segment::Segment;
 pub(crate) use segment::{foreign, place_of as segment_place};
 
-use super::batch::Batch;
 use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
+use crate::format::frame;
+use crate::format::mutation::Batch;
+use crate::format::segment::HEADER_LEN;
 use crate::going::Going;
 use crate::health::Health;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -155,7 +156,7 @@ impl Journal {
             .transpose()?;
         if let Some(spare) = &spare {
             // Whoever made it may have been killed before its header was durable.
-            spare.write_again(segment::HEADER_LEN as u64, ballast)?;
+            spare.write_again(HEADER_LEN as u64, ballast)?;
         }
         let state = State {
             last_seq: found.last_seq,
@@ -392,7 +393,7 @@ impl Journal {
         self.check_ownership()?;
         let len = self
             .segment_len
-            .max(frame_len + (segment::HEADER_LEN + frame::SEAL_LEN) as u64);
+            .max(frame_len + (HEADER_LEN + frame::SEAL_LEN) as u64);
         Segment::create(&self.dir, number, len)
     }
 
@@ -426,7 +427,7 @@ impl State {
     fn lacks(&self, len: u64, claim: Claim, segment_len: u64) -> Option<u64> {
         let left = left_by(claim, segment_len);
         let spares = self.spares.iter();
-        let empty = spares.map(|spare| spare.room(segment::HEADER_LEN as u64));
+        let empty = spares.map(|spare| spare.room(HEADER_LEN as u64));
         let mut rooms = iter::once(self.active.room(self.end))
             .chain(empty)
             .enumerate();
@@ -470,7 +471,7 @@ impl State {
             len: self.active.len,
         });
         self.active = next;
-        self.end = segment::HEADER_LEN as u64;
+        self.end = HEADER_LEN as u64;
     }
 }
 
@@ -493,7 +494,10 @@ fn write_group(group: &[Pending], durable: u64, ballast: &Ballast) -> Result<()>
                 .sum(),
         );
         for pending in run {
-            let numbers = (pending.seq, durable);
+            let numbers = frame::Numbers {
+                seq: pending.seq,
+                durable,
+            };
             frame::encode(
                 first.segment.stamp,
                 pending.kind,

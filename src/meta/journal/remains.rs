@@ -3,11 +3,13 @@
 //! A frame proves itself by its CRCs, which cover the salt of its segment. So no frame is taken for one that
 //! a client wrote into a key or into metadata, and none of another segment.
 
-use super::frame::{self, ALIGNMENT, Frame, Kind, Mark};
 use super::scan::Visit;
-use super::segment::{self, HEADER_LEN, damaged};
+use super::segment::{self, damaged};
 use crate::file::{self, Dir, Handle, Place};
-use crate::meta::batch;
+use crate::format::frame::{self, ALIGNMENT, Frame, Kind, Mark};
+use crate::format::mutation;
+use crate::format::segment::HEADER_LEN;
+use crate::format::segment::stamp_of;
 use crate::{DamagedFile, Result};
 
 #[derive(Debug, Default)]
@@ -67,7 +69,7 @@ fn read(place: &Place) -> Result<(Vec<u8>, bool)> {
 
 /// By the segment's header; if that is lost, by two whole frames, one behind the other, that agree.
 fn mark_of(number: u64, bytes: &[u8]) -> Option<Mark> {
-    if let Some(stamp) = segment::stamp_of(number, bytes) {
+    if let Some(stamp) = stamp_of(number, bytes) {
         return Some(Mark::of(stamp));
     }
     places(bytes, HEADER_LEN).find_map(|place| {
@@ -141,7 +143,7 @@ impl Remains {
         if frame.header.kind == Kind::Seal || seq <= self.last() {
             return Ok(());
         }
-        let Some(mutations) = batch::mutations(frame.payload) else {
+        let Some(mutations) = mutation::mutations(frame.payload) else {
             return Ok(());
         };
         match self.ranges.last_mut().filter(|(_, last)| last + 1 == seq) {

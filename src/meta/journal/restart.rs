@@ -1,9 +1,11 @@
 //! Beginning a journal anew behind a snapshot, in place of one that is damaged.
 
-use super::frame::{self, Kind};
-use super::segment::{self, HEADER_LEN, Segment, damaged};
+use super::segment::{self, Segment, damaged};
 use crate::Result;
 use crate::file::{self, Dir};
+use crate::format::frame::{self, Kind};
+use crate::format::segment::HEADER_LEN;
+use crate::format::segment::stamp_of;
 
 /// The newest batch with rows of which anything is left in `dir`, 0 for none. Files that do not read are
 /// passed over.
@@ -13,7 +15,7 @@ pub(crate) fn newest_change(dir: &Dir) -> Result<u64> {
         let Ok(bytes) = file::read(&segment::place_of(dir, number)) else {
             continue;
         };
-        let Some(stamp) = segment::stamp_of(number, &bytes) else {
+        let Some(stamp) = stamp_of(number, &bytes) else {
             continue;
         };
         let batches = frame::headers_from(stamp, &bytes, HEADER_LEN)
@@ -34,7 +36,11 @@ pub(crate) fn restart(dir: &Dir, seq: u64, segment_len: u64) -> Result<()> {
     let number = number.ok_or_else(|| damaged(dir.path(), 0, "no segment has a higher number"))?;
     let segment = Segment::create(dir, number, segment_len)?;
     let mut batch = Vec::new();
-    frame::encode(segment.stamp, Kind::Batch, (seq + 1, seq), &[], &mut batch);
+    let numbers = frame::Numbers {
+        seq: seq + 1,
+        durable: seq,
+    };
+    frame::encode(segment.stamp, Kind::Batch, numbers, &[], &mut batch);
     segment.handle.write_at(&batch, HEADER_LEN as u64)?;
     segment.handle.sync_data()?;
     for number in before {

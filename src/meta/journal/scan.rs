@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
-use super::frame::{self, Kind, Stamp};
 use super::segment::{self, damaged};
 use crate::file::{self, Dir};
-use crate::meta::batch::{self, Mutation};
+use crate::format::frame::{self, Kind, Stamp};
+use crate::format::mutation::{self, Mutation};
+use crate::format::segment::HEADER_LEN;
+use crate::format::segment::stamp_of;
 use crate::{Error, Result};
 
 /// What a scan of the journal found.
@@ -146,7 +148,7 @@ pub(crate) fn read_through(
         let place = segment::place_of(dir, *number);
         let (path, bytes) = (place.path(), file::read(&place)?);
         let source = Source::new(&path, *number, &bytes);
-        let mut offset = segment::HEADER_LEN;
+        let mut offset = HEADER_LEN;
         while last_seq < through {
             let frame = source
                 .frame_at(offset)
@@ -186,7 +188,7 @@ impl<'a> Source<'a> {
         Self {
             path,
             number,
-            stamp: segment::stamp_of(number, bytes),
+            stamp: stamp_of(number, bytes),
             bytes,
         }
     }
@@ -207,7 +209,7 @@ impl<'a> Source<'a> {
         if last_seq != 0 && frame.header.seq != expected {
             return Err(self.damaged(offset, &format!("batch {expected} was expected here")));
         }
-        batch::mutations(frame.payload)
+        mutation::mutations(frame.payload)
             .ok_or_else(|| self.damaged(offset, "the batch does not decode"))
     }
 
@@ -227,7 +229,7 @@ fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) ->
     let Some(stamp) = source.stamp else {
         return Err(source.damaged(0, "the segment's header does not read"));
     };
-    let mut offset = segment::HEADER_LEN;
+    let mut offset = HEADER_LEN;
     while let Some(frame) = frame::frame_at(stamp, source.bytes, offset) {
         if frame.header.kind == Kind::Seal {
             return end_at_seal(source, offset, &frame, found);

@@ -1,24 +1,15 @@
 //! Segments: the files of the journal, preallocated and numbered `00000000000000000001.log`
 //! upwards.
-//!
-//! A segment begins with a header of [`HEADER_LEN`] bytes, durable with its name before the first
-//! frame is written:
-//!
-//! ```text
-//! magic, 8 bytes | number u64 | CRC-32 of both u32 | salt u64 | CRC-32 of all before u32
-//! ```
+//! Their bytes are those of [`format::segment`](crate::format::segment).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::frame::{self, Stamp};
 use crate::ballast::Ballast;
 use crate::file::{self, Dir, Handle, Place};
-use crate::meta::codec::Cursor;
+use crate::format::frame::{self, Stamp};
+use crate::format::segment::{HEADER_LEN, header, stamp_of};
 use crate::{Error, Result};
-
-pub(crate) const HEADER_LEN: usize = 32;
-const MAGIC: [u8; 8] = *b"PSjrnl\x01\n";
 
 /// A segment open for appending.
 #[derive(Debug)]
@@ -96,29 +87,6 @@ impl Segment {
     pub(crate) fn room(&self, end: u64) -> u64 {
         self.len.saturating_sub(end + frame::SEAL_LEN as u64)
     }
-}
-
-fn header(stamp: Stamp) -> [u8; HEADER_LEN] {
-    let mut fields = [MAGIC.as_slice(), &stamp.number.to_be_bytes()].concat();
-    fields.extend(crc32fast::hash(&fields).to_be_bytes());
-    if stamp.salt != 0 {
-        fields.extend(stamp.salt.to_be_bytes());
-        fields.extend(crc32fast::hash(&fields).to_be_bytes());
-    }
-    let mut header = [0; HEADER_LEN];
-    for (to, from) in header.iter_mut().zip(fields) {
-        *to = from;
-    }
-    header
-}
-
-/// The stamp of segment `number`, if it begins with a whole header.
-pub(crate) fn stamp_of(number: u64, bytes: &[u8]) -> Option<Stamp> {
-    let found: [u8; HEADER_LEN] = Cursor::new(bytes).array()?;
-    let (_, end) = found.split_last_chunk::<12>()?;
-    let salt = u64::from_be_bytes(*end.first_chunk()?);
-    let stamp = Stamp { number, salt };
-    (header(stamp) == found).then_some(stamp)
 }
 
 pub(crate) fn place_of(dir: &Dir, number: u64) -> Place {

@@ -1,11 +1,11 @@
 //! The rows of the blobs that parts refer to.
 
-use super::super::batch::Tree;
-use super::super::record;
 use super::super::rows::{Row, RowWriter};
 use super::streams::{Stream, Streams};
 use super::{Blobs, Losses};
 use crate::digest::BlockSums;
+use crate::format::mutation::Tree;
+use crate::format::record;
 use crate::{ContentHash, Result};
 
 /// Writes the rows of each blob that is referred to: as they were, or made again from the bytes of its

@@ -4,14 +4,14 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::super::Places;
-use super::super::batch::{Mutation, Tree};
 use super::super::fold::Fold;
 use super::super::index::Index;
 use super::super::journal::{self, Remains};
-use super::super::marker::Marker;
-use super::super::record;
 use super::super::snapshot::Snapshots;
 use super::snapshot::rows_left;
+use crate::format::marker::Marker;
+use crate::format::mutation::{Mutation, Tree};
+use crate::format::record;
 use crate::going::{Closing, Going};
 use crate::{DamagedFile, Error, Loss, Result};
 

@@ -5,14 +5,14 @@
 //! again from it and from the bytes of the blob. A name has key and id of an open upload. References, names
 //! and garbage of the result are derived, never copied.
 
-use super::super::batch::{Mutation, Tree};
 use super::super::change::Change;
 use super::super::fold::Fold;
 use super::super::index::Index;
-use super::super::record::{self, Completion, PartRecord, UploadRecord, UploadState};
 use super::super::rows::Row;
 use super::streams::{Stream, Streams};
 use super::{Blobs, Losses};
+use crate::format::mutation::{Mutation, Tree};
+use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};
 use crate::part::Slot;
 use crate::{ContentHash, Loss, PartNumber, Result, Upload, UploadId, clock};
 
@@ -277,7 +277,8 @@ fn write(
         };
         change.put_part(slot, part, None);
     }
-    let mutations = super::super::batch::mutations(change.batch().payload()).unwrap_or_default();
+    let mutations =
+        crate::format::mutation::mutations(change.batch().payload()).unwrap_or_default();
     mutations
         .iter()
         .try_for_each(|row: &Mutation<'_>| fold.add(row))

@@ -1,10 +1,12 @@
 //! What is left of a snapshot that is damaged: every row that proves itself, before and behind the damage.
 
-use super::super::batch::Tree;
-use super::super::record;
-use super::super::rows::{END, HEADER_LEN, PUT, ROW_HEADER_LEN, Row, TRAILER_LEN, row_header};
+use super::super::rows::Row;
 use crate::Result;
 use crate::file::{self, Handle, Place};
+use crate::format::mutation::Tree;
+use crate::format::mutation::{HEADER_LEN as ROW_HEADER_LEN, Header};
+use crate::format::record;
+use crate::format::rows::{END, HEADER_LEN, TRAILER_LEN};
 
 /// Bytes of the file in memory.
 const WINDOW: usize = 1024 * 1024;
@@ -93,10 +95,10 @@ impl Window {
 
     /// Tree and length of the key of a row, and where it ends.
     fn header_at(&mut self, at: u64) -> Option<(Tree, usize, u64)> {
-        let header = self.slice(at, at + ROW_HEADER_LEN as u64)?;
-        let (op, tree, key_len, value_len) = row_header(header)?;
-        let end = at + (ROW_HEADER_LEN + key_len + value_len) as u64;
-        (op == PUT && end <= self.len).then_some((tree, key_len, end))
+        let header = Header::decode(self.slice(at, at + ROW_HEADER_LEN as u64)?)?;
+        let end = at + (ROW_HEADER_LEN + header.body_len()) as u64;
+        let is_put = header.value_len.is_some();
+        (is_put && end <= self.len).then_some((header.tree, header.key_len, end))
     }
 
     fn slice(&mut self, from: u64, to: u64) -> Option<&[u8]> {

@@ -1,9 +1,9 @@
 //! Rows in files of work, one for each tree, to be read side by side.
 
-use super::super::batch::Tree;
 use super::super::fold::Fold;
 use super::super::rows::{Row, RowReader, RowWriter};
 use crate::file::{Dir, Place};
+use crate::format::mutation::Tree;
 use crate::{Error, Result};
 
 /// Takes a row for itself, or answers `false`.

@@ -5,11 +5,11 @@
 //! old ones, and removed when all is in place. An open that finds it goes on from wherever the one before
 //! was cut short.
 
-use super::super::batch::Tree;
 use super::super::rows::{Row, RowReader};
 use super::super::snapshot::Snapshots;
 use super::Blobs;
 use crate::file::{self, Dir, Place};
+use crate::format::mutation::Tree;
 use crate::{ContentHash, Error, Result};
 
 /// What is replaced by what is prepared under the same name with `.new` behind it.

@@ -1,4 +1,4 @@
-//! Reading bytes from disk: every integer is big-endian, every read is checked, nothing panics.
+//! [`Cursor`] reads integers and bytes; lengths are written by [`len_u16`] and [`len_u32`].
 
 /// What is left to read of some bytes. Each method takes from the front, or answers `None` and
 /// takes nothing.
@@ -42,4 +42,24 @@ impl<'a> Cursor<'a> {
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
+}
+
+/// A length as it is written.
+///
+/// # Panics
+/// Over 65,535 bytes: nothing that cannot be read back is written.
+pub(crate) fn len_u16(len: usize) -> [u8; 2] {
+    let len = u16::try_from(len);
+    assert!(len.is_ok(), "a length over 64 KiB");
+    len.unwrap_or_default().to_be_bytes()
+}
+
+/// A length as it is written.
+///
+/// # Panics
+/// Over 4,294,967,295 bytes.
+pub(crate) fn len_u32(len: usize) -> [u8; 4] {
+    let len = u32::try_from(len);
+    assert!(len.is_ok(), "a length over 4 GiB");
+    len.unwrap_or_default().to_be_bytes()
 }

@@ -4,8 +4,8 @@
 //! version byte, its fields, and a CRC-32 over tree, key, version and fields: a row that is
 //! damaged, or that comes back under another key, does not decode.
 
-use super::batch::Tree;
-use super::codec::Cursor;
+use super::cursor::{Cursor, len_u16};
+use super::mutation::Tree;
 use crate::digest::BlockSums;
 use crate::{ContentHash, ETag, PartNumber, UploadId};
 
@@ -87,11 +87,7 @@ impl UploadRecord {
         let mut fields = Vec::with_capacity(128 + self.key.len());
         fields.extend_from_slice(&self.initiated_ms.to_be_bytes());
         fields.extend_from_slice(&self.metadata_len.to_be_bytes());
-        fields.extend_from_slice(
-            &u16::try_from(self.key.len())
-                .unwrap_or(u16::MAX)
-                .to_be_bytes(),
-        );
+        fields.extend_from_slice(&len_u16(self.key.len()));
         fields.extend_from_slice(self.key.as_bytes());
         if let UploadState::Completed(done) = &self.state {
             fields.extend_from_slice(&done.completed_ms.to_be_bytes());

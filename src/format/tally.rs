@@ -1,6 +1,6 @@
 //! [`Tally`]: what all rows add up to, kept while they change and compared when an index is opened (I9).
 
-use super::batch::Tree;
+use super::mutation::Tree;
 use super::record::{self, PartRecord};
 
 /// Sums over all rows. Addition forgets order, so rows may be added and taken away one by one from
@@ -104,7 +104,7 @@ impl Tally {
     }
 
     pub(crate) fn decode(bytes: [u8; Self::ENCODED_LEN]) -> Option<Self> {
-        let mut cursor = super::codec::Cursor::new(&bytes);
+        let mut cursor = super::cursor::Cursor::new(&bytes);
         let mut tally = Self {
             hash: cursor.array().map(u128::from_be_bytes)?,
             ..Self::default()

@@ -1,17 +1,18 @@
-//! Releasing: aborting uploads, removing objects, expiring what nobody completed. What leaves with a
-//! completion leaves as here, in the completion's batch.
+//! Ending: aborting uploads, removing objects, expiring what nobody completed. What a completion removes is
+//! removed in the same way, in the completion's batch.
 
 use std::ops::{Bound, ControlFlow};
 use std::time::Duration;
 
 use super::engine::Engine;
+use crate::format::record::{PartRecord, UploadRecord, UploadState};
 use crate::going::Going;
-use crate::meta::{Change, Claim, PartRecord, Ticket, UploadRecord, UploadState};
+use crate::meta::{Change, Claim, Ticket};
 use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId};
 
-/// What is to be released.
+/// Which uploads are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(super) enum UploadKind {
     Open,
     Completed,
 }
@@ -27,13 +28,13 @@ pub(super) struct Leaving {
 
 impl Leaving {
     /// An upload or an object, whole.
-    pub(super) fn find(engine: &Engine, upload: &Upload, which: Which) -> Result<Self> {
+    pub(super) fn find(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Self> {
         let found = engine
             .record(upload)?
-            .filter(|record| (record.state == UploadState::Open) == (which == Which::Open));
-        let record = found.ok_or_else(|| match which {
-            Which::Open => upload.not_found(),
-            Which::Completed => upload.object_not_found(),
+            .filter(|record| (record.state == UploadState::Open) == (kind == UploadKind::Open));
+        let record = found.ok_or_else(|| match kind {
+            UploadKind::Open => upload.not_found(),
+            UploadKind::Completed => upload.object_not_found(),
         })?;
         let mut leaving = Self::of_parts(upload.id(), Vec::new());
         engine.meta.parts(upload.id(), 0, &mut |number, part| {
@@ -68,28 +69,28 @@ impl Leaving {
 }
 
 /// Removes an upload or an object with all its parts, durably; their blobs are swept later (R31).
-pub(super) fn release(engine: &Engine, upload: &Upload, which: Which) -> Result<()> {
+pub(super) fn end(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<()> {
     engine.meta.check()?;
-    let ticket = commit(engine, upload, which)?;
+    let ticket = commit(engine, upload, kind)?;
     engine.meta.wait(ticket)
 }
 
 /// One batch; not waited for. Without room for it what others have released is swept first.
-fn commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
-    match try_commit(engine, upload, which) {
+fn commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Ticket> {
+    match try_commit(engine, upload, kind) {
         Err(Error::StorageFull { .. }) => {
             // Its progress is not that of the call.
             engine.sweep(&Going::until(&engine.closing))?;
             engine.closing.check()?;
-            try_commit(engine, upload, which)
+            try_commit(engine, upload, kind)
         }
         done => done,
     }
 }
 
-fn try_commit(engine: &Engine, upload: &Upload, which: Which) -> Result<Ticket> {
+fn try_commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Ticket> {
     let _one_order = engine.locks.lock(upload.id())?;
-    let leaving = Leaving::find(engine, upload, which)?;
+    let leaving = Leaving::find(engine, upload, kind)?;
     let _released = engine.pins.pin(leaving.contents().collect())?;
     let mut change = Change::default();
     leaving.remove(&mut change);
@@ -105,7 +106,7 @@ pub(super) fn expire(engine: &Engine, age: Duration, going: &Going<'_>) -> Resul
         if !going.goes_on() {
             break;
         }
-        match commit(engine, &upload, Which::Open) {
+        match commit(engine, &upload, UploadKind::Open) {
             Ok(ticket) => (aborted, newest) = (aborted + 1, Some(ticket)),
             // Completed or aborted by somebody else meanwhile.
             Err(Error::NoSuchUpload { .. }) => {}

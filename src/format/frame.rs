@@ -11,7 +11,7 @@
 //! a frame in the wrong file does not read, and a client that writes a frame into a key or into
 //! metadata, to make a torn tail look like damage, cannot know the salt.
 
-use crate::meta::codec::Cursor;
+use super::cursor::{Cursor, len_u32};
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,23 +72,32 @@ pub(crate) fn frame_len(payload: usize) -> usize {
     HEADER_LEN + payload.next_multiple_of(ALIGNMENT)
 }
 
+/// What a frame says of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    /// Sequence number of the batch; of a seal, that of the batch before it.
+    pub seq: u64,
+    /// The last batch that was durable when the frame was written.
+    pub durable: u64,
+}
+
 /// Appends a frame to `out`.
+///
+/// # Panics
+/// When the payload is over [`MAX_PAYLOAD_LEN`].
 pub(crate) fn encode(
     stamp: Stamp,
     kind: Kind,
-    (seq, durable): (u64, u64),
+    numbers: Numbers,
     payload: &[u8],
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
     out.extend_from_slice(&kind.magic().to_be_bytes());
-    out.extend_from_slice(
-        &u32::try_from(payload.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes(),
-    );
-    out.extend_from_slice(&seq.to_be_bytes());
-    out.extend_from_slice(&durable.to_be_bytes());
+    assert!(payload.len() <= MAX_PAYLOAD_LEN, "a batch over its limit");
+    out.extend_from_slice(&len_u32(payload.len()));
+    out.extend_from_slice(&numbers.seq.to_be_bytes());
+    out.extend_from_slice(&numbers.durable.to_be_bytes());
     out.extend_from_slice(&crc32fast::hash(payload).to_be_bytes());
     let header_crc = header_crc(stamp, out.get(start..).unwrap_or_default());
     out.extend_from_slice(&header_crc.to_be_bytes());

@@ -1,0 +1,59 @@
+//! [`Marker`]: what a clean close knew of journal and index, for the next open to check before it trusts them.
+
+use super::cursor::Cursor;
+use super::tally::Tally;
+
+const MAGIC: [u8; 8] = *b"PSclean\x01";
+
+/// Whether files without a row may lie in `blobs/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Orphans {
+    None,
+    Possible,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marker {
+    /// The newest batch; the index was flushed and synced with it.
+    pub seq: u64,
+    pub tally: Tally,
+    pub orphans: Orphans,
+}
+
+/// Bytes of any marker.
+pub(crate) fn encoded_len() -> u64 {
+    let any = Marker {
+        seq: 0,
+        tally: Tally::default(),
+        orphans: Orphans::None,
+    };
+    encode(&any).len() as u64
+}
+
+pub(crate) fn encode(marker: &Marker) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&marker.seq.to_be_bytes());
+    bytes.extend_from_slice(&marker.tally.encode());
+    bytes.push(u8::from(marker.orphans == Orphans::Possible));
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+pub(crate) fn decode(bytes: &[u8]) -> Option<Marker> {
+    let (fields, crc) = bytes.split_last_chunk::<4>()?;
+    let mut cursor = Cursor::new(fields);
+    if u32::from_be_bytes(*crc) != crc32fast::hash(fields) || cursor.array::<8>()? != MAGIC {
+        return None;
+    }
+    let marker = Marker {
+        seq: cursor.u64()?,
+        tally: Tally::decode(cursor.array()?)?,
+        orphans: if cursor.u8()? == 0 {
+            Orphans::None
+        } else {
+            Orphans::Possible
+        },
+    };
+    cursor.is_empty().then_some(marker)
+}
