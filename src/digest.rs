@@ -179,12 +179,12 @@ pub(crate) const BLOCK_LEN: usize = 256 * 1024;
 /// What a blob must look like: its size and the CRC-32 of each block of [`BLOCK_LEN`] bytes (the
 /// last may be shorter).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(crate) struct BlockSums {
+pub(crate) struct BlockCrcs {
     pub size: u64,
     pub crcs: Vec<u32>,
 }
 
-impl BlockSums {
+impl BlockCrcs {
     /// How many blocks a blob of `size` bytes has.
     pub(crate) fn blocks(size: u64) -> u64 {
         size.div_ceil(BLOCK_LEN as u64)
@@ -221,5 +221,5 @@ pub(crate) struct ProvenBlob {
     pub etag: ETag,
     pub crc32: u32,
     pub crc64: u64,
-    pub blocks: BlockSums,
+    pub blocks: BlockCrcs,
 }

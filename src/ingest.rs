@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use md5_lanes::{BodyMd5, Lanes};
 
-use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::going::Closing;
 use crate::{ContentHash, ETag, Result};
 
@@ -25,15 +25,15 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 pub(crate) struct BodyHasher {
     md5: BodyMd5,
     blake3: blake3::Hasher,
-    sums: SumsHasher,
+    sums: ChecksumHasher,
 }
 
 /// The checksums of a body: what is known of it besides MD5 and BLAKE3.
 #[derive(Clone, Debug)]
-pub(crate) struct Sums {
+pub(crate) struct Checksums {
     pub crc32: u32,
     pub crc64: u64,
-    pub blocks: BlockSums,
+    pub blocks: BlockCrcs,
 }
 
 impl BodyHasher {
@@ -41,14 +41,14 @@ impl BodyHasher {
         Self {
             md5: BodyMd5::new(Arc::clone(lanes)),
             blake3: blake3::Hasher::new(),
-            sums: SumsHasher::new(),
+            sums: ChecksumHasher::new(),
         }
     }
 
     /// Takes the next chunk. Only the last may end within 64 bytes.
     pub(crate) fn update(&mut self, chunk: &Bytes) {
         self.begin_digests(chunk);
-        self.update_sums(chunk);
+        self.update_checksums(chunk);
     }
 
     /// Takes the next chunk, but for the checksums. Whoever has the whole body looks first whether its
@@ -72,12 +72,12 @@ impl BodyHasher {
     }
 
     /// The checksums of the next chunk.
-    pub(crate) fn update_sums(&mut self, chunk: &[u8]) {
+    pub(crate) fn update_checksums(&mut self, chunk: &[u8]) {
         self.sums.update(chunk);
     }
 
     /// The checksums of the whole body, whose blocks have these.
-    pub(crate) fn update_known_sums(&mut self, body: &[u8], blocks: BlockSums) {
+    pub(crate) fn update_known_checksums(&mut self, body: &[u8], blocks: BlockCrcs) {
         self.sums.crc64.update(body);
         self.sums.blocks = blocks;
     }
@@ -104,8 +104,8 @@ impl BodyHasher {
     }
 
     /// The checksums of what was taken.
-    pub(crate) fn sums(&self) -> Sums {
-        Sums {
+    pub(crate) fn checksums(&self) -> Checksums {
+        Checksums {
             crc32: self.sums.blocks.crc32(),
             crc64: self.sums.crc64.finalize(),
             blocks: self.sums.blocks.clone(),
@@ -118,18 +118,18 @@ impl BodyHasher {
     }
 }
 
-struct SumsHasher {
+struct ChecksumHasher {
     crc64: crc_fast::Digest,
-    blocks: BlockSums,
+    blocks: BlockCrcs,
     /// The CRC-32 of the last block, as far as it has come.
     last: crc32fast::Hasher,
 }
 
-impl SumsHasher {
+impl ChecksumHasher {
     fn new() -> Self {
         Self {
             crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz),
-            blocks: BlockSums::default(),
+            blocks: BlockCrcs::default(),
             last: crc32fast::Hasher::new(),
         }
     }

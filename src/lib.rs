@@ -96,7 +96,9 @@
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::indexing_slicing,
-        clippy::panic
+        clippy::panic,
+        clippy::disallowed_methods,
+        clippy::disallowed_types
     )
 )]
 

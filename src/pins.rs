@@ -26,7 +26,7 @@ pub(crate) struct Pins {
     process: Process,
     pulse: Arc<Pulse>,
     uses: Mutex<Uses>,
-    released: Condvar,
+    unclaimed: Condvar,
 }
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Pins {
             process: Process::current(),
             pulse: Arc::clone(pulse),
             uses: Mutex::default(),
-            released: Condvar::new(),
+            unclaimed: Condvar::new(),
         })
     }
 
@@ -79,7 +79,7 @@ impl Pins {
             .iter()
             .any(|content| matches!(uses.now.get(content), Some(Use::Claimed)))
         {
-            self.released.wait_for(&mut uses, GLANCE);
+            self.unclaimed.wait_for(&mut uses, GLANCE);
             self.pulse.check()?;
         }
         for content in &contents {
@@ -167,7 +167,7 @@ impl Claimed {
             }
             keep
         });
-        self.pins.released.notify_all();
+        self.pins.unclaimed.notify_all();
     }
 
     pub(crate) fn contents(&self) -> &[ContentHash] {
@@ -196,6 +196,6 @@ impl Drop for Claimed {
         for content in &self.contents {
             uses.now.remove(content);
         }
-        self.pins.released.notify_all();
+        self.pins.unclaimed.notify_all();
     }
 }

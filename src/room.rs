@@ -86,7 +86,7 @@ impl Room {
     }
 
     /// Makes room for what releases: gives up the ballast when the disk is nearly full.
-    pub(crate) fn for_release(&self) {
+    pub(crate) fn give_up_ballast_if_low(&self) {
         if self
             .root
             .free_space()

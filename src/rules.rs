@@ -2,7 +2,7 @@
 
 // The checks below are pure: what they judge is given, and nothing is read or changed.
 
-use crate::ingest::{BodyHasher, Sums};
+use crate::ingest::{BodyHasher, Checksums};
 use crate::{
     CompletedPart, ETag, Error, MinimumAt, Numbering, Options, PageLimit, PartNumber, PartOptions,
     Result,
@@ -69,7 +69,7 @@ pub(crate) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> 
 pub(crate) fn check_digests(
     options: &PartOptions,
     hasher: &mut BodyHasher,
-    sums: &Sums,
+    sums: &Checksums,
 ) -> Result<()> {
     if let Some(declared) = options.md5 {
         let expected = hex::encode(declared.as_bytes());

@@ -81,7 +81,7 @@ impl Suspects {
         if self.any_known() || self.anywhere() {
             Orphans::Possible
         } else {
-            Orphans::None
+            Orphans::RuledOut
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::blob::BlobStore;
 use crate::format::mutation::Tree;
 use crate::going::Going;
-use crate::meta::{Change, Claim, Known, MetaStore};
+use crate::meta::{Change, Known, MetaStore, SpaceUse};
 use crate::pins::{Claimed, Pins, Watch};
 use crate::suspects::Suspects;
 use crate::{ContentHash, Error, Result, SweepReport};
@@ -98,7 +98,7 @@ impl Sweep<'_, '_> {
             }
             if !change.is_empty() {
                 // Not waited for: without it the blob is looked at once more, after a crash.
-                let _ = self.meta.commit(&change, Claim::Sweep)?;
+                let _ = self.meta.commit(&change, SpaceUse::Sweeps)?;
             }
             drop(claimed);
             self.looked_at(found - (round.candidates.len() - before));
@@ -231,11 +231,11 @@ impl Sweep<'_, '_> {
                 }
             }
         }
-        self.release(claimed, round)
+        self.remove_unreferenced(claimed, round)
     }
 
     /// Removes those of the claimed blobs that have no reference, and looks at none of them again.
-    fn release(&self, mut claimed: Claimed, round: &mut Round) -> Result<()> {
+    fn remove_unreferenced(&self, mut claimed: Claimed, round: &mut Round) -> Result<()> {
         let (mut change, mut dead, mut orphans) = (Change::default(), Vec::new(), Vec::new());
         let (mut blobs, mut bytes) = (0, 0);
         for content in claimed.contents() {
@@ -254,7 +254,7 @@ impl Sweep<'_, '_> {
                 None => orphans.push(*content),
             }
         }
-        let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, Claim::Sweep));
+        let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, SpaceUse::Sweeps));
         // Those that stay are anybody's again, before the disk is waited for.
         let mut removed = [dead.as_slice(), &orphans].concat();
         removed.sort_unstable();

@@ -96,13 +96,14 @@ impl Verify<'_, '_> {
     /// Each name and each piece of metadata belongs to an upload.
     fn verify_belongings(&self, report: &mut VerifyReport) -> Result<()> {
         let (mut names, mut pieces) = (Vec::new(), Vec::new());
-        self.meta.open_uploads(Bound::Unbounded, &mut |key, id| {
-            self.row()?;
-            if self.meta.upload(id)?.is_none_or(|upload| upload.key != key) {
-                names.push((key.to_owned(), id));
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+        self.meta
+            .uploads_in_progress(Bound::Unbounded, &mut |key, id| {
+                self.row()?;
+                if self.meta.upload(id)?.is_none_or(|upload| upload.key != key) {
+                    names.push((key.to_owned(), id));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
         self.meta.all_metadata(&mut |id, number| {
             self.row()?;
             if self.meta.upload(id)?.is_none() {

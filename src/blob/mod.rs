@@ -1,7 +1,7 @@
 //! The blob store: content-addressed files, `blobs/3f/3f9a...`, each raw bytes under its BLAKE3
 //! hash.
 //!
-//! Does not know metadata: what a blob must look like is told by its caller as [`BlockSums`].
+//! Does not know metadata: what a blob must look like is told by its caller as [`BlockCrcs`].
 //! Keeps: I1 (a published blob is durable, name included), I5 (bytes are checked before they are
 //! given out or built upon).
 
@@ -25,7 +25,7 @@ pub(crate) use stage::{DurableBlob, StagedBlob};
 use remembered::Remembered;
 
 use crate::buffers::{ALIGNMENT, Buffers};
-use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::file::{self, Dir, Handle, Kind, Place};
 use crate::going::Closing;
 use crate::process::Process;
@@ -141,7 +141,7 @@ impl BlobStore {
     pub(crate) fn open_blob(
         self: &Arc<Self>,
         content: ContentHash,
-        sums: BlockSums,
+        sums: BlockCrcs,
     ) -> Result<BlobReader<Arc<Self>>> {
         let handle = self.open_file(&content)?;
         if handle.len()? < sums.size {

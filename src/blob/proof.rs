@@ -4,7 +4,7 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 
 use super::BlobStore;
-use crate::digest::{BLOCK_LEN, BlockSums, ProvenBlob};
+use crate::digest::{BLOCK_LEN, BlockCrcs, ProvenBlob};
 use crate::file::{self, Dir, Handle};
 use crate::{ContentHash, ETag, Result};
 
@@ -39,12 +39,12 @@ impl BlobStore {
 fn prove(handle: &Handle, content: &ContentHash) -> Result<Option<ProvenBlob>> {
     let (mut md5, mut blake3) = (Md5::new(), blake3::Hasher::new());
     let mut crc64 = crc_fast::Digest::new(CrcAlgorithm::Crc64Xz);
-    let mut blocks = BlockSums {
+    let mut blocks = BlockCrcs {
         size: handle.len()?,
         crcs: Vec::new(),
     };
     let mut block = vec![0; BLOCK_LEN];
-    for at in 0..BlockSums::blocks(blocks.size) {
+    for at in 0..BlockCrcs::blocks(blocks.size) {
         block.resize(blocks.block_len(at), 0);
         handle.read_at(&mut block, at * BLOCK_LEN as u64)?;
         md5.update(&block);

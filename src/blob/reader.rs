@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::BlobStore;
 use super::sound::LENGTH;
-use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::file::Handle;
 use crate::going::Going;
 use crate::{ContentHash, Error, Result};
 
 /// Reads one blob at any place. Holds one block in memory.
-pub(crate) struct BlobReader<S, B = Arc<BlockSums>> {
+pub(crate) struct BlobReader<S, B = Arc<BlockCrcs>> {
     store: S,
     handle: Handle,
     content: ContentHash,
@@ -21,19 +21,19 @@ pub(crate) struct BlobReader<S, B = Arc<BlockSums>> {
     loaded: Option<u64>,
 }
 
-impl<'a> BlobReader<&'a BlobStore, &'a BlockSums> {
+impl<'a> BlobReader<&'a BlobStore, &'a BlockCrcs> {
     /// For checking in place.
     pub(super) fn over(
         store: &'a BlobStore,
         handle: Handle,
         content: ContentHash,
-        sums: &'a BlockSums,
+        sums: &'a BlockCrcs,
     ) -> Self {
         Self::new(store, handle, content, sums)
     }
 }
 
-impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
+impl<S: Borrow<BlobStore>, B: Borrow<BlockCrcs>> BlobReader<S, B> {
     pub(super) fn new(store: S, handle: Handle, content: ContentHash, sums: B) -> Self {
         Self {
             store,
@@ -74,7 +74,7 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockSums>> BlobReader<S, B> {
             return Err(self.damaged(LENGTH));
         }
         let mut hasher = blake3::Hasher::new();
-        for at in 0..BlockSums::blocks(self.size()) {
+        for at in 0..BlockCrcs::blocks(self.size()) {
             self.load(at)?;
             hasher.update(&self.block);
             going.advance(self.block.len() as u64)?;

@@ -8,7 +8,7 @@ use parking_lot::schedule;
 
 use crate::blob::BlobStore;
 use crate::buffers::Buffers;
-use crate::digest::BlockSums;
+use crate::digest::BlockCrcs;
 use crate::file::{self, Dir, Handle};
 use crate::going::{Closing, Going};
 use crate::{ContentHash, Error};
@@ -42,7 +42,7 @@ fn a_blob_that_is_put_again_is_sound_when_it_is_said_to_be() {
     check(3000, || {
         let name = ContentHash::from_bytes(*blake3::hash(X).as_bytes());
         let (size, crcs) = (X.len() as u64, vec![crc32fast::hash(X)]);
-        let sums = BlockSums { size, crcs };
+        let sums = BlockCrcs { size, crcs };
         let before = if below(2) == 0 { X } else { DAMAGED };
         schedule::pause(|| {
             file::create_dirs(Path::new("/data"), 0o600).unwrap();
@@ -79,7 +79,7 @@ fn a_stored_file_that_others_left_unsynced_is_durable_when_an_answer_rests_on_it
     check(200, || {
         let name = ContentHash::from_bytes(*blake3::hash(X).as_bytes());
         let (size, crcs) = (X.len() as u64, vec![crc32fast::hash(X)]);
-        let sums = BlockSums { size, crcs };
+        let sums = BlockCrcs { size, crcs };
         schedule::pause(|| {
             file::create_dirs(Path::new("/data"), 0o600).unwrap();
             BlobStore::create(&root()).unwrap();

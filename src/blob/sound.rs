@@ -2,7 +2,7 @@
 //! already rests on the answer (I2).
 
 use super::{BlobReader, BlobStore};
-use crate::digest::BlockSums;
+use crate::digest::BlockCrcs;
 use crate::file::Handle;
 use crate::going::Going;
 use crate::{ContentHash, Error, Result};
@@ -15,7 +15,7 @@ impl BlobStore {
     /// opened for a reason of its own is not sound: putting the bytes again gives the name to another.
     ///
     /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
-    pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<bool> {
+    pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockCrcs) -> Result<bool> {
         let Ok(handle) = self.find(content)? else {
             return Ok(false);
         };
@@ -39,7 +39,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// [`Error::DamagedBlob`], [`Error::Io`].
-    pub(crate) fn require_sound(&self, content: &ContentHash, sums: &BlockSums) -> Result<()> {
+    pub(crate) fn require_sound(&self, content: &ContentHash, sums: &BlockCrcs) -> Result<()> {
         let handle = self.open_file(content)?;
         if handle.len()? != sums.size {
             return Err(self.found_damage(content, LENGTH));
@@ -61,7 +61,7 @@ impl BlobStore {
     ///
     /// What a store has published was synced before it had its name. But who restored a file, or copied
     /// the directory, may have left its bytes in the page cache only; and nothing tells such a file.
-    fn rest_on(&self, handle: Handle, content: &ContentHash, sums: &BlockSums) -> Result<()> {
+    fn rest_on(&self, handle: Handle, content: &ContentHash, sums: &BlockCrcs) -> Result<()> {
         // Not the sync of a body: without room, too, a failure is one that nothing may be acknowledged after.
         handle.sync_all()?;
         BlobReader::over(self, handle, *content, sums).check_all(&Going::until(&self.closing))?;
@@ -76,7 +76,7 @@ impl BlobStore {
     pub(crate) fn check(
         &self,
         content: &ContentHash,
-        sums: &BlockSums,
+        sums: &BlockCrcs,
         going: &Going<'_>,
     ) -> Result<()> {
         BlobReader::over(self, self.open_file(content)?, *content, sums).check_all(going)?;

@@ -8,6 +8,8 @@
 //! nothing. It poisons the store's [`Health`](crate::health::Health), and so does a directory that is no longer
 //! the store's alone (I8).
 
+#![expect(clippy::disallowed_types, reason = "this is the layer that names them")]
+
 mod composed;
 mod dir;
 mod lock;

@@ -8,7 +8,7 @@ const MAGIC: [u8; 8] = *b"PSclean\x01";
 /// Whether files without a row may lie in `blobs/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Orphans {
-    None,
+    RuledOut,
     Possible,
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn encoded_len() -> u64 {
     let any = Marker {
         seq: 0,
         tally: Tally::default(),
-        orphans: Orphans::None,
+        orphans: Orphans::RuledOut,
     };
     encode(&any).len() as u64
 }
@@ -50,7 +50,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Marker> {
         seq: cursor.u64()?,
         tally: Tally::decode(cursor.array()?)?,
         orphans: if cursor.u8()? == 0 {
-            Orphans::None
+            Orphans::RuledOut
         } else {
             Orphans::Possible
         },

@@ -6,7 +6,7 @@
 
 use super::cursor::{Cursor, len_u16};
 use super::mutation::Tree;
-use crate::digest::BlockSums;
+use crate::digest::BlockCrcs;
 use crate::{ContentHash, ETag, PartNumber, UploadId};
 
 const VERSION: u8 = 1;
@@ -158,7 +158,7 @@ impl PartRecord {
 
 /// The rows of a blob: the first begins with the size, each holds up to [`CRCS_PER_ROW`] block
 /// CRCs.
-pub(crate) fn blob_rows(sums: &BlockSums) -> Vec<Vec<u8>> {
+pub(crate) fn blob_rows(sums: &BlockCrcs) -> Vec<Vec<u8>> {
     let mut first = sums.size.to_be_bytes().to_vec();
     let mut rows = Vec::new();
     let mut chunks = sums.crcs.chunks(CRCS_PER_ROW);
@@ -180,7 +180,7 @@ fn extend_crcs(row: &mut Vec<u8>, crcs: &[u32]) {
 
 /// How many rows the blob has, by the fields of its first.
 pub(crate) fn blob_row_count(size: u64) -> u16 {
-    let rows = BlockSums::blocks(size).div_ceil(CRCS_PER_ROW as u64).max(1);
+    let rows = BlockCrcs::blocks(size).div_ceil(CRCS_PER_ROW as u64).max(1);
     u16::try_from(rows).unwrap_or(u16::MAX)
 }
 

@@ -3,7 +3,7 @@
 use super::mutation::Tree;
 use super::record::{self, PartRecord};
 
-/// Sums over all rows. Addition forgets order, so rows may be added and taken away one by one from
+/// Checksums over all rows. Addition forgets order, so rows may be added and taken away one by one from
 /// any thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {

@@ -1,7 +1,7 @@
 //! [`Ahead`]: room on the disk behind the end of the index's file, so that a full disk is met before a batch has a
 //! number, and not by sled, which takes no failure back.
 
-use super::journal::Claim;
+use super::journal::SpaceUse;
 use crate::file::Handle;
 use crate::sync::Mutex;
 use crate::{Error, Result};
@@ -58,18 +58,18 @@ impl Ahead {
     ///
     /// # Errors
     /// [`Error::StorageFull`].
-    pub(super) fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
-        let bytes = (batch as u64).saturating_mul(match claim {
-            Claim::Growth => WRITTEN_PER_GROWTH,
-            Claim::Release => WRITTEN_PER_RELEASE,
-            Claim::Sweep => WRITTEN_PER_SWEEP,
+    pub(super) fn assure(&self, batch: usize, space: SpaceUse) -> Result<Assured<'_>> {
+        let bytes = (batch as u64).saturating_mul(match space {
+            SpaceUse::Grows => WRITTEN_PER_GROWTH,
+            SpaceUse::Frees => WRITTEN_PER_RELEASE,
+            SpaceUse::Sweeps => WRITTEN_PER_SWEEP,
         });
         let mut state = self.state.lock();
         if let Some(file) = &self.file {
             state.measure(file)?;
-            let needed = HELD_BACK + state.in_flight + bytes + state.left_by(claim);
+            let needed = HELD_BACK + state.in_flight + bytes + state.left_by(space);
             // The ballast may just have been given up for a release: others are not to have its room.
-            let step = STEP.max(if claim == Claim::Growth { 0 } else { bytes });
+            let step = STEP.max(if space == SpaceUse::Grows { 0 } else { bytes });
             state.extend(file, needed, step)?;
         }
         state.in_flight += bytes;
@@ -83,7 +83,7 @@ impl Ahead {
         if state.measure(file).is_err() {
             return;
         }
-        let all = HELD_BACK + state.left_by(Claim::Growth);
+        let all = HELD_BACK + state.left_by(SpaceUse::Grows);
         let _ = [all, all / 2, all / 4, all / 8]
             .into_iter()
             .find(|needed| state.extend(file, *needed, 0).is_ok());
@@ -102,11 +102,11 @@ impl State {
     }
 
     /// For what comes when there is no more room for `claim`.
-    fn left_by(&self, claim: Claim) -> u64 {
-        match claim {
-            Claim::Growth => LEFT_TO_SWEEPS + LEFT_TO_RELEASES.max(self.len / SHARE_LEFT),
-            Claim::Release => LEFT_TO_SWEEPS,
-            Claim::Sweep => 0,
+    fn left_by(&self, space: SpaceUse) -> u64 {
+        match space {
+            SpaceUse::Grows => LEFT_TO_SWEEPS + LEFT_TO_RELEASES.max(self.len / SHARE_LEFT),
+            SpaceUse::Frees => LEFT_TO_SWEEPS,
+            SpaceUse::Sweeps => 0,
         }
     }
 

@@ -4,7 +4,7 @@
 //! drift. Whatever loses a reference gets a garbage row in the same batch, so that no crash forgets
 //! to sweep it (I7).
 
-use crate::digest::BlockSums;
+use crate::digest::BlockCrcs;
 use crate::format::mutation::{Batch, Tree};
 use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};
 use crate::part::Slot;
@@ -38,7 +38,7 @@ impl Change {
     }
 
     /// A blob whose file is durable gets its rows (I1).
-    pub(crate) fn add_blob(&mut self, content: &ContentHash, sums: &BlockSums) {
+    pub(crate) fn add_blob(&mut self, content: &ContentHash, sums: &BlockCrcs) {
         for (number, row) in (0..).zip(record::blob_rows(sums)) {
             self.put(
                 Tree::Blobs,
@@ -59,7 +59,7 @@ impl Change {
         self.put(Tree::Refs, &record::ref_key(&part.content, id, number), &[]);
         self.put(Tree::Parts, &record::part_key(id, number), &part.encode());
         if let Some(before) = replaced.filter(|before| before.content != part.content) {
-            self.release(&before.content, id, number);
+            self.drop_reference(&before.content, id, number);
         }
     }
 
@@ -67,7 +67,7 @@ impl Change {
     pub(crate) fn remove_part(&mut self, id: UploadId, number: PartNumber, part: &PartRecord) {
         self.batch
             .remove(Tree::Parts, &record::part_key(id, number));
-        self.release(&part.content, id, number);
+        self.drop_reference(&part.content, id, number);
     }
 
     /// An open upload becomes an object.
@@ -113,7 +113,7 @@ impl Change {
         self.batch.remove(Tree::Garbage, content.as_bytes());
     }
 
-    fn release(&mut self, content: &ContentHash, id: UploadId, number: PartNumber) {
+    fn drop_reference(&mut self, content: &ContentHash, id: UploadId, number: PartNumber) {
         self.batch
             .remove(Tree::Refs, &record::ref_key(content, id, number));
         self.put(Tree::Garbage, content.as_bytes(), &[]);

@@ -4,6 +4,14 @@
 //! and can panic while it opens. So nothing here is ever the only copy: an index is trusted only
 //! after a clean close, and then only when its rows add up to what the close had counted.
 
+#![cfg_attr(
+    not(shuttle),
+    expect(
+        clippy::disallowed_types,
+        reason = "this is the module that names them"
+    )
+)]
+
 use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ahead::{Ahead, Assured};
-use super::journal::Claim;
+use super::journal::SpaceUse;
 use super::pulse::{PATIENCE, Pulse, Visit};
 use crate::file::{self, Dir, Handle, Place};
 use crate::format::mutation::{self, Batch, Mutation, Tree};
@@ -85,8 +93,8 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::StorageFull`], with nothing changed.
-    pub(crate) fn assure(&self, batch: usize, claim: Claim) -> Result<Assured<'_>> {
-        self.ahead.assure(batch, claim)
+    pub(crate) fn assure(&self, batch: usize, space: SpaceUse) -> Result<Assured<'_>> {
+        self.ahead.assure(batch, space)
     }
 
     /// Takes room for what comes first, as much as there is.

@@ -31,9 +31,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use change::Change;
 use index::Index;
 use journal::Journal;
-pub(crate) use journal::{Claim, Ticket};
+pub(crate) use journal::{SpaceUse, Ticket};
 use marker::MarkerFile;
-pub(crate) use open::IndexState;
 pub(crate) use pulse::{GLANCE, Pulse};
 pub(crate) use query::after_name;
 pub(crate) use snapshot::Extent;
@@ -110,13 +109,13 @@ impl MetaStore {
     /// # Errors
     /// [`Error::StorageFull`] and [`Error::Damaged`], with nothing changed; [`Error::Poisoned`] and [`Error::Index`],
     /// after which only opening the store again tells what was kept.
-    pub(crate) fn commit(&self, change: &Change, claim: Claim) -> Result<Ticket> {
+    pub(crate) fn commit(&self, change: &Change, space: SpaceUse) -> Result<Ticket> {
         // An index that does not answer would never see what the journal has.
         self.check()?;
         let batch = change.batch();
         let len = batch.payload().len();
-        let _assured = claim.helped_by(&self.ballast, || self.index.assure(len, claim))?;
-        let ticket = self.journal.append(batch, claim)?;
+        let _assured = space.helped_by(&self.ballast, || self.index.assure(len, space))?;
+        let ticket = self.journal.append(batch, space)?;
         let applied = self.index.apply(batch).map_err(index::as_failure);
         applied.inspect_err(|error| self.health().poison(error))?;
         Ok(ticket)

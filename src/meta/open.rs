@@ -18,16 +18,14 @@ use crate::format::mutation::Mutation;
 use crate::going::{Closing, Going};
 use crate::options::{JournalOptions, Salvaging};
 use crate::sync::Mutex;
-use crate::{DamagedFile, Error, Result, SalvageReport};
+use crate::{DamagedFile, Error, IndexRecovery, Result, SalvageReport};
 
 /// What opening found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recovery {
-    pub index: IndexState,
+    pub index: IndexRecovery,
     /// Batches read from the journal.
     pub batches: u64,
-    /// Sequence number of the snapshot that was read, 0 for none.
-    pub snapshot: u64,
     /// Bytes of a torn write that were cut off the journal's end.
     pub torn_bytes: u64,
     pub orphans: Orphans,
@@ -39,26 +37,13 @@ pub(crate) struct Recovery {
     pub salvaged: Option<SalvageReport>,
 }
 
-/// Whether the index was believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum IndexState {
-    /// The close was clean and all rows add up.
-    Trusted,
-    /// It was built anew from snapshot and journal.
-    Rebuilt {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl IndexState {
-    fn rebuilt(reason: &Error) -> Self {
-        let reason = match reason {
-            Error::Index { cause } => cause.clone(),
-            other => other.one_line(),
-        };
-        Self::Rebuilt { reason }
-    }
+/// The index is built anew, and why.
+fn rebuilt(reason: &Error) -> IndexRecovery {
+    let reason = match reason {
+        Error::Index { cause } => cause.clone(),
+        other => other.one_line(),
+    };
+    IndexRecovery::Rebuilt { reason }
 }
 
 impl MetaStore {
@@ -150,9 +135,9 @@ impl MetaStore {
         marker_file.remove()?;
         let trusted = ballast.helping(|| truth.trust_index(cache, marker.as_ref()));
         let (index, state) = match trusted {
-            Ok(index) => (Some(index), IndexState::Trusted),
+            Ok(index) => (Some(index), IndexRecovery::Trusted),
             Err(error @ Error::Damaged { .. }) => return Err(error),
-            Err(reason) => (None, IndexState::rebuilt(&reason)),
+            Err(reason) => (None, rebuilt(&reason)),
         };
         if index.is_none() {
             // What is worthless is removed before anything needs room: the truth has been found whole.
@@ -175,7 +160,6 @@ impl MetaStore {
         let recovery = Recovery {
             index: state,
             batches: truth.found.batches,
-            snapshot: truth.base,
             torn_bytes: truth.found.tail.torn,
             orphans,
             foreign: truth.places.foreign()?,

@@ -3,7 +3,7 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::MetaStore;
-use crate::digest::BlockSums;
+use crate::digest::BlockCrcs;
 use crate::format::mutation::Tree;
 use crate::format::record::{self, PartRecord, UploadRecord};
 use crate::{ContentHash, Error, PartNumber, Result, UploadId};
@@ -98,7 +98,7 @@ impl MetaStore {
     }
 
     /// Visits open uploads from a place in the order of keys, then ids.
-    pub(crate) fn open_uploads(
+    pub(crate) fn uploads_in_progress(
         &self,
         from: Bound<&[u8]>,
         visit: &mut dyn FnMut(&str, UploadId) -> Visited,
@@ -137,7 +137,7 @@ impl MetaStore {
     }
 
     /// What the blob must look like; `None` when no blob has this hash.
-    pub(crate) fn blob(&self, content: &ContentHash) -> Result<Option<BlockSums>> {
+    pub(crate) fn blob(&self, content: &ContentHash) -> Result<Option<BlockCrcs>> {
         let first_key = record::numbered_key(content.as_bytes(), 0);
         let Some(first) = self.row(Tree::Blobs, &first_key, |fields| Some(fields.to_vec()))? else {
             return Ok(None);
@@ -145,7 +145,7 @@ impl MetaStore {
         let (size, crcs) = first
             .split_first_chunk::<8>()
             .ok_or_else(|| damaged(Tree::Blobs, &first_key))?;
-        let mut sums = BlockSums {
+        let mut sums = BlockCrcs {
             size: u64::from_be_bytes(*size),
             crcs: Vec::new(),
         };
@@ -157,7 +157,7 @@ impl MetaStore {
             })?;
             row.ok_or_else(|| damaged(Tree::Blobs, &key))?;
         }
-        if sums.crcs.len() as u64 != BlockSums::blocks(sums.size) {
+        if sums.crcs.len() as u64 != BlockCrcs::blocks(sums.size) {
             return Err(damaged(Tree::Blobs, &first_key));
         }
         Ok(Some(sums))

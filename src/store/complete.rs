@@ -11,7 +11,7 @@ use super::end::{Leaving, UploadKind};
 use super::engine::Engine;
 use crate::crc64::Combined;
 use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
-use crate::meta::{Change, Claim, Ticket};
+use crate::meta::{Change, SpaceUse, Ticket};
 use crate::{CompletedPart, Object, PartNumber, Result, Upload, clock, rules};
 
 pub(super) fn complete(
@@ -157,7 +157,7 @@ fn commit(
         one.remove(&mut change);
     }
     // Also when more goes than comes: what the spare segment holds back is for calls that only release.
-    engine.meta.commit(&change, Claim::Growth)
+    engine.meta.commit(&change, SpaceUse::Grows)
 }
 
 /// By which the same completion again is known (R25).

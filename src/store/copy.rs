@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::put::{admit, commit};
-use super::read::{PartReader, sums_of};
+use super::read::{PartReader, crcs_of};
 use crate::format::record::PartRecord;
 use crate::part::Slot;
 use crate::{Error, Part, PartOptions, Result, clock, rules};
@@ -25,7 +25,7 @@ pub(super) fn copy(engine: &Engine, source: &PartReader, slot: Slot<'_>) -> Resu
     rules::check_minimum(&engine.options, slot.number, part.size)?;
     // I1: the reader has pinned the blob since a part referred to it, so its rows stand in the journal
     // before the part's, and its file stays.
-    let sums = sums_of(engine, &part.content)?;
+    let sums = crcs_of(engine, &part.content)?;
     engine.blobs.require_sound(&part.content, &sums)?;
     let record = PartRecord {
         size: part.size,

@@ -15,15 +15,15 @@ const MAGIC: &str = "partstore format";
 /// Whether a store was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    Existing,
-    Created,
+    Store,
+    Nothing,
 }
 
 /// Opens and locks the directory, makes it a store if it is empty, and refuses anything else. Writes
 /// nothing before it is sure.
-pub(crate) fn claim(path: &Path, options: &Options) -> Result<(Lock, Found)> {
+pub(crate) fn lock_or_create(path: &Path, options: &Options) -> Result<(Lock, Found)> {
     let root = open(path, options)?;
-    if read_format(&root)? == Found::Created {
+    if read_format(&root)? == Found::Nothing {
         refuse_missing(path, options)?;
         // Where there is a LOCK another process may be making the store at this moment: what lies
         // there is looked at under the lock.
@@ -36,7 +36,7 @@ pub(crate) fn claim(path: &Path, options: &Options) -> Result<(Lock, Found)> {
     })?;
     // Asked again: another process may have made the store before this one had the lock.
     let found = read_format(&root)?;
-    if found == Found::Created {
+    if found == Found::Nothing {
         refuse_foreign(&root)?;
         create(&root, &options.journal)?;
     }
@@ -89,7 +89,7 @@ fn create(root: &Dir, options: &JournalOptions) -> Result<()> {
 
 fn read_format(root: &Dir) -> Result<Found> {
     let Some(bytes) = file::read_if_present(&root.at("FORMAT"))? else {
-        return Ok(Found::Created);
+        return Ok(Found::Nothing);
     };
     let text = String::from_utf8_lossy(&bytes);
     let format = text
@@ -97,7 +97,7 @@ fn read_format(root: &Dir) -> Result<Found> {
         .and_then(|rest| rest.strip_prefix('\n'))
         .and_then(|rest| rest.trim().parse::<u32>().ok());
     match format {
-        Some(FORMAT) => Ok(Found::Existing),
+        Some(FORMAT) => Ok(Found::Store),
         Some(found) if found > FORMAT => Err(Error::NewerFormat {
             path: root.path().to_owned(),
             found,

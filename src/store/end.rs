@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use crate::format::record::{PartRecord, UploadRecord, UploadState};
 use crate::going::Going;
-use crate::meta::{Change, Claim, Ticket};
+use crate::meta::{Change, SpaceUse, Ticket};
 use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId};
 
 /// Which uploads are meant.
@@ -94,7 +94,7 @@ fn try_commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Tick
     let _released = engine.pins.pin(leaving.contents().collect())?;
     let mut change = Change::default();
     leaving.remove(&mut change);
-    engine.meta.commit(&change, Claim::Release)
+    engine.meta.commit(&change, SpaceUse::Frees)
 }
 
 /// Aborts the uploads that were initiated longer ago than `age` (R33), as long as it is to go on.
@@ -121,15 +121,17 @@ fn expired(engine: &Engine, age: Duration, going: &Going<'_>) -> Result<Vec<Uplo
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     engine.ages.note(engine.ids.newest());
     let mut expired = Vec::new();
-    engine.meta.open_uploads(Bound::Unbounded, &mut |key, id| {
-        let record = engine.meta.upload(id)?;
-        if record.is_some_and(|record| engine.ages.is_older(id, record.initiated_ms, age_ms)) {
-            expired.push(Upload::new(key, id));
-        }
-        Ok(match going.advance_a_little(0) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        })
-    })?;
+    engine
+        .meta
+        .uploads_in_progress(Bound::Unbounded, &mut |key, id| {
+            let record = engine.meta.upload(id)?;
+            if record.is_some_and(|record| engine.ages.is_older(id, record.initiated_ms, age_ms)) {
+                expired.push(Upload::new(key, id));
+            }
+            Ok(match going.advance_a_little(0) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            })
+        })?;
     Ok(expired)
 }

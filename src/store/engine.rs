@@ -14,16 +14,14 @@ use crate::format::record::{UploadRecord, UploadState};
 use crate::going::{Closing, Going};
 use crate::id::IdSource;
 use crate::locks::UploadLocks;
-use crate::meta::{IndexState, MetaStore};
+use crate::meta::MetaStore;
 use crate::pins::Pins;
 use crate::process::Process;
 use crate::room::Room;
 use crate::suspects::{Need, Suspects};
 use crate::sweep::Sweep;
 use crate::sync::Mutex;
-use crate::{
-    IndexRecovery, LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload,
-};
+use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
 
 use super::ages::Ages;
 use super::directory::{self, Found};
@@ -56,11 +54,11 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn open(root: &Path, options: Options) -> Result<Self> {
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
         let started = Instant::now();
         let process = Process::opens_a_store()?;
-        let root = &file::absolute(root)?;
-        let (lock, found) = directory::claim(root, &options)?;
+        let path = file::absolute(path)?;
+        let (lock, found) = directory::lock_or_create(&path, &options)?;
         let lock = Arc::new(lock);
         let buffers = Arc::<Buffers>::default();
         let closing = Closing::default();
@@ -69,34 +67,31 @@ impl Engine {
             lock.watch(dir);
         }
         let ballast = lock.dir().dir("meta")?.at("ballast");
-        let space = Room::new(lock.dir().clone(), ballast, options.headroom);
-        space.for_release();
-        let (meta, did) = MetaStore::open(
-            (&lock, space.ballast()),
+        let room = Room::new(lock.dir().clone(), ballast, options.headroom);
+        room.give_up_ballast_if_low();
+        let (meta, recovered) = MetaStore::open(
+            (&lock, room.ballast()),
             &options.journal,
             options.index_cache,
             (&closing, (options.salvaging, &blobs)),
         )?;
-        if found == Found::Existing {
+        if found == Found::Store {
             // It may have been given up for the close, or for this open.
-            space.lay_ballast();
+            room.lay_ballast();
         }
         let orphans = match found {
-            Found::Created => Orphans::None,
-            Found::Existing => did.orphans,
+            Found::Nothing => Orphans::RuledOut,
+            Found::Store => recovered.orphans,
         };
         let recovery = RecoveryReport {
-            created: found == Found::Created,
-            index: match did.index {
-                IndexState::Trusted => IndexRecovery::Trusted,
-                IndexState::Rebuilt { reason } => IndexRecovery::Rebuilt { reason },
-            },
-            journal_batches: did.batches,
-            torn_bytes: did.torn_bytes,
+            created: found == Found::Nothing,
+            index: recovered.index,
+            journal_batches: recovered.batches,
+            torn_bytes: recovered.torn_bytes,
             orphans_possible: orphans == Orphans::Possible,
-            foreign: [blobs.foreign(), &did.foreign].concat(),
-            repaired: did.repaired,
-            salvaged: did.salvaged,
+            foreign: [blobs.foreign(), &recovered.foreign].concat(),
+            repaired: recovered.repaired,
+            salvaged: recovered.salvaged,
             elapsed: started.elapsed(),
         };
         let ids = IdSource::after(meta.newest_upload()?);
@@ -106,7 +101,7 @@ impl Engine {
             suspects: Suspects::new(orphans),
             pins: Pins::new(meta.pulse()),
             locks: UploadLocks::new(meta.pulse()),
-            room: Arc::new(space),
+            room: Arc::new(room),
             blobs: Arc::new(blobs),
             buffers,
             lanes: Arc::new(Lanes::new("partstore-md5")),
@@ -122,7 +117,7 @@ impl Engine {
 
     pub(crate) fn close(self) -> Result<()> {
         // The index is written out now.
-        self.room.for_release();
+        self.room.give_up_ballast_if_low();
         let orphans = self.suspects.orphans();
         self.meta.close(orphans)
     }
@@ -136,7 +131,7 @@ impl Engine {
     }
 
     /// The record of an open upload.
-    pub(crate) fn open_record(&self, upload: &Upload) -> Result<UploadRecord> {
+    pub(crate) fn record_if_open(&self, upload: &Upload) -> Result<UploadRecord> {
         let record = self
             .record(upload)?
             .filter(|record| record.state == UploadState::Open);

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use crate::format::record::{UploadRecord, UploadState};
 use crate::id::check_key;
-use crate::meta::{Change, Claim};
+use crate::meta::{Change, SpaceUse};
 use crate::{Result, Upload, clock, rules};
 
 pub(super) fn initiate(engine: &Engine, key: &str, metadata: &[u8]) -> Result<Upload> {
@@ -23,7 +23,7 @@ pub(super) fn initiate(engine: &Engine, key: &str, metadata: &[u8]) -> Result<Up
     let ticket = {
         // No caller knows this id yet. But `verify` reads all uploads, and must see it whole.
         let _whole = engine.locks.lock(upload.id())?;
-        engine.meta.commit(&change, Claim::Growth)?
+        engine.meta.commit(&change, SpaceUse::Grows)?
     };
     engine.meta.wait(ticket)?;
     Ok(upload)

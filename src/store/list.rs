@@ -14,7 +14,7 @@ use crate::{
 
 pub(super) fn parts(engine: &Engine, upload: &Upload, query: &ListParts) -> Result<PartPage> {
     let limit = rules::page_len(&engine.options, "max-parts", query.limit)?;
-    engine.open_record(upload)?;
+    engine.record_if_open(upload)?;
     let mut page = PartPage {
         parts: Vec::with_capacity(limit.min(64)),
         next: None,
@@ -29,7 +29,7 @@ pub(super) fn parts(engine: &Engine, upload: &Upload, query: &ListParts) -> Resu
         Ok(ControlFlow::Continue(()))
     })?;
     // Still open, so no abort or completion has begun to take parts away: those end the upload first.
-    engine.open_record(upload)?;
+    engine.record_if_open(upload)?;
     Ok(page)
 }
 
@@ -122,33 +122,35 @@ impl Listing<'_> {
     /// the place behind it.
     fn read_from(&mut self, engine: &Engine, from: &Start) -> Result<Option<Vec<u8>>> {
         let mut skip_to = None;
-        engine.meta.open_uploads(from.bound(), &mut |key, id| {
-            if !key.starts_with(&self.query.prefix) {
-                return Ok(ControlFlow::Break(()));
-            }
-            if self.page.uploads.len() + self.page.common_prefixes.len() == self.limit {
-                self.page.next.clone_from(&self.last);
-                return Ok(ControlFlow::Break(()));
-            }
-            if let Some(common) = rolled_up(self.query, key) {
-                self.page.common_prefixes.push(common.to_owned());
-                self.last = Some(UploadMarker {
-                    key: common.to_owned(),
-                    id: None,
-                });
-                skip_to = successor(common);
-                return Ok(ControlFlow::Break(()));
-            }
-            self.push(engine, key, id)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
+        engine
+            .meta
+            .uploads_in_progress(from.bound(), &mut |key, id| {
+                if !key.starts_with(&self.query.prefix) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if self.page.uploads.len() + self.page.common_prefixes.len() == self.limit {
+                    self.page.next.clone_from(&self.last);
+                    return Ok(ControlFlow::Break(()));
+                }
+                if let Some(common) = rolled_up(self.query, key) {
+                    self.page.common_prefixes.push(common.to_owned());
+                    self.last = Some(UploadMarker {
+                        key: common.to_owned(),
+                        id: None,
+                    });
+                    skip_to = successor(common);
+                    return Ok(ControlFlow::Break(()));
+                }
+                self.push(engine, key, id)?;
+                Ok(ControlFlow::Continue(()))
+            })?;
         Ok(skip_to)
     }
 
     fn push(&mut self, engine: &Engine, key: &str, id: UploadId) -> Result<()> {
         let upload = Upload::new(key, id);
         let info = engine
-            .open_record(&upload)
+            .record_if_open(&upload)
             .and_then(|record| answers::upload(engine, &upload, &record));
         match info {
             Ok(info) => {

@@ -42,10 +42,10 @@ use crate::{Background, Error, Options, RecoveryReport, Result};
 /// [`close`](Self::close) does so at once and says how it went.
 #[derive(Clone)]
 pub struct PartStore {
-    handle: Arc<StoreHandle>,
+    handle: Arc<OpenStore>,
 }
 
-struct StoreHandle {
+struct OpenStore {
     shared: Arc<Shared>,
     recovery: RecoveryReport,
     housekeeping: Mutex<Option<JoinHandle<()>>>,
@@ -74,7 +74,7 @@ impl PartStore {
         // There may be garbage from before, or orphans after a crash.
         shared.wake();
         Ok(Self {
-            handle: Arc::new(StoreHandle {
+            handle: Arc::new(OpenStore {
                 shared,
                 recovery,
                 housekeeping: Mutex::new(housekeeping),
@@ -154,7 +154,7 @@ impl Options {
     }
 }
 
-impl StoreHandle {
+impl OpenStore {
     fn close(&self) -> Result<()> {
         self.shared.check_process()?;
         self.shared.stop();
@@ -180,7 +180,7 @@ impl StoreHandle {
     }
 }
 
-impl Drop for StoreHandle {
+impl Drop for OpenStore {
     fn drop(&mut self) {
         if self.shared.check_process().is_err() {
             // Nothing of it may be closed or written here: it stays for as long as this process does.

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use super::answers;
 use super::engine::Engine;
 use crate::blob::{DurableBlob, StagedBlob};
-use crate::digest::{BLOCK_LEN, BlockSums};
+use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::format::record::PartRecord;
-use crate::ingest::{BodyHasher, Sums};
-use crate::meta::{Change, Claim};
+use crate::ingest::{BodyHasher, Checksums};
+use crate::meta::{Change, SpaceUse};
 use crate::part::Slot;
 use crate::{ContentHash, Part, PartOptions, Result, clock, rules};
 
@@ -25,7 +25,7 @@ enum Stored {
     Absent,
     /// A record, but the file is missing or damaged.
     Unsound,
-    Sound(BlockSums),
+    Sound(BlockCrcs),
 }
 
 /// Puts a body that is in memory. Its BLAKE3 hash is taken before anything is written, so that one
@@ -54,7 +54,7 @@ pub(super) fn put_bytes(
 pub(super) fn admit(engine: &Engine, slot: Slot<'_>, options: &PartOptions) -> Result<()> {
     rules::check_announced(&engine.options, slot.number, options)?;
     engine.meta.check()?;
-    engine.open_record(slot.upload).map(drop)
+    engine.record_if_open(slot.upload).map(drop)
 }
 
 /// Steps 3 to 8, after the body was received. Their order is the promise (I1, I4).
@@ -72,7 +72,7 @@ pub(super) fn publish_and_commit(
     let stored = look_for(engine, &content)?;
     let is_new = matches!(stored, Stored::Absent);
     let durable = make_durable(engine, body, stored, &mut hasher)?;
-    let sums = hasher.sums();
+    let sums = hasher.checksums();
     // The body's MD5 was computed beside all this. It is needed from here on.
     hasher.settle_until(&engine.closing)?;
     rules::check_digests(options, &mut hasher, &sums)?;
@@ -106,7 +106,7 @@ fn make_durable(
     match (body, stored) {
         (Body::Staged(_), Stored::Sound(_)) => Ok(None),
         (Body::Memory(bytes), Stored::Sound(blocks)) => {
-            hasher.update_known_sums(&bytes, blocks);
+            hasher.update_known_checksums(&bytes, blocks);
             Ok(None)
         }
         (Body::Staged(staged), _) => staged.sync().map(Some),
@@ -128,19 +128,19 @@ fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<Durabl
                 continue;
             }
             while let Some(block) = blocks.next_if(|_| !buffer.is_full()) {
-                hasher.update_sums(block);
+                hasher.update_checksums(block);
                 buffer.fill_from(block);
             }
             staged.write(buffer.as_ref())?;
         } else if let Some(block) = blocks.next() {
-            hasher.update_sums(block);
+            hasher.update_checksums(block);
             staged.write(block)?;
         }
     }
     staged.sync()
 }
 
-fn record_of(hasher: &mut BodyHasher, sums: &Sums) -> PartRecord {
+fn record_of(hasher: &mut BodyHasher, sums: &Checksums) -> PartRecord {
     PartRecord {
         size: sums.blocks.size,
         etag: hasher.etag(),
@@ -157,11 +157,11 @@ pub(super) fn commit(
     engine: &Engine,
     slot: Slot<'_>,
     part: &PartRecord,
-    new_blob: Option<&BlockSums>,
+    new_blob: Option<&BlockCrcs>,
 ) -> Result<Part> {
     let ticket = {
         let _one_order = engine.locks.lock(slot.upload.id())?;
-        engine.open_record(slot.upload)?;
+        engine.record_if_open(slot.upload)?;
         let replaced = engine.meta.part(slot.upload.id(), slot.number)?;
         // Whoever takes a reference away holds a pin, so that the sweep sees it with or without,
         // not half-way.
@@ -174,7 +174,7 @@ pub(super) fn commit(
             change.add_blob(&part.content, sums);
         }
         change.put_part(slot, part, replaced.as_ref());
-        engine.meta.commit(&change, Claim::Growth)?
+        engine.meta.commit(&change, SpaceUse::Grows)?
     };
     // No lock is held here: this is where commits gather to a group.
     engine.meta.wait(ticket)?;

@@ -8,7 +8,7 @@ use super::answers;
 use super::engine::Engine;
 use super::shared::Shared;
 use crate::blob::{BlobReader, BlobStore};
-use crate::digest::BlockSums;
+use crate::digest::BlockCrcs;
 use crate::format::record::UploadState;
 use crate::pins::Pinned;
 use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
@@ -84,7 +84,7 @@ pub(super) fn open_part(
     number: PartNumber,
 ) -> Result<PartReader> {
     loop {
-        engine.open_record(upload)?;
+        engine.record_if_open(upload)?;
         let record = engine
             .meta
             .part(upload.id(), number)?
@@ -108,12 +108,12 @@ pub(super) fn open_part(
 }
 
 fn open_blob(engine: &Engine, content: ContentHash) -> Result<BlobReader<Arc<BlobStore>>> {
-    let sums = sums_of(engine, &content)?;
+    let sums = crcs_of(engine, &content)?;
     engine.blobs.open_blob(content, sums)
 }
 
 /// What a blob that is pinned and referred to must look like.
-pub(super) fn sums_of(engine: &Engine, content: &ContentHash) -> Result<BlockSums> {
+pub(super) fn crcs_of(engine: &Engine, content: &ContentHash) -> Result<BlockCrcs> {
     let missing = || Error::DamagedBlob {
         hash: *content,
         reason: "its record is missing".to_owned(),

@@ -42,7 +42,7 @@ impl PartStore {
     /// [`Error::Index`], [`Error::DamagedRow`].
     pub fn upload(&self, upload: &Upload) -> Result<UploadInfo> {
         let engine = self.engine()?;
-        let record = engine.open_record(upload)?;
+        let record = engine.record_if_open(upload)?;
         answers::upload(&engine, upload, &record)
     }
 

@@ -41,21 +41,21 @@ use crate::{DamagedFile, Result};
 
 /// What a batch does to the room on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
+pub(crate) enum SpaceUse {
     /// It adds rows: refused when the spare segment would be used up.
-    Growth,
+    Grows,
     /// It leads to room, once it is swept: may use the spare segment, and leaves some of it to the sweep.
-    Release,
+    Frees,
     /// It makes room: may use all that is left.
-    Sweep,
+    Sweeps,
 }
 
-impl Claim {
+impl SpaceUse {
     /// Takes a step for a batch. What releases may take the ballast's room for it.
     pub(crate) fn helped_by<T>(self, ballast: &Ballast, step: impl Fn() -> Result<T>) -> Result<T> {
         match self {
-            Self::Growth => step(),
-            Self::Release | Self::Sweep => ballast.helping(step),
+            Self::Grows => step(),
+            Self::Frees | Self::Sweeps => ballast.helping(step),
         }
     }
 }
@@ -189,16 +189,16 @@ impl Journal {
     /// # Errors
     /// [`Error::Poisoned`] after a failure; [`Error::Damaged`] when batches are refused;
     /// [`Error::StorageFull`] when no segment can be made for it.
-    pub(crate) fn append(&self, batch: &Batch, claim: Claim) -> Result<Ticket> {
+    pub(crate) fn append(&self, batch: &Batch, space: SpaceUse) -> Result<Ticket> {
         let payload = batch.payload().to_vec();
         let len = frame::frame_len(payload.len()) as u64;
         let mut state = self.state.lock();
         loop {
             self.health.check()?;
             state.check_accepts()?;
-            match state.lacks(len, claim, self.segment_len) {
+            match state.lacks(len, space, self.segment_len) {
                 None => break,
-                Some(lack) => self.make_segment(&mut state, lack, claim)?,
+                Some(lack) => self.make_segment(&mut state, lack, space)?,
             }
         }
         state.move_to_room_for(len);
@@ -372,7 +372,7 @@ impl Journal {
         &self,
         state: &mut MutexGuard<'_, State>,
         frame_len: u64,
-        claim: Claim,
+        space: SpaceUse,
     ) -> Result<()> {
         let number = state.next_number;
         MutexGuard::unlocked(state, || {
@@ -381,7 +381,7 @@ impl Journal {
                 return Ok(());
             }
             let create = || self.create_segment(number, frame_len);
-            let segment = claim.helped_by(&self.ballast, create)?;
+            let segment = space.helped_by(&self.ballast, create)?;
             let mut state = self.state.lock();
             state.next_number += 1;
             state.spares.push_back(Arc::new(segment));
@@ -424,8 +424,8 @@ impl State {
 
     /// What segment must be made before a frame of `len` bytes is accepted, by the length of the frame that it
     /// is for (0: any); `None` when all is there. What grows leaves a spare behind it.
-    fn lacks(&self, len: u64, claim: Claim, segment_len: u64) -> Option<u64> {
-        let left = left_by(claim, segment_len);
+    fn lacks(&self, len: u64, space: SpaceUse, segment_len: u64) -> Option<u64> {
+        let left = left_by(space, segment_len);
         let spares = self.spares.iter();
         let empty = spares.map(|spare| spare.room(HEADER_LEN as u64));
         let mut rooms = iter::once(self.active.room(self.end))
@@ -435,7 +435,7 @@ impl State {
             return Some(len + left);
         };
         let leaves_a_segment = at < self.spares.len();
-        let enough = claim != Claim::Growth && room - len >= left;
+        let enough = space != SpaceUse::Grows && room - len >= left;
         (!leaves_a_segment && !enough).then_some(0)
     }
 
@@ -476,10 +476,10 @@ impl State {
 }
 
 /// What must be left of the last segment, bytes, for the sweeps that are to follow.
-fn left_by(claim: Claim, segment_len: u64) -> u64 {
-    match claim {
-        Claim::Release => LEFT_TO_SWEEPS.min(segment_len / 4),
-        Claim::Growth | Claim::Sweep => 0,
+fn left_by(space: SpaceUse, segment_len: u64) -> u64 {
+    match space {
+        SpaceUse::Frees => LEFT_TO_SWEEPS.min(segment_len / 4),
+        SpaceUse::Grows | SpaceUse::Sweeps => 0,
     }
 }
 

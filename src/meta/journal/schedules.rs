@@ -12,7 +12,7 @@ use crate::ballast::Ballast;
 use crate::file::{self, Dir, Lock};
 use crate::format::mutation::{Batch, Tree};
 use crate::going::{Closing, Going};
-use crate::meta::journal::{Claim, Journal, Scan, scan};
+use crate::meta::journal::{Journal, Scan, SpaceUse, scan};
 use harness::disk::{self, Faults};
 use harness::{Acknowledged, below, check, join, power_cut, task};
 
@@ -52,10 +52,10 @@ fn read() -> (Vec<(u64, u8)>, Scan) {
 }
 
 /// Appends a batch that is known by its byte, and waits for it.
-fn commit(journal: &Journal, byte: u8, claim: Claim) -> Result<(u64, u8)> {
+fn commit(journal: &Journal, byte: u8, space: SpaceUse) -> Result<(u64, u8)> {
     let mut batch = Batch::default();
     batch.put(Tree::Garbage, &[byte], &[byte; 4]);
-    let ticket = journal.append(&batch, claim)?;
+    let ticket = journal.append(&batch, space)?;
     journal.wait(ticket)?;
     Ok((ticket.seq(), byte))
 }
@@ -68,8 +68,8 @@ fn writers(
     [0, 1, 2].map(|writer| {
         let (journal, acknowledged) = (Arc::clone(journal), acknowledged.clone());
         task(move || {
-            let claim = [Claim::Growth, Claim::Release][usize::from(writer) % 2];
-            let done = [0, 1].map(|number| commit(&journal, 10 * writer + number, claim));
+            let space = [SpaceUse::Grows, SpaceUse::Frees][usize::from(writer) % 2];
+            let done = [0, 1].map(|number| commit(&journal, 10 * writer + number, space));
             done.into_iter()
                 .filter_map(Result::ok)
                 .map(|one| acknowledged.push(one))
@@ -151,7 +151,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
             assert!(done < 6, "something was not acknowledged");
             assert!(journal.health().check().is_err());
             assert!(journal.wait(journal.newest()).is_err());
-            assert!(commit(&journal, 99, Claim::Release).is_err());
+            assert!(commit(&journal, 99, SpaceUse::Frees).is_err());
         } else {
             assert_eq!(done, 6, "everything is acknowledged");
         }
@@ -169,7 +169,7 @@ fn a_journal_that_is_stopped_answers_everybody_and_loses_nothing() {
         schedule::point();
         journal.health().poison(&crate::Error::Closed);
         assert!(journal.wait(journal.newest()).is_err());
-        assert!(commit(&journal, 99, Claim::Release).is_err());
+        assert!(commit(&journal, 99, SpaceUse::Frees).is_err());
         join(writing);
         disk::restore(disk::cut_power());
         assert_holds(&read().0, 0, &acknowledged.so_far());
@@ -187,11 +187,11 @@ fn the_journal_answers_while_a_segment_is_made() {
         });
         let growing = {
             let (journal, acknowledged) = (Arc::clone(&journal), acknowledged.clone());
-            task(move || commit(&journal, 1, Claim::Growth).map(|one| acknowledged.push(one)))
+            task(move || commit(&journal, 1, SpaceUse::Grows).map(|one| acknowledged.push(one)))
         };
         schedule::point();
         // A sweep needs no spare.
-        let (seq, _) = commit(&journal, 2, Claim::Sweep).unwrap();
+        let (seq, _) = commit(&journal, 2, SpaceUse::Sweeps).unwrap();
         assert_eq!((seq, journal.newest().seq()), (1, 1));
         assert!(journal.len() > 0 && journal.health().check().is_ok());
         disk::break_down(Faults::default());
@@ -304,7 +304,7 @@ fn the_first_segment_stays_until_something_is_durable() {
         let journal = create();
         let mut batch = Batch::default();
         batch.put(Tree::Garbage, &[1], &[0; 400]);
-        let _not_waited_for = journal.append(&batch, Claim::Growth).unwrap();
+        let _not_waited_for = journal.append(&batch, SpaceUse::Grows).unwrap();
         journal.drop_through(u64::MAX).unwrap();
         let segments = dir().list().unwrap();
         assert_eq!(segments[0].name, "00000000000000000001.log");

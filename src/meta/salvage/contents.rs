@@ -3,7 +3,7 @@
 use super::super::rows::{Row, RowWriter};
 use super::streams::{Stream, Streams};
 use super::{Blobs, Losses};
-use crate::digest::BlockSums;
+use crate::digest::BlockCrcs;
 use crate::format::mutation::Tree;
 use crate::format::record;
 use crate::{ContentHash, Result};
@@ -58,7 +58,7 @@ fn write_one(
 
 /// The size of the blob, if all its rows are there.
 fn size_of_whole(rows: &[Row]) -> Option<u64> {
-    let mut sums = BlockSums::default();
+    let mut sums = BlockCrcs::default();
     for (number, row) in (0..).zip(rows) {
         let (_, at) = row.key.split_last_chunk::<2>()?;
         let mut fields = record::unseal(row.tree, &row.key, row.value.as_deref()?)?;
@@ -71,11 +71,11 @@ fn size_of_whole(rows: &[Row]) -> Option<u64> {
             return None;
         }
     }
-    let whole = !rows.is_empty() && sums.crcs.len() as u64 == BlockSums::blocks(sums.size);
+    let whole = !rows.is_empty() && sums.crcs.len() as u64 == BlockCrcs::blocks(sums.size);
     whole.then_some(sums.size)
 }
 
-fn write_sums(content: &ContentHash, sums: &BlockSums, writer: &mut RowWriter) -> Result<()> {
+fn write_sums(content: &ContentHash, sums: &BlockCrcs, writer: &mut RowWriter) -> Result<()> {
     for (number, fields) in (0..).zip(record::blob_rows(sums)) {
         let key = record::numbered_key(content.as_bytes(), number);
         let value = record::seal(Tree::Blobs, &key, &fields);

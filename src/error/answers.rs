@@ -1,0 +1,120 @@
+//! [`ErrorKind`], the protocol's codes and HTTP statuses: what a server makes of an error.
+
+use super::Error;
+
+/// What the caller of a failed call can do about it: [`Error::kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Send another request: this one is wrong, or its upload, part or object does not exist. The store is well.
+    Request,
+    /// Send the same request again. It did not arrive whole, or met something that may pass.
+    Retry,
+    /// Make room on the disk, then send the request again: add space, or abort and expire uploads.
+    Room,
+    /// Close the store and open it again. It has stopped, and nothing acknowledged is lost.
+    Reopen,
+    /// Something stored is damaged. Putting the same bytes again mends a blob. Closing the store and opening it
+    /// mends its own files, if the index proves what they held. Else they come from a backup, or the store is
+    /// opened with [`Options::salvage`](crate::Options::salvage).
+    Restore,
+    /// The store cannot be opened, or used, in this way. The message says what to change.
+    Setup,
+}
+
+impl Error {
+    /// What the caller can do about it.
+    ///
+    /// ```
+    /// use partstore::{ErrorKind, PartNumber};
+    /// let error = PartNumber::new(0).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Request);
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidPartNumber { .. }
+            | Self::InvalidArgument { .. }
+            | Self::KeyTooLong { .. }
+            | Self::MetadataTooLarge { .. }
+            | Self::EntityTooLarge { .. }
+            | Self::EntityTooSmall { .. }
+            | Self::InvalidDigest { .. }
+            | Self::NoSuchUpload { .. }
+            | Self::NoSuchObject { .. }
+            | Self::NoSuchPart { .. }
+            | Self::EmptyPartList
+            | Self::InvalidPart { .. }
+            | Self::InvalidPartOrder { .. } => ErrorKind::Request,
+            Self::BadDigest { .. }
+            | Self::IncompleteBody { .. }
+            | Self::BodyUnreadable { .. }
+            | Self::NoRandomness { .. }
+            | Self::Io { .. } => ErrorKind::Retry,
+            Self::StorageFull { .. } => ErrorKind::Room,
+            Self::Displaced { .. }
+            | Self::Poisoned { .. }
+            | Self::Closed
+            | Self::Index { .. }
+            | Self::DamagedRow { .. } => ErrorKind::Reopen,
+            Self::Damaged { .. } | Self::DamagedBlob { .. } => ErrorKind::Restore,
+            Self::StoreLocked { .. }
+            | Self::NotAStore { .. }
+            | Self::NoSuchStore { .. }
+            | Self::NewerFormat { .. }
+            | Self::Forked => ErrorKind::Setup,
+        }
+    }
+
+    /// The protocol's error code, such as `"NoSuchUpload"`.
+    ///
+    /// Source: the error tables of COS and S3. What those do not know (a locked store, a damaged
+    /// file) is `InternalError`; what may pass by itself is `ServiceUnavailable`, which clients
+    /// send again.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code_and_status().0
+    }
+
+    /// The HTTP status that goes with [`code`](Self::code).
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        self.code_and_status().1
+    }
+
+    fn code_and_status(&self) -> (&'static str, u16) {
+        match self {
+            Self::InvalidPartNumber { .. } | Self::InvalidArgument { .. } => {
+                ("InvalidArgument", 400)
+            }
+            Self::KeyTooLong { .. } => ("KeyTooLong", 400),
+            Self::MetadataTooLarge { .. } => ("MetadataTooLarge", 400),
+            Self::EntityTooLarge { .. } => ("EntityTooLarge", 400),
+            Self::EntityTooSmall { .. } => ("EntityTooSmall", 400),
+            Self::InvalidDigest { .. } => ("InvalidDigest", 400),
+            Self::BadDigest { .. } => ("BadDigest", 400),
+            Self::IncompleteBody { .. } | Self::BodyUnreadable { .. } => ("IncompleteBody", 400),
+            Self::NoSuchUpload { .. } => ("NoSuchUpload", 404),
+            Self::NoSuchObject { .. } => ("NoSuchKey", 404),
+            Self::NoSuchPart { .. } => ("InvalidPartNumber", 416),
+            Self::EmptyPartList => ("MalformedXML", 400),
+            Self::InvalidPart { .. } => ("InvalidPart", 400),
+            Self::InvalidPartOrder { .. } => ("InvalidPartOrder", 400),
+            Self::StorageFull { .. }
+            | Self::StoreLocked { .. }
+            | Self::Poisoned { .. }
+            | Self::Displaced { .. }
+            | Self::Closed => ("ServiceUnavailable", 503),
+            Self::NotAStore { .. }
+            | Self::NoSuchStore { .. }
+            | Self::Forked
+            | Self::NewerFormat { .. }
+            | Self::Damaged { .. }
+            | Self::DamagedRow { .. }
+            | Self::DamagedBlob { .. }
+            | Self::Index { .. }
+            | Self::NoRandomness { .. }
+            | Self::Io { .. } => ("InternalError", 500),
+        }
+    }
+}

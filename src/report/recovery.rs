@@ -1,0 +1,111 @@
+//! What opening a store found and did.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[cfg(doc)]
+use crate::Options;
+use crate::{Error, Result, SalvageReport};
+
+/// What opening a store found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Whether there was no store, and one was made. See [`Options::must_exist`](crate::Options::must_exist).
+    pub created: bool,
+    /// Whether the query index was trusted or rebuilt.
+    pub index: IndexRecovery,
+    /// Batches read from the journal.
+    pub journal_batches: u64,
+    /// Bytes of a write that a crash tore, cut off the journal's end. None of it was acknowledged.
+    pub torn_bytes: u64,
+    /// Files of the journal or the snapshot that were damaged, and that the index proved: both were written
+    /// anew from it, and nothing is lost. The disk deserves a look.
+    pub repaired: Vec<DamagedFile>,
+    /// What [`Options::salvage`](crate::Options::salvage) gave back and what not, if journal or snapshot were
+    /// damaged and nothing proved what they held.
+    pub salvaged: Option<SalvageReport>,
+    /// Whether files may lie in `blobs/` that no record names; the next sweep finds and removes
+    /// them.
+    pub orphans_possible: bool,
+    /// What lies in `staging/`, `meta/journal/` and `meta/snapshot/` and is not the store's. It was left
+    /// alone.
+    pub foreign: Vec<PathBuf>,
+    /// How long opening took.
+    pub elapsed: Duration,
+}
+
+/// What became of the query index when the store was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IndexRecovery {
+    /// The store had been closed cleanly, and the index holds exactly the rows that it held then.
+    Trusted,
+    /// It was rebuilt from snapshot and journal.
+    Rebuilt {
+        /// Why it was not trusted.
+        reason: String,
+    },
+}
+
+/// A file of the journal or the snapshot that does not hold what was written there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DamagedFile {
+    /// The file, or the directory of one that is missing.
+    pub path: PathBuf,
+    /// Where the damage begins, bytes from its start.
+    pub offset: u64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl DamagedFile {
+    /// The damage that a check of one file meets; `None` when it passes. What the disk refuses to read is
+    /// read once more: that may pass.
+    pub(crate) fn met_by(check: &dyn Fn() -> Result<()>) -> Result<Option<Self>> {
+        let checked = match check() {
+            Err(Error::Io { .. }) => check(),
+            checked => checked,
+        };
+        match checked {
+            Ok(()) => Ok(None),
+            Err(error) if error.tells_of_damage() => Ok(Some(Self::of(&error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a running store accepts no more.
+    pub(crate) fn refusal(&self) -> Error {
+        Error::Damaged {
+            path: self.path.clone(),
+            offset: self.offset,
+            reason: format!("{} (the store accepts no more changes)", self.reason),
+        }
+    }
+
+    /// What the error says of a file.
+    pub(crate) fn of(error: &Error) -> Self {
+        match error {
+            Error::Damaged {
+                path,
+                offset,
+                reason,
+            } => Self {
+                path: path.clone(),
+                offset: *offset,
+                reason: reason.clone(),
+            },
+            Error::Io { path, .. } => Self {
+                path: path.clone(),
+                offset: 0,
+                reason: error.one_line(),
+            },
+            other => Self {
+                path: PathBuf::new(),
+                offset: 0,
+                reason: other.one_line(),
+            },
+        }
+    }
+}
