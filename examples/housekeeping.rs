@@ -1,5 +1,5 @@
-//! Space comes back, old uploads end, and the store is looked over: by the store's own thread, or, as here, when the
-//! host says so.
+//! Housekeeping frees space and expires old uploads. The store's own thread does it, or, as here, the host. `verify`
+//! checks the whole store.
 //!
 //! ```sh
 //! cargo run --example housekeeping
@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let store = Options::cos()
-        .background(Background::Host) // no thread of its own: `maintain` does what it would do
+        .background(Background::Host) // no thread: the host calls `maintain`
         .expire_uploads_after(7 * DAY)
         .open(dir.path().join("data"))?;
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         before.blobs, before.garbage
     );
 
-    // Once a minute or so. It expires uploads, removes what nobody refers to, and shortens the journal.
+    // Call it once a minute or so. It expires uploads, removes what nothing refers to, and shortens the journal.
     let done = store.maintain()?;
     println!(
         "expired {} uploads; removed {} blobs, {} bytes",
@@ -40,14 +40,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     assert_eq!(store.stats()?.blobs, 1);
 
-    // Once a week or so. It reads every byte; the callback can stop it.
+    // Call it once a week or so. It reads every byte, and the callback can stop it.
     let report = store.verify_with(Scope::Everything, |progress| {
         println!("verified {} of {}", progress.done, progress.total);
         ControlFlow::Continue(())
     })?;
     assert!(report.is_clean(), "{report:?}");
 
-    // What a server's metrics want to know. `stopped` says why a store takes no changes until it is reopened.
+    // Figures for a server's metrics. `stopped` says why a store takes no changes until it is opened again.
     let stats = store.stats()?;
     println!(
         "{} uploads, {} parts, {} bytes in blobs, {} bytes of journal, stopped: {:?}",

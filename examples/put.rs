@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("part {}: {} bytes, {}", part.number, part.size, part.etag);
     }
 
-    // The client lists the parts of its object with the ETags that it was answered. No byte is copied.
+    // The client lists the parts of its object, with the ETags from the answers. No byte is copied.
     let answered = [&first, &last].map(CompletedPart::from);
     let object = store.complete_upload(&upload, &answered)?;
     println!("the object: {} bytes, {}", object.size, object.etag);

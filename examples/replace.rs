@@ -1,6 +1,6 @@
-//! Parts that are replaced, and an object that takes the place of another one in one commit.
+//! A part is replaced. A new object takes the place of an old one, in one commit.
 //!
-//! Which object a name means is the server's to record: here it is a map in memory.
+//! The server records which object a name means. Here a map in memory does.
 //!
 //! ```sh
 //! cargo run --example replace
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut reader = store.open_object(&first)?;
     write(&store, &mut names, "bucket/notes", "the second version")?;
 
-    // Whoever was reading the first goes on.
+    // A reader of the first object still gets its bytes.
     let mut text = String::new();
     reader.read_to_string(&mut text)?;
     assert_eq!(text, "the first version");
@@ -62,10 +62,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Err(Error::NoSuchObject { .. })
     ));
 
-    // It is a compare-and-swap: who replaces what is not current any more is told so, and changes nothing.
+    // It is a compare-and-swap: replacing an object that is no longer current is refused and changes nothing.
     let late = store.initiate_upload("bucket/notes")?;
     store.put_part(&late, PartNumber::MIN, "not what belongs here")?;
-    // Under one number the last part to come wins.
+    // Of two parts with one number, the last one wins.
     let part = store.put_part(&late, PartNumber::MIN, "the third version")?;
     let refused = complete(&store, &late, &part, Some(&first));
     assert!(matches!(refused, Err(Error::NoSuchObject { .. })));

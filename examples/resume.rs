@@ -1,4 +1,4 @@
-//! An upload goes on after a process has died half-way.
+//! An upload is resumed after its process has died half-way.
 //!
 //! ```sh
 //! cargo run --example resume
@@ -38,13 +38,13 @@ fn begin_and_die(data: &Path) -> Result<()> {
         let number = PartNumber::new(number)?;
         store.put_part(&upload, number, part(number))?;
     }
-    // Nothing is dropped.
+    // Exits without dropping the store, as a crash does.
     exit(1)
 }
 
 /// What the second process does. It knows the key, and nothing else.
 fn go_on(data: &Path) -> Result<()> {
-    // An empty store would be a surprise here.
+    // `must_exist` refuses to make an empty store where this one is expected.
     let store = Options::cos().must_exist().open(data)?;
     println!("opened: {:?}", store.recovery().index);
     let open = store.list_uploads(&ListUploads::new().prefix("backup.tar"))?;

@@ -1,4 +1,4 @@
-//! A body as a stream: the store is asked before the body is sent, which is what `Expect: 100-continue` is for.
+//! A body is received as a stream. The store is asked before the body is sent: `Expect: 100-continue` is for that.
 //!
 //! ```sh
 //! cargo run --example stream
@@ -37,10 +37,10 @@ fn receive(
         declared = declared.content_md5(md5)?;
     }
     let number = PartNumber::new(head.number)?;
-    // The upload, the number, the length, and the room on the disk.
+    // This checks the upload, the number, the length, and the room on the disk.
     let mut writer = store.part_writer(upload, number, declared)?;
     let body = client.say_continue();
-    // A writer returns an `io::Error` with the store's error inside; any other is the connection's.
+    // A writer returns an `io::Error` with the store's error inside. Any other error is the connection's.
     io::copy(body, &mut writer).map_err(|error| match Error::from_io(error) {
         Ok(refusal) => refusal,
         Err(source) => Error::BodyUnreadable {
@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (&upload, head(10_001, 5, None)),
         (&upload, head(1, too_long, None)),
         (&aborted, head(1, 5, None)),
-        // Refused by what the body is:
+        // Refused because of the body:
         (&upload, head(1, 6, None)),
         (&upload, head(1, 5, Some("AAAAAAAAAAAAAAAAAAAAAA=="))),
     ];

@@ -26,7 +26,7 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Puts parts, several at a time, in the order of `numbers` as far as the threads keep to it.
+    /// Puts parts, several at a time, roughly in the order of `numbers`.
     pub fn put_all(&self, numbers: &[PartNumber]) -> Result<()> {
         in_threads(self.threads, numbers, |number| self.put(number))
     }
@@ -57,8 +57,8 @@ impl Client<'_> {
         Ok([other, again])
     }
 
-    /// Sends a body that is not the one its `Content-MD5` declares. Gives the refusal, after having
-    /// seen that the part which was there still is.
+    /// Sends a body that does not have its declared `Content-MD5`. Returns the refusal, after checking
+    /// that the part with this number is unchanged.
     pub fn send_damaged(&self, number: PartNumber) -> Result<Error> {
         let before = self.listed(number)?;
         let Err(refusal) = self.receive_damaged(number) else {
@@ -76,9 +76,9 @@ impl Client<'_> {
         let declared = PartOptions::new()
             .content_length(sent.len() as u64)
             .content_md5(&STANDARD.encode(declared.as_bytes()))?;
-        // Whatever can be refused without the body is refused here: only then `100 Continue`.
+        // All that can be refused without the body is refused here. A server answers `100 Continue` after it.
         let mut writer = self.store.part_writer(self.upload, number, declared)?;
-        // A writer can only return an `io::Error`; this gives back what is inside.
+        // A writer can only return an `io::Error`. The store's error is inside.
         let written = writer.write_all(sent);
         written.map_err(|error| match Error::from_io(error) {
             Ok(error) => error,
@@ -115,9 +115,8 @@ impl Client<'_> {
         }
     }
 
-    /// The numbers that are still to be put: those that the store does not list with the size and
-    /// the ETag of the file's own part. So a client goes on that has forgotten everything but the
-    /// upload.
+    /// The numbers that must still be put: those that the store does not list with the size and the
+    /// ETag of the file's own part. So a client can resume when it knows nothing but the upload.
     pub fn missing(&self, numbers: &[PartNumber]) -> Result<Vec<PartNumber>> {
         let listed: HashMap<PartNumber, Part> = self
             .list_all()?
@@ -178,6 +177,6 @@ fn in_threads(
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A thread that panicked ends the scope, and the program, with its panic.
+    // If a thread panics, the scope panics, too, and ends the program.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

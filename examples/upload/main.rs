@@ -1,9 +1,9 @@
 //! Uploads a real file in parts, the way a storage server would, and checks that it comes back.
 //!
-//! The file is cut into parts, which several threads put in shuffled order. On the way one part is
-//! replaced, one body is refused because it does not have its `Content-MD5`, and the store is
-//! closed and opened again half-way: the rest is resumed from what the store lists. Then the upload
-//! is completed, and the object read back and compared with the file.
+//! The file is cut into parts, which several threads put in shuffled order. One part is replaced. One
+//! body is refused because it does not have its `Content-MD5`. Half-way the store is closed and opened
+//! again, and the rest is resumed from what the store lists. Then the upload is completed, and the
+//! object is read back and compared with the file.
 //!
 //! ```sh
 //! cargo run --release --example upload -- FILE
@@ -84,7 +84,7 @@ fn upload(args: &Args, source: &Source, dir: &Path, progress: &Progress) -> Resu
     change_one(&client(&store), now)?;
     store.close()?;
 
-    // What follows knows nothing of the above but the upload: it could be another process.
+    // From here on only the upload is known, as in another process.
     let store = PartStore::open(dir)?;
     let recovery = store.recovery().clone();
     let missing = client(&store).missing(&numbers)?;
@@ -114,7 +114,7 @@ fn upload(args: &Args, source: &Source, dir: &Path, progress: &Progress) -> Resu
     })
 }
 
-/// Replaces one of the parts that are there, and sends a damaged body for it.
+/// Replaces one of the stored parts, and sends a damaged body for it.
 fn change_one(client: &Client<'_>, there: &[PartNumber]) -> Result<()> {
     let number = there.first().copied().unwrap_or(PartNumber::MIN);
     let [other, again] = client.replace(number)?;
@@ -141,7 +141,7 @@ fn digest_of(reader: &mut dyn Read) -> Result<blake3::Hash> {
     Ok(blake3::Hasher::new().update_reader(reader)?.finalize())
 }
 
-/// What the blobs take, without those that nobody refers to any more.
+/// Bytes of all blobs that something refers to.
 fn bytes_on_disk(store: &PartStore) -> Result<u64> {
     store.sweep()?;
     Ok(store.stats()?.blob_bytes)

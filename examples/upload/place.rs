@@ -1,4 +1,4 @@
-//! Where the store lies, and what becomes of it.
+//! Where the store is, and what happens to it at the end.
 
 use std::path::PathBuf;
 

@@ -1,16 +1,16 @@
-//! What is seen while the work goes on: a line for each step, and on a terminal how far it has come.
+//! Output: a line for each step and, on a terminal, the progress of the current one.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// No more often than this the line on the terminal is drawn anew.
+/// The line on the terminal is drawn again no sooner than after this.
 const FRAME: Duration = Duration::from_millis(100);
 /// Clears the line that the cursor is in.
 const CLEAR: &str = "\r\x1b[K";
 
-/// How far a step has come. On anything but a terminal it is not drawn.
+/// The progress of a step. It is drawn on a terminal only.
 pub struct Progress {
     is_drawn: bool,
     step: Mutex<Step>,
@@ -37,27 +37,27 @@ impl Progress {
         }
     }
 
-    /// Begins a step that goes over so many bytes.
+    /// Begins a step that handles so many bytes.
     pub fn begin(&self, name: &'static str, bytes: u64) {
         let mut step = self.step();
         (step.name, step.done, step.total) = (name, 0, bytes);
     }
 
-    /// Prints a line above.
+    /// Prints a line above the progress.
     pub fn say(&self, line: impl Display) {
         let _step = self.step();
         self.clear();
         println!("{line}");
     }
 
-    /// Ends the last step.
+    /// Removes the progress from the terminal.
     pub fn clear(&self) {
         if self.is_drawn {
             eprint!("{CLEAR}");
         }
     }
 
-    /// The same reader; what is read through it is done.
+    /// Wraps a reader: what is read through it counts as progress.
     pub fn reads<R: Read>(&self, reader: R) -> impl Read {
         Counted {
             inner: reader,

@@ -11,9 +11,9 @@ use partstore::{ETag, PartNumber};
 use crate::Result;
 use crate::show::{Progress, size as in_words};
 
-/// What is made when no file is named.
+/// Bytes that are made when no file is named.
 const MADE_BYTES: u64 = 256 * 1024 * 1024;
-/// Of as many parts that are made, the last has the bytes of the first.
+/// Of so many parts in a row that are made, the last has the bytes of the first.
 const REPEAT_EVERY: u64 = 4;
 
 /// The file, open for reading by any number of threads.
@@ -63,7 +63,7 @@ impl Source {
     }
 
     fn new(file: File, size: u64, name: &str, part_size: u64) -> Result<Self> {
-        // An empty file is one empty part: a completion lists at least one.
+        // An empty file is one empty part, because a completion lists at least one.
         let parts = size.div_ceil(part_size).max(1);
         let most = u64::from(PartNumber::MAX.get());
         if parts > most {

@@ -12,14 +12,13 @@ use crate::show::size;
 /// What came out of an upload.
 pub struct Outcome {
     pub object: partstore::Object,
-    /// What the blobs of the upload take on the disk, bytes: what it has in common with itself or
-    /// with what was there is not counted.
+    /// Bytes on the disk that the upload added. Bytes that equal stored ones are not counted.
     pub stored_bytes: u64,
     pub put_time: Duration,
     pub read_time: Duration,
     /// The same for the file and for the object.
     pub digest: blake3::Hash,
-    /// What reopening half-way found.
+    /// What the store reported when it was opened again half-way.
     pub recovery: RecoveryReport,
 }
 
@@ -89,7 +88,7 @@ fn file_system(path: &Path) -> String {
         });
         points
             .filter(|(point, _)| path.starts_with(point))
-            // Of two mounts on one point the later one is seen.
+            // Of two mounts on one point, the later one hides the other.
             .max_by_key(|(point, _)| point.len())
             .map(|(_, kind)| kind.to_owned())
     });
