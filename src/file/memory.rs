@@ -3,11 +3,7 @@
 
 #![cfg_attr(
     not(test),
-    expect(
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        reason = "a fault of this disk ends the test"
-    )
+    expect(clippy::expect_used, reason = "a fault of this disk ends the test")
 )]
 
 mod composed;
@@ -22,7 +18,7 @@ pub(crate) use composed::{
     sync_tree, unshare, write_durably,
 };
 
-use harness::disk::{self, Contents, Node};
+use harness::disk::{self, Contents, Name};
 
 use crate::health::Health;
 use crate::{Error, Result};
@@ -63,11 +59,11 @@ impl Dir {
 
     fn open_with(path: &Path, health: Arc<Health>) -> Result<Self> {
         match disk::find(path) {
-            Some(Node::Directory) => Ok(Self {
+            Some(Name::Directory(_)) => Ok(Self {
                 path: path.to_owned(),
                 health,
             }),
-            Some(Node::File(_)) => Err(at("open", path)(io::ErrorKind::NotADirectory.into())),
+            Some(Name::File(_)) => Err(at("open", path)(io::ErrorKind::NotADirectory.into())),
             None => Err(at("open", path)(io::ErrorKind::NotFound.into())),
         }
     }
@@ -78,7 +74,7 @@ impl Dir {
 
     pub(crate) fn create_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let path = self.path.join(name.as_ref());
-        match disk::create(&path, Node::Directory) {
+        match disk::create_dir(&path) {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
                 Err(at("create directory", &path)(source))
             }
@@ -103,11 +99,11 @@ impl Dir {
 
     pub(crate) fn list(&self) -> Result<Vec<Entry>> {
         let nodes = disk::list(&self.path).map_err(at("list", &self.path))?;
-        let entry = |(path, node): (PathBuf, Node)| Entry {
+        let entry = |(path, found): (PathBuf, Name)| Entry {
             name: path.file_name().unwrap_or_default().to_owned(),
-            kind: match node {
-                Node::Directory => Kind::Directory,
-                Node::File(_) => Kind::File,
+            kind: match found {
+                Name::Directory(_) => Kind::Directory,
+                Name::File(_) => Kind::File,
             },
         };
         Ok(nodes.into_iter().map(entry).collect())
@@ -178,9 +174,8 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) fn create_new(place: &Place) -> Result<Self> {
-        let contents = Contents::default();
         let path = place.path();
-        disk::create(&path, Node::File(contents.clone())).map_err(at("create", &path))?;
+        let contents = disk::create(&path).map_err(at("create", &path))?;
         let place = place.clone();
         Ok(Self { contents, place })
     }
@@ -239,27 +234,18 @@ impl Handle {
 
     #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
     pub(crate) fn len(&self) -> Result<u64> {
-        Ok(self.contents.step().seen.len() as u64)
+        Ok(self.contents.len() as u64)
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        let mut contents = self.contents.step();
-        let (from, to) = range(offset, bytes.len());
-        if contents.seen.len() < to {
-            contents.seen.resize(to, 0);
-        }
-        contents.seen[from..to].copy_from_slice(bytes);
+        self.contents.write_at(bytes, bytes_of(offset));
         Ok(())
     }
 
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
-        let (from, to) = range(offset, bytes.len());
-        let contents = self.contents.step();
-        let found = contents.seen.get(from..to);
-        let found = found.ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
-        bytes.copy_from_slice(found.map_err(at("read", &self.path()))?);
-        Ok(())
+        let read = self.contents.read_at(bytes, bytes_of(offset));
+        read.map_err(at("read", &self.path()))
     }
 
     pub(crate) fn sync_data(&self) -> Result<()> {
@@ -271,9 +257,11 @@ impl Handle {
         self.sync_data()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
     pub(crate) fn allocate(&self, len: u64) -> Result<()> {
         disk::wait_for_room();
-        self.write_zeros(0, len)
+        self.contents.allocate(bytes_of(len));
+        Ok(())
     }
 
     /// This disk has all the room that there is.
@@ -301,7 +289,7 @@ impl Handle {
 
     #[expect(clippy::unnecessary_wraps, reason = "it is so in the real layer")]
     pub(crate) fn truncate(&self, len: u64) -> Result<()> {
-        self.contents.step().seen.truncate(bytes_of(len));
+        self.contents.truncate(bytes_of(len));
         Ok(())
     }
 
@@ -337,10 +325,6 @@ impl Error {
     pub(crate) fn is_a_directory(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory)
     }
-}
-
-fn range(offset: u64, len: usize) -> (usize, usize) {
-    (bytes_of(offset), bytes_of(offset) + len)
 }
 
 fn bytes_of(len: u64) -> usize {
@@ -398,7 +382,7 @@ pub(crate) fn create_dirs(path: &Path, mode: u32) -> Result<()> {
     if let Some(parent) = path.parent() {
         create_dirs(parent, mode)?;
     }
-    disk::create(path, Node::Directory).map_err(at("create directory", path))
+    disk::create_dir(path).map_err(at("create directory", path))
 }
 
 pub(crate) fn sync_parents(path: &Path) -> Result<()> {
@@ -408,7 +392,7 @@ pub(crate) fn sync_parents(path: &Path) -> Result<()> {
 
 pub(crate) fn read(place: &Place) -> Result<Vec<u8>> {
     let contents = disk::open(&place.path()).map_err(at("read", &place.path()))?;
-    Ok(contents.step().seen.clone())
+    Ok(contents.read())
 }
 
 pub(crate) fn rename(from: &Place, to: &Place) -> Result<()> {

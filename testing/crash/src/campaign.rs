@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crashing_disk::loss::Policy;
+
 use crate::explore::Failure;
 use crate::fleet;
-use crate::loss::Policy;
 use crate::store::{SEQUENCES, Workload};
 use crate::work::{CASES, Done, Work, name_of};
 

@@ -7,12 +7,12 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use crashing_disk::image::Image;
+use crashing_disk::log::{Op, Recording};
+use crashing_disk::loss::{self, Policy};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::image::Image;
-use crate::log::{Op, Recording};
-use crate::loss::{self, Policy};
 use crate::shim::{self, Plan, Recorded};
 use crate::subject::{ADDED, Moment, PROBED, SEEN, Subject};
 

@@ -3,10 +3,9 @@
 use std::fmt::Debug;
 use std::path::Path;
 
+use crashing_disk::log::Op;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use crate::log::Op;
 
 /// The mark that a check sets when it has seen all that the subject holds.
 pub const SEEN: usize = usize::MAX;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
+use crashing_disk::loss::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::explore::{Budget, Explorer, Failure};
 use crate::fleet;
-use crate::loss::Policy;
 use crate::store::{Store, Workload};
 
 /// Where the cases of failures lie.

@@ -2,11 +2,12 @@
 
 use std::io;
 
+use crashing_disk::log::{Op, Recording};
+
 use super::Scene;
 use super::failed_syncs::failed_syncs;
 use super::paths::{Paths, is_a};
 use super::set::Set;
-use crate::log::{Op, Recording};
 use crate::shim::Plan;
 
 /// The negative control: when syncs are answered with success and not done, the loss of power must

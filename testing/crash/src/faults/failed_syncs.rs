@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use crashing_disk::log::{Op, ROOT, Recording};
+
 use super::paths::Paths;
-use crate::log::{Op, ROOT, Recording};
 use crate::shim::Failure;
 use crate::store::{Action, History, Outcome};
 

@@ -31,13 +31,13 @@ use std::io;
 use std::str::FromStr;
 use std::time::Instant;
 
+use crashing_disk::log::{Op, Recording};
 use serde::{Deserialize, Serialize};
 
 use self::control::control;
 use self::paths::is_a;
 use self::set::Set;
 use crate::fleet;
-use crate::log::{Op, Recording};
 use crate::shim::{Failure, Fault, Kind, Plan};
 
 /// How many k one child tries.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::log::{Entry, Node, Op, ROOT, Recording};
+use crashing_disk::log::{Entry, Node, Op, ROOT, Recording};
 
 /// What each node of a recording is called, or was when it last had a name.
 #[derive(Default)]

@@ -2,14 +2,15 @@
 
 use std::io;
 
+use crashing_disk::image::Image;
+use crashing_disk::log::{Entry, Node, Op, Recording};
+use crashing_disk::loss::{self, Policy};
+
 use super::Scene;
 use super::failed_syncs::{failed_syncs, index_sync_failed};
 use super::paths::{Paths, is_a};
 use super::script::Script;
 use crate::explore::{quietly, scratch};
-use crate::image::Image;
-use crate::log::{Entry, Node, Op, Recording};
-use crate::loss::{self, Policy};
 use crate::shim::{self, Failure, Plan};
 use crate::store::{DIR, History, Outcome, Player, Store, Workload};
 use crate::subject::{Moment, Subject};

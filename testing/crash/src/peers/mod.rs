@@ -15,11 +15,11 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
+use crashing_disk::loss::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::explore::{Budget, Explorer, Failure};
 use crate::fleet;
-use crate::loss::Policy;
 use crate::shim::Plan;
 use kv::Kv;
 

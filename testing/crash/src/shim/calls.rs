@@ -8,11 +8,11 @@
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::time::Duration;
 
+use crashing_disk::log::Op;
 use libc::{AT_FDCWD, AT_REMOVEDIR, O_CREAT, O_TRUNC, iovec, mode_t, off64_t, size_t, ssize_t};
 
 use super::raw::{self, call};
 use super::{Failure, Kind, Shim, active, class_of, lock};
-use crate::log::Op;
 
 /// Runs `record` under the lock if anything is recorded, else `through`.
 fn recorded<T>(through: impl FnOnce() -> T, record: impl FnOnce(&mut Shim) -> Option<T>) -> T {
@@ -118,7 +118,7 @@ fn read_file(fd: c_int, len: usize, through: impl Fn(usize) -> ssize_t) -> ssize
 /// Changes a file's size or room with `through`; it counts as a write.
 fn resize(
     fd: c_int,
-    op: impl FnOnce(crate::log::Node) -> Op,
+    op: impl FnOnce(crashing_disk::log::Node) -> Op,
     through: impl Fn() -> c_int,
 ) -> c_int {
     recorded(&through, |shim| {
@@ -137,7 +137,7 @@ fn resize(
 fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
     enum Next {
         Answer(c_int),
-        Sync(crate::log::Node, usize, Option<Duration>),
+        Sync(crashing_disk::log::Node, usize, Option<Duration>),
     }
     let next = recorded(
         || None,

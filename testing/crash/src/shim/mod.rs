@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::log::{Op, Recording};
+use crashing_disk::log::{Op, Recording};
 use tracker::Tracker;
 
 /// Whether anything is recorded; else every call goes straight through.

@@ -5,8 +5,9 @@ use std::ffi::{CStr, CString, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use crashing_disk::log::{Entry, Found, Node, Op, ROOT, Recording};
+
 use super::raw;
-use crate::log::{Entry, Found, Node, Op, ROOT, Recording};
 
 pub(super) struct Tracker {
     root: PathBuf,

@@ -1,28 +1,42 @@
-//! A disk in memory: what files and directories hold, and what of it is durable. Each thread has one.
+//! A disk in memory. Each thread has one.
 //!
-//! As docs/design.md assumes of a disk: bytes are durable when their file was synced, names when
-//! their directory was; of the rest a power cut takes away what it likes, here file by file and
-//! directory by directory.
+//! It knows what its files and directories hold, and logs what is asked of it; what a power cut leaves is for
+//! [`crashing_disk`] to say, under a loss policy that the schedule chooses. Each call is one step: others may
+//! run before it, nobody while it is done. Only a sync has two, its begin and its end.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crashing_disk::image::Image;
+use crashing_disk::log::{Entry, Found, Node, Op, ROOT, Recording};
+use crashing_disk::loss::{self, Policy};
 use parking_lot::schedule;
 use shuttle::rand::{Rng, thread_rng};
 
 thread_local! {
-    static DISK: RefCell<Disk> = RefCell::default();
+    static DISK: RefCell<Disk> = RefCell::new(Disk::new());
 }
 
-type Names = BTreeMap<PathBuf, Node>;
+/// What a power cut takes: those policies that lose something, the strictest most often.
+const POLICIES: [Policy; 7] = [
+    Policy::Strict,
+    Policy::Strict,
+    Policy::TornStrict,
+    Policy::TornStrict,
+    Policy::Journalled,
+    Policy::TornJournalled,
+    Policy::Garbage,
+];
 
-#[derive(Default)]
 struct Disk {
-    seen: Names,
-    durable: Names,
+    names: BTreeMap<PathBuf, Name>,
+    /// The bytes of files, also of those without a name.
+    files: HashMap<Node, Vec<u8>>,
+    recording: Recording,
+    next: u32,
     faults: Faults,
     syncs: usize,
 }
@@ -39,36 +53,29 @@ pub struct Faults {
 }
 
 /// What has a name.
-#[derive(Clone, Debug)]
-pub enum Node {
+#[derive(Clone, Copy, Debug)]
+pub enum Name {
     /// A directory.
-    Directory,
-    /// A file, by its bytes.
+    Directory(Node),
+    /// A file.
     File(Contents),
 }
 
-/// The bytes of a file, also of one without a name.
-#[derive(Clone, Debug, Default)]
-pub struct Contents(Arc<Mutex<Bytes>>);
-
-/// The bytes of a file.
-#[derive(Debug, Default)]
-pub struct Bytes {
-    /// What a read gives.
-    pub seen: Vec<u8>,
-    durable: Vec<u8>,
-    /// A sync has failed: the kernel takes its pages for written.
-    lost: bool,
+impl Name {
+    fn node(self) -> Node {
+        match self {
+            Self::Directory(node) | Self::File(Contents(node)) => node,
+        }
+    }
 }
+
+/// The bytes of a file, also of one without a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents(Node);
 
 /// An empty disk.
 pub fn renew() {
-    change(|disk| {
-        *disk = Disk::default();
-        for names in [&mut disk.seen, &mut disk.durable] {
-            names.insert("/".into(), Node::Directory);
-        }
-    });
+    change(|disk| *disk = Disk::new());
 }
 
 /// From now on the disk has these faults and no others; its syncs are counted from here.
@@ -91,59 +98,52 @@ pub fn has_failed() -> bool {
 }
 
 /// What a power cut leaves of a disk.
-pub struct Remains(Names);
+pub struct Remains(Image);
 
 /// What a power cut at this moment would leave: what is durable, and some of what is not. The disk
 /// itself goes on.
 #[must_use]
 pub fn cut_power() -> Remains {
+    let policy = POLICIES[thread_rng().gen_range(0..POLICIES.len())];
+    let seed = thread_rng().r#gen();
     change(|disk| {
-        let mut kept = Names::from([(PathBuf::from("/"), Node::Directory)]);
-        let nodes = disk.seen.iter().chain(&disk.durable);
-        let directories = nodes.filter(|(_, node)| matches!(node, Node::Directory));
-        // Ascending: a directory that was lost has lost what was in it.
-        for directory in directories.map(|(path, _)| path).collect::<BTreeSet<_>>() {
-            let names = if by_chance() {
-                &disk.seen
-            } else {
-                &disk.durable
-            };
-            if kept.contains_key(directory) {
-                kept.extend(in_directory(names, directory));
-            }
-        }
-        for node in kept.values_mut() {
-            if let Node::File(contents) = node {
-                *contents = contents.remains();
-            }
-        }
-        Remains(kept)
+        let recording = &disk.recording;
+        Remains(loss::crash(recording, recording.ops.len(), policy, seed))
     })
-}
-
-fn by_chance() -> bool {
-    thread_rng().gen_bool(0.5)
 }
 
 /// Goes on with what a power cut has left.
 pub fn restore(remains: Remains) {
-    change(|disk| {
-        *disk = Disk {
-            durable: remains.0.clone(),
-            seen: remains.0,
-            ..Disk::default()
-        }
-    });
+    let mut disk = Disk::new();
+    // In the order of the image a directory comes before what is in it.
+    for (path, content) in remains.0.entries {
+        let (path, node) = (Path::new("/").join(path), disk.new_node());
+        let at = disk.entry(&path).expect("its directory");
+        let found = Found {
+            at,
+            node,
+            content: content.clone(),
+        };
+        disk.recording.before.push(found);
+        let name = match content {
+            None => Name::Directory(node),
+            Some(bytes) => {
+                disk.files.insert(node, bytes);
+                Name::File(Contents(node))
+            }
+        };
+        disk.names.insert(path, name);
+    }
+    change(|now| *now = disk);
 }
 
 /// The names of all files below a directory, without their directories.
 #[must_use]
 pub fn files_below(directory: &str) -> BTreeSet<String> {
     change(|disk| {
-        let files = disk
-            .seen
-            .iter()
-            .filter(|(path, node)| path.starts_with(directory) && matches!(node, Node::File(_)));
+        let below = disk.names.iter();
+        let files = below
+            .filter(|(path, name)| path.starts_with(directory) && matches!(name, Name::File(_)));
         let names = files.filter_map(|(path, _)| path.file_name());
         names
             .map(|name| name.to_string_lossy().into_owned())
@@ -151,125 +151,217 @@ pub fn files_below(directory: &str) -> BTreeSet<String> {
     })
 }
 
-fn in_directory(names: &Names, directory: &Path) -> Vec<(PathBuf, Node)> {
-    let inside = names
-        .iter()
-        .filter(|(path, _)| path.parent() == Some(directory));
-    inside
-        .map(|(path, node)| (path.clone(), node.clone()))
-        .collect()
-}
-
 /// The names in a directory, with what they name.
-pub fn list(directory: &Path) -> io::Result<Vec<(PathBuf, Node)>> {
-    step(|disk| match disk.seen.get(directory) {
-        Some(Node::Directory) => Ok(in_directory(&disk.seen, directory)),
-        _ => Err(not_found()),
+pub fn list(directory: &Path) -> io::Result<Vec<(PathBuf, Name)>> {
+    step(|disk| {
+        disk.directory(directory)?;
+        let inside = disk.names.iter();
+        let inside = inside.filter(|(path, _)| path.parent() == Some(directory));
+        Ok(inside.map(|(path, name)| (path.clone(), *name)).collect())
     })
 }
 
 /// What has this name.
 #[must_use]
-pub fn find(path: &Path) -> Option<Node> {
-    step(|disk| disk.seen.get(path).cloned())
+pub fn find(path: &Path) -> Option<Name> {
+    step(|disk| disk.names.get(path).copied())
 }
 
 /// The file that has this name.
 pub fn open(path: &Path) -> io::Result<Contents> {
     match find(path) {
-        Some(Node::File(contents)) => Ok(contents),
+        Some(Name::File(contents)) => Ok(contents),
         _ => Err(not_found()),
     }
 }
 
-/// Gives something a new name.
-pub fn create(path: &Path, node: Node) -> io::Result<()> {
-    step(|disk| {
-        let parent = path.parent().and_then(|parent| disk.seen.get(parent));
-        if !matches!(parent, Some(Node::Directory)) {
-            return Err(not_found());
-        }
-        if disk.seen.contains_key(path) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        disk.seen.insert(path.to_owned(), node);
-        Ok(())
-    })
+/// Makes a file.
+pub fn create(path: &Path) -> io::Result<Contents> {
+    let made = step(|disk| disk.create(path, |node| Name::File(Contents(node))));
+    made.map(Contents)
+}
+
+/// Makes a directory.
+pub fn create_dir(path: &Path) -> io::Result<()> {
+    step(|disk| disk.create(path, Name::Directory).map(drop))
 }
 
 /// Gives what has one name another, in place of what had it.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step(|disk| {
-        let node = disk.seen.remove(from).ok_or_else(not_found)?;
-        disk.seen.insert(to.to_owned(), node);
+        let (before, after) = (disk.entry(from)?, disk.entry(to)?);
+        let name = disk.names.remove(from).ok_or_else(not_found)?;
+        disk.names.insert(to.to_owned(), name);
+        disk.log(Op::Rename {
+            from: before,
+            to: after,
+            node: name.node(),
+        });
         Ok(())
     })
 }
 
 /// Takes a name away.
 pub fn remove(path: &Path) -> io::Result<()> {
-    step(|disk| disk.seen.remove(path).map(drop).ok_or_else(not_found))
+    step(|disk| {
+        let at = disk.entry(path)?;
+        disk.names.remove(path).ok_or_else(not_found)?;
+        disk.log(Op::Remove { at });
+        Ok(())
+    })
 }
 
 /// Makes the names in a directory durable.
 pub fn sync_names(directory: &Path) -> io::Result<()> {
+    sync(change(|disk| disk.directory(directory))?)
+}
+
+impl Contents {
+    /// How long the file is.
+    #[must_use]
+    pub fn len(self) -> usize {
+        step(|disk| disk.bytes(self).len())
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of its bytes.
+    #[must_use]
+    pub fn read(self) -> Vec<u8> {
+        step(|disk| disk.bytes(self).clone())
+    }
+
+    /// Fills `bytes` with those from `offset` on.
+    pub fn read_at(self, bytes: &mut [u8], offset: usize) -> io::Result<()> {
+        step(|disk| {
+            let found = disk.bytes(self).get(offset..offset + bytes.len());
+            bytes.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })
+    }
+
+    /// Changes the bytes from `offset` on.
+    pub fn write_at(self, bytes: &[u8], offset: usize) {
+        step(|disk| {
+            let (held, end) = (disk.bytes(self), offset + bytes.len());
+            if held.len() < end {
+                held.resize(end, 0);
+            }
+            held[offset..end].copy_from_slice(bytes);
+            disk.log(Op::Write {
+                node: self.0,
+                offset: offset as u64,
+                bytes: bytes.to_vec(),
+            });
+        });
+    }
+
+    /// Makes the file at least this long, with zeros.
+    pub fn allocate(self, len: usize) {
+        step(|disk| {
+            let held = disk.bytes(self);
+            held.resize(held.len().max(len), 0);
+            disk.log(Op::Allocate {
+                node: self.0,
+                end: len as u64,
+            });
+        });
+    }
+
+    /// Cuts the file off.
+    pub fn truncate(self, len: usize) {
+        step(|disk| {
+            disk.bytes(self).truncate(len);
+            disk.log(Op::Truncate {
+                node: self.0,
+                len: len as u64,
+            });
+        });
+    }
+
+    /// Makes the bytes durable.
+    pub fn sync(self) -> io::Result<()> {
+        sync(self.0)
+    }
+}
+
+/// Makes durable what stands in the log when it begins.
+fn sync(node: Node) -> io::Result<()> {
+    let begun = step(|disk| disk.recording.ops.len());
     let synced = step(|disk| {
-        if disk.next_sync()? {
-            disk.durable
-                .retain(|path, _| path.parent() != Some(directory));
-            let names = in_directory(&disk.seen, directory);
-            disk.durable.extend(names);
+        let works = disk.next_sync();
+        match works {
+            Ok(true) => disk.log(Op::Sync { node, begun }),
+            Ok(false) => {}
+            Err(_) => disk.log(Op::SyncFailed { node, begun }),
         }
-        Ok(())
+        works.map(drop)
     });
     schedule::point();
     synced
 }
 
-impl Contents {
-    /// The bytes, for one system call.
-    pub fn step(&self) -> MutexGuard<'_, Bytes> {
-        schedule::point();
-        self.bytes()
-    }
-
-    fn bytes(&self) -> MutexGuard<'_, Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remains(&self) -> Self {
-        let bytes = self.bytes();
-        let kept = if bytes.lost || by_chance() {
-            &bytes.durable
-        } else {
-            &bytes.seen
-        };
-        Self(Arc::new(Mutex::new(Bytes {
-            seen: kept.clone(),
-            durable: kept.clone(),
-            lost: false,
-        })))
-    }
-
-    /// Makes the bytes durable.
-    pub fn sync(&self) -> io::Result<()> {
-        let works = step(Disk::next_sync);
-        let mut bytes = self.bytes();
-        match works {
-            Err(_) => bytes.lost = true,
-            Ok(true) if !bytes.lost => {
-                let Bytes { seen, durable, .. } = &mut *bytes;
-                durable.clone_from(seen);
-            }
-            Ok(_) => {}
-        }
-        drop(bytes);
-        schedule::point();
-        works.map(drop)
-    }
-}
-
 impl Disk {
+    fn new() -> Self {
+        Self {
+            names: BTreeMap::from([(PathBuf::from("/"), Name::Directory(ROOT))]),
+            files: HashMap::new(),
+            recording: Recording::default(),
+            next: ROOT.0 + 1,
+            faults: Faults::default(),
+            syncs: 0,
+        }
+    }
+
+    fn log(&mut self, op: Op) {
+        self.recording.ops.push(op);
+    }
+
+    fn new_node(&mut self) -> Node {
+        self.next += 1;
+        Node(self.next - 1)
+    }
+
+    fn directory(&self, path: &Path) -> io::Result<Node> {
+        match self.names.get(path) {
+            Some(Name::Directory(node)) => Ok(*node),
+            _ => Err(not_found()),
+        }
+    }
+
+    /// The place of a name, whether something has it or not.
+    fn entry(&self, path: &Path) -> io::Result<Entry> {
+        let dir = self.directory(path.parent().ok_or_else(not_found)?)?;
+        let name = path.file_name().and_then(OsStr::to_str);
+        let name = name.ok_or_else(not_found)?.to_owned();
+        Ok(Entry { dir, name })
+    }
+
+    fn create(&mut self, path: &Path, name: impl FnOnce(Node) -> Name) -> io::Result<Node> {
+        let at = self.entry(path)?;
+        if self.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let node = self.new_node();
+        let name = name(node);
+        let directory = matches!(name, Name::Directory(_));
+        self.names.insert(path.to_owned(), name);
+        self.log(Op::Create {
+            at,
+            node,
+            directory,
+        });
+        Ok(node)
+    }
+
+    fn bytes(&mut self, contents: Contents) -> &mut Vec<u8> {
+        self.files.entry(contents.0).or_default()
+    }
+
     /// Whether the sync does what it says.
     fn next_sync(&mut self) -> io::Result<bool> {
         let number = self.syncs;

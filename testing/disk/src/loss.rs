@@ -14,19 +14,8 @@ use crate::log::{Entry, Node, Op, ROOT, Recording};
 const SECTOR: u64 = 512;
 const PAGE: u64 = 4096;
 
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Policy {
     /// `kill -9`: nothing is lost.
     Kill,

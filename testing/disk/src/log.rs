@@ -90,6 +90,7 @@ pub struct Recording {
 impl Recording {
     /// This recording up to a `kill -9` behind line `at`, and then what the next process did: what
     /// the first had not synced is still in the page cache.
+    #[must_use]
     pub fn then(&self, at: usize, next: &Self) -> Self {
         let mut paths: HashMap<Node, HashMap<String, Node>> = HashMap::new();
         let mut highest = ROOT.0;
