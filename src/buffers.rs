@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use memmap2::{Advice, MmapMut};
 
-use crate::digest::BLOCK_LEN;
 use crate::sync::Mutex;
+use crate::values::digest::BLOCK_LEN;
 
 /// Bytes of a large buffer: a huge page.
 const LARGE: usize = 8 * BLOCK_LEN;

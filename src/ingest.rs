@@ -12,8 +12,8 @@ use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use md5_lanes::{BodyMd5, Lanes};
 
-use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::going::Closing;
+use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 use crate::{ContentHash, ETag, Result};
 
 /// Bytes that are hashed before closing is asked about: some milliseconds.

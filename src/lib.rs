@@ -106,9 +106,6 @@ mod ballast;
 mod blob;
 mod buffers;
 mod clock;
-mod crc64;
-mod digest;
-mod error;
 #[cfg_attr(shuttle, path = "file/memory.rs")]
 mod file;
 mod format;
@@ -117,17 +114,11 @@ mod format;
 pub mod fuzzing;
 mod going;
 mod health;
-mod id;
 mod ingest;
-mod listing;
 mod locks;
 mod meta;
-mod object;
-mod options;
-mod part;
 mod pins;
 mod process;
-mod report;
 mod room;
 pub mod rules;
 mod salvage;
@@ -135,23 +126,24 @@ mod store;
 mod suspects;
 mod sweep;
 mod sync;
+mod values;
 mod verify;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use digest::{ContentHash, ContentMd5, ETag, ObjectETag};
-pub use error::{Error, ErrorKind, Result};
-pub use id::{MAX_KEY_LEN, Upload, UploadId};
-pub use listing::{
+pub use store::{ObjectReader, PartReader, PartStore, PartWriter};
+pub use values::digest::{ContentHash, ContentMd5, ETag, ObjectETag};
+pub use values::error::{Error, ErrorKind, Result};
+pub use values::id::{MAX_KEY_LEN, Upload, UploadId};
+pub use values::listing::{
     ListObjects, ListParts, ListUploads, ObjectPage, PartPage, UploadMarker, UploadPage,
 };
-pub use object::{Object, ObjectPart, UploadInfo};
-pub use options::{Background, MinimumAt, Numbering, Options, PageLimit, PartOptions};
-pub use part::{CompletedPart, Part, PartNumber};
-pub use report::{
+pub use values::object::{Object, ObjectPart, UploadInfo};
+pub use values::options::{Background, MinimumAt, Numbering, Options, PageLimit, PartOptions};
+pub use values::part::{CompletedPart, Part, PartNumber};
+pub use values::report::{
     DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Progress,
     RecoveryReport, SalvageReport, Scope, Stats, SweepReport, VerifyReport,
 };
-pub use store::{ObjectReader, PartReader, PartStore, PartWriter};

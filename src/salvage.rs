@@ -1,9 +1,9 @@
 //! What salvage asks of the blobs.
 
 use crate::blob::BlobStore;
-use crate::digest::ProvenBlob;
 use crate::file::Dir;
 use crate::meta::salvage::Blobs;
+use crate::values::digest::ProvenBlob;
 use crate::{ContentHash, Result};
 
 impl Blobs for BlobStore {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::blob::BlobStore;
 use crate::format::record::UploadState;
 use crate::going::Going;
-use crate::id::Upload;
 use crate::locks::UploadLocks;
 use crate::meta::MetaStore;
 use crate::pins::Pins;
+use crate::values::id::Upload;
 use crate::{ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, VerifyReport};
 
 /// Blobs looked up at a time.

@@ -25,11 +25,11 @@ pub(crate) use stage::{DurableBlob, StagedBlob};
 use remembered::Remembered;
 
 use crate::buffers::{ALIGNMENT, Buffers};
-use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::file::{self, Dir, Handle, Kind, Place};
 use crate::going::Closing;
 use crate::process::Process;
 use crate::sync::Mutex;
+use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 use crate::{ContentHash, Error, Result};
 
 pub(crate) struct BlobStore {

@@ -4,8 +4,8 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 
 use super::BlobStore;
-use crate::digest::{BLOCK_LEN, BlockCrcs, ProvenBlob};
 use crate::file::{self, Dir, Handle};
+use crate::values::digest::{BLOCK_LEN, BlockCrcs, ProvenBlob};
 use crate::{ContentHash, ETag, Result};
 
 impl BlobStore {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::BlobStore;
 use super::sound::LENGTH;
-use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::file::Handle;
 use crate::going::Going;
+use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 use crate::{ContentHash, Error, Result};
 
 /// Reads one blob at any place. Holds one block in memory.

@@ -8,9 +8,9 @@ use parking_lot::schedule;
 
 use crate::blob::BlobStore;
 use crate::buffers::Buffers;
-use crate::digest::BlockCrcs;
 use crate::file::{self, Dir, Handle};
 use crate::going::{Closing, Going};
+use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Error};
 
 const X: &[u8] = b"some bytes";

@@ -2,9 +2,9 @@
 //! already rests on the answer (I2).
 
 use super::{BlobReader, BlobStore};
-use crate::digest::BlockCrcs;
 use crate::file::Handle;
 use crate::going::Going;
+use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Error, Result};
 
 pub(super) const LENGTH: &str = "its file has another length";

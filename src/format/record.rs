@@ -6,7 +6,7 @@
 
 use super::cursor::{Cursor, len_u16};
 use super::mutation::Tree;
-use crate::digest::BlockCrcs;
+use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, ETag, PartNumber, UploadId};
 
 const VERSION: u8 = 1;

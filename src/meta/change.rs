@@ -4,10 +4,10 @@
 //! drift. Whatever loses a reference gets a garbage row in the same batch, so that no crash forgets
 //! to sweep it (I7).
 
-use crate::digest::BlockCrcs;
 use crate::format::mutation::{Batch, Tree};
 use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};
-use crate::part::Slot;
+use crate::values::digest::BlockCrcs;
+use crate::values::part::Slot;
 use crate::{ContentHash, PartNumber, UploadId};
 
 #[derive(Debug, Default)]

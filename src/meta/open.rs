@@ -16,8 +16,8 @@ use crate::file::{self, Dir, Lock};
 use crate::format::marker::{Marker, Orphans};
 use crate::format::mutation::Mutation;
 use crate::going::{Closing, Going};
-use crate::options::{JournalOptions, Salvaging};
 use crate::sync::Mutex;
+use crate::values::options::{JournalOptions, Salvaging};
 use crate::{DamagedFile, Error, IndexRecovery, Result, SalvageReport};
 
 /// What opening found and did.

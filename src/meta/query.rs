@@ -3,9 +3,9 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::MetaStore;
-use crate::digest::BlockCrcs;
 use crate::format::mutation::Tree;
 use crate::format::record::{self, PartRecord, UploadRecord};
+use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Error, PartNumber, Result, UploadId};
 
 /// What a visitor answers: go on, or enough.

@@ -16,7 +16,7 @@ use crate::file::{self, Dir, Lock, Place};
 use crate::format::marker::Marker;
 use crate::format::mutation::Tree;
 use crate::format::tally::Tally;
-use crate::options::JournalOptions;
+use crate::values::options::JournalOptions;
 use crate::{DamagedFile, Error, Result};
 
 pub(super) struct Repair<'a> {

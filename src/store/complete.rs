@@ -9,9 +9,9 @@ use md5::{Digest as _, Md5};
 use super::answers;
 use super::end::{Leaving, UploadKind};
 use super::engine::Engine;
-use crate::crc64::Combined;
 use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
 use crate::meta::{Change, SpaceUse, Ticket};
+use crate::values::crc64::Combined;
 use crate::{CompletedPart, Object, PartNumber, Result, Upload, clock, rules};
 
 pub(super) fn complete(

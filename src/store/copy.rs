@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::put::{admit, commit};
 use super::read::{PartReader, crcs_of};
 use crate::format::record::PartRecord;
-use crate::part::Slot;
+use crate::values::part::Slot;
 use crate::{Error, Part, PartOptions, Result, clock, rules};
 
 /// Puts what `source` reads under another number, or in another upload.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::blob::BlobStore;
 use crate::file::{self, Dir, Kind, Lock};
 use crate::meta::MetaStore;
-use crate::options::{JournalOptions, Making};
+use crate::values::options::{JournalOptions, Making};
 use crate::{Error, Options, Result};
 
 const FORMAT: u32 = 1;

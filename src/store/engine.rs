@@ -12,7 +12,6 @@ use crate::file::{self, Lock};
 use crate::format::marker::Orphans;
 use crate::format::record::{UploadRecord, UploadState};
 use crate::going::{Closing, Going};
-use crate::id::IdSource;
 use crate::locks::UploadLocks;
 use crate::meta::MetaStore;
 use crate::pins::Pins;
@@ -21,6 +20,7 @@ use crate::room::Room;
 use crate::suspects::{Need, Suspects};
 use crate::sweep::Sweep;
 use crate::sync::Mutex;
+use crate::values::id::IdSource;
 use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
 
 use super::ages::Ages;

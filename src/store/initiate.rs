@@ -2,8 +2,8 @@
 
 use super::engine::Engine;
 use crate::format::record::{UploadRecord, UploadState};
-use crate::id::check_key;
 use crate::meta::{Change, SpaceUse};
+use crate::values::id::check_key;
 use crate::{Result, Upload, clock, rules};
 
 pub(super) fn initiate(engine: &Engine, key: &str, metadata: &[u8]) -> Result<Upload> {

@@ -5,7 +5,7 @@ use std::io::Read;
 use bytes::Bytes;
 
 use super::{PartReader, PartStore, PartWriter, copy, list, pages, put, read};
-use crate::part::Slot;
+use crate::values::part::Slot;
 #[cfg(doc)]
 use crate::{Error, Options};
 use crate::{ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload};

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use super::answers;
 use super::engine::Engine;
 use crate::blob::{DurableBlob, StagedBlob};
-use crate::digest::{BLOCK_LEN, BlockCrcs};
 use crate::format::record::PartRecord;
 use crate::ingest::{BodyHasher, Checksums};
 use crate::meta::{Change, SpaceUse};
-use crate::part::Slot;
+use crate::values::digest::{BLOCK_LEN, BlockCrcs};
+use crate::values::part::Slot;
 use crate::{ContentHash, Part, PartOptions, Result, clock, rules};
 
 /// Where a body's bytes are when its BLAKE3 hash is known.

@@ -8,9 +8,9 @@ use super::answers;
 use super::engine::Engine;
 use super::shared::Shared;
 use crate::blob::{BlobReader, BlobStore};
-use crate::digest::BlockCrcs;
 use crate::format::record::UploadState;
 use crate::pins::Pinned;
+use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
 
 /// Reads a part. Made by [`PartStore::open_part`](crate::PartStore::open_part) and

@@ -8,8 +8,8 @@ use super::shared::Shared;
 use crate::blob::StagedBlob;
 use crate::buffers::{Buffer, Buffers};
 use crate::ingest::BodyHasher;
-use crate::part::Slot;
 use crate::room::Reservation;
+use crate::values::part::Slot;
 use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload, rules};
 
 /// What a [`PartWriter`](super::PartWriter) has received, and where it goes.

@@ -7,8 +7,8 @@ use super::receiving::Receiving;
 use super::shared::Shared;
 #[cfg(doc)]
 use crate::MinimumAt;
-use crate::part::Slot;
 use crate::process::Owned;
+use crate::values::part::Slot;
 use crate::{Error, Part, PartOptions, Result};
 
 /// Receives one part's body as a stream. Made by

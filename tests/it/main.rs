@@ -28,6 +28,7 @@ mod list_uploads;
 mod long_journal;
 mod lost_rows;
 mod model;
+mod modules;
 mod neighbours;
 mod no_files_left;
 mod ownership;

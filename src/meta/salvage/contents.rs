@@ -3,9 +3,9 @@
 use super::super::rows::{Row, RowWriter};
 use super::streams::{Stream, Streams};
 use super::{Blobs, Losses};
-use crate::digest::BlockCrcs;
 use crate::format::mutation::Tree;
 use crate::format::record;
+use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Result};
 
 /// Writes the rows of each blob that is referred to: as they were, or made again from the bytes of its

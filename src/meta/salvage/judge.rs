@@ -13,7 +13,7 @@ use super::streams::{Stream, Streams};
 use super::{Blobs, Losses};
 use crate::format::mutation::{Mutation, Tree};
 use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};
-use crate::part::Slot;
+use crate::values::part::Slot;
 use crate::{ContentHash, Loss, PartNumber, Result, Upload, UploadId, clock};
 
 use md5::{Digest, Md5};
