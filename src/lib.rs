@@ -42,24 +42,24 @@
 //! them. An **object** is a completed upload: it keeps the upload's id and its parts. It can be completed
 //! [in place of another](PartStore::complete_upload_replacing), which goes in the same commit.
 //!
-//! `R1` to `R34` in these pages are rules of the protocol (COS, S3), `I1` to `I9` the store's own
-//! invariants; `docs/design.md` lists both.
+//! `R1` to `R34` in these pages are rules of the protocol (COS, S3), `I1` to `I9` the store's own invariants:
+//! [`rules`] lists both.
 //!
 //! # Guarantees
 //!
 //! 1. `Ok` means durable: content, name and metadata survive `kill -9` and loss of power at any
-//!    later instant (I1, I2). After a failed sync nothing is acknowledged until the store is opened
-//!    again (I8).
+//!    later instant ([I1](crate::rules#i1), [I2](crate::rules#i2)). After a failed sync nothing is acknowledged until the store is opened
+//!    again ([I8](crate::rules#i8)).
 //! 2. A part is seen whole or not at all. A refused or failed put leaves the previous part as it
-//!    was (I3); the last commit wins (R11).
-//! 3. Readers get the bytes that were acknowledged, or an error that names the damaged blob (I5).
+//!    was ([I3](crate::rules#i3)); the last commit wins ([R11](crate::rules#r11)).
+//! 3. Readers get the bytes that were acknowledged, or an error that names the damaged blob ([I5](crate::rules#i5)).
 //!    Putting the same bytes again repairs it.
-//! 4. What is referenced or being read is never removed (I4); what is not is gone after a
-//!    [sweep](PartStore::sweep): no leak from retries, aborts, refused bodies or crashes (I7). The sweep
+//! 4. What is referenced or being read is never removed ([I4](crate::rules#i4)); what is not is gone after a
+//!    [sweep](PartStore::sweep): no leak from retries, aborts, refused bodies or crashes ([I7](crate::rules#i7)). The sweep
 //!    asks the journal, never the index alone.
 //! 5. An upload is completed at most once, to exactly the listed parts, and no part is added to it
-//!    afterwards (I6). The same completion again answers the same (R25).
-//! 6. The query index can be deleted at any time while the store is closed (I9).
+//!    afterwards ([I6](crate::rules#i6)). The same completion again answers the same ([R25](crate::rules#r25)).
+//! 6. The query index can be deleted at any time while the store is closed ([I9](crate::rules#i9)).
 //!
 //! # Costs
 //!
@@ -76,7 +76,7 @@
 //!
 //! - Readers see a change when it is made, moments before it is durable. Only the caller who made
 //!   it is told that it is durable.
-//! - [`PartOptions::content_length`] is optional; that a server must insist on it (R2) is the
+//! - [`PartOptions::content_length`] is optional; that a server must insist on it ([R2](crate::rules#r2)) is the
 //!   server's business.
 //! - sled starts worker threads of its own and ends them when they have nothing to do.
 //! - Linux only in practice: `fallocate`, directory syncs and file locks as they are there.

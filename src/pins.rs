@@ -1,7 +1,7 @@
 //! Pins: which content hashes are in use right now (I4).
 //!
 //! Whoever publishes a blob, adds or removes one of its references, or reads it, holds a pin on its
-//! hash meanwhile. Whoever removes a blob holds a claim on its hash, which excludes pins. So while
+//! hash in the meantime. Whoever removes a blob holds a claim on its hash, which excludes pins. So while
 //! a hash is claimed nobody is between looking for the blob and referring to it, and its rows do
 //! not change but by the claimer.
 //!

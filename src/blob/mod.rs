@@ -355,7 +355,7 @@ fn takes_direct(probe: &Place, buffers: &Arc<Buffers>) -> bool {
     block.fill(ALIGNMENT);
     let written =
         Handle::create_direct(probe).and_then(|handle| handle.write_at(block.as_ref(), 0));
-    // What can not be removed now is removed when the store is opened.
+    // What cannot be removed now is removed when the store is opened.
     let _ = file::remove_if_present(probe);
     written.is_ok()
 }

@@ -34,7 +34,7 @@ impl BlobStore {
     }
 
     /// Passes when the blob's file is there, durably, and holds what it should: for a part that refers to
-    /// it without having its bytes, and can not write them anew. Reads the file as seldom as
+    /// it without having its bytes, and cannot write them anew. Reads the file as seldom as
     /// [`is_sound`](Self::is_sound).
     ///
     /// # Errors

@@ -107,7 +107,7 @@ impl Drop for StagedFile {
     fn drop(&mut self) {
         self.store.staged_now.fetch_sub(1, Ordering::Relaxed);
         if !self.published && self.store.check_process().is_ok() {
-            // What can not be removed now is removed when the store is opened.
+            // What cannot be removed now is removed when the store is opened.
             let _ = file::remove_if_present(self.handle.place());
         }
     }

@@ -1,7 +1,7 @@
 //! [`Fold`]: many batches to the rows that they leave, sorted, in bounded memory.
 //!
 //! A snapshot is the fold of the older snapshot and the sealed segments; an index is rebuilt from
-//! the fold of snapshot and journal. Neither ever asks the index: what sled lost can not be lost in
+//! the fold of snapshot and journal. Neither ever asks the index: what sled lost cannot be lost in
 //! the truth as well.
 //!
 //! What memory does not hold is written out as runs. Sixteen runs are merged to one of the next level as

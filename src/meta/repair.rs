@@ -68,7 +68,7 @@ impl Repair<'_> {
         snapshots.remove_others(seq)
     }
 
-    /// sled changes its files when they are opened, and a crash meanwhile may leave them useless. As long as
+    /// sled changes its files when they are opened, and a crash in the meantime may leave them useless. As long as
     /// they are the only proof they are not opened: a copy is.
     fn copy_of(&self, index: &Place) -> Result<Place> {
         remove_copy(self.meta)?;

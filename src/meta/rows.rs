@@ -110,7 +110,7 @@ impl RowReader {
     }
 
     /// Opens a file that is read once and then removed: the disk below what was read is given back
-    /// meanwhile, where the file system can do that.
+    /// in the meantime, where the file system can do that.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -215,7 +215,7 @@ impl RowReader {
     fn give_back(&mut self) {
         let read = self.offset - self.offset % GIVE_BACK;
         if let Some(from) = self.given_back.filter(|from| *from < read) {
-            // A file system that can not do it is not asked again.
+            // A file system that cannot do it is not asked again.
             let given = self.handle.give_back(from, read);
             self.given_back = given.is_ok().then_some(read);
         }

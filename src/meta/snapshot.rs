@@ -118,7 +118,7 @@ impl Snapshots {
     }
 
     /// Makes one snapshot of snapshot `base` and sealed segments, durably. Writes to the store go
-    /// on meanwhile: only files that no longer change are read. Gives its sequence number, or `None`
+    /// on in the meantime: only files that no longer change are read. Gives its sequence number, or `None`
     /// when no segment is newer than `base`. Nothing is removed yet.
     pub(crate) fn publish(
         &self,
@@ -154,7 +154,7 @@ impl Snapshots {
         file::remove_if_present(&staged)?;
         let written = write(&staged, seq, fill);
         if written.is_err() {
-            // What can not be removed now is removed before the next one.
+            // What cannot be removed now is removed before the next one.
             let _ = file::remove_if_present(&staged);
         }
         written?;

@@ -108,7 +108,7 @@ pub(super) fn expire(engine: &Engine, age: Duration, going: &Going<'_>) -> Resul
         }
         match commit(engine, &upload, UploadKind::Open) {
             Ok(ticket) => (aborted, newest) = (aborted + 1, Some(ticket)),
-            // Completed or aborted by somebody else meanwhile.
+            // Completed or aborted by somebody else in the meantime.
             Err(Error::NoSuchUpload { .. }) => {}
             Err(error) => return Err(error),
         }

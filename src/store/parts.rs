@@ -27,7 +27,7 @@ impl PartStore {
     /// Puts a part whose bytes are in memory, and checks what was declared about them.
     ///
     /// On `Ok` content, name and metadata are durable, and the part is the one under its number: a
-    /// part that was there is replaced (R11). On `Err` nothing has changed; only after
+    /// part that was there is replaced ([R11](crate::rules#r11)). On `Err` nothing has changed; only after
     /// [`Error::Poisoned`] and [`Error::Index`] it takes opening the store again to know. Of
     /// concurrent puts to one number the last commit wins.
     ///
@@ -38,11 +38,11 @@ impl PartStore {
     /// their file, to see that it is sound. The body is copied once on its way to the disk.
     ///
     /// # Errors
-    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);
-    /// [`Error::EntityTooLarge`] above the maximum (R3); [`Error::NoSuchUpload`] when the upload is
-    /// not open, or has another key (R9, R10); [`Error::IncompleteBody`] when the body is not
-    /// as long as declared (R8); [`Error::BadDigest`] when a declared digest is not the body's
-    /// (R7); [`Error::EntityTooSmall`] with [`MinimumAt::Put`](crate::MinimumAt::Put);
+    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] ([R1](crate::rules#r1));
+    /// [`Error::EntityTooLarge`] above the maximum ([R3](crate::rules#r3)); [`Error::NoSuchUpload`] when the upload is
+    /// not open, or has another key ([R9](crate::rules#r9), [R10](crate::rules#r10)); [`Error::IncompleteBody`] when the body is not
+    /// as long as declared ([R8](crate::rules#r8)); [`Error::BadDigest`] when a declared digest is not the body's
+    /// ([R7](crate::rules#r7)); [`Error::EntityTooSmall`] with [`MinimumAt::Put`](crate::MinimumAt::Put);
     /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn put_part_with(
@@ -83,9 +83,9 @@ impl PartStore {
     /// each beyond some 320.
     ///
     /// # Errors
-    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] (R1);
-    /// [`Error::EntityTooLarge`] when the declared length is above the maximum (R3);
-    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R9);
+    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] ([R1](crate::rules#r1));
+    /// [`Error::EntityTooLarge`] when the declared length is above the maximum ([R3](crate::rules#r3));
+    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key ([R9](crate::rules#r9));
     /// [`Error::StorageFull`] when the declared length, with what other bodies have reserved,
     /// would take the [headroom](Options::headroom); [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`];
     /// [`Error::Index`], [`Error::Io`].
@@ -115,9 +115,9 @@ impl PartStore {
     /// # Errors
     /// [`Error::InvalidArgument`] when `source` was opened by another store, or by this one before
     /// it was closed and opened again; [`Error::InvalidPartNumber`] above
-    /// [`Options::max_part_number`] (R1); [`Error::EntityTooLarge`] when the part is above the maximum
-    /// (R3), which may have been lowered since it was put; [`Error::NoSuchUpload`] when `upload`
-    /// is not open, or has another key (R9, R10); [`Error::EntityTooSmall`] with
+    /// [`Options::max_part_number`] ([R1](crate::rules#r1)); [`Error::EntityTooLarge`] when the part is above the maximum
+    /// ([R3](crate::rules#r3)), which may have been lowered since it was put; [`Error::NoSuchUpload`] when `upload`
+    /// is not open, or has another key ([R9](crate::rules#r9), [R10](crate::rules#r10)); [`Error::EntityTooSmall`] with
     /// [`MinimumAt::Put`](crate::MinimumAt::Put); [`Error::DamagedBlob`] when the stored bytes are
     /// not what was acknowledged, as only a put of the bytes themselves repairs them;
     /// [`Error::StorageFull`] when the disk has no more than the [headroom](Options::headroom) left;
@@ -132,13 +132,13 @@ impl PartStore {
         self.change(|engine| copy::copy(engine, source, Slot { upload, number }))
     }
 
-    /// Lists a page of the parts of an open upload, ascending (R15, R16). [`parts`](Self::parts) lists all.
+    /// Lists a page of the parts of an open upload, ascending ([R15](crate::rules#r15), [R16](crate::rules#r16)). [`parts`](Self::parts) lists all.
     ///
     /// # Cost
     /// One range of the index: under a microsecond a part.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key (R18);
+    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key ([R18](crate::rules#r18));
     /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
     /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
     /// [`Error::DamagedRow`].

@@ -17,14 +17,14 @@ use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Up
 /// [`ObjectReader::part`].
 ///
 /// It gives the bytes of the part as it was when opened, also when the part is replaced, aborted or
-/// removed meanwhile. A read error may hold an [`Error`], which [`Error::from_io`] gives back;
+/// removed in the meantime. A read error may hold an [`Error`], which [`Error::from_io`] gives back;
 /// [`Error::DamagedBlob`] names the blob. One block of 256 KiB is held in memory; a small read
 /// costs reading its block.
 pub struct PartReader {
     part: Part,
     blob: BlobReader<Arc<BlobStore>>,
     position: u64,
-    /// I4: the blob stays while it is read.
+    /// [I4](crate::rules#i4): the blob stays while it is read.
     pinned: Arc<Pinned>,
 }
 
@@ -35,7 +35,7 @@ impl PartReader {
         &self.part
     }
 
-    /// Whether its pin holds the blob in this store, as it is open now (I4).
+    /// Whether its pin holds the blob in this store, as it is open now ([I4](crate::rules#i4)).
     pub(super) fn is_of(&self, engine: &Engine) -> bool {
         self.pinned.is_of(&engine.pins)
     }
@@ -124,7 +124,7 @@ pub(super) fn crcs_of(engine: &Engine, content: &ContentHash) -> Result<BlockCrc
 /// Reads an object: its parts, one after the other. Made by
 /// [`PartStore::open_object`](crate::PartStore::open_object).
 ///
-/// It gives the bytes of the object also when the object is removed meanwhile. Errors and memory
+/// It gives the bytes of the object also when the object is removed in the meantime. Errors and memory
 /// are as for [`PartReader`]; the parts' places take 120 bytes each.
 pub struct ObjectReader {
     shared: Arc<Shared>,
@@ -133,7 +133,7 @@ pub struct ObjectReader {
     position: u64,
     /// The part that is being read, by its place in the list.
     current: Option<(usize, BlobReader<Arc<BlobStore>>)>,
-    /// I4: the blobs stay while the object is read.
+    /// [I4](crate::rules#i4): the blobs stay while the object is read.
     pinned: Arc<Pinned>,
 }
 

@@ -126,7 +126,7 @@ impl Receiving {
         self.taking = false;
         buffered.inspect_err(|error| {
             self.broken = Some(again(error, self.received));
-            // What can not be finished keeps no room from others.
+            // What cannot be finished keeps no room from others.
             self.room.cancel();
         })
     }

@@ -11,7 +11,7 @@ use crate::{Background, Error};
 use crate::{MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, VerifyReport};
 
 impl PartStore {
-    /// Removes every blob that nothing refers to and nobody uses (I7). After an unclean open this
+    /// Removes every blob that nothing refers to and nobody uses ([I7](crate::rules#i7)). After an unclean open this
     /// finds what a crash left in `blobs/`, too. The housekeeping does it by itself.
     ///
     /// A file is removed only when the journal and the snapshot confirm what the index says: that nothing

@@ -38,7 +38,7 @@ impl PartStore {
     /// Tells of one open upload.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`] when it is not open, or has another key (R9); [`Error::Closed`];
+    /// [`Error::NoSuchUpload`] when it is not open, or has another key ([R9](crate::rules#r9)); [`Error::Closed`];
     /// [`Error::Index`], [`Error::DamagedRow`].
     pub fn upload(&self, upload: &Upload) -> Result<UploadInfo> {
         let engine = self.engine()?;
@@ -46,7 +46,7 @@ impl PartStore {
         answers::upload(&engine, upload, &record)
     }
 
-    /// Lists a page of the open uploads by key, then by initiation (R32). [`uploads`](Self::uploads) lists all.
+    /// Lists a page of the open uploads by key, then by initiation ([R32](crate::rules#r32)). [`uploads`](Self::uploads) lists all.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
@@ -69,20 +69,20 @@ impl PartStore {
     /// listed are dropped.
     ///
     /// On `Ok` the object is durable and readable. The same call again answers the same, from any
-    /// thread and after a restart (R25, R26). On `Err` the upload is as it was (R27); only after
+    /// thread and after a restart ([R25](crate::rules#r25), [R26](crate::rules#r26)). On `Err` the upload is as it was ([R27](crate::rules#r27)); only after
     /// [`Error::Poisoned`] and [`Error::Index`] it takes opening the store again to know.
     ///
     /// # Cost
-    /// About a microsecond a part, whatever its size: no byte of a part is read or moved (R29). One
+    /// About a microsecond a part, whatever its size: no byte of a part is read or moved ([R29](crate::rules#r29)). One
     /// sync of the journal.
     ///
     /// # Errors
-    /// [`Error::EmptyPartList`] (R19); [`Error::NoSuchUpload`] when the upload does not exist under
-    /// this key, or was completed with another list (R9, R25); [`Error::InvalidPartOrder`] when
-    /// numbers do not ascend (R21); [`Error::InvalidPart`] when a part was never put, has
-    /// another ETag now (R22), or follows a gap with
-    /// [`Numbering::Consecutive`](crate::Numbering::Consecutive) (R23); [`Error::EntityTooSmall`]
-    /// when a part but the last is below the minimum (R4); [`Error::StorageFull`];
+    /// [`Error::EmptyPartList`] ([R19](crate::rules#r19)); [`Error::NoSuchUpload`] when the upload does not exist under
+    /// this key, or was completed with another list ([R9](crate::rules#r9), [R25](crate::rules#r25)); [`Error::InvalidPartOrder`] when
+    /// numbers do not ascend ([R21](crate::rules#r21)); [`Error::InvalidPart`] when a part was never put, has
+    /// another ETag now ([R22](crate::rules#r22)), or follows a gap with
+    /// [`Numbering::Consecutive`](crate::Numbering::Consecutive) ([R23](crate::rules#r23)); [`Error::EntityTooSmall`]
+    /// when a part but the last is below the minimum ([R4](crate::rules#r4)); [`Error::StorageFull`];
     /// [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
     /// [`Error::Io`].
     pub fn complete_upload(&self, upload: &Upload, parts: &[CompletedPart]) -> Result<Object> {
@@ -96,15 +96,15 @@ impl PartStore {
     /// the replaced object go on, and bytes that the new object has, too, stay. Of concurrent calls that
     /// replace one object exactly one does; the others get [`Error::NoSuchObject`] and their uploads
     /// stay open, so this is a compare-and-swap of what a server believes to be current. A
-    /// [listing](Self::list_objects) that goes on meanwhile may show both objects, or neither if the
+    /// [listing](Self::list_objects) that goes on in the meantime may show both objects, or neither if the
     /// new one's upload is the older one.
     ///
     /// The list alone makes a completion the same: once the upload is completed, in whichever way, the same
     /// list again answers the same and removes nothing, whatever `replaced` names and whether that is
-    /// there or not (R25, R26).
+    /// there or not ([R25](crate::rules#r25), [R26](crate::rules#r26)).
     ///
     /// # Cost
-    /// About a microsecond a part of the upload (R29), and for each part of the replaced object what
+    /// About a microsecond a part of the upload ([R29](crate::rules#r29)), and for each part of the replaced object what
     /// [removing](Self::remove_object) it costs. One sync of the journal.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl PartStore {
     }
 
     /// Aborts an open upload: it and its parts are gone, durably. Bodies that are still being
-    /// received get [`Error::NoSuchUpload`] when they finish (R31).
+    /// received get [`Error::NoSuchUpload`] when they finish ([R31](crate::rules#r31)).
     ///
     /// # Cost
     /// One sync of the journal, and 12 to 28 us of a processor a part: three rows of it change, at places of
@@ -137,7 +137,7 @@ impl PartStore {
     }
 
     /// Aborts all uploads that were initiated longer ago than `older_than` and not completed. Gives
-    /// their number (R33).
+    /// their number ([R33](crate::rules#r33)).
     ///
     /// The age of an upload is that by the host's clock, but at most what a clock that nobody sets has
     /// counted since the upload was initiated, or since the store was opened, beyond the age that it

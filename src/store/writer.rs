@@ -45,11 +45,11 @@ impl PartWriter {
     /// share. If the same bytes are stored already, only the journal's.
     ///
     /// # Errors
-    /// [`Error::IncompleteBody`] when the body is not as long as declared (R8);
-    /// [`Error::EntityTooLarge`] when it went over the maximum (R3); [`Error::BadDigest`] when
-    /// a declared digest is not the body's (R7); [`Error::EntityTooSmall`] with
+    /// [`Error::IncompleteBody`] when the body is not as long as declared ([R8](crate::rules#r8));
+    /// [`Error::EntityTooLarge`] when it went over the maximum ([R3](crate::rules#r3)); [`Error::BadDigest`] when
+    /// a declared digest is not the body's ([R7](crate::rules#r7)); [`Error::EntityTooSmall`] with
     /// [`MinimumAt::Put`]; [`Error::NoSuchUpload`] when the upload was completed or
-    /// aborted meanwhile (R10); the same as from an [`append`](Self::append) that had failed;
+    /// aborted in the meantime ([R10](crate::rules#r10)); the same as from an [`append`](Self::append) that had failed;
     /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Index`],
     /// [`Error::DamagedRow`], [`Error::Io`].
     pub fn finish(self) -> Result<Part> {
@@ -67,9 +67,9 @@ impl PartWriter {
     /// Appends bytes to the body, as [`Write`] does, but fails with an [`Error`].
     ///
     /// # Errors
-    /// [`Error::EntityTooLarge`] at the first byte over the maximum (R3); [`Error::IncompleteBody`] at
-    /// the first over the declared length (R8); [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Io`]. After an error
-    /// the part can not be finished: each further call answers the same again.
+    /// [`Error::EntityTooLarge`] at the first byte over the maximum ([R3](crate::rules#r3)); [`Error::IncompleteBody`] at
+    /// the first over the declared length ([R8](crate::rules#r8)); [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Io`]. After an error
+    /// the part cannot be finished: each further call answers the same again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.body.get()?.append(bytes)
     }

@@ -49,10 +49,10 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// The ETag of a part: the MD5 of its bytes (R14).
+/// The ETag of a part: the MD5 of its bytes ([R14](crate::rules#r14)).
 ///
 /// `Display` gives the 32 lower-case hex digits, [`quoted`](ETag::quoted) the form of the header.
-/// `FromStr` takes either, with `"` or `&quot;` around it or not, in either case (R22).
+/// `FromStr` takes either, with `"` or `&quot;` around it or not, in either case ([R22](crate::rules#r22)).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ETag([u8; 16]);
 
@@ -106,7 +106,7 @@ impl FromStr for ETag {
     }
 }
 
-/// The ETag of an object: the MD5 of its parts' MD5 digests, `-`, the number of parts (R34).
+/// The ETag of an object: the MD5 of its parts' MD5 digests, `-`, the number of parts ([R34](crate::rules#r34)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectETag {
     pub(crate) md5: [u8; 16],
@@ -161,7 +161,7 @@ impl FromStr for ContentMd5 {
     type Err = Error;
 
     /// # Errors
-    /// [`Error::InvalidDigest`] unless the text is padded base64 of exactly 16 bytes (R6).
+    /// [`Error::InvalidDigest`] unless the text is padded base64 of exactly 16 bytes ([R6](crate::rules#r6)).
     fn from_str(text: &str) -> Result<Self> {
         let decoded = STANDARD.decode(text).ok();
         decoded

@@ -92,7 +92,7 @@ impl FromStr for UploadId {
 
     /// # Errors
     /// [`Error::NoSuchUpload`] for anything but 10 decimal digits and 64 lower-case hex digits: a
-    /// malformed id names no upload (R9).
+    /// malformed id names no upload ([R9](crate::rules#r9)).
     fn from_str(text: &str) -> Result<Self> {
         let refuse = || Error::NoSuchUpload {
             id: text.chars().take(Self::TEXT_LEN + 1).collect(),
@@ -115,7 +115,7 @@ impl FromStr for UploadId {
 
 /// Which upload a call means: its object key **and** its id, which a server has in every request.
 ///
-/// An id under another key names nothing (R9): having both in one value makes that check impossible
+/// An id under another key names nothing ([R9](crate::rules#r9)): having both in one value makes that check impossible
 /// to forget.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Upload {
@@ -136,7 +136,7 @@ impl Upload {
     /// Names an upload by the two texts of a request.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`] when `id` is malformed (R9).
+    /// [`Error::NoSuchUpload`] when `id` is malformed ([R9](crate::rules#r9)).
     pub fn parse(key: impl Into<String>, id: &str) -> Result<Self> {
         Ok(Self::new(key, id.parse()?))
     }

@@ -36,7 +36,7 @@ impl ListParts {
     }
 }
 
-/// Which open uploads to list, and from where (R32).
+/// Which open uploads to list, and from where ([R32](crate::rules#r32)).
 ///
 /// Without any field set: the first 1,000 uploads of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

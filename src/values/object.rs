@@ -22,7 +22,7 @@ pub struct UploadInfo {
 pub struct Object {
     /// The key and id of the upload: the object's name.
     pub upload: Upload,
-    /// MD5 of the parts' MD5 digests, and the number of parts (R34).
+    /// MD5 of the parts' MD5 digests, and the number of parts ([R34](crate::rules#r34)).
     pub etag: ObjectETag,
     /// Size of all parts, bytes.
     pub size: u64,

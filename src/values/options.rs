@@ -48,7 +48,7 @@ pub(crate) enum Making {
     Refused,
 }
 
-/// Where the smallest part size is enforced (R4).
+/// Where the smallest part size is enforced ([R4](crate::rules#r4)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MinimumAt {
@@ -60,7 +60,7 @@ pub enum MinimumAt {
     Put,
 }
 
-/// Which part numbers a completion may list (R23).
+/// Which part numbers a completion may list ([R23](crate::rules#r23)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Numbering {
@@ -70,7 +70,7 @@ pub enum Numbering {
     Ascending,
 }
 
-/// What a page length over 1,000 gets (R16).
+/// What a page length over 1,000 gets ([R16](crate::rules#r16)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PageLimit {
@@ -155,7 +155,7 @@ impl Options {
         }
     }
 
-    /// The smallest part but the last of a completion, bytes, inclusive; 0 allows any (R4).
+    /// The smallest part but the last of a completion, bytes, inclusive; 0 allows any ([R4](crate::rules#r4)).
     #[must_use]
     pub fn min_part_size(mut self, bytes: u64) -> Self {
         self.min_part_size = bytes;
@@ -169,14 +169,14 @@ impl Options {
         self
     }
 
-    /// The largest part, bytes, inclusive (R3). Default 5 GiB.
+    /// The largest part, bytes, inclusive ([R3](crate::rules#r3)). Default 5 GiB.
     #[must_use]
     pub fn max_part_size(mut self, bytes: u64) -> Self {
         self.max_part_size = bytes;
         self
     }
 
-    /// The largest part number, inclusive (R1). Default, and the most, 10,000.
+    /// The largest part number, inclusive ([R1](crate::rules#r1)). Default, and the most, 10,000.
     #[must_use]
     pub fn max_part_number(mut self, number: PartNumber) -> Self {
         self.max_part_number = number;
@@ -239,7 +239,7 @@ impl Options {
         self
     }
 
-    /// Aborts uploads that were initiated longer ago than this and not completed (R33), as part of
+    /// Aborts uploads that were initiated longer ago than this and not completed ([R33](crate::rules#r33)), as part of
     /// the housekeeping. How their age is told: [`expire_uploads`](crate::PartStore::expire_uploads).
     /// Default: never.
     #[must_use]
@@ -336,17 +336,17 @@ impl PartOptions {
     }
 
     /// Declares the body's length, bytes (`Content-Length`, or `x-amz-decoded-content-length`). A
-    /// body of another length is refused (R8).
+    /// body of another length is refused ([R8](crate::rules#r8)).
     #[must_use]
     pub fn content_length(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);
         self
     }
 
-    /// Declares the body's MD5 by the text of a `Content-MD5` header. Another body is refused (R7).
+    /// Declares the body's MD5 by the text of a `Content-MD5` header. Another body is refused ([R7](crate::rules#r7)).
     ///
     /// # Errors
-    /// [`Error::InvalidDigest`](crate::Error::InvalidDigest) unless it is base64 of 16 bytes (R6).
+    /// [`Error::InvalidDigest`](crate::Error::InvalidDigest) unless it is base64 of 16 bytes ([R6](crate::rules#r6)).
     pub fn content_md5(mut self, base64: &str) -> Result<Self> {
         self.md5 = Some(base64.parse()?);
         Ok(self)

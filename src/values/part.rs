@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::{ContentHash, ETag, Error, Result, Upload};
 
-/// The number of a part: `1..=10_000` (R1).
+/// The number of a part: `1..=10_000` ([R1](crate::rules#r1)).
 ///
 /// ```
 /// use partstore::PartNumber;
@@ -90,7 +90,7 @@ pub struct Part {
     pub number: PartNumber,
     /// Its size, bytes.
     pub size: u64,
-    /// The MD5 of its bytes, which is the ETag (R14).
+    /// The MD5 of its bytes, which is the ETag ([R14](crate::rules#r14)).
     pub etag: ETag,
     /// The BLAKE3 hash of its bytes: the name of the blob that holds them.
     pub content: ContentHash,
@@ -132,8 +132,8 @@ impl CompletedPart {
     ///
     /// # Errors
     /// [`Error::InvalidPartNumber`] for a number that is below 1 or no integer;
-    /// [`Error::InvalidPart`] for one above 10,000 (R20) and for an ETag that is not the hex
-    /// form of an MD5 (R22), which no part can have.
+    /// [`Error::InvalidPart`] for one above 10,000 ([R20](crate::rules#r20)) and for an ETag that is not the hex
+    /// form of an MD5 ([R22](crate::rules#r22)), which no part can have.
     pub fn parse(number: &str, etag: &str) -> Result<Self> {
         let unusable = |reason| Error::InvalidPart {
             number: number.chars().take(32).collect(),

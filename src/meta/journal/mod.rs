@@ -2,7 +2,7 @@
 //!
 //! [`append`](Journal::append) gives a batch its sequence number and its place in a segment, in
 //! memory. [`wait`](Journal::wait) returns when the journal is durable up to that number: of all
-//! threads that wait, one leads, writes and syncs what has gathered, and meanwhile the next group
+//! threads that wait, one leads, writes and syncs what has gathered, and in the meantime the next group
 //! gathers. No timers, no thread of its own.
 //!
 //! Keeps: I2 (what `wait` answered `Ok` survives), I8 (after a failure nothing more is
@@ -266,7 +266,7 @@ impl Journal {
     }
 
     /// Reads all segments through the newest durable batch, and gives the damage. The caller sees to it
-    /// that no snapshot drops any meanwhile.
+    /// that no snapshot drops any in the meantime.
     pub(crate) fn check_files(
         &self,
         going: &Going<'_>,
@@ -289,7 +289,7 @@ impl Journal {
 
     /// Hands each batch above `after` to `visit`, in order, through batch `through`, which is durable, while
     /// others may be written behind it. `after` is the snapshot's batch; the caller sees to it that no
-    /// other snapshot drops segments meanwhile.
+    /// other snapshot drops segments in the meantime.
     ///
     /// # Errors
     /// [`Error::Damaged`] when a batch does not read; whatever `visit` returns.
@@ -330,7 +330,7 @@ impl Journal {
         oldest.map(|sealed| sealed.number)
     }
 
-    /// Refuses batches from now on: with damaged files the journal can not be made shorter, and after a
+    /// Refuses batches from now on: with damaged files the journal cannot be made shorter, and after a
     /// kill the store would not open. What was appended before is made durable as ever.
     pub(crate) fn refuse_for(&self, damaged: &[DamagedFile]) {
         let mut state = self.state.lock();
@@ -397,7 +397,7 @@ impl Journal {
         Segment::create(&self.dir, number, len)
     }
 
-    /// Writes and syncs all that is pending. Others append meanwhile; they wait, or lead the next
+    /// Writes and syncs all that is pending. Others append in the meantime; they wait, or lead the next
     /// group.
     fn lead(&self, state: &mut MutexGuard<'_, State>) {
         let group = std::mem::take(&mut state.pending);

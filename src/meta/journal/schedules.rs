@@ -267,7 +267,7 @@ fn drop_sealed(journal: &Journal, through: &Mutex<u64>) {
     }
 }
 
-/// Whatever is dropped meanwhile, the newest durable batch stays: an empty journal is one that was
+/// Whatever is dropped in the meantime, the newest durable batch stays: an empty journal is one that was
 /// lost.
 #[test]
 fn the_newest_durable_batch_is_never_dropped() {

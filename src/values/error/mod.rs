@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A part number is not an integer in `1..=10_000` (R1).
+    /// A part number is not an integer in `1..=10_000` ([R1](crate::rules#r1)).
     #[error("Part number must be an integer between 1 and 10000, inclusive; got {found:?}")]
     InvalidPartNumber {
         /// What was given.
@@ -57,7 +57,7 @@ pub enum Error {
         maximum: usize,
     },
 
-    /// A part is larger than the maximum, as declared or as received (R3).
+    /// A part is larger than the maximum, as declared or as received ([R3](crate::rules#r3)).
     #[error("the part is {proposed} bytes or more; at most {maximum} are allowed")]
     EntityTooLarge {
         /// The declared length, or how much had been received when the body was refused, bytes.
@@ -66,7 +66,7 @@ pub enum Error {
         maximum: u64,
     },
 
-    /// A listed part other than the last is smaller than the minimum (R4); with
+    /// A listed part other than the last is smaller than the minimum ([R4](crate::rules#r4)); with
     /// [`MinimumAt::Put`](crate::MinimumAt::Put), any part.
     #[error("part {number} is {size} bytes; every part but the last needs at least {minimum}")]
     EntityTooSmall {
@@ -80,14 +80,14 @@ pub enum Error {
         minimum: u64,
     },
 
-    /// A `Content-MD5` is not the base64 form of 16 bytes (R6).
+    /// A `Content-MD5` is not the base64 form of 16 bytes ([R6](crate::rules#r6)).
     #[error("Content-MD5 is not the base64 form of a 16 byte digest: {found:?}")]
     InvalidDigest {
         /// What was given.
         found: String,
     },
 
-    /// The body's digest is not the declared one (R7). The previous part is untouched.
+    /// The body's digest is not the declared one ([R7](crate::rules#r7)). The previous part is untouched.
     #[error("{algorithm} of the body is {found}, but {expected} was declared; send the body again")]
     BadDigest {
         /// Which digest: `Content-MD5`, `CRC-32` or `CRC-64`.
@@ -98,7 +98,7 @@ pub enum Error {
         found: String,
     },
 
-    /// The body is shorter or longer than declared (R8). The previous part is untouched.
+    /// The body is shorter or longer than declared ([R8](crate::rules#r8)). The previous part is untouched.
     #[error("{received} bytes of the body were received, but {declared} were declared")]
     IncompleteBody {
         /// The declared length, bytes.
@@ -117,7 +117,7 @@ pub enum Error {
     },
 
     /// No open upload has this id under this key: malformed, unknown, completed, aborted or
-    /// expired, or another key's (R9). All of them answer alike.
+    /// expired, or another key's ([R9](crate::rules#r9)). All of them answer alike.
     #[error(
         "the upload {id} does not exist under this key; it may have been completed, aborted or expired"
     )]
@@ -144,12 +144,12 @@ pub enum Error {
         number: PartNumber,
     },
 
-    /// The list of a completion is empty (R19).
+    /// The list of a completion is empty ([R19](crate::rules#r19)).
     #[error("a completion must list at least one part")]
     EmptyPartList,
 
     /// A listed part does not exist, has another ETag now, or leaves a gap where none is allowed
-    /// (R20, R22, R23).
+    /// ([R20](crate::rules#r20), [R22](crate::rules#r22), [R23](crate::rules#r23)).
     #[error("part {number} of the completion is not usable: {reason}")]
     InvalidPart {
         /// The number, as given.
@@ -160,7 +160,7 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// The list of a completion is not strictly ascending (R21).
+    /// The list of a completion is not strictly ascending ([R21](crate::rules#r21)).
     #[error(
         "part {number} follows part {previous}: a completion lists its parts in ascending order, each once"
     )]
@@ -241,7 +241,7 @@ pub enum Error {
         key: String,
     },
 
-    /// A blob does not hold the bytes that were acknowledged (I5). Other blobs are not affected.
+    /// A blob does not hold the bytes that were acknowledged ([I5](crate::rules#i5)). Other blobs are not affected.
     #[error("the blob {hash} is damaged: {reason}; putting the same bytes again repairs it")]
     DamagedBlob {
         /// The blob: the name of its file below `blobs/`.
@@ -259,7 +259,7 @@ pub enum Error {
     },
 
     /// The directory of the open store was moved, replaced, or is no longer locked, so the store stopped
-    /// (I8). Everything acknowledged is in the directory that was opened.
+    /// ([I8](crate::rules#i8)). Everything acknowledged is in the directory that was opened.
     #[error(
         "the store at {path} lost its directory: {reason}; close it and open it where it is now"
     )]
@@ -277,7 +277,7 @@ pub enum Error {
     )]
     Forked,
 
-    /// An earlier write or sync failed, so nothing more is acknowledged (I8).
+    /// An earlier write or sync failed, so nothing more is acknowledged ([I8](crate::rules#i8)).
     #[error("the store stopped after a failure ({cause}); close it and open it again")]
     Poisoned {
         /// The failure.

@@ -105,6 +105,6 @@ pub struct DamagedBlob {
     pub hash: ContentHash,
     /// What is wrong.
     pub reason: String,
-    /// The parts that can not be read until the same bytes are put again.
+    /// The parts that cannot be read until the same bytes are put again.
     pub parts: Vec<(Upload, PartNumber)>,
 }

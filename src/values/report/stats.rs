@@ -30,7 +30,7 @@ pub struct Stats {
     /// snapshot or by [`verify`](crate::PartStore::verify).
     ///
     /// When there are any, every call that changes something is refused with
-    /// [`Error::Damaged`](crate::Error::Damaged), as the journal can not be made shorter and after a kill
+    /// [`Error::Damaged`](crate::Error::Damaged), as the journal cannot be made shorter and after a kill
     /// the store would not open. Reads go on. [`close`](crate::PartStore::close) and open it again: the
     /// files are then written anew from the index.
     pub damaged_files: Vec<DamagedFile>,
@@ -56,7 +56,7 @@ pub struct Stats {
     /// Whether MD5 of bodies that come in at the same time is computed side by side: when the processor
     /// has AVX2.
     pub md5_lanes: bool,
-    /// Why the store has stopped (I8): every call that acknowledges answers
+    /// Why the store has stopped ([I8](crate::rules#i8)): every call that acknowledges answers
     /// [`Error::Poisoned`](crate::Error::Poisoned) until it is opened again. `None` while it works.
     pub stopped: Option<String>,
     /// The last failure of the housekeeping thread, panics included; `None` once that has worked again.
