@@ -1,5 +1,5 @@
-//! An embedded, crash-safe store for the parts of multipart uploads: a storage server links it in
-//! and calls it.
+//! partstore stores the parts of multipart uploads, crash-safely, in one directory. Your server links it
+//! and calls it from any thread; there is no daemon.
 //!
 //! ```text
 //! data/
@@ -7,10 +7,10 @@
 //!   blobs/3f/3f9a...e1      raw bytes, nothing else: `b3sum` of the file is its name
 //!   staging/                bodies being received; emptied when the store is opened
 //!   meta/
-//!     journal/              append-only log of every change: the truth
-//!     snapshot/             the live records up to some change, so that older log can go
+//!     journal/              append-only log of all changes: the truth, with the snapshot
+//!     snapshot/             all rows after some change: the older journal is removed
 //!     index/                sled: answers queries, rebuilt from the truth after any crash
-//!     CLEAN                 there after a clean close only
+//!     CLEAN                 exists only after a clean close
 //! ```
 //!
 //! ```
@@ -35,59 +35,73 @@
 //!
 //! # Words
 //!
-//! An **upload** is one multipart upload, from [initiate](PartStore::initiate_upload) to
-//! [complete](PartStore::complete_upload) or [abort](PartStore::abort_upload), named by its key and
-//! [id](UploadId) together. A **part** is bytes under a [number](PartNumber) in an upload. A
-//! **blob** is bytes under their [BLAKE3 hash](ContentHash), stored once however many parts hold
-//! them. An **object** is a completed upload: it keeps the upload's id and its parts. It can be completed
-//! [in place of another](PartStore::complete_upload_replacing), which goes in the same commit.
+//! - An **upload** is one multipart upload, from [initiate](PartStore::initiate_upload) to
+//!   [complete](PartStore::complete_upload) or [abort](PartStore::abort_upload). Its key and its
+//!   [id](UploadId) name it together.
+//! - A **part** is bytes under a [number](PartNumber) in an upload.
+//! - A **blob** is bytes under their [BLAKE3 hash](ContentHash). It is stored once, however many parts have
+//!   it.
+//! - An **object** is a completed upload. It keeps the upload's id and its listed parts. A completion can
+//!   [replace another object](PartStore::complete_upload_replacing), which is then removed in the same
+//!   commit.
+//! - A **reference** is a record that says: this part uses this blob.
+//! - A **sweep** is the search for blobs without a reference, and the removal of their files.
+//! - **Housekeeping** is the work that no call waits for: it expires uploads, sweeps, and takes snapshots.
 //!
-//! `R1` to `R34` in these pages are rules of the protocol (COS, S3), `I1` to `I9` the store's own invariants:
+//! `R1` to `R34` are rules of the protocol (COS, S3). `I1` to `I9` are the store's own invariants.
 //! [`rules`] lists both.
 //!
 //! # Guarantees
 //!
-//! 1. `Ok` means durable: content, name and metadata survive `kill -9` and loss of power at any
-//!    later instant ([I1](crate::rules#i1), [I2](crate::rules#i2)). After a failed sync nothing is acknowledged until the store is opened
-//!    again ([I8](crate::rules#i8)).
-//! 2. A part is seen whole or not at all. A refused or failed put leaves the previous part as it
-//!    was ([I3](crate::rules#i3)); the last commit wins ([R11](crate::rules#r11)).
-//! 3. Readers get the bytes that were acknowledged, or an error that names the damaged blob ([I5](crate::rules#i5)).
-//!    Putting the same bytes again repairs it.
-//! 4. What is referenced or being read is never removed ([I4](crate::rules#i4)); what is not is gone after a
-//!    [sweep](PartStore::sweep): no leak from retries, aborts, refused bodies or crashes ([I7](crate::rules#i7)). The sweep
-//!    asks the journal, never the index alone.
-//! 5. An upload is completed at most once, to exactly the listed parts, and no part is added to it
-//!    afterwards ([I6](crate::rules#i6)). The same completion again answers the same ([R25](crate::rules#r25)).
-//! 6. The query index can be deleted at any time while the store is closed ([I9](crate::rules#i9)).
+//! 1. `Ok` means durable. Content, name and metadata survive `kill -9` and loss of power at any later
+//!    moment ([I1](crate::rules#i1), [I2](crate::rules#i2)). After a failed sync the store acknowledges
+//!    nothing until it is opened again ([I8](crate::rules#i8)).
+//! 2. A part is seen whole or not at all. A refused or failed put leaves the previous part as it was
+//!    ([I3](crate::rules#i3)). Of several puts to one number, the last to commit wins
+//!    ([R11](crate::rules#r11)).
+//! 3. Readers get the bytes that were acknowledged, or an error that names the damaged blob
+//!    ([I5](crate::rules#i5)). Putting the same bytes again repairs it.
+//! 4. Nothing in use is removed: neither bytes that a part refers to, nor bytes that somebody reads
+//!    ([I4](crate::rules#i4)). Before a file is removed, the [sweep](PartStore::sweep) asks the journal,
+//!    never the index alone.
+//! 5. Nothing leaks. A sweep removes what retries, aborts, refused bodies and crashes have left
+//!    ([I7](crate::rules#i7)).
+//! 6. An upload is completed at most once, to exactly the listed parts. No part is added to it afterwards
+//!    ([I6](crate::rules#i6)). The same completion again gets the same answer ([R25](crate::rules#r25)).
+//! 7. The query index can be deleted whenever the store is closed, and nothing is lost
+//!    ([I9](crate::rules#i9)).
 //!
 //! # Costs
 //!
-//! - A part: one pass for the digests, one sync of its file, one of its directory, one of the
-//!   journal, which all concurrent calls share. Bytes that are stored already, and
-//!   [copies](PartStore::copy_part) of parts: the journal's only.
-//! - A completion: about a microsecond a part, whatever its size. Aborting or removing: 12 to 28 of a processor.
-//! - Memory: [32 MiB of index cache](Options::index_cache), two to four times as much in all; 2 MiB
-//!   for each of 64 bodies that come in at once, up to 256 KiB for each further or short one, 192 MiB for all of
-//!   them (36 MiB stay for the next) and 8 KiB for each beyond; 256 KiB for each reader.
-//! - Disk: the bytes, and some 300 bytes of journal and 1.5 KB of index a part.
+//! - **A part**: one pass for the digests, and three syncs: its file, its directory and the journal. All
+//!   concurrent calls share the journal's sync.
+//! - **Bytes that are already stored**, and [copies](PartStore::copy_part) of parts: one journal sync. The
+//!   first time a process relies on a stored blob, it also syncs and reads it once. A streamed body is
+//!   always staged, because its hash is known only at the end.
+//! - **Completing**: about a microsecond a part, whatever its size. **Aborting and removing**: 12 to 28 µs
+//!   of a processor a part.
+//! - **Memory**: at most 2 MiB for each of the first 64 incoming bodies, and at most 256 KiB for each
+//!   further or short one. All bodies together have at most 192 MiB, and 8 KiB for each body beyond that.
+//!   36 MiB of it are kept for later bodies. Each reader has 256 KiB. The index has a [cache of 32
+//!   MiB](Options::index_cache), and needs two to four times as much in all.
+//! - **Disk**: the bytes, some 300 bytes of journal and 1.6 KB of index for each part.
 //!
 //! # Quirks
 //!
-//! - Readers see a change when it is made, moments before it is durable. Only the caller who made
-//!   it is told that it is durable.
-//! - [`PartOptions::content_length`] is optional; that a server must insist on it ([R2](crate::rules#r2)) is the
-//!   server's business.
-//! - sled starts worker threads of its own and ends them when they have nothing to do.
-//! - Linux only in practice: `fallocate`, directory syncs and file locks as they are there.
+//! - Readers see a change a moment before it is durable. Only the caller who made it is told when it is.
+//! - [`PartOptions::content_length`] is optional. The protocol makes servers insist on a length
+//!   ([R2](crate::rules#r2)); that check is your server's job.
+//! - Which object is the current one of a key is for your server to record.
+//! - sled starts worker threads of its own, and ends them when they have nothing to do.
+//! - Only Linux is supported in practice, because of `fallocate`, directory syncs and file locks.
 //!
 //! # Why not ...
 //!
-//! - **a database for everything?** Part bodies of gigabytes belong in files, where they can be
-//!   read, checked (`b3sum`) and served without copying.
-//! - **plain files?** A name, its content and its record have to become durable in one order, and
-//!   be released in the other. That is what this crate does.
-//! - **async?** The work is hashing and syncing. Call it from a blocking thread.
+//! - **a database for everything?** Part bodies of gigabytes belong in files. There they can be read,
+//!   checked (`b3sum`) and served without copying.
+//! - **plain files?** A name, its content and its record must become durable in one order, and be released
+//!   in the other. This crate does that.
+//! - **async?** The work is hashing and syncing. Call it from a thread that may block.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

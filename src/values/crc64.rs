@@ -1,8 +1,9 @@
 //! CRC-64/XZ of a whole from the CRCs of its parts.
 //!
-//! The crate that takes the CRCs can combine two as well, by squaring 64x64 bit matrices: 30 us each,
-//! 0.3 s for an object of 10,000 parts. Parts of an upload are nearly all of one size, so here the
-//! factor for a size is kept, and combining is one multiplication in GF(2): 0.1 us.
+//! The crate that computes the CRCs can combine two of them, too. It squares 64x64 bit matrices, which
+//! takes 30 us each time: 0.3 s for an object of 10,000 parts. Nearly all parts of an upload have the same
+//! size. So this module keeps the factor for a size, and one multiplication in GF(2) combines two CRCs in
+//! 0.1 us.
 
 /// The polynomial of ECMA-182, reflected.
 const POLYNOMIAL: u64 = 0xc96c_5795_d787_0f42;
@@ -13,7 +14,7 @@ const ONE: u64 = 1 << 63;
 #[derive(Debug)]
 pub(crate) struct Combined {
     crc: u64,
-    /// A size in bytes, and the factor that makes room for so many bytes behind a CRC.
+    /// A size in bytes, and the factor that shifts a CRC by so many bytes.
     factor: (u64, u64),
 }
 
@@ -55,7 +56,7 @@ fn power_of_x8(mut len: u64) -> u64 {
 fn multiply(a: u64, mut b: u64) -> u64 {
     let mut product = 0;
     for bit in (0..64).rev() {
-        // Without branches: the bits of a CRC are as good as random.
+        // Without branches, because the bits of a CRC are as good as random.
         product ^= b & (a >> bit & 1).wrapping_neg();
         b = b >> 1 ^ POLYNOMIAL & (b & 1).wrapping_neg();
     }

@@ -1,4 +1,5 @@
-//! [`ContentHash`], [`ETag`], [`ObjectETag`], [`ContentMd5`]: digests as values, and the block sums of a blob.
+//! [`ContentHash`], [`ETag`], [`ObjectETag`], [`ContentMd5`]: digests as values, and the CRCs of a blob's
+//! blocks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::{Error, Result};
 
-/// The BLAKE3 hash of a blob's bytes: its identity, and the name of its file (what `b3sum` prints).
+/// The BLAKE3 hash of a blob's bytes. It identifies the blob, and it is the name of its file (what `b3sum`
+/// prints).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash as bytes.
+    /// Returns the hash as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -51,25 +53,25 @@ impl fmt::Debug for ContentHash {
 
 /// The ETag of a part: the MD5 of its bytes ([R14](crate::rules#r14)).
 ///
-/// `Display` gives the 32 lower-case hex digits, [`quoted`](ETag::quoted) the form of the header.
-/// `FromStr` takes either, with `"` or `&quot;` around it or not, in either case ([R22](crate::rules#r22)).
+/// `Display` gives the 32 lower-case hex digits. [`quoted`](ETag::quoted) gives the form of the header.
+/// `FromStr` takes digits of either case, plain or inside `"` or `&quot;` ([R22](crate::rules#r22)).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ETag([u8; 16]);
 
 impl ETag {
-    /// The MD5 digest as bytes.
+    /// Returns the MD5 digest as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// The ETag of bytes with this MD5 digest.
+    /// Makes the ETag of bytes that have this MD5 digest.
     #[must_use]
     pub fn from_md5(md5: [u8; 16]) -> Self {
         Self(md5)
     }
 
-    /// The value of an `ETag` header: the hex digits in double quotes.
+    /// Returns the value of an `ETag` header: the hex digits in double quotes.
     #[must_use]
     pub fn quoted(&self) -> String {
         format!("\"{self}\"")
@@ -92,7 +94,7 @@ impl FromStr for ETag {
     type Err = Error;
 
     /// # Errors
-    /// [`Error::InvalidArgument`] when what is left without its quotes is not 32 hex digits.
+    /// [`Error::InvalidArgument`] when the text without its quotes is not 32 hex digits.
     fn from_str(text: &str) -> Result<Self> {
         let mut md5 = [0; 16];
         match hex::decode_to_slice(text.trim().replace("&quot;", "").replace('"', ""), &mut md5) {
@@ -106,7 +108,8 @@ impl FromStr for ETag {
     }
 }
 
-/// The ETag of an object: the MD5 of its parts' MD5 digests, `-`, the number of parts ([R34](crate::rules#r34)).
+/// The ETag of an object: the MD5 of its parts' MD5 digests, then `-` and the number of parts
+/// ([R34](crate::rules#r34)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectETag {
     pub(crate) md5: [u8; 16],
@@ -114,7 +117,7 @@ pub struct ObjectETag {
 }
 
 impl ObjectETag {
-    /// The value of an `ETag` header: the ETag in double quotes.
+    /// Returns the value of an `ETag` header: the ETag in double quotes.
     #[must_use]
     pub fn quoted(&self) -> String {
         format!("\"{self}\"")
@@ -144,7 +147,7 @@ impl fmt::Debug for ObjectETag {
 pub struct ContentMd5([u8; 16]);
 
 impl ContentMd5 {
-    /// The digest as bytes.
+    /// Returns the digest as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -173,11 +176,11 @@ impl FromStr for ContentMd5 {
     }
 }
 
-/// Size of the blocks by which a blob is checked when it is read, bytes.
+/// Length of the blocks in which a blob is checked when it is read, bytes.
 pub(crate) const BLOCK_LEN: usize = 256 * 1024;
 
-/// What a blob must look like: its size and the CRC-32 of each block of [`BLOCK_LEN`] bytes (the
-/// last may be shorter).
+/// What a blob must hold: its size, and the CRC-32 of each block of [`BLOCK_LEN`] bytes. The last block may
+/// be shorter.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct BlockCrcs {
     pub size: u64,
@@ -190,7 +193,7 @@ impl BlockCrcs {
         size.div_ceil(BLOCK_LEN as u64)
     }
 
-    /// The CRC-32 of the whole, combined from those of the blocks.
+    /// The CRC-32 of the whole blob, combined from those of its blocks.
     pub(crate) fn crc32(&self) -> u32 {
         let mut whole = crc32fast::Hasher::new();
         for (at, crc) in (0..).zip(&self.crcs) {
@@ -215,7 +218,7 @@ impl BlockCrcs {
     }
 }
 
-/// What the bytes of a blob's file prove, if they have its hash.
+/// What the bytes of a blob's file prove, if their hash is the blob's.
 #[derive(Clone, Debug)]
 pub(crate) struct ProvenBlob {
     pub etag: ETag,

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::sync::Mutex;
 use crate::{Error, Result};
 
-/// The longest object key, bytes, inclusive (S3; COS allows 850 percent-encoded).
+/// The longest object key, bytes, inclusive. The limit is S3's; COS allows 850 bytes, percent-encoded.
 pub const MAX_KEY_LEN: usize = 1024;
 
 const HEX_BYTES: usize = 32;
@@ -16,9 +16,9 @@ const MAX_SECONDS: u64 = 9_999_999_999;
 
 /// The name of one upload: 10 decimal digits of unix seconds, then 64 lower-case hex digits.
 ///
-/// The first 8 hex digits order uploads within a second, so that the order of the texts is the
-/// order of initiation, also after the clock was set back; the other 56 are 224 random bits from
-/// the operating system.
+/// The first 8 hex digits order uploads within a second. So the order of the texts is the order of
+/// initiation, also after the clock was set back. The other 56 digits are 224 random bits from the
+/// operating system.
 ///
 /// ```
 /// use partstore::UploadId;
@@ -39,7 +39,7 @@ impl UploadId {
     /// Length of the byte form, which orders as the text does.
     pub(crate) const BYTES: usize = 8 + HEX_BYTES;
 
-    /// The clock's second at initiation, or one later when the clock had been set back.
+    /// Returns the clock's second at initiation, or a later one if the clock had been set back.
     #[must_use]
     pub fn unix_seconds(&self) -> u64 {
         self.seconds
@@ -69,7 +69,7 @@ impl UploadId {
         (self.seconds, nanos)
     }
 
-    /// A number that spreads ids evenly, for choosing a lock.
+    /// A number that spreads ids evenly over the locks.
     pub(crate) fn spread(&self) -> u8 {
         self.hex.last().copied().unwrap_or_default()
     }
@@ -91,7 +91,7 @@ impl FromStr for UploadId {
     type Err = Error;
 
     /// # Errors
-    /// [`Error::NoSuchUpload`] for anything but 10 decimal digits and 64 lower-case hex digits: a
+    /// [`Error::NoSuchUpload`] for anything but 10 decimal digits and 64 lower-case hex digits, because a
     /// malformed id names no upload ([R9](crate::rules#r9)).
     fn from_str(text: &str) -> Result<Self> {
         let refuse = || Error::NoSuchUpload {
@@ -113,10 +113,10 @@ impl FromStr for UploadId {
     }
 }
 
-/// Which upload a call means: its object key **and** its id, which a server has in every request.
+/// Which upload a call means: its object key **and** its id. A server has both in every request.
 ///
-/// An id under another key names nothing ([R9](crate::rules#r9)): having both in one value makes that check impossible
-/// to forget.
+/// An id under another key names nothing ([R9](crate::rules#r9)). One value holds both, so no call can
+/// forget that check.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Upload {
     key: String,
@@ -124,7 +124,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Names an upload. Whether it exists is asked by each call that takes it.
+    /// Names an upload. Each call that takes it checks whether it exists.
     #[must_use]
     pub fn new(key: impl Into<String>, id: UploadId) -> Self {
         Self {
@@ -141,13 +141,13 @@ impl Upload {
         Ok(Self::new(key, id.parse()?))
     }
 
-    /// The object key, as it was given at initiation.
+    /// Returns the object key, as it was given at initiation.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn id(&self) -> UploadId {
         self.id
@@ -174,7 +174,7 @@ impl Upload {
     }
 }
 
-/// Refuses keys that are empty, over `maximum` bytes, or hold a NUL, which the index uses as a
+/// Refuses keys that are empty, longer than `maximum` bytes, or hold a NUL. The index uses NUL as a
 /// separator.
 pub(crate) fn check_key(key: &str, maximum: usize) -> Result<()> {
     let length = key.len();
@@ -198,7 +198,7 @@ pub(crate) struct IdSource {
 }
 
 impl IdSource {
-    /// Goes on after the newest id that the store still knows.
+    /// Continues after the newest id that the store still knows.
     pub(crate) fn after(newest: Option<UploadId>) -> Self {
         Self {
             last: Mutex::new(newest.map_or((0, 0), |id| id.tick())),
@@ -217,7 +217,7 @@ impl IdSource {
         Ok(UploadId { seconds, hex })
     }
 
-    /// The greatest id that can have been given out so far.
+    /// The greatest id that this source can have made so far.
     pub(crate) fn newest(&self) -> UploadId {
         let (seconds, nanos) = *self.last.lock();
         let mut hex = [0xff; HEX_BYTES];

@@ -1,8 +1,10 @@
-//! Listing: what is asked for ([`ListParts`], [`ListUploads`], [`ListObjects`]) and the pages that answer.
+//! Listings: the queries [`ListParts`], [`ListUploads`] and [`ListObjects`], and the pages that answer
+//! them.
 
 use crate::{Object, Part, PartNumber, UploadId, UploadInfo};
 
-/// Which parts [`list_parts`](crate::PartStore::list_parts) lists: without anything set, the first 1,000.
+/// Which parts [`list_parts`](crate::PartStore::list_parts) lists. If nothing is set, these are the first
+/// 1,000.
 ///
 /// ```
 /// let second_page = partstore::ListParts::new().marker(1000).limit(500);
@@ -15,13 +17,13 @@ pub struct ListParts {
 }
 
 impl ListParts {
-    /// Lists parts from the first.
+    /// Makes a query that lists parts from the first.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lists numbers above this one (`part-number-marker`). Any number will do; 0 lists all.
+    /// Lists numbers above this one (`part-number-marker`). Any number is allowed; 0 lists all.
     #[must_use]
     pub fn marker(mut self, number: u32) -> Self {
         self.marker = number;
@@ -36,9 +38,9 @@ impl ListParts {
     }
 }
 
-/// Which open uploads to list, and from where ([R32](crate::rules#r32)).
+/// Which open uploads [`list_uploads`](crate::PartStore::list_uploads) lists ([R32](crate::rules#r32)).
 ///
-/// Without any field set: the first 1,000 uploads of the store.
+/// If nothing is set, these are the first 1,000 uploads of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListUploads {
     pub(crate) prefix: String,
@@ -49,7 +51,7 @@ pub struct ListUploads {
 }
 
 impl ListUploads {
-    /// Lists everything from the start.
+    /// Makes a query that lists uploads from the first.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -62,8 +64,8 @@ impl ListUploads {
         self
     }
 
-    /// Rolls up keys that hold this text after the prefix into one common prefix each. An empty
-    /// text rolls up nothing.
+    /// Rolls up all keys that hold this text after the prefix. Each different beginning, up to and
+    /// including the text, becomes one common prefix. An empty text rolls up nothing.
     #[must_use]
     pub fn delimiter(mut self, delimiter: impl Into<String>) -> Self {
         self.delimiter = Some(delimiter.into()).filter(|text| !text.is_empty());
@@ -77,8 +79,8 @@ impl ListUploads {
         self
     }
 
-    /// With a [`key_marker`](Self::key_marker): lists that key's uploads after this id too. Without
-    /// one it is ignored, as the protocol says.
+    /// With a [`key_marker`](Self::key_marker), also lists the uploads of that key after this id. Without a
+    /// key marker it is ignored, as the protocol says.
     #[must_use]
     pub fn upload_id_marker(mut self, id: UploadId) -> Self {
         self.id_marker = Some(id);
@@ -93,8 +95,8 @@ impl ListUploads {
     }
 }
 
-/// Which objects [`list_objects`](crate::PartStore::list_objects) lists: without anything set, the first
-/// 1,000.
+/// Which objects [`list_objects`](crate::PartStore::list_objects) lists. If nothing is set, these are the
+/// first 1,000.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListObjects {
     pub(crate) marker: Option<UploadId>,
@@ -102,13 +104,13 @@ pub struct ListObjects {
 }
 
 impl ListObjects {
-    /// Lists objects from the first.
+    /// Makes a query that lists objects from the first.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lists the objects of uploads that were initiated after this one; `None` lists all.
+    /// Lists the objects whose uploads were initiated after this one. `None` lists all.
     #[must_use]
     pub fn marker(mut self, id: impl Into<Option<UploadId>>) -> Self {
         self.marker = id.into();
@@ -129,7 +131,8 @@ impl ListObjects {
 pub struct PartPage {
     /// Parts by ascending number.
     pub parts: Vec<Part>,
-    /// The marker of the next page, when there is one (`IsTruncated`, `NextPartNumberMarker`).
+    /// The marker of the next page (`NextPartNumberMarker`). `None` on the last page (`IsTruncated` is
+    /// false).
     pub next: Option<PartNumber>,
 }
 
@@ -139,9 +142,9 @@ pub struct PartPage {
 pub struct UploadPage {
     /// Uploads by key, then by initiation.
     pub uploads: Vec<UploadInfo>,
-    /// What keys were rolled up to, ascending, each ending with the delimiter.
+    /// The common prefixes, ascending. Each ends with the delimiter.
     pub common_prefixes: Vec<String>,
-    /// The markers of the next page, when there is one (`IsTruncated`).
+    /// The markers of the next page. `None` on the last page (`IsTruncated` is false).
     pub next: Option<UploadMarker>,
 }
 
@@ -149,9 +152,9 @@ pub struct UploadPage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadMarker {
-    /// `NextKeyMarker`: a key, or a common prefix.
+    /// `NextKeyMarker`: a key or a common prefix.
     pub key: String,
-    /// `NextUploadIdMarker`; `None` behind a common prefix.
+    /// `NextUploadIdMarker`. `None` after a common prefix.
     pub id: Option<UploadId>,
 }
 
@@ -159,8 +162,8 @@ pub struct UploadMarker {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectPage {
-    /// Objects in the order in which their uploads were initiated.
+    /// Objects, in the order in which their uploads were initiated.
     pub objects: Vec<Object>,
-    /// The marker of the next page, when there is one.
+    /// The marker of the next page. `None` on the last page.
     pub next: Option<UploadId>,
 }

@@ -1,6 +1,7 @@
 //! What callers give and get: names, numbers, digests, options, pages, reports and errors. No I/O.
 //!
-//! They know each other: an error names a part number, and parsing one gives an error. So they are one layer.
+//! They know each other: an error names a part number, and parsing a part number gives an error. So they
+//! are one layer.
 
 pub(crate) mod crc64;
 pub(crate) mod digest;

@@ -1,4 +1,4 @@
-//! [`Object`], what an upload becomes when it is completed, and [`UploadInfo`], what is known of it before.
+//! [`Object`]: a completed upload. [`UploadInfo`]: what is known of an upload before its completion.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ pub struct UploadInfo {
     pub upload: Upload,
     /// When it was initiated, by the host's clock, to the millisecond.
     pub initiated_at: SystemTime,
-    /// What the host gave at initiation, unchanged.
+    /// What the caller gave at initiation, unchanged.
     pub metadata: Vec<u8>,
 }
 
@@ -20,7 +20,7 @@ pub struct UploadInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Object {
-    /// The key and id of the upload: the object's name.
+    /// The key and id of the upload, which name the object.
     pub upload: Upload,
     /// MD5 of the parts' MD5 digests, and the number of parts ([R34](crate::rules#r34)).
     pub etag: ObjectETag,
@@ -34,7 +34,7 @@ pub struct Object {
     pub initiated_at: SystemTime,
     /// When it was completed.
     pub completed_at: SystemTime,
-    /// What the host gave at initiation, unchanged.
+    /// What the caller gave at initiation, unchanged.
     pub metadata: Vec<u8>,
 }
 
@@ -44,6 +44,6 @@ pub struct Object {
 pub struct ObjectPart {
     /// The part, as it was put.
     pub part: Part,
-    /// Where it begins, bytes from the start of the object.
+    /// Where the part begins, bytes from the start of the object.
     pub offset: u64,
 }

@@ -9,9 +9,8 @@ const GIB: u64 = 1024 * MIB;
 
 /// The limits and habits of a store.
 ///
-/// [`cos`](Options::cos) (the default) follows Tencent COS, [`s3`](Options::s3) Amazon S3; every
-/// limit can be changed. None of this is written to the directory: a store may be opened with other
-/// options each time.
+/// [`cos`](Options::cos), the default, follows Tencent COS. [`s3`](Options::s3) follows Amazon S3. Every
+/// limit can be changed. The directory keeps none of them, so each open may choose other options.
 ///
 /// ```
 /// use partstore::{Options, PageLimit};
@@ -39,7 +38,7 @@ pub struct Options {
     pub(crate) mode: u32,
 }
 
-/// What opening does where there is no store.
+/// What an open does where no store exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Making {
     /// It makes one.
@@ -48,14 +47,14 @@ pub(crate) enum Making {
     Refused,
 }
 
-/// Where the smallest part size is enforced ([R4](crate::rules#r4)).
+/// When the smallest part size is enforced ([R4](crate::rules#r4)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MinimumAt {
-    /// When the upload is completed, for every listed part but the last. What COS and S3 do: at put
-    /// time nobody knows which part will be the last.
+    /// When the upload is completed, for every listed part but the last. COS and S3 do this, because a put
+    /// cannot know which part will be the last.
     Complete,
-    /// When the upload is completed, and already when a part is put: for clients that never send a
+    /// When the upload is completed, and also when a part is put. This is for clients that never send a
     /// smaller last part.
     Put,
 }
@@ -64,13 +63,13 @@ pub enum MinimumAt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Numbering {
-    /// Each number is one above the one before (COS). The first may be any.
+    /// Each number is one above the number before it (COS). The first number is free.
     Consecutive,
-    /// Numbers ascend, gaps are allowed (S3).
+    /// Numbers ascend, and gaps are allowed (S3).
     Ascending,
 }
 
-/// What a page length over 1,000 gets ([R16](crate::rules#r16)).
+/// What the answer to a page length above 1,000 is ([R16](crate::rules#r16)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PageLimit {
@@ -80,31 +79,32 @@ pub enum PageLimit {
     Clamp,
 }
 
-/// Who does the store's housekeeping: sweeping, snapshots, expiry.
+/// Who does the store's housekeeping: sweeps, snapshots and expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Background {
-    /// One thread named `partstore`, as soon as there is something to do.
+    /// One thread named `partstore`. It works as soon as there is work to do.
     Thread,
-    /// The host, by calling [`maintain`](crate::PartStore::maintain).
+    /// The caller, with [`maintain`](crate::PartStore::maintain).
     Host,
 }
 
-/// Whether an open gives back what can be proven of a damaged store.
+/// Whether an open of a damaged store gives back what can be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Salvaging {
     Refused,
     Allowed,
 }
 
-/// When the journal moves on. Small values make snapshots and segment changes frequent, for tests.
+/// When the journal begins a new segment, and when a snapshot replaces it. Small values make both frequent,
+/// for tests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JournalOptions {
     /// Size of a segment file, bytes.
     pub segment_len: u64,
-    /// The journal is never rewritten as a snapshot while it is shorter than this, bytes.
+    /// A snapshot replaces the journal only when the journal is at least this long, bytes.
     pub snapshot_at: u64,
-    /// A fold of the journal writes rows out to a run when they take more than this, bytes.
+    /// A fold of the journal writes its rows to a file (a run) when they take more than this, bytes.
     pub spill_at: usize,
 }
 
@@ -115,8 +115,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// COS: parts of 1 MiB to 5 GiB, completed with consecutive numbers; page lengths over 1,000
-    /// are refused.
+    /// The rules of COS. Parts have at most 5 GiB, and all but the last at least 1 MiB. Their numbers are
+    /// consecutive. A page length above 1,000 is refused.
     #[must_use]
     pub fn cos() -> Self {
         Self {
@@ -143,8 +143,8 @@ impl Options {
         }
     }
 
-    /// S3: parts of 5 MiB to 5 GiB, completed with gaps allowed; page lengths over 1,000 are
-    /// clamped.
+    /// The rules of S3. Parts have at most 5 GiB, and all but the last at least 5 MiB. Gaps between numbers
+    /// are allowed. A page length above 1,000 is clamped.
     #[must_use]
     pub fn s3() -> Self {
         Self {
@@ -155,140 +155,146 @@ impl Options {
         }
     }
 
-    /// The smallest part but the last of a completion, bytes, inclusive; 0 allows any ([R4](crate::rules#r4)).
+    /// Sets the smallest size of a listed part other than the last, bytes, inclusive
+    /// ([R4](crate::rules#r4)). 0 allows any size. Default 1 MiB ([`cos`](Self::cos)) or 5 MiB
+    /// ([`s3`](Self::s3)).
     #[must_use]
     pub fn min_part_size(mut self, bytes: u64) -> Self {
         self.min_part_size = bytes;
         self
     }
 
-    /// Where [`min_part_size`](Self::min_part_size) is enforced. Default [`MinimumAt::Complete`].
+    /// Sets when [`min_part_size`](Self::min_part_size) is enforced. Default [`MinimumAt::Complete`].
     #[must_use]
     pub fn min_part_size_at(mut self, at: MinimumAt) -> Self {
         self.min_size_at = at;
         self
     }
 
-    /// The largest part, bytes, inclusive ([R3](crate::rules#r3)). Default 5 GiB.
+    /// Sets the largest size of a part, bytes, inclusive ([R3](crate::rules#r3)). Default 5 GiB.
     #[must_use]
     pub fn max_part_size(mut self, bytes: u64) -> Self {
         self.max_part_size = bytes;
         self
     }
 
-    /// The largest part number, inclusive ([R1](crate::rules#r1)). Default, and the most, 10,000.
+    /// Sets the largest part number, inclusive ([R1](crate::rules#r1)). Default 10,000, which is also the
+    /// most.
     #[must_use]
     pub fn max_part_number(mut self, number: PartNumber) -> Self {
         self.max_part_number = number;
         self
     }
 
-    /// The longest object key, bytes, inclusive: `1..=1024`, larger values are taken as 1024, the
-    /// default.
+    /// Sets the longest object key, bytes, inclusive: `1..=1024`. Larger values count as 1024. Default
+    /// 1024.
     #[must_use]
     pub fn max_key_len(mut self, bytes: usize) -> Self {
         self.max_key_len = bytes.min(MAX_KEY_LEN);
         self
     }
 
-    /// Which part numbers a completion may list.
+    /// Sets which part numbers a completion may list ([R23](crate::rules#r23)). Default
+    /// [`Numbering::Consecutive`] ([`cos`](Self::cos)) or [`Numbering::Ascending`] ([`s3`](Self::s3)).
     #[must_use]
     pub fn numbering(mut self, numbering: Numbering) -> Self {
         self.numbering = numbering;
         self
     }
 
-    /// What a page length over 1,000 gets.
+    /// Sets what the answer to a page length above 1,000 is. Default [`PageLimit::Refuse`]
+    /// ([`cos`](Self::cos)) or [`PageLimit::Clamp`] ([`s3`](Self::s3)).
     #[must_use]
     pub fn page_limit(mut self, limit: PageLimit) -> Self {
         self.page_limit = limit;
         self
     }
 
-    /// The longest metadata of an upload, bytes, inclusive: `0..=65_536`, larger values are taken
-    /// as 65,536. Default 8 KiB.
+    /// Sets the longest metadata of an upload, bytes, inclusive: `0..=65_536`. Larger values count as
+    /// 65,536. Default 8 KiB.
     #[must_use]
     pub fn max_metadata_len(mut self, bytes: usize) -> Self {
         self.max_metadata_len = bytes.min(64 * 1024);
         self
     }
 
-    /// Room on the disk that bodies leave free for the journal and the index, bytes. Default 64
-    /// MiB.
+    /// Sets how much of the disk bodies leave free for the journal and the index, bytes. Default 64 MiB.
     ///
-    /// A body that would go below is refused with
-    /// [`Error::StorageFull`](crate::Error::StorageFull).
+    /// A body that would leave less is refused with [`Error::StorageFull`](crate::Error::StorageFull).
     #[must_use]
     pub fn headroom(mut self, bytes: u64) -> Self {
         self.headroom = bytes;
         self
     }
 
-    /// Memory for the pages of the query index, bytes, at least 1 MiB. Default 32 MiB; the process
-    /// uses two to four times as much for it.
+    /// Sets the memory for the pages of the query index, bytes, at least 1 MiB. Default 32 MiB. The process
+    /// uses two to four times as much for the index.
     #[must_use]
     pub fn index_cache(mut self, bytes: u64) -> Self {
         self.index_cache = bytes.max(MIB);
         self
     }
 
-    /// Who does the housekeeping. Default [`Background::Thread`].
+    /// Sets who does the housekeeping. Default [`Background::Thread`].
     #[must_use]
     pub fn background(mut self, background: Background) -> Self {
         self.background = background;
         self
     }
 
-    /// Aborts uploads that were initiated longer ago than this and not completed ([R33](crate::rules#r33)), as part of
-    /// the housekeeping. How their age is told: [`expire_uploads`](crate::PartStore::expire_uploads).
-    /// Default: never.
+    /// Makes the housekeeping abort uploads that were initiated longer ago than this and are not completed
+    /// ([R33](crate::rules#r33)). [`expire_uploads`](crate::PartStore::expire_uploads) says how their age
+    /// is found. Default: never.
     #[must_use]
     pub fn expire_uploads_after(mut self, age: Duration) -> Self {
         self.expire_after = Some(age);
         self
     }
 
-    /// Refuses to make a new store: [`open`](Self::open) answers
-    /// [`Error::NoSuchStore`](crate::Error::NoSuchStore) where there is none. For a server whose store
-    /// exists: it must not go on in an empty directory when the file system is not mounted, or has lost the
-    /// store. Default: a store is made.
+    /// Refuses to make a new store. Where none exists, [`open`](Self::open) answers
+    /// [`Error::NoSuchStore`](crate::Error::NoSuchStore). Default: a store is made.
+    ///
+    /// Use this in a server whose store exists. If the file system is not mounted, or has lost the store,
+    /// the server must not continue in an empty directory.
     #[must_use]
     pub fn must_exist(mut self) -> Self {
         self.making = Making::Refused;
         self
     }
 
-    /// Permissions of the files that the store makes: `0o000..=0o777`, higher bits are passed over. Its
-    /// owner can always read and write them. Default `0o600`.
+    /// Sets the permissions of the files that the store makes: `0o000..=0o777`. Higher bits are ignored.
+    /// The owner can always read and write the files. Default `0o600`.
     ///
-    /// Directories get the same, and may be searched by whom their files may be read by: `0o700` by
-    /// default. The process's umask takes bits away as usual. Files and directories that exist stay as they
-    /// are, and so do those that sled makes in `meta/index/`, which only the directory's permissions guard.
+    /// Directories get the same permissions, and whoever may read their files may also search them: `0o700`
+    /// by default. The umask of the process removes bits as usual. Existing files and directories keep
+    /// their permissions. sled makes the files in `meta/index/` with its own; only the permissions of the
+    /// directory protect them.
     #[must_use]
     pub fn mode(mut self, bits: u32) -> Self {
         self.mode = bits & 0o777 | 0o600;
         self
     }
 
-    /// Gives back all that can still be proven when an ordinary open answers
-    /// [`Error::Damaged`](crate::Error::Damaged). An undamaged store opens as without this, and so does one
-    /// that its index proves.
+    /// Gives back all that can still be proven, when an ordinary open answers
+    /// [`Error::Damaged`](crate::Error::Damaged). An undamaged store opens as usual. So does a damaged one
+    /// if its index proves what the files held.
     ///
-    /// Proof are the whole frames of the journal before and behind the damage, the whole rows of the snapshot
-    /// and of the index, and the bytes of blobs, which have their hash for a name. Of two proofs the newer
-    /// counts. What is not proven whole is never given as whole: an object that lacks parts is an open upload
-    /// again. [`RecoveryReport::salvaged`](crate::RecoveryReport::salvaged) lists what is lost.
+    /// These are proof: the whole frames of the journal before and behind the damage; the whole rows of the
+    /// snapshot and of the index; and the bytes of blobs, whose name is their hash. Of two proofs the newer
+    /// one counts. Nothing is given back as whole unless all of it is proven: an object that lacks parts
+    /// becomes an open upload again. [`RecoveryReport::salvaged`](crate::RecoveryReport::salvaged) lists
+    /// what is lost.
     ///
-    /// Nothing is removed: the old journal, snapshot and index, and blobs that no part refers to any more,
-    /// are moved to `meta/salvaged-<batch>/`. It takes room for a snapshot and a segment. A salvage that is cut
-    /// short is finished, or begun again, by the next open.
+    /// Nothing is removed. The old journal, snapshot and index are moved to `meta/salvaged-<batch>/`, and
+    /// so are blobs that no part refers to any more. A salvage needs room for a snapshot and a segment. If
+    /// it is interrupted, the next open finishes it or begins it again.
     #[must_use]
     pub fn salvage(mut self) -> Self {
         self.salvaging = Salvaging::Allowed;
         self
     }
 
-    /// Size of a journal segment and the journal's length at which a snapshot replaces it, bytes.
+    /// Sets the size of a journal segment, and the length at which a snapshot replaces the journal, bytes.
     /// Not part of the API: for tests that want both to change often.
     #[doc(hidden)]
     #[must_use]
@@ -301,8 +307,8 @@ impl Options {
         self
     }
 
-    /// How many bytes of rows are folded in memory before they go to a file. Not part of the API: for
-    /// tests that want many such files.
+    /// Sets how many bytes of rows a fold keeps in memory before it writes them to a file. Not part of the
+    /// API: for tests that want many such files.
     #[doc(hidden)]
     #[must_use]
     pub fn fold_in_memory(mut self, bytes: usize) -> Self {
@@ -335,38 +341,42 @@ impl PartOptions {
         Self::default()
     }
 
-    /// Declares the body's length, bytes (`Content-Length`, or `x-amz-decoded-content-length`). A
-    /// body of another length is refused ([R8](crate::rules#r8)).
+    /// Declares the body's length, bytes: `Content-Length`, or `x-amz-decoded-content-length`. A body of
+    /// another length is refused ([R8](crate::rules#r8)).
     #[must_use]
     pub fn content_length(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);
         self
     }
 
-    /// Declares the body's MD5 by the text of a `Content-MD5` header. Another body is refused ([R7](crate::rules#r7)).
+    /// Declares the body's MD5 by the text of a `Content-MD5` header. A body with another MD5 is refused
+    /// ([R7](crate::rules#r7)).
     ///
     /// # Errors
-    /// [`Error::InvalidDigest`](crate::Error::InvalidDigest) unless it is base64 of 16 bytes ([R6](crate::rules#r6)).
+    /// [`Error::InvalidDigest`](crate::Error::InvalidDigest) if the text is not base64 of 16 bytes
+    /// ([R6](crate::rules#r6)).
     pub fn content_md5(mut self, base64: &str) -> Result<Self> {
         self.md5 = Some(base64.parse()?);
         Ok(self)
     }
 
-    /// Declares the body's MD5 as 16 bytes.
+    /// Declares the body's MD5 as 16 bytes. A body with another MD5 is refused ([R7](crate::rules#r7)).
     #[must_use]
     pub fn md5(mut self, md5: [u8; 16]) -> Self {
         self.md5 = Some(md5.into());
         self
     }
 
-    /// Declares the body's CRC-32 (ISO-HDLC, S3's `CRC32`).
+    /// Declares the body's CRC-32 (ISO-HDLC, S3's `CRC32`). A body with another one is refused
+    /// ([R7](crate::rules#r7)).
     #[must_use]
     pub fn crc32(mut self, crc: u32) -> Self {
         self.crc32 = Some(crc);
         self
     }
 
-    /// Declares the body's CRC-64/XZ (COS's `x-cos-hash-crc64ecma`).
+    /// Declares the body's CRC-64/XZ (COS's `x-cos-hash-crc64ecma`). A body with another one is refused
+    /// ([R7](crate::rules#r7)).
     #[must_use]
     pub fn crc64(mut self, crc: u64) -> Self {
         self.crc64 = Some(crc);

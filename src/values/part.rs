@@ -36,7 +36,7 @@ impl PartNumber {
         }
     }
 
-    /// The number, `1..=10_000`.
+    /// Returns the number, `1..=10_000`.
     #[must_use]
     pub fn get(self) -> u16 {
         self.0
@@ -74,14 +74,14 @@ impl FromStr for PartNumber {
     }
 }
 
-/// Where a part goes, or is: a number in an upload.
+/// The place of a part: a number in an upload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot<'a> {
     pub upload: &'a Upload,
     pub number: PartNumber,
 }
 
-/// A stored part, as [`put_part`](crate::PartStore::put_part) answers and
+/// A stored part. [`put_part`](crate::PartStore::put_part) returns it, and
 /// [`list_parts`](crate::PartStore::list_parts) lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -92,7 +92,7 @@ pub struct Part {
     pub size: u64,
     /// The MD5 of its bytes, which is the ETag ([R14](crate::rules#r14)).
     pub etag: ETag,
-    /// The BLAKE3 hash of its bytes: the name of the blob that holds them.
+    /// The BLAKE3 hash of its bytes, which is the name of their blob.
     pub content: ContentHash,
     /// CRC-32 (ISO-HDLC) of its bytes, as S3's `x-amz-checksum-crc32`.
     pub crc32: u32,
@@ -102,7 +102,7 @@ pub struct Part {
     pub stored_at: SystemTime,
 }
 
-/// One line of a completion: which part, and the ETag that the client was answered for it.
+/// One line of a completion: a part's number, and the ETag that the client got for it.
 ///
 /// ```
 /// use partstore::CompletedPart;
@@ -131,9 +131,9 @@ impl CompletedPart {
     /// Reads the two texts of a `<Part>` element.
     ///
     /// # Errors
-    /// [`Error::InvalidPartNumber`] for a number that is below 1 or no integer;
-    /// [`Error::InvalidPart`] for one above 10,000 ([R20](crate::rules#r20)) and for an ETag that is not the hex
-    /// form of an MD5 ([R22](crate::rules#r22)), which no part can have.
+    /// - [`Error::InvalidPartNumber`]: the number is below 1, or not an integer.
+    /// - [`Error::InvalidPart`]: the number is above 10,000 ([R20](crate::rules#r20)), or the ETag is not
+    ///   the hex form of an MD5 ([R22](crate::rules#r22)). No part can have such a number or ETag.
     pub fn parse(number: &str, etag: &str) -> Result<Self> {
         let unusable = |reason| Error::InvalidPart {
             number: number.chars().take(32).collect(),

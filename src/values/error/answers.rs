@@ -1,4 +1,4 @@
-//! [`ErrorKind`], the protocol's codes and HTTP statuses: what a server makes of an error.
+//! [`ErrorKind`], the protocol's codes and the HTTP statuses: what a server makes of an error.
 
 use super::Error;
 
@@ -6,24 +6,25 @@ use super::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Send another request: this one is wrong, or its upload, part or object does not exist. The store is well.
+    /// Send another request. This one is wrong, or its upload, part or object does not exist. The store is
+    /// well.
     Request,
-    /// Send the same request again. It did not arrive whole, or met something that may pass.
+    /// Send the same request again. It did not arrive whole, or met a failure that may pass.
     Retry,
-    /// Make room on the disk, then send the request again: add space, or abort and expire uploads.
+    /// Make room on the disk, then send the request again. Add space, or abort and expire uploads.
     Room,
     /// Close the store and open it again. It has stopped, and nothing acknowledged is lost.
     Reopen,
-    /// Something stored is damaged. Putting the same bytes again mends a blob. Closing the store and opening it
-    /// mends its own files, if the index proves what they held. Else they come from a backup, or the store is
-    /// opened with [`Options::salvage`](crate::Options::salvage).
+    /// Something stored is damaged. Putting the same bytes again repairs a blob. Closing the store and
+    /// opening it repairs its own files, if the index proves what they held. Otherwise restore them from a
+    /// backup, or open the store with [`Options::salvage`](crate::Options::salvage).
     Restore,
     /// The store cannot be opened, or used, in this way. The message says what to change.
     Setup,
 }
 
 impl Error {
-    /// What the caller can do about it.
+    /// Returns what the caller can do about it.
     ///
     /// ```
     /// use partstore::{ErrorKind, PartNumber};
@@ -66,17 +67,17 @@ impl Error {
         }
     }
 
-    /// The protocol's error code, such as `"NoSuchUpload"`.
+    /// Returns the protocol's error code, such as `"NoSuchUpload"`.
     ///
-    /// Source: the error tables of COS and S3. What those do not know (a locked store, a damaged
-    /// file) is `InternalError`; what may pass by itself is `ServiceUnavailable`, which clients
-    /// send again.
+    /// The codes are those of the error tables of COS and S3. What these do not have (a locked store, a
+    /// damaged file) is `InternalError`. What may pass by itself is `ServiceUnavailable`; clients send such
+    /// requests again.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.code_and_status().0
     }
 
-    /// The HTTP status that goes with [`code`](Self::code).
+    /// Returns the HTTP status that belongs to [`code`](Self::code).
     #[must_use]
     pub fn http_status(&self) -> u16 {
         self.code_and_status().1

@@ -1,4 +1,4 @@
-//! [`Error`]: everything that can go wrong, each with the protocol's code and HTTP status.
+//! [`Error`]: what can go wrong in a call. Each error has the protocol's code and HTTP status.
 
 mod answers;
 
@@ -14,10 +14,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call was refused or failed.
 ///
-/// [`code`](Error::code) and [`http_status`](Error::http_status) give what a COS or S3 server
-/// answers, so that an embedding server maps nothing by hand. The texts say what happened and,
-/// where there is one, the remedy; the underlying error, if any, is the
-/// [`source`](std::error::Error::source).
+/// [`code`](Error::code) and [`http_status`](Error::http_status) give what a COS or S3 server answers, so
+/// your server maps nothing by hand. [`kind`](Error::kind) says what the caller can do.
+///
+/// The text says what happened and, if one exists, the remedy. It leaves out the underlying error, which is
+/// the [`source`](std::error::Error::source); [`one_line`](Error::one_line) gives both.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -39,7 +40,8 @@ pub enum Error {
         expected: &'static str,
     },
 
-    /// An object key is over 1024 bytes.
+    /// An object key is longer than [`Options::max_key_len`](crate::Options::max_key_len), at most 1024
+    /// bytes.
     #[error("the key is {length} bytes long; at most {maximum} are allowed")]
     KeyTooLong {
         /// Length of the key, bytes.
@@ -48,7 +50,8 @@ pub enum Error {
         maximum: usize,
     },
 
-    /// The metadata given at initiation is over its limit.
+    /// The metadata given at initiation is longer than
+    /// [`Options::max_metadata_len`](crate::Options::max_metadata_len).
     #[error("the metadata is {length} bytes long; at most {maximum} are allowed")]
     MetadataTooLarge {
         /// Length of the metadata, bytes.
@@ -57,22 +60,23 @@ pub enum Error {
         maximum: usize,
     },
 
-    /// A part is larger than the maximum, as declared or as received ([R3](crate::rules#r3)).
-    #[error("the part is {proposed} bytes or more; at most {maximum} are allowed")]
+    /// A part is larger than the maximum. Its declared length says so, or the bytes that were received
+    /// ([R3](crate::rules#r3)).
+    #[error("the part has at least {proposed} bytes; at most {maximum} are allowed")]
     EntityTooLarge {
-        /// The declared length, or how much had been received when the body was refused, bytes.
+        /// The declared length, or the bytes that had been received when the body was refused.
         proposed: u64,
         /// The largest part, bytes, inclusive.
         maximum: u64,
     },
 
-    /// A listed part other than the last is smaller than the minimum ([R4](crate::rules#r4)); with
-    /// [`MinimumAt::Put`](crate::MinimumAt::Put), any part.
-    #[error("part {number} is {size} bytes; every part but the last needs at least {minimum}")]
+    /// A listed part other than the last is smaller than the minimum ([R4](crate::rules#r4)). With
+    /// [`MinimumAt::Put`](crate::MinimumAt::Put) this is the answer for any part.
+    #[error("part {number} has {size} bytes; every part but the last needs at least {minimum}")]
     EntityTooSmall {
         /// The part.
         number: PartNumber,
-        /// Its ETag; `None` when it was refused before it was stored.
+        /// Its ETag. `None` when the part was refused before it was stored.
         etag: Option<ETag>,
         /// Its size, bytes.
         size: u64,
@@ -87,7 +91,8 @@ pub enum Error {
         found: String,
     },
 
-    /// The body's digest is not the declared one ([R7](crate::rules#r7)). The previous part is untouched.
+    /// The body's digest differs from the declared one ([R7](crate::rules#r7)). The previous part is
+    /// unchanged.
     #[error("{algorithm} of the body is {found}, but {expected} was declared; send the body again")]
     BadDigest {
         /// Which digest: `Content-MD5`, `CRC-32` or `CRC-64`.
@@ -98,26 +103,27 @@ pub enum Error {
         found: String,
     },
 
-    /// The body is shorter or longer than declared ([R8](crate::rules#r8)). The previous part is untouched.
+    /// The body is shorter or longer than declared ([R8](crate::rules#r8)). The previous part is unchanged.
     #[error("{received} bytes of the body were received, but {declared} were declared")]
     IncompleteBody {
         /// The declared length, bytes.
         declared: u64,
-        /// What was received when the body was refused, bytes.
+        /// The bytes that had been received when the body was refused.
         received: u64,
     },
 
-    /// The reader of the body failed before its end. The previous part is untouched.
+    /// The reader of the body failed before the body's end. The previous part is unchanged.
     #[error("the body could not be read after {received} bytes; send it again")]
     BodyUnreadable {
-        /// What was received before, bytes.
+        /// The bytes that had been received before that.
         received: u64,
         /// The reader's own error.
         source: io::Error,
     },
 
-    /// No open upload has this id under this key: malformed, unknown, completed, aborted or
-    /// expired, or another key's ([R9](crate::rules#r9)). All of them answer alike.
+    /// No open upload has this id under this key ([R9](crate::rules#r9)). The id may be malformed, unknown
+    /// or another key's; the upload may have been completed, aborted or expired. All of them get this
+    /// answer.
     #[error(
         "the upload {id} does not exist under this key; it may have been completed, aborted or expired"
     )]
@@ -127,7 +133,7 @@ pub enum Error {
     },
 
     /// No completed upload has this id under this key.
-    #[error("there is no object from the upload {id} under the key {key:?}")]
+    #[error("the upload {id} has no object under the key {key:?}")]
     NoSuchObject {
         /// The key.
         key: String,
@@ -148,9 +154,9 @@ pub enum Error {
     #[error("a completion must list at least one part")]
     EmptyPartList,
 
-    /// A listed part does not exist, has another ETag now, or leaves a gap where none is allowed
-    /// ([R20](crate::rules#r20), [R22](crate::rules#r22), [R23](crate::rules#r23)).
-    #[error("part {number} of the completion is not usable: {reason}")]
+    /// A listed part cannot be used: it does not exist, has another ETag now, or follows a gap where none
+    /// is allowed ([R20](crate::rules#r20), [R22](crate::rules#r22), [R23](crate::rules#r23)).
+    #[error("part {number} of the completion cannot be used: {reason}")]
     InvalidPart {
         /// The number, as given.
         number: String,
@@ -161,9 +167,7 @@ pub enum Error {
     },
 
     /// The list of a completion is not strictly ascending ([R21](crate::rules#r21)).
-    #[error(
-        "part {number} follows part {previous}: a completion lists its parts in ascending order, each once"
-    )]
+    #[error("part {number} follows part {previous}; list the parts in ascending order, each once")]
     InvalidPartOrder {
         /// The number before.
         previous: PartNumber,
@@ -171,21 +175,21 @@ pub enum Error {
         number: PartNumber,
     },
 
-    /// The disk, or the quota on it, is full. Nothing was stored; aborting and sweeping still work
-    /// and make room.
-    #[error("no room at {path}{}; abort or expire uploads, or add space", shortfall(*needed, *available))]
+    /// The disk is full, or the quota on it is used up. Nothing was stored. Aborting and sweeping still
+    /// work, and make room.
+    #[error("the disk has no room at {path}{}; abort or expire uploads, or add space", shortfall(*needed, *available))]
     StorageFull {
         /// Where room was wanted.
         path: PathBuf,
-        /// Bytes that were wanted, with the headroom; 0 when it was the kernel that refused a write.
+        /// How many bytes were wanted, headroom included. 0 when the kernel refused a write.
         needed: u64,
-        /// Bytes that were available; 0 when it was the kernel that refused a write.
+        /// How many bytes were available. 0 when the kernel refused a write.
         available: u64,
     },
 
-    /// Another process, or another [`PartStore`](crate::PartStore) of this one, has the directory
-    /// open.
-    #[error("the store at {path} is open already; close the other one first")]
+    /// Another process, or another [`PartStore`](crate::PartStore) of this process, has opened the
+    /// directory.
+    #[error("the store at {path} is already open; close it there first")]
     StoreLocked {
         /// The directory.
         path: PathBuf,
@@ -213,11 +217,11 @@ pub enum Error {
         supported: u32,
     },
 
-    /// A file of the journal or the snapshot does not hold what was written there. Nothing was changed.
+    /// A file of the journal or of the snapshot does not hold what was written there. Nothing was changed.
     ///
-    /// An open that answers this has no index that proves what the file held. A running store that has
-    /// found its own files damaged answers it to every call that would change something, so that no more
-    /// rests on them: closing and opening it writes them anew from the index.
+    /// When an open answers this, no index proves what the file held. A running store that has found its
+    /// own files damaged answers this to every call that would change something, so that nothing more
+    /// depends on them. Close it and open it again: it then writes them anew from the index.
     #[error(
         "{path} is damaged at byte {offset}: {reason}; close the store and open it again; if that is refused, restore the file from a backup or use Options::salvage"
     )]
@@ -232,7 +236,7 @@ pub enum Error {
 
     /// A row of the query index does not hold what was written there.
     #[error(
-        "a row of the index is damaged (tree {tree}, key {key}); close the store, remove meta/index, open it again"
+        "a row of the index is damaged (tree {tree}, key {key}); close the store, remove meta/index, and open the store again"
     )]
     DamagedRow {
         /// The tree.
@@ -241,8 +245,9 @@ pub enum Error {
         key: String,
     },
 
-    /// A blob does not hold the bytes that were acknowledged ([I5](crate::rules#i5)). Other blobs are not affected.
-    #[error("the blob {hash} is damaged: {reason}; putting the same bytes again repairs it")]
+    /// A blob does not hold the bytes that were acknowledged ([I5](crate::rules#i5)). Other blobs are not
+    /// affected.
+    #[error("the blob {hash} is damaged: {reason}; put the same bytes again to repair it")]
     DamagedBlob {
         /// The blob: the name of its file below `blobs/`.
         hash: ContentHash,
@@ -250,15 +255,15 @@ pub enum Error {
         reason: String,
     },
 
-    /// There is no store at the path, and [`Options::must_exist`](crate::Options::must_exist) forbids to make
+    /// No store exists at the path, and [`Options::must_exist`](crate::Options::must_exist) forbids to make
     /// one.
-    #[error("there is no part store at {path}; is its file system mounted?")]
+    #[error("no part store exists at {path}; check that its file system is mounted")]
     NoSuchStore {
         /// The directory.
         path: PathBuf,
     },
 
-    /// The directory of the open store was moved, replaced, or is no longer locked, so the store stopped
+    /// The directory of the open store was moved or replaced, or its lock is lost. So the store has stopped
     /// ([I8](crate::rules#i8)). Everything acknowledged is in the directory that was opened.
     #[error(
         "the store at {path} lost its directory: {reason}; close it and open it where it is now"
@@ -270,14 +275,14 @@ pub enum Error {
         reason: String,
     },
 
-    /// This process is a forked child of one that had opened a store: that one, or any that it tries to
-    /// open itself.
+    /// This process was forked from one that had opened a store. It can use neither that store nor open
+    /// another.
     #[error(
-        "a store was opened by the process that forked this one; use it there, or start a program (exec)"
+        "the process that forked this one had opened a store; use stores there, or start a program (exec)"
     )]
     Forked,
 
-    /// An earlier write or sync failed, so nothing more is acknowledged ([I8](crate::rules#i8)).
+    /// An earlier write or sync failed, so the store acknowledges nothing more ([I8](crate::rules#i8)).
     #[error("the store stopped after a failure ({cause}); close it and open it again")]
     Poisoned {
         /// The failure.
@@ -289,8 +294,8 @@ pub enum Error {
     Closed,
 
     /// The query index failed, has lost rows, or does not answer. The store has stopped. The journal is
-    /// whole: opening the store again rebuilds the index. One that does not answer has threads that cannot be
-    /// stopped; end the process first.
+    /// whole, so the next open rebuilds the index. Threads inside an index that does not answer cannot be
+    /// stopped: in that case end the process before you open the store again.
     #[error("the query index failed: {cause}; close the store and open it again")]
     Index {
         /// What sled said, or what was found.
@@ -317,13 +322,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// The `Error` inside an [`io::Error`] that a writer or reader of this crate returned.
+    /// Returns the `Error` inside an [`io::Error`] that a writer or reader of this crate returned.
     ///
-    /// `Read`, `Write` and `Seek` can only return an `io::Error`; this gives back what it was made
-    /// of.
+    /// `Read`, `Write` and `Seek` can only return an `io::Error`. This call gives back the error that it
+    /// was made from.
     ///
     /// # Errors
-    /// The `io::Error` itself, when it did not come from this crate.
+    /// The `io::Error` itself, if it did not come from this crate.
     pub fn from_io(error: io::Error) -> Result<Self, io::Error> {
         error.downcast::<Self>()
     }
@@ -341,7 +346,8 @@ impl Error {
         io::Error::new(kind, self)
     }
 
-    /// The same error once more, for who is told later. What no call tells twice is told in words.
+    /// The same error once more, for a caller that is told later. The variants that no call tells twice
+    /// become [`Poisoned`](Self::Poisoned), with their text.
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::EntityTooLarge { proposed, maximum } => Self::EntityTooLarge {
@@ -395,8 +401,8 @@ impl Error {
         }
     }
 
-    /// One line with the text of this error and of all its [sources](std::error::Error::source), outermost
-    /// first, for logs and reports.
+    /// Returns one line with the text of this error and of all its [sources](std::error::Error::source),
+    /// outermost first, for logs and reports.
     ///
     /// ```
     /// let error = partstore::PartStore::open("/dev/null/store").unwrap_err();

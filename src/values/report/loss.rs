@@ -1,4 +1,4 @@
-//! What a salvage gave back of a damaged store, and what not.
+//! What a salvage gave back of a damaged store, and what it could not give back.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,14 @@ use crate::{DamagedFile, PartNumber, Upload, UploadId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SalvageReport {
-    /// Where the old files are: journal, snapshot and index as they were, blobs that no part refers to any
-    /// more, and `lost.txt`, the list of what is lost. Nothing reads it again: remove it when nobody needs it.
+    /// Where the old files are. These are the journal, the snapshot and the index as they were, blobs that
+    /// no part refers to any more, and `lost.txt`, the list of what is lost. The store does not read them
+    /// again: remove the directory when nobody needs it.
     pub aside: PathBuf,
-    /// The files that were damaged. Empty when an earlier open had done the work and was cut short at its end.
+    /// The files that were damaged. Empty if an earlier open had done the work and was interrupted at its
+    /// end.
     pub damaged: Vec<DamagedFile>,
-    /// What cannot be given back. Empty when an earlier open had done the work: `lost.txt` has it.
+    /// What could not be given back. Empty if an earlier open had done the work: `lost.txt` lists it.
     pub lost: Vec<Loss>,
 }
 
@@ -32,43 +34,43 @@ impl SalvageReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Loss {
-    /// Batches of the journal, both ends included, that were durable and do not read. What they changed is as
-    /// it was before them, or as the index has it: uploads and parts may be missing, older than they were,
-    /// or back after they were removed.
+    /// Batches of the journal, both ends included, that were durable and cannot be read. What they changed
+    /// is as it was before them, or as the index has it. So uploads and parts may be missing or older than
+    /// they were, and removed ones may exist again.
     Batches {
         /// The oldest.
         first: u64,
         /// The newest.
         last: u64,
     },
-    /// Everything behind a batch, if there was anything: the journal's end is missing or does not read, and
-    /// nothing tells how long it was. Damage there cannot be told from a write that a crash tore, which was
+    /// Everything behind a batch, if anything was there. The journal's end is missing or cannot be read,
+    /// and nothing says how long it was. Such damage looks the same as a write that a crash tore, which was
     /// never acknowledged.
     End {
-        /// The newest batch that is left, 0 for none.
+        /// The newest batch that is left. 0 for none.
         after: u64,
     },
-    /// Rows of a snapshot. What other rows tell of them is given back; what nothing else tells of is missing
-    /// and not in this list.
+    /// Rows of a snapshot. What other rows say about them is given back. The rest is missing, and not in
+    /// this list.
     Rows {
-        /// The snapshot, where it was.
+        /// The path at which the snapshot was.
         path: PathBuf,
         /// Where they were, bytes from its start.
         offset: u64,
-        /// How much does not read, bytes; 0 when the file does not open.
+        /// How many bytes cannot be read. 0 when the file cannot be opened.
         len: u64,
     },
-    /// The row of an upload, and with it its key, its metadata and whether it was completed. Its parts are
-    /// those of an open upload under another key.
+    /// The row of an upload, with its key, its metadata and whether it was completed. Its parts now belong
+    /// to an open upload under another key.
     Upload {
         /// Its id.
         id: UploadId,
         /// The parts that are left.
         parts: Vec<PartNumber>,
-        /// The upload that they belong to now; `None` when there are no parts.
+        /// The upload that the parts belong to now. `None` when no parts are left.
         given_back: Option<Upload>,
     },
-    /// An object whose parts do not add up to it. It is an open upload again: put the missing parts and
+    /// An object whose parts do not add up to it. It is an open upload again. Put the missing parts and
     /// complete it.
     Object {
         /// The upload.
@@ -78,24 +80,24 @@ pub enum Loss {
         /// The parts that are left.
         parts: Vec<PartNumber>,
     },
-    /// The bytes of a part, or its row. A part whose row is left is listed and its bytes are
-    /// [`Error::DamagedBlob`](crate::Error::DamagedBlob): putting them again repairs it.
+    /// The bytes of a part, or its row. A part that has its row is listed, and reading it answers
+    /// [`Error::DamagedBlob`](crate::Error::DamagedBlob). Putting the bytes again repairs it.
     Part {
-        /// The upload; its key is empty if that is lost, too.
+        /// The upload. Its key is empty if that is lost, too.
         upload: Upload,
         /// The part.
         number: PartNumber,
     },
-    /// When a part was put. Its row was made again from its reference and its bytes; it has the time of the
-    /// upload's initiation.
+    /// The time at which a part was put. Its row was made again from its reference and its bytes, with the
+    /// time of the upload's initiation.
     StoredAt {
         /// The upload.
         upload: Upload,
         /// The part.
         number: PartNumber,
     },
-    /// Metadata of an upload: it has none now, or, if the row that tells its length is lost, as much of it as
-    /// was found.
+    /// Metadata of an upload. It has none now. If the row with its length is lost, it has as much as was
+    /// found.
     Metadata {
         /// The upload.
         upload: Upload,

@@ -1,4 +1,4 @@
-//! Reports: what opening, sweeping, verifying and the store itself have to say.
+//! Reports: what opening, sweeping, verifying and the store itself tell the caller.
 
 mod loss;
 mod recovery;
@@ -10,14 +10,14 @@ pub use stats::{LastSweep, Stats};
 
 use crate::{ContentHash, PartNumber, Upload};
 
-/// How far a long call has come: see [`verify_with`](crate::PartStore::verify_with),
+/// How far a long call has come. See [`verify_with`](crate::PartStore::verify_with),
 /// [`sweep_with`](crate::PartStore::sweep_with) and [`maintain_with`](crate::PartStore::maintain_with).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is done, `0..=total`. It never becomes less.
+    /// What is done, `0..=total`. It never decreases.
     pub done: u64,
-    /// What there was to be done when the call began. The call says what is counted.
+    /// What there was to do when the call began. Each call says what it counts.
     pub total: u64,
 }
 
@@ -29,15 +29,15 @@ pub struct SweepReport {
     pub blobs: u64,
     /// Their sizes, bytes.
     pub bytes: u64,
-    /// Files in `blobs/` that no record named: left by a crash, or by a part that was refused at
-    /// its last step.
+    /// Removed files in `blobs/` that no record named. A crash left them, or a part that was refused at its
+    /// last step.
     pub orphans: u64,
-    /// Unreferenced blobs that somebody is reading or putting; a later sweep looks again.
+    /// Blobs without a reference that somebody is reading or putting. A later sweep looks at them again.
     pub in_use: u64,
-    /// Directories in `blobs/` that have the name of a blob, when all files were looked at. No store
-    /// makes them; a repair of the file system may.
+    /// Directories in `blobs/` that have the name of a blob, if the sweep looked at all files. No store
+    /// makes them. A repair of the file system may.
     pub foreign: u64,
-    /// Whether the callback of [`sweep_with`](crate::PartStore::sweep_with) broke it off before the end.
+    /// Whether the callback of [`sweep_with`](crate::PartStore::sweep_with) ended the sweep early.
     pub cut_short: bool,
 }
 
@@ -45,14 +45,13 @@ pub struct SweepReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
-    /// Uploads that had expired.
+    /// How many expired uploads were aborted.
     pub expired: u64,
-    /// What was swept.
+    /// What the sweep removed.
     pub sweep: SweepReport,
     /// Whether a snapshot replaced journal segments.
     pub snapshot: bool,
-    /// Whether the callback of [`maintain_with`](crate::PartStore::maintain_with) broke it off before the
-    /// end.
+    /// Whether the callback of [`maintain_with`](crate::PartStore::maintain_with) ended the round early.
     pub cut_short: bool,
 }
 
@@ -60,7 +59,8 @@ pub struct MaintenanceReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
-    /// Snapshot and journal; of the index, whether parts, references and blobs agree with each other.
+    /// The snapshot, the journal and the index: whether the first two hold what was written there, and
+    /// whether parts, references and blobs of the index agree with each other.
     Metadata,
     /// The same, and every byte of every blob.
     Everything,
@@ -70,34 +70,34 @@ pub enum Scope {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Parts looked at.
+    /// Parts that were checked.
     pub parts: u64,
-    /// Blobs looked at.
+    /// Blobs that were checked.
     pub blobs: u64,
-    /// Bytes of blobs read.
+    /// Bytes that were read of blobs.
     pub bytes: u64,
-    /// Files of the journal and the snapshot that do not hold what was written there: the first damage of
-    /// each. The store accepts no more changes then; see [`Stats::damaged_files`].
+    /// Files of the journal and of the snapshot that do not hold what was written there, with the first
+    /// damage of each. If any are listed, the store accepts no more changes: see [`Stats::damaged_files`].
     pub files: Vec<DamagedFile>,
-    /// Blobs that do not hold what was acknowledged.
+    /// Blobs that do not hold the bytes that were acknowledged.
     pub damaged: Vec<DamagedBlob>,
-    /// Records that contradict each other, in words. Always empty unless there is a bug or the
-    /// index was damaged.
+    /// Records that contradict each other, in words. Empty unless partstore has a bug or the index is
+    /// damaged.
     pub inconsistent: Vec<String>,
-    /// Whether the callback of [`verify_with`](crate::PartStore::verify_with) broke it off before the end:
-    /// what was not looked at may be damaged.
+    /// Whether the callback of [`verify_with`](crate::PartStore::verify_with) ended the call early. What
+    /// was not checked may be damaged.
     pub cut_short: bool,
 }
 
 impl VerifyReport {
-    /// Whether nothing was found, in what was looked at.
+    /// Returns whether nothing was found in what was checked.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.files.is_empty() && self.damaged.is_empty() && self.inconsistent.is_empty()
     }
 }
 
-/// A damaged blob and the parts that it holds.
+/// A damaged blob and the parts that use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedBlob {

@@ -11,31 +11,31 @@ use crate::{Error, Result, SalvageReport};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// Whether there was no store, and one was made. See [`Options::must_exist`](crate::Options::must_exist).
+    /// Whether no store existed, and one was made. See [`Options::must_exist`](crate::Options::must_exist).
     pub created: bool,
     /// Whether the query index was trusted or rebuilt.
     pub index: IndexRecovery,
     /// Batches read from the journal.
     pub journal_batches: u64,
-    /// Bytes of a write that a crash tore, cut off the journal's end. None of it was acknowledged.
+    /// Bytes of a write that a crash tore, which were cut off the journal's end. None of them was
+    /// acknowledged.
     pub torn_bytes: u64,
-    /// Files of the journal or the snapshot that were damaged, and that the index proved: both were written
-    /// anew from it, and nothing is lost. The disk deserves a look.
+    /// Damaged files of the journal or the snapshot whose content the index proved. Both were written anew
+    /// from the index, and nothing is lost. Check the disk.
     pub repaired: Vec<DamagedFile>,
-    /// What [`Options::salvage`](crate::Options::salvage) gave back and what not, if journal or snapshot were
-    /// damaged and nothing proved what they held.
+    /// What [`Options::salvage`](crate::Options::salvage) gave back and what it could not. `None` unless
+    /// the journal or the snapshot was damaged and nothing proved what they held.
     pub salvaged: Option<SalvageReport>,
-    /// Whether files may lie in `blobs/` that no record names; the next sweep finds and removes
-    /// them.
+    /// Whether `blobs/` may hold files that no record names. The next sweep finds and removes them.
     pub orphans_possible: bool,
-    /// What lies in `staging/`, `meta/journal/` and `meta/snapshot/` and is not the store's. It was left
-    /// alone.
+    /// Files in `staging/`, `meta/journal/` and `meta/snapshot/` that do not belong to the store. It left
+    /// them alone.
     pub foreign: Vec<PathBuf>,
     /// How long opening took.
     pub elapsed: Duration,
 }
 
-/// What became of the query index when the store was opened.
+/// What was done with the query index when the store was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IndexRecovery {
@@ -48,11 +48,11 @@ pub enum IndexRecovery {
     },
 }
 
-/// A file of the journal or the snapshot that does not hold what was written there.
+/// A file of the journal or of the snapshot that does not hold what was written there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedFile {
-    /// The file, or the directory of one that is missing.
+    /// The file. If it is missing, its directory.
     pub path: PathBuf,
     /// Where the damage begins, bytes from its start.
     pub offset: u64,
@@ -61,8 +61,8 @@ pub struct DamagedFile {
 }
 
 impl DamagedFile {
-    /// The damage that a check of one file meets; `None` when it passes. What the disk refuses to read is
-    /// read once more: that may pass.
+    /// The damage that a check of one file finds. `None` if the check passes. A read that the disk refuses
+    /// is tried once more, because such a failure may pass.
     pub(crate) fn met_by(check: &dyn Fn() -> Result<()>) -> Result<Option<Self>> {
         let checked = match check() {
             Err(Error::Io { .. }) => check(),
@@ -75,7 +75,7 @@ impl DamagedFile {
         }
     }
 
-    /// Why a running store accepts no more.
+    /// The error with which a running store refuses changes.
     pub(crate) fn refusal(&self) -> Error {
         Error::Damaged {
             path: self.path.clone(),
@@ -84,7 +84,7 @@ impl DamagedFile {
         }
     }
 
-    /// What the error says of a file.
+    /// What the error says about a file.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
             Error::Damaged {

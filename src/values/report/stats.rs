@@ -4,42 +4,42 @@ use std::time::SystemTime;
 
 use crate::{DamagedFile, SweepReport};
 
-/// The store in numbers, kept up as things change: reading them scans nothing that grows with the
-/// number of parts.
+/// The store in numbers. They are counted as things change, so reading them scans nothing that grows with
+/// the number of parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Open uploads.
     pub open_uploads: u64,
-    /// Completed uploads that were not removed.
+    /// Completed uploads that are not removed.
     pub objects: u64,
-    /// Parts, of open uploads and of objects.
+    /// Parts of open uploads and of objects.
     pub parts: u64,
     /// Sizes of the parts, bytes.
     pub part_bytes: u64,
     /// Blobs on disk.
     pub blobs: u64,
-    /// Sizes of the blobs, bytes: `part_bytes` less what deduplication saves, plus what waits for
-    /// a sweep.
+    /// Sizes of the blobs, bytes. This is `part_bytes` less what deduplication saves, plus what waits for a
+    /// sweep.
     pub blob_bytes: u64,
-    /// Blobs that lost a reference and wait for a sweep to look at them.
+    /// Blobs that have lost a reference, and that no sweep has checked since.
     pub garbage: u64,
-    /// Blobs found damaged since the store was opened and not put again.
+    /// Blobs that were found damaged since the store was opened, and not put again.
     pub damaged_blobs: u64,
-    /// Files of the journal and the snapshot that were found damaged since the store was opened, by a
-    /// snapshot or by [`verify`](crate::PartStore::verify).
+    /// Files of the journal and the snapshot that were found damaged since the store was opened. A snapshot
+    /// or [`verify`](crate::PartStore::verify) finds them.
     ///
-    /// When there are any, every call that changes something is refused with
-    /// [`Error::Damaged`](crate::Error::Damaged), as the journal cannot be made shorter and after a kill
-    /// the store would not open. Reads go on. [`close`](crate::PartStore::close) and open it again: the
-    /// files are then written anew from the index.
+    /// If any are listed, every call that changes something is refused with
+    /// [`Error::Damaged`](crate::Error::Damaged), because the journal cannot be made shorter, and after a
+    /// kill the store would not open. Reads still work. [`close`](crate::PartStore::close) the store and
+    /// open it again: the open writes the files anew from the index.
     pub damaged_files: Vec<DamagedFile>,
-    /// Bodies being received.
+    /// Bodies that are being received.
     pub staged_bodies: u64,
-    /// Bytes of the disk that are held for those: received and not yet written, and up to 16 MiB
-    /// ahead of what each has sent. A body that has sent nothing holds none.
+    /// Bytes of the disk that are reserved for those bodies: what was received and is not yet written, and
+    /// up to 16 MiB beyond what each has sent. Nothing is reserved for a body that has sent nothing.
     pub reserved_bytes: u64,
-    /// Blobs being read or put.
+    /// Blobs that are being read or put.
     pub pinned_blobs: u64,
     /// Journal on disk, bytes.
     pub journal_bytes: u64,
@@ -47,27 +47,28 @@ pub struct Stats {
     pub index_rows: u64,
     /// Keys and values of those rows, bytes.
     pub index_bytes: u64,
-    /// Sequence number of the snapshot, 0 for none.
+    /// Sequence number of the snapshot. 0 for none.
     pub snapshot_seq: u64,
     /// Bytes that can still be written to the file system.
     pub free_bytes: u64,
-    /// Whether bodies are written past the page cache (`O_DIRECT`): when the file system takes it.
+    /// Whether bodies are written past the page cache (`O_DIRECT`). They are if the file system allows it.
     pub direct_writes: bool,
-    /// Whether MD5 of bodies that come in at the same time is computed side by side: when the processor
-    /// has AVX2.
+    /// Whether the MD5s of concurrent bodies are computed side by side. They are if the processor has AVX2.
     pub md5_lanes: bool,
-    /// Why the store has stopped ([I8](crate::rules#i8)): every call that acknowledges answers
-    /// [`Error::Poisoned`](crate::Error::Poisoned) until it is opened again. `None` while it works.
+    /// Why the store has stopped ([I8](crate::rules#i8)). Every call that acknowledges something then
+    /// answers [`Error::Poisoned`](crate::Error::Poisoned), until the store is opened again. `None` while
+    /// it works.
     pub stopped: Option<String>,
-    /// The last failure of the housekeeping thread, panics included; `None` once that has worked again.
+    /// The last failure of the housekeeping thread, panics included. `None` once the thread has worked
+    /// again.
     pub background_failure: Option<String>,
-    /// When the last snapshot since the store was opened was taken, by the host's clock.
+    /// When the last snapshot was taken since the store was opened, by the host's clock.
     pub last_snapshot: Option<SystemTime>,
-    /// The last sweep since the store was opened that came to its end.
+    /// The last sweep since the store was opened that was not ended early.
     pub last_sweep: Option<LastSweep>,
 }
 
-/// A sweep that has come to its end.
+/// A sweep that was not ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LastSweep {
