@@ -57,6 +57,13 @@ bench-server *ARGS:
 bench-peers *ARGS:
     cargo run --release -p partstore-bench -- peers {{ ARGS }}
 
+# Every table of docs/performance.md, on the file system that holds DIR; the machine must be idle
+measure DIR:
+    cargo run --release -p partstore-bench -- ingest --rounds 3 --dir {{ DIR }}
+    cargo run --release -p partstore-bench -- figures all --dir {{ DIR }}
+    cargo run --release -p partstore-bench -- server --dir {{ DIR }}
+    cargo run --release -p partstore-bench -- peers --dir {{ DIR }}
+
 # Once a week: the program with the other stores still builds. It has a lock file of its own.
 check-peers:
     cargo clippy --locked --manifest-path bench/peers/Cargo.toml --all-targets -- -D warnings
