@@ -1,4 +1,5 @@
-//! [`PartStore`]: uploads, parts and objects. This layer alone sees both stores, and owns the order of their steps.
+//! [`PartStore`]: uploads, parts and objects. Only this layer uses both stores, and it decides the order of
+//! their steps.
 
 mod ages;
 mod answers;
@@ -37,9 +38,9 @@ use crate::{Background, Error, Options, RecoveryReport, Result};
 
 /// A store of multipart uploads in one directory.
 ///
-/// Clones are handles to the same store; all calls may come from any thread at any time. Each
-/// answers when its result is durable. The last handle to go closes the store;
-/// [`close`](Self::close) does so at once and says how it went.
+/// Clones are handles to the same store. Any thread may make any call at any time. A call that changes
+/// something returns when its result is durable. Dropping the last handle closes the store.
+/// [`close`](Self::close) does so at once, and says whether it succeeded.
 #[derive(Clone)]
 pub struct PartStore {
     handle: Arc<OpenStore>,
@@ -49,7 +50,7 @@ struct OpenStore {
     shared: Arc<Shared>,
     recovery: RecoveryReport,
     housekeeping: Mutex<Option<JoinHandle<()>>>,
-    /// How closing ended, once it has.
+    /// The result of closing, once it is known.
     outcome: Mutex<Option<Result<()>>>,
 }
 
@@ -71,7 +72,7 @@ impl PartStore {
             Background::Thread => Some(housekeeping::start(&shared, expire_after)?),
             Background::Host => None,
         };
-        // There may be garbage from before, or orphans after a crash.
+        // Garbage from before may exist, or orphans after a crash.
         shared.wake();
         Ok(Self {
             handle: Arc::new(OpenStore {
@@ -83,39 +84,41 @@ impl PartStore {
         })
     }
 
-    /// What opening found and did.
+    /// Returns what opening found and did.
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
         &self.handle.recovery
     }
 
-    /// Closes the store. From the moment that this begins every other call gets [`Error::Closed`] at once,
-    /// on every handle, also writers that are not finished.
+    /// Closes the store. As soon as this begins, every other call gets [`Error::Closed`] at once. That
+    /// holds for every handle, and for writers that are not finished.
     ///
-    /// Calls that are under way are waited for, and none of them takes long: `verify`, sweeps, expiry and
-    /// snapshots, and puts and copies of long parts end with [`Error::Closed`] within a second or two, and
-    /// leave nothing behind that a sweep does not remove. A system call that is under way is waited for. So
-    /// are callbacks, such as that of [`verify_with`](Self::verify_with).
+    /// Calls that are under way are waited for, and none of them takes long. `verify`, sweeps, expiry and
+    /// snapshots, and puts and copies of long parts, end with [`Error::Closed`] within a second or two.
+    /// What they leave behind is removed by a sweep. A system call that is under way is waited for. So are
+    /// callbacks, such as that of [`verify_with`](Self::verify_with).
     ///
-    /// Whoever else closes the store, at the same time or later, is told the same when it is closed.
+    /// Every other call of `close`, at the same time or later, returns the same result once the store is
+    /// closed.
     ///
-    /// On `Ok` the next open is a quick one. On `Err` everything acknowledged is durable all the
-    /// same, and the next open rebuilds the index. [`Error::Damaged`] is another matter: the store is
-    /// closed as on `Ok`, and the next open writes the damaged files anew from the index.
+    /// On `Ok` the next open is quick. On `Err` everything acknowledged is durable all the same, and the
+    /// next open rebuilds the index. [`Error::Damaged`] differs: the store is closed as on `Ok`, and the
+    /// next open writes the damaged files anew from the index.
     ///
-    /// An index that does not answer is given up after 30 s and 1 s for each 4 MiB of its files. Then
-    /// [`Error::Index`] is the answer, and threads that hang inside stay until the process ends.
+    /// An index that does not answer is given up after 30 s, plus 1 s for each 4 MiB of its files. The
+    /// answer is then [`Error::Index`], and the threads that hang in the index remain until the process
+    /// ends.
     ///
     /// # Errors
-    /// [`Error::Poisoned`]; [`Error::Index`], [`Error::Io`] when the index could not be written
-    /// out; [`Error::StorageFull`] when it had no room, not even that of the ballast;
-    /// [`Error::Damaged`] when journal or snapshot were found damaged
-    /// ([`Stats::damaged_files`]).
+    /// - [`Error::Poisoned`]: the store has stopped.
+    /// - [`Error::Index`], [`Error::Io`]: the index could not be written out.
+    /// - [`Error::StorageFull`]: the index had no room, not even that of the ballast.
+    /// - [`Error::Damaged`]: the journal or the snapshot was found damaged ([`Stats::damaged_files`]).
     pub fn close(&self) -> Result<()> {
         self.handle.close()
     }
 
-    /// Runs a call that may leave something to do for housekeeping.
+    /// Runs a call that may leave work for the housekeeping.
     fn change<T>(&self, call: impl FnOnce(&Engine) -> Result<T>) -> Result<T> {
         let engine = self.engine()?;
         let done = call(&engine)?;
@@ -129,26 +132,25 @@ impl PartStore {
 }
 
 impl Options {
-    /// Opens the store at `path`, which is created when it is absent or an empty directory.
+    /// Opens the store at `path`. If the directory is absent or empty, the store is made.
     ///
-    /// On `Ok` the store is whole and this process has it alone.
-    /// [`PartStore::recovery`] says what opening did.
+    /// On `Ok` the store is whole, and this process alone has it open. [`PartStore::recovery`] says what
+    /// opening did.
     ///
     /// # Cost
-    /// After a clean close one scan of the index and one of the journal: about 5 us of a processor a part.
-    /// After anything else the index is rebuilt: about 20 us.
+    /// After a clean close: one scan of the index and one of the journal, about 5 us of a processor a part.
+    /// After anything else the index is rebuilt: about 20 us a part.
     ///
     /// # Errors
-    /// [`Error::StoreLocked`] when it is open already;
-    /// [`Error::NotAStore`] when the directory holds something else, or is none;
-    /// [`Error::Forked`] in a forked child of a process that had opened a store;
-    /// [`Error::NoSuchStore`] when there is no store and it [must exist](Self::must_exist);
-    /// [`Error::NewerFormat`] when a newer version wrote it;
-    /// [`Error::Damaged`] when the journal or the snapshot is not what was
-    /// written, and no index that was closed with them proves what it was
-    /// ([`salvage`](Options::salvage) gives back what it can);
-    /// [`Error::StorageFull`] when there is no room for the
-    /// index or a journal segment; [`Error::Io`] when a system call fails.
+    /// - [`Error::StoreLocked`]: the store is already open.
+    /// - [`Error::NotAStore`]: the directory holds something else, or the path is not a directory.
+    /// - [`Error::Forked`]: this process was forked from one that had opened a store.
+    /// - [`Error::NoSuchStore`]: no store exists, and it [must exist](Self::must_exist).
+    /// - [`Error::NewerFormat`]: a newer version of this crate wrote the store.
+    /// - [`Error::Damaged`]: the journal or the snapshot does not hold what was written, and no index that
+    ///   was closed with them proves what they held. [`salvage`](Options::salvage) gives back what it can.
+    /// - [`Error::StorageFull`]: the disk has no room for the index or a journal segment.
+    /// - [`Error::Io`]: a system call failed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<PartStore> {
         PartStore::open_with(path.as_ref(), self)
     }
@@ -158,7 +160,7 @@ impl OpenStore {
     fn close(&self) -> Result<()> {
         self.shared.check_process()?;
         self.shared.stop();
-        // Held until the store is closed: who comes second answers only then.
+        // Held until the store is closed, so that a second call of `close` answers only then.
         let mut outcome = self.outcome.lock();
         if outcome.is_none() {
             *outcome = Some(self.close_first());
@@ -172,7 +174,7 @@ impl OpenStore {
     fn close_first(&self) -> Result<()> {
         if let Some(thread) = self.housekeeping.lock().take() {
             self.shared.wait_for_end()?;
-            // A panic there has been printed, and has no bearing on what is durable.
+            // A panic of the thread was printed, and does not change what is durable.
             let _ = thread.join();
         }
         let engine = self.shared.take_engine()?;
@@ -183,10 +185,11 @@ impl OpenStore {
 impl Drop for OpenStore {
     fn drop(&mut self) {
         if self.shared.check_process().is_err() {
-            // Nothing of it may be closed or written here: it stays for as long as this process does.
+            // Nothing of the store may be closed or written in this process. So it is kept until the
+            // process ends.
             std::mem::forget(Arc::clone(&self.shared));
         }
-        // Nobody is left to be told: without a marker the next open rebuilds the index.
+        // Nobody is left who could be told. Without a marker the next open rebuilds the index.
         let _ = self.close();
     }
 }

@@ -7,11 +7,13 @@ use crate::Error;
 use crate::{ListObjects, Object, ObjectPage, Result, Upload};
 
 impl PartStore {
-    /// Tells of an object. It is named by the key and id of its upload, [`Object::upload`].
+    /// Returns an object's size, ETag, checksum and metadata. The key and id of its upload name it
+    /// ([`Object::upload`]).
     ///
     /// # Errors
-    /// [`Error::NoSuchObject`] when there is none from this upload under this key;
-    /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`].
+    /// - [`Error::NoSuchObject`]: no object exists from this upload under this key.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn object(&self, object: &Upload) -> Result<Object> {
         let engine = self.engine()?;
         let record = engine
@@ -20,10 +22,10 @@ impl PartStore {
         answers::object(&engine, object, &record)
     }
 
-    /// Opens an object for verified reading, whole, at any place, or by part.
+    /// Opens an object for verified reading: as a whole, from any place, or by part.
     ///
     /// # Cost
-    /// About a microsecond a part. Files are opened as they are read.
+    /// About a microsecond a part. Each file is opened when it is read.
     ///
     /// # Errors
     /// As for [`object`](Self::object).
@@ -34,22 +36,23 @@ impl PartStore {
     /// Lists a page of the objects, in the order in which their uploads were initiated.
     /// [`objects`](Self::objects) lists all.
     ///
-    /// Which object is the current one of a key is the server's to record. This is for a server that
-    /// compares its record with what is here, after a crash between a completion and the record.
+    /// Which object is the current one of a key is for your server to record. After a crash between a
+    /// completion and that record, the server compares the record with this list.
     ///
     /// # Cost
-    /// Some microseconds for each object, and for each open upload that is passed over.
+    /// Some microseconds for each object, and for each open upload between them.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
-    /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
-    /// [`Error::DamagedRow`].
+    /// - [`Error::InvalidArgument`]: the limit is 0, or above 1,000 with
+    ///   [`PageLimit::Refuse`](crate::PageLimit::Refuse).
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn list_objects(&self, query: &ListObjects) -> Result<ObjectPage> {
         list::objects(&*self.engine()?, query)
     }
 
-    /// All objects, in the order in which their uploads were initiated, fetched in pages of 1,000 as they
-    /// are asked for. After an error the iterator ends.
+    /// Lists all objects, in the order in which their uploads were initiated. It fetches pages of 1,000 as
+    /// the entries are asked for. After an error the iterator ends.
     ///
     /// # Errors
     /// As for [`list_objects`](Self::list_objects).
@@ -57,14 +60,15 @@ impl PartStore {
         pages::objects(self)
     }
 
-    /// Removes an object: it and its parts are gone, durably. Readers that are open go on reading.
+    /// Removes an object. On `Ok` the object and its parts are removed, durably. Open readers of it
+    /// continue.
     ///
     /// # Cost
     /// As for [`abort_upload`](Self::abort_upload).
     ///
     /// # Errors
-    /// [`Error::NoSuchObject`] when there is none from this upload under this key; else as for
-    /// [`abort_upload`](Self::abort_upload).
+    /// As for [`abort_upload`](Self::abort_upload), with [`Error::NoSuchObject`] in place of
+    /// [`Error::NoSuchUpload`]: no object exists from this upload under this key.
     pub fn remove_object(&self, object: &Upload) -> Result<()> {
         self.change(|engine| end::end(engine, object, UploadKind::Completed))
     }

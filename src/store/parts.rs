@@ -26,25 +26,32 @@ impl PartStore {
 
     /// Puts a part whose bytes are in memory, and checks what was declared about them.
     ///
-    /// On `Ok` content, name and metadata are durable, and the part is the one under its number: a
-    /// part that was there is replaced ([R11](crate::rules#r11)). On `Err` nothing has changed; only after
-    /// [`Error::Poisoned`] and [`Error::Index`] it takes opening the store again to know. Of
-    /// concurrent puts to one number the last commit wins.
+    /// On `Ok` content, name and metadata are durable. The part is now the one under its number, and the
+    /// part that had the number before is replaced ([R11](crate::rules#r11)). On `Err` nothing has changed.
+    /// Only after [`Error::Poisoned`] and [`Error::Index`] the store must be opened again to know. Of
+    /// concurrent puts to one number, the last commit wins.
     ///
     /// # Cost
-    /// One pass over the bytes for the digests, one for the write. One sync of the file, one of its
-    /// directory, one of the journal, which concurrent parts share. Bytes that are stored
-    /// already are not written again; the first time that this process meets them it syncs and reads
-    /// their file, to see that it is sound. The body is copied once on its way to the disk.
+    /// One pass over the bytes for the digests, one for the write. Three syncs: the file, its directory and
+    /// the journal. Concurrent parts share the journal's sync. The body is copied once on its way to the
+    /// disk.
+    ///
+    /// Bytes that are already stored are not written again. The first time that this process relies on a
+    /// stored blob, it also syncs and reads its file once.
     ///
     /// # Errors
-    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] ([R1](crate::rules#r1));
-    /// [`Error::EntityTooLarge`] above the maximum ([R3](crate::rules#r3)); [`Error::NoSuchUpload`] when the upload is
-    /// not open, or has another key ([R9](crate::rules#r9), [R10](crate::rules#r10)); [`Error::IncompleteBody`] when the body is not
-    /// as long as declared ([R8](crate::rules#r8)); [`Error::BadDigest`] when a declared digest is not the body's
-    /// ([R7](crate::rules#r7)); [`Error::EntityTooSmall`] with [`MinimumAt::Put`](crate::MinimumAt::Put);
-    /// [`Error::StorageFull`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::Index`],
-    /// [`Error::DamagedRow`], [`Error::Io`].
+    /// - [`Error::InvalidPartNumber`]: the number is above [`Options::max_part_number`]
+    ///   ([R1](crate::rules#r1)).
+    /// - [`Error::EntityTooLarge`]: the body is above the maximum ([R3](crate::rules#r3)).
+    /// - [`Error::NoSuchUpload`]: the upload is not open, or has another key ([R9](crate::rules#r9),
+    ///   [R10](crate::rules#r10)).
+    /// - [`Error::IncompleteBody`]: the body is not as long as declared ([R8](crate::rules#r8)).
+    /// - [`Error::BadDigest`]: a declared digest is not the body's ([R7](crate::rules#r7)).
+    /// - [`Error::EntityTooSmall`]: the body is below the minimum, with
+    ///   [`MinimumAt::Put`](crate::MinimumAt::Put).
+    /// - [`Error::StorageFull`], [`Error::Poisoned`], [`Error::Damaged`], [`Error::Closed`]: the disk is
+    ///   full, or the store has stopped, is damaged or closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn put_part_with(
         &self,
         upload: &Upload,
@@ -55,11 +62,12 @@ impl PartStore {
         self.change(|engine| put::put_bytes(engine, Slot { upload, number }, body.into(), &options))
     }
 
-    /// Puts a part whose bytes come from a reader, to its end. What holds, costs and fails is as
-    /// for [`part_writer`](Self::part_writer) and [`PartWriter::finish`].
+    /// Puts a part whose bytes come from a reader, which is read to its end. Results and costs are those of
+    /// [`part_writer`](Self::part_writer) and [`PartWriter::finish`].
     ///
     /// # Errors
-    /// As for [`PartWriter::finish`]; [`Error::BodyUnreadable`] when the reader fails.
+    /// As for [`part_writer`](Self::part_writer) and [`PartWriter::finish`], and [`Error::BodyUnreadable`]
+    /// if the reader fails.
     pub fn put_part_from(
         &self,
         upload: &Upload,
@@ -72,23 +80,26 @@ impl PartStore {
         writer.finish()
     }
 
-    /// Begins to receive a part as a stream. All that can be refused before the body is refused
-    /// here, so a server calls this before it answers `Expect: 100-continue`.
+    /// Begins to receive a part as a stream. All that can be refused before the body is refused here. So a
+    /// server calls this before it answers `Expect: 100-continue`.
     ///
-    /// A body holds room on the disk as it arrives, up to 16 MiB ahead: one that sends nothing holds none.
-    /// So it may still be refused with [`Error::StorageFull`] when others have filled the disk before its
-    /// last byte came.
+    /// A body reserves room on the disk as it arrives, up to 16 MiB ahead. A body that sends nothing
+    /// reserves none. So a body may still be refused with [`Error::StorageFull`] later, if others have
+    /// filled the disk before its last byte came.
     ///
-    /// Memory: at most 2 MiB, whatever the part's size; 192 MiB for all bodies of the store, and 8 KiB for
-    /// each beyond some 320.
+    /// Memory: at most 2 MiB, whatever the part's size. All bodies of the store together have at most 192
+    /// MiB, and 8 KiB for each beyond some 320.
     ///
     /// # Errors
-    /// [`Error::InvalidPartNumber`] above [`Options::max_part_number`] ([R1](crate::rules#r1));
-    /// [`Error::EntityTooLarge`] when the declared length is above the maximum ([R3](crate::rules#r3));
-    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key ([R9](crate::rules#r9));
-    /// [`Error::StorageFull`] when the declared length, with what other bodies have reserved,
-    /// would take the [headroom](Options::headroom); [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`];
-    /// [`Error::Index`], [`Error::Io`].
+    /// - [`Error::InvalidPartNumber`]: the number is above [`Options::max_part_number`]
+    ///   ([R1](crate::rules#r1)).
+    /// - [`Error::EntityTooLarge`]: the declared length is above the maximum ([R3](crate::rules#r3)).
+    /// - [`Error::NoSuchUpload`]: the upload is not open, or has another key ([R9](crate::rules#r9)).
+    /// - [`Error::StorageFull`]: the declared length, with what other bodies have reserved, does not fit
+    ///   above the [headroom](Options::headroom).
+    /// - [`Error::Poisoned`], [`Error::Damaged`], [`Error::Closed`]: the store has stopped, is damaged or
+    ///   closed.
+    /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
     pub fn part_writer(
         &self,
         upload: &Upload,
@@ -98,31 +109,39 @@ impl PartStore {
         PartWriter::open(&self.handle.shared, Slot { upload, number }, options)
     }
 
-    /// Puts the part that `source` reads under `number` of `upload`, without copying a byte: the new part
-    /// refers to the same blob. For "Upload Part - Copy", and, part by part into a new upload, "Put
-    /// Object - Copy".
+    /// Puts the part that `source` reads under `number` of `upload`. No byte is copied: the new part refers
+    /// to the same blob. This is "Upload Part - Copy". For "Put Object - Copy", copy each part into a new
+    /// upload.
     ///
-    /// The source is the part as it was when `source` was opened, wherever that stands and whatever
-    /// became of it since; a copy of a part onto itself is fine. The new part has its size, ETag,
-    /// content and checksums, and a `stored_at` of its own. What holds on `Ok` and on `Err`, and
-    /// among concurrent puts, is as for [`put_part_with`](Self::put_part_with). (A range of a part is
-    /// other bytes: [`put_part_from`](Self::put_part_from) takes them from the reader.)
+    /// The source is the part as it was when `source` was opened. It may be anywhere in this store, and may
+    /// have been replaced or removed since. A part may be copied onto itself. The new part has its size,
+    /// ETag, content and checksums, and its own `stored_at`.
+    ///
+    /// `Ok` and `Err` mean the same as for [`put_part_with`](Self::put_part_with), also among concurrent
+    /// puts. A range of a part is other bytes: [`put_part_from`](Self::put_part_from) takes them from the
+    /// reader.
     ///
     /// # Cost
-    /// One sync of the journal, shared with concurrent calls. The first time that this process meets the
-    /// blob it is synced and read, to see that it is sound.
+    /// One sync of the journal, shared with concurrent calls. The first time that this process relies on
+    /// the blob, it also syncs and reads its file once.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when `source` was opened by another store, or by this one before
-    /// it was closed and opened again; [`Error::InvalidPartNumber`] above
-    /// [`Options::max_part_number`] ([R1](crate::rules#r1)); [`Error::EntityTooLarge`] when the part is above the maximum
-    /// ([R3](crate::rules#r3)), which may have been lowered since it was put; [`Error::NoSuchUpload`] when `upload`
-    /// is not open, or has another key ([R9](crate::rules#r9), [R10](crate::rules#r10)); [`Error::EntityTooSmall`] with
-    /// [`MinimumAt::Put`](crate::MinimumAt::Put); [`Error::DamagedBlob`] when the stored bytes are
-    /// not what was acknowledged, as only a put of the bytes themselves repairs them;
-    /// [`Error::StorageFull`] when the disk has no more than the [headroom](Options::headroom) left;
-    /// [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`],
-    /// [`Error::Io`].
+    /// - [`Error::InvalidArgument`]: another store opened `source`, or this one did before it was closed
+    ///   and opened again.
+    /// - [`Error::InvalidPartNumber`]: the number is above [`Options::max_part_number`]
+    ///   ([R1](crate::rules#r1)).
+    /// - [`Error::EntityTooLarge`]: the part is above the maximum ([R3](crate::rules#r3)), which may have
+    ///   been lowered since it was put.
+    /// - [`Error::NoSuchUpload`]: `upload` is not open, or has another key ([R9](crate::rules#r9),
+    ///   [R10](crate::rules#r10)).
+    /// - [`Error::EntityTooSmall`]: the part is below the minimum, with
+    ///   [`MinimumAt::Put`](crate::MinimumAt::Put).
+    /// - [`Error::DamagedBlob`]: the stored bytes are not those that were acknowledged. Only a put of the
+    ///   bytes themselves repairs them.
+    /// - [`Error::StorageFull`]: the disk has no more than the [headroom](Options::headroom) left.
+    /// - [`Error::Poisoned`], [`Error::Damaged`], [`Error::Closed`]: the store has stopped, is damaged or
+    ///   closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn copy_part(
         &self,
         source: &PartReader,
@@ -135,20 +154,22 @@ impl PartStore {
     /// Lists a page of the parts of an open upload, ascending ([R15](crate::rules#r15), [R16](crate::rules#r16)). [`parts`](Self::parts) lists all.
     ///
     /// # Cost
-    /// One range of the index: under a microsecond a part.
+    /// One range of the index: less than a microsecond a part.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key ([R18](crate::rules#r18));
-    /// [`Error::InvalidArgument`] for a limit of 0, or above 1,000 with
-    /// [`PageLimit::Refuse`](crate::PageLimit::Refuse); [`Error::Closed`]; [`Error::Index`],
-    /// [`Error::DamagedRow`].
+    /// - [`Error::NoSuchUpload`]: the upload is not open, or has another key ([R18](crate::rules#r18)).
+    /// - [`Error::InvalidArgument`]: the limit is 0, or above 1,000 with
+    ///   [`PageLimit::Refuse`](crate::PageLimit::Refuse).
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn list_parts(&self, upload: &Upload, query: &ListParts) -> Result<PartPage> {
         list::parts(&*self.engine()?, upload, query)
     }
 
-    /// All parts of an open upload, ascending, fetched in pages of 1,000 as they are asked for.
+    /// Lists all parts of an open upload, ascending. It fetches pages of 1,000 as the entries are asked
+    /// for.
     ///
-    /// Parts that are put in the meantime are listed if their numbers are still ahead. After an error the
+    /// Parts that are put in the meantime are listed if their numbers come later. After an error the
     /// iterator ends.
     ///
     /// # Errors
@@ -160,9 +181,11 @@ impl PartStore {
     /// Opens a part of an open upload for verified reading.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`] when the upload is not open, or has another key;
-    /// [`Error::NoSuchPart`]; [`Error::DamagedBlob`] when its file is missing or too short;
-    /// [`Error::Closed`]; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    /// - [`Error::NoSuchUpload`]: the upload is not open, or has another key.
+    /// - [`Error::NoSuchPart`]: the upload has no part with this number.
+    /// - [`Error::DamagedBlob`]: the file of its blob is missing or too short.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<PartReader> {
         read::open_part(&*self.engine()?, upload, number)
     }

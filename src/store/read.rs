@@ -1,4 +1,5 @@
-//! Reading: parts and objects as `Read + Seek`, each block checked before it is given out (I5).
+//! Reading: parts and objects as `Read + Seek`. Each block is checked before a reader returns any of it
+//! (I5).
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
@@ -13,12 +14,11 @@ use crate::pins::Pinned;
 use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
 
-/// Reads a part. Made by [`PartStore::open_part`](crate::PartStore::open_part) and
-/// [`ObjectReader::part`].
+/// Reads a part. [`PartStore::open_part`](crate::PartStore::open_part) and [`ObjectReader::part`] make it.
 ///
-/// It gives the bytes of the part as it was when opened, also when the part is replaced, aborted or
-/// removed in the meantime. A read error may hold an [`Error`], which [`Error::from_io`] gives back;
-/// [`Error::DamagedBlob`] names the blob. One block of 256 KiB is held in memory; a small read
+/// It returns the bytes of the part as it was when opened, also if the part is replaced, aborted or removed
+/// in the meantime. A read error may hold an [`Error`], which [`Error::from_io`] gives back.
+/// [`Error::DamagedBlob`] names the blob. The reader has one block of 256 KiB in memory, so a small read
 /// costs reading its block.
 pub struct PartReader {
     part: Part,
@@ -29,13 +29,14 @@ pub struct PartReader {
 }
 
 impl PartReader {
-    /// What is read.
+    /// Returns the part that is read.
     #[must_use]
     pub fn part(&self) -> &Part {
         &self.part
     }
 
-    /// Whether its pin holds the blob in this store, as it is open now ([I4](crate::rules#i4)).
+    /// Whether its pin holds the blob in this store since the store was last opened
+    /// ([I4](crate::rules#i4)).
     pub(super) fn is_of(&self, engine: &Engine) -> bool {
         self.pinned.is_of(&engine.pins)
     }
@@ -90,7 +91,8 @@ pub(super) fn open_part(
             .part(upload.id(), number)?
             .ok_or_else(|| upload.part_not_found(number))?;
         let pinned = engine.pins.pin(vec![record.content])?;
-        // Looked at again under the pin: replaced and swept in between, it would be gone.
+        // Read again under the pin, because a sweep may have removed the blob of a part that was replaced
+        // just before.
         if engine
             .meta
             .part(upload.id(), number)?
@@ -112,7 +114,7 @@ fn open_blob(engine: &Engine, content: ContentHash) -> Result<BlobReader<Arc<Blo
     engine.blobs.open_blob(content, sums)
 }
 
-/// What a blob that is pinned and referred to must look like.
+/// What a blob must hold, if it is pinned and a part refers to it.
 pub(super) fn crcs_of(engine: &Engine, content: &ContentHash) -> Result<BlockCrcs> {
     let missing = || Error::DamagedBlob {
         hash: *content,
@@ -121,11 +123,11 @@ pub(super) fn crcs_of(engine: &Engine, content: &ContentHash) -> Result<BlockCrc
     engine.meta.blob(content)?.ok_or_else(missing)
 }
 
-/// Reads an object: its parts, one after the other. Made by
-/// [`PartStore::open_object`](crate::PartStore::open_object).
+/// Reads an object: its parts, one after the other.
+/// [`PartStore::open_object`](crate::PartStore::open_object) makes it.
 ///
-/// It gives the bytes of the object also when the object is removed in the meantime. Errors and memory
-/// are as for [`PartReader`]; the parts' places take 120 bytes each.
+/// It returns the bytes of the object also if the object is removed in the meantime. Errors and memory are
+/// those of [`PartReader`], and 120 bytes for the place of each part.
 pub struct ObjectReader {
     shared: Arc<Shared>,
     object: Object,
@@ -141,7 +143,8 @@ impl ObjectReader {
     pub(super) fn open(shared: &Arc<Shared>, upload: &Upload) -> Result<Self> {
         let engine = shared.engine()?;
         let (object, parts) = {
-            // A completion takes effect row by row: under its lock it has, or it has not.
+            // A completion changes the index row by row. Under the upload's lock, all of its rows are
+            // changed, or none.
             let _whole = engine.locks.lock(upload.id())?;
             let record = engine.record(upload)?;
             let record = record.ok_or_else(|| upload.object_not_found())?;
@@ -153,7 +156,8 @@ impl ObjectReader {
         let pinned = engine
             .pins
             .pin(parts.iter().map(|placed| placed.part.content).collect())?;
-        // Looked at again under the pins: removed and swept in between, it would be gone.
+        // Read again under the pins, because a sweep may have removed the blobs of an object that was
+        // removed just before.
         let still = engine
             .record(upload)?
             .is_some_and(|record| matches!(record.state, UploadState::Completed(_)));
@@ -171,23 +175,25 @@ impl ObjectReader {
         })
     }
 
-    /// What is read.
+    /// Returns the object that is read.
     #[must_use]
     pub fn object(&self) -> &Object {
         &self.object
     }
 
-    /// The parts and their places, in order.
+    /// Returns the parts and their places, in order.
     #[must_use]
     pub fn parts(&self) -> &[ObjectPart] {
         &self.parts
     }
 
-    /// Opens one part by its number (`GET ?partNumber=N`). The reader may outlive this one.
+    /// Opens one part by its number (`GET ?partNumber=N`). The part's reader may outlive this one.
     ///
     /// # Errors
-    /// [`Error::NoSuchPart`] when the object has no part with this number; [`Error::DamagedBlob`]
-    /// when its file is missing; [`Error::Closed`]; [`Error::Index`], [`Error::Io`].
+    /// - [`Error::NoSuchPart`]: the object has no part with this number.
+    /// - [`Error::DamagedBlob`]: the file of its blob is missing.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
     pub fn part(&self, number: PartNumber) -> Result<PartReader> {
         let found = self
             .parts
@@ -206,7 +212,7 @@ impl ObjectReader {
         })
     }
 
-    /// Reads from the part that holds the position.
+    /// Reads from the part at the position.
     fn read_some(&mut self, into: &mut [u8]) -> Result<usize> {
         let behind = self
             .parts

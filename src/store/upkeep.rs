@@ -1,4 +1,4 @@
-//! Upkeep: sweeping, housekeeping, verifying, and the store in numbers.
+//! Upkeep: sweeping, housekeeping, verifying, and statistics.
 
 use std::ops::ControlFlow;
 
@@ -11,35 +11,40 @@ use crate::{Background, Error};
 use crate::{MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, VerifyReport};
 
 impl PartStore {
-    /// Removes every blob that nothing refers to and nobody uses ([I7](crate::rules#i7)). After an unclean open this
-    /// finds what a crash left in `blobs/`, too. The housekeeping does it by itself.
+    /// Removes every blob that nothing refers to and nobody uses ([I7](crate::rules#i7)). After an unclean
+    /// open it also removes the files that a crash left in `blobs/`. The housekeeping sweeps by itself.
     ///
-    /// A file is removed only when the journal and the snapshot confirm what the index says: that nothing
-    /// refers to it. A file that cannot be removed keeps none of the others; the call answers with the
-    /// first such failure, and the next sweep tries again.
+    /// A file is removed only if the journal and the snapshot confirm what the index says: that nothing
+    /// refers to it. If a file cannot be removed, the others still are. The call then returns the first
+    /// such failure, and the next sweep tries again.
     ///
     /// # Cost
-    /// One read of the journal and the snapshot for each 65,536 blobs that may be removed: about 2 s for
-    /// 1,000,000 parts. One sync of the journal and up to 256 of directories for each 256 blobs removed.
-    /// Some 200 bytes of memory for each of 65,536 blobs.
+    /// - One read of the journal and the snapshot for each 65,536 blobs that may be removed: about 2 s for
+    ///   1,000,000 parts.
+    /// - One sync of the journal and up to 256 of directories for each 256 blobs that are removed.
+    /// - Some 200 bytes of memory for each of 65,536 blobs.
     ///
     /// # Errors
-    /// [`Error::Poisoned`]; [`Error::Closed`]; [`Error::StorageFull`]; [`Error::Index`], also when the
-    /// index denies a reference that the journal knows: the store has stopped, nothing was removed, and
-    /// opening it again rebuilds the index; [`Error::Damaged`] when the journal or the snapshot is not
-    /// what was written; [`Error::DamagedRow`], [`Error::Io`].
+    /// - [`Error::Poisoned`], [`Error::Closed`], [`Error::StorageFull`]: the store has stopped or is
+    ///   closed, or the disk is full.
+    /// - [`Error::Index`]: the index failed, or denies a reference that the journal knows. The store has
+    ///   stopped, and nothing was removed. Opening it again rebuilds the index.
+    /// - [`Error::Damaged`]: the journal or the snapshot does not hold what was written.
+    /// - [`Error::DamagedRow`], [`Error::Io`]: a row of the index is damaged, or a system call failed.
     pub fn sweep(&self) -> Result<SweepReport> {
         self.sweep_with(|_| ControlFlow::Continue(()))
     }
 
-    /// Does what [`sweep`](Self::sweep) does, tells `progress` how far it has come, and ends early when that
-    /// breaks: the report says so and counts what was removed before. The next sweep does the rest.
+    /// Does what [`sweep`](Self::sweep) does, and tells `progress` how far it has come. If `progress`
+    /// returns `Break`, the sweep ends early. The report then says so, and counts what was removed before.
+    /// The next sweep does the rest.
     ///
-    /// What is counted is blobs: those that may be removed, and, after an unclean open, all. It is called
-    /// at the beginning, at least once for each 256 blobs and some thousand records read, and at the end.
+    /// It counts blobs: those that may be removed, and all of them after an unclean open. `progress` is
+    /// called at the beginning and at the end, and at least once for each 256 blobs and some thousand
+    /// records.
     ///
-    /// It may make any other call, but [`close`](Self::close), `sweep`, `maintain` and `verify`, which would
-    /// wait for this one. Closing waits for it to return, and asks it no more.
+    /// `progress` may make any other call except [`close`](Self::close), `sweep`, `maintain` and `verify`,
+    /// which would wait for this one. Closing waits for `progress` to return, and does not call it again.
     ///
     /// # Errors
     /// As for [`sweep`](Self::sweep).
@@ -55,22 +60,22 @@ impl PartStore {
         Ok(report)
     }
 
-    /// Does one round of housekeeping: expires uploads, sweeps, and takes a snapshot when the
-    /// journal has grown long. For hosts that chose [`Background::Host`]; with
-    /// [`Background::Thread`] it is harmless.
+    /// Does one round of housekeeping: expires uploads, sweeps, and takes a snapshot when the journal is
+    /// long. It is for servers that chose [`Background::Host`]. With [`Background::Thread`] it is harmless.
     ///
     /// # Errors
-    /// As for [`sweep`](Self::sweep); [`Error::Damaged`] when a journal segment does not read.
+    /// As for [`sweep`](Self::sweep). [`Error::Damaged`] also says that a journal segment cannot be read.
     pub fn maintain(&self) -> Result<MaintenanceReport> {
         self.maintain_with(|_| ControlFlow::Continue(()))
     }
 
-    /// Does what [`maintain`](Self::maintain) does, tells `progress` how far it has come, and ends early when
-    /// that breaks: the report says so. A snapshot that is broken off changes nothing.
+    /// Does what [`maintain`](Self::maintain) does, and tells `progress` how far it has come. If `progress`
+    /// returns `Break`, the round ends early, and the report says so. A snapshot that is broken off changes
+    /// nothing.
     ///
-    /// What is counted are the blobs of the sweep, as for [`sweep_with`](Self::sweep_with): nothing is done
-    /// while uploads expire, and all while the snapshot is taken. `progress` is called in all three steps,
-    /// and may call what it may there.
+    /// It counts the blobs of the sweep, as [`sweep_with`](Self::sweep_with) does: none is done while
+    /// uploads expire, and all are done while the snapshot is taken. `progress` is called in all three
+    /// steps, and may make the same calls as there.
     ///
     /// # Errors
     /// As for [`maintain`](Self::maintain).
@@ -86,29 +91,29 @@ impl PartStore {
         Ok(report)
     }
 
-    /// Reads what is on disk and compares it with its checksums, and records with each other, while
-    /// the store is in use. Damaged files and blobs are listed, not returned as errors.
+    /// Reads what is on disk and compares it with its checksums, and compares records with each other. The
+    /// store can be used in the meantime. Damaged files and blobs are listed, not returned as errors.
     ///
     /// # Cost
-    /// About 13 us of a processor a part; with [`Scope::Everything`] one read of all blobs.
+    /// About 13 us of a processor a part. With [`Scope::Everything`] also one read of all blobs.
     ///
     /// # Errors
-    /// [`Error::Closed`], also when the store is closed in the meantime; [`Error::Index`],
-    /// [`Error::DamagedRow`], [`Error::Io`].
+    /// - [`Error::Closed`]: the store is closed, or was closed in the meantime.
+    /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn verify(&self, scope: Scope) -> Result<VerifyReport> {
         self.verify_with(scope, |_| ControlFlow::Continue(()))
     }
 
-    /// Does what [`verify`](Self::verify) does, tells `progress` how far it has come, and ends early when
-    /// that breaks: the report says so and has what was found before.
+    /// Does what [`verify`](Self::verify) does, and tells `progress` how far it has come. If `progress`
+    /// returns `Break`, the call ends early. The report then says so, and has what was found before.
     ///
-    /// What is counted is bytes: of the journal, the snapshot and the records, and with
-    /// [`Scope::Everything`] of the blobs. What is added in the meantime is not counted. `progress` is called
-    /// at the beginning, for each journal segment, for 256 records at the most, for each 256 KiB of a blob,
-    /// and at the end.
+    /// It counts bytes: those of the journal, the snapshot and the records, and with [`Scope::Everything`]
+    /// those of the blobs. What is added in the meantime is not counted. `progress` is called at the
+    /// beginning and at the end, for each journal segment, at least once for 256 records, and for each 256
+    /// KiB of a blob.
     ///
-    /// It may make any other call, but [`close`](Self::close), `sweep`, `maintain` and `verify`, which would
-    /// wait for this one. Closing waits for it to return, and asks it no more.
+    /// `progress` may make any other call except [`close`](Self::close), `sweep`, `maintain` and `verify`,
+    /// which would wait for this one. Closing waits for `progress` to return, and does not call it again.
     ///
     /// # Errors
     /// As for [`verify`](Self::verify).
@@ -140,10 +145,11 @@ impl PartStore {
         Ok(report)
     }
 
-    /// The store in numbers.
+    /// Returns the store in numbers.
     ///
     /// # Errors
-    /// [`Error::Closed`]; [`Error::Io`] when the file system does not tell its free space.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Io`]: the file system does not say how much space is free.
     pub fn stats(&self) -> Result<Stats> {
         self.handle.shared.check_process()?;
         let background_failure = self.handle.shared.failure.lock().clone();

@@ -11,12 +11,12 @@ use crate::process::Owned;
 use crate::values::part::Slot;
 use crate::{Error, Part, PartOptions, Result};
 
-/// Receives one part's body as a stream. Made by
-/// [`PartStore::part_writer`](crate::PartStore::part_writer).
+/// Receives one part's body as a stream. [`PartStore::part_writer`](crate::PartStore::part_writer) makes
+/// it.
 ///
-/// Nothing is stored before [`finish`](PartWriter::finish) returns `Ok`; dropping the writer leaves
-/// nothing. It holds at most 2 MiB in memory, whatever the body's size; all bodies of a store together hold
-/// 192 MiB, and 8 KiB for each beyond some 320. It may be moved to another thread.
+/// Nothing is stored before [`finish`](PartWriter::finish) returns `Ok`. Dropping the writer leaves nothing
+/// behind. It has at most 2 MiB of memory, whatever the body's size. All bodies of a store together have at
+/// most 192 MiB, and 8 KiB for each beyond some 320. The writer may be moved to another thread.
 #[must_use = "a part is stored by finish"]
 pub struct PartWriter {
     body: Owned<Receiving>,
@@ -28,7 +28,7 @@ impl PartWriter {
         Ok(Self { body })
     }
 
-    /// Bytes received so far.
+    /// Returns how many bytes were received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.body.look().map_or(0, Receiving::received)
@@ -36,22 +36,25 @@ impl PartWriter {
 
     /// Ends the body and stores the part.
     ///
-    /// On `Ok` content, name and metadata are durable, and the part is the one under its number. On
-    /// `Err` nothing has changed: the part before, if there was one, is still there. (Only after
-    /// [`Error::Poisoned`] and [`Error::Index`] it takes opening the store again to know.)
+    /// On `Ok` content, name and metadata are durable, and the part is now the one under its number. On
+    /// `Err` nothing has changed: the part that had the number before still has it. Only after
+    /// [`Error::Poisoned`] and [`Error::Index`] the store must be opened again to know.
     ///
     /// # Cost
-    /// One sync of the file, one of its directory, one of the journal, which concurrent parts
-    /// share. If the same bytes are stored already, only the journal's.
+    /// Three syncs: the file, its directory and the journal. Concurrent parts share the journal's sync. If
+    /// the same bytes are already stored, only the journal is synced.
     ///
     /// # Errors
-    /// [`Error::IncompleteBody`] when the body is not as long as declared ([R8](crate::rules#r8));
-    /// [`Error::EntityTooLarge`] when it went over the maximum ([R3](crate::rules#r3)); [`Error::BadDigest`] when
-    /// a declared digest is not the body's ([R7](crate::rules#r7)); [`Error::EntityTooSmall`] with
-    /// [`MinimumAt::Put`]; [`Error::NoSuchUpload`] when the upload was completed or
-    /// aborted in the meantime ([R10](crate::rules#r10)); the same as from an [`append`](Self::append) that had failed;
-    /// [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Poisoned`]; [`Error::Damaged`]; [`Error::Index`],
-    /// [`Error::DamagedRow`], [`Error::Io`].
+    /// - [`Error::IncompleteBody`]: the body is not as long as declared ([R8](crate::rules#r8)).
+    /// - [`Error::EntityTooLarge`]: the body is above the maximum ([R3](crate::rules#r3)).
+    /// - [`Error::BadDigest`]: a declared digest is not the body's ([R7](crate::rules#r7)).
+    /// - [`Error::EntityTooSmall`]: the body is below the minimum, with [`MinimumAt::Put`].
+    /// - [`Error::NoSuchUpload`]: the upload was completed or aborted in the meantime
+    ///   ([R10](crate::rules#r10)).
+    /// - The error of an [`append`](Self::append) that had failed, once more.
+    /// - [`Error::StorageFull`], [`Error::Poisoned`], [`Error::Damaged`], [`Error::Closed`]: the disk is
+    ///   full, or the store has stopped, is damaged or closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn finish(self) -> Result<Part> {
         self.body.take()?.finish()
     }
@@ -59,31 +62,36 @@ impl PartWriter {
     /// Reads `body` to its end and writes it.
     ///
     /// # Errors
-    /// As for [`finish`](Self::finish); [`Error::BodyUnreadable`] when the reader fails.
+    /// As for [`finish`](Self::finish), and [`Error::BodyUnreadable`] if the reader fails.
     pub(super) fn copy_from(&mut self, body: &mut dyn Read) -> Result<()> {
         self.body.get()?.copy_from(body)
     }
 
-    /// Appends bytes to the body, as [`Write`] does, but fails with an [`Error`].
+    /// Appends bytes to the body, as [`Write`] does, but returns an [`Error`]. After an error the part
+    /// cannot be finished: each further call returns the same error.
     ///
     /// # Errors
-    /// [`Error::EntityTooLarge`] at the first byte over the maximum ([R3](crate::rules#r3)); [`Error::IncompleteBody`] at
-    /// the first over the declared length ([R8](crate::rules#r8)); [`Error::StorageFull`]; [`Error::Closed`]; [`Error::Io`]. After an error
-    /// the part cannot be finished: each further call answers the same again.
+    /// - [`Error::EntityTooLarge`]: the body is above the maximum, at the first byte over it
+    ///   ([R3](crate::rules#r3)).
+    /// - [`Error::IncompleteBody`]: the body is longer than declared, at the first byte over it
+    ///   ([R8](crate::rules#r8)).
+    /// - [`Error::StorageFull`]: the disk is full.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Io`]: a system call failed.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.body.get()?.append(bytes)
     }
 }
 
 impl Write for PartWriter {
-    /// Takes all of `bytes`, or fails. The error holds an [`Error`]: [`Error::from_io`] gives it
+    /// Takes all of `bytes`, or fails. The `io::Error` holds an [`Error`], which [`Error::from_io`] gives
     /// back.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.append(bytes).map_err(Error::into_io)?;
         Ok(bytes.len())
     }
 
-    /// Does nothing: bytes are durable after [`finish`](PartWriter::finish).
+    /// Does nothing. Bytes are durable after [`finish`](PartWriter::finish).
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
