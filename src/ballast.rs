@@ -1,4 +1,4 @@
-//! [`Ballast`]: a file that only takes room, to be given up when the disk is full (I7).
+//! [`Ballast`]: a file that only takes room. It is removed when the disk is full (I7).
 
 use crate::file::{self, Handle, Place};
 use crate::sync::Mutex;

@@ -1,13 +1,14 @@
-//! Memory in which bodies are gathered before they are hashed and written: no more than 192 MiB, and 8 KiB
+//! Memory in which bodies are gathered before they are hashed and written. It is at most 192 MiB, and 8 KiB
 //! for each body beyond.
 //!
-//! A body has one buffer at a time. There are so many large ones that the disk is kept busy; further
-//! bodies get small ones, and when those are taken, too, tiny ones, which are written through the page
-//! cache. So neither many bodies nor stalled ones hold up another or fill the memory. Used memory is kept
-//! for the next body: memory that the kernel has to give first costs more than the hashing.
+//! A body has one buffer at a time. The large buffers are enough to keep the disk busy. Further bodies get
+//! small ones. When those are all in use, too, bodies get tiny ones, which are written through the page
+//! cache. So neither many bodies nor stalled ones delay others or fill the memory.
 //!
-//! A large buffer is one huge page, where the kernel gives them: a write past the page cache hands the disk
-//! one piece of memory then, not 512 small ones.
+//! Used memory is kept for the next body, because new memory from the kernel costs more than the hashing.
+//!
+//! A large buffer is one huge page, if the kernel gives one. A write past the page cache then hands the
+//! disk one piece of memory, not 512 small ones.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

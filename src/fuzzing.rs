@@ -1,8 +1,8 @@
 //! The decoders of bytes from disk for the fuzz targets. Not part of the API: this module exists only with
 //! `cfg(fuzzing)`, which `cargo fuzz` sets.
 //!
-//! Bytes from disk are untrusted: whatever they hold, nothing here may panic but the `check_`
-//! functions, which do so when decoding and encoding disagree.
+//! Bytes from disk are untrusted. Whatever they hold, only the `check_` functions may panic, when decoding
+//! and encoding disagree.
 
 use std::path::Path;
 

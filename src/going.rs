@@ -1,10 +1,11 @@
-//! [`Going`]: whether long work is to go on, and how far it has come.
+//! [`Going`]: whether long work continues, and how far it has come.
 //!
-//! A store that is being closed waits for what is under way. So whatever may take longer than some seconds
-//! asks between its steps. Work that its caller follows tells the caller at the same time.
+//! A store that is being closed waits for the calls that are under way. So any work that may take longer
+//! than some seconds asks between its steps whether to continue. If its caller follows it, that caller
+//! learns its progress at the same time.
 //!
-//! "No" is [`Error::Closed`] on its way up, whoever said it; [`Going::conclude`] tells at the end who did.
-//! Once it was said it stays, and nobody is asked again.
+//! "No" is [`Error::Closed`], which is returned upwards, whoever said it. [`Going::conclude`] finds out at
+//! the end who did. After the first "no" the answer stays, and nobody is asked again.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

@@ -1,8 +1,9 @@
 //! [`Health`]: whether the store may still acknowledge (I8).
 //!
-//! One for each store. Whatever finds a reason to stop poisons it: the file layer when a sync fails or the
-//! directory is no longer the store's alone, the journal when a group is not written, the index when it fails,
-//! loses rows or does not answer. Nobody above them has to remember it. Only opening the store again helps.
+//! Each store has one. Whatever finds a reason to stop poisons it: the file layer, when a sync fails or the
+//! directory is no longer the store's alone; the journal, when a group is not written; the index, when it
+//! fails, loses rows or does not answer. The layers above need not remember it. Only opening the store
+//! again helps.
 
 use std::sync::OnceLock;
 

@@ -1,9 +1,12 @@
 //! The digests of a body, in one pass.
 //!
-//! MD5 is the ETag, BLAKE3 the blob's name, CRC-32 of each block what reads are checked with,
-//! CRC-32 and CRC-64 of the whole what clients compare. A body in memory is hashed where it
-//! lies; it is [`Bytes`], which do not change. MD5 goes on [elsewhere](md5_lanes) while the caller does the rest
-//! and writes.
+//! - MD5 is the ETag.
+//! - BLAKE3 is the blob's name.
+//! - Reads are checked with the CRC-32 of each block.
+//! - Clients compare the CRC-32 and the CRC-64 of the whole body.
+//!
+//! A body in memory is hashed where it is. It is [`Bytes`], which do not change. MD5 is computed [on
+//! another thread](md5_lanes), while the caller computes the rest and writes.
 
 use std::sync::Arc;
 use std::time::Duration;

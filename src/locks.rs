@@ -1,8 +1,9 @@
-//! One lock for all changes to an upload: puts, completion and abort of one upload happen one after
-//! the other, so that exactly one order exists (R28). Held for the commit in memory, not while
-//! bytes are received or the journal is waited for. (It may wait for a sweep that is about to remove
-//! the very blob that a call releases or takes up: rare, and some syncs long.) Whoever waits for one that
-//! hangs in the index gives up with it.
+//! One lock for all changes of an upload. Puts, completion and abort of one upload happen one after the
+//! other, so exactly one order exists (R28). The lock is held for the commit in memory. It is not held
+//! while bytes are received or the journal is waited for.
+//!
+//! Its holder may wait for a sweep that is about to remove the very blob that the call releases or uses.
+//! That is rare, and takes some syncs. Whoever waits for a holder that hangs in the index gets its error.
 
 use std::sync::Arc;
 

@@ -1,15 +1,15 @@
-//! Pins: which content hashes are in use right now (I4).
+//! Pins: which content hashes are in use now (I4).
 //!
-//! Whoever publishes a blob, adds or removes one of its references, or reads it, holds a pin on its
-//! hash in the meantime. Whoever removes a blob holds a claim on its hash, which excludes pins. So while
-//! a hash is claimed nobody is between looking for the blob and referring to it, and its rows do
-//! not change but by the claimer.
+//! Whoever publishes a blob, adds or removes one of its references, or reads it, holds a pin on its hash in
+//! the meantime. Whoever removes a blob holds a claim on its hash. A claim excludes pins. So while a hash
+//! is claimed, nobody is between finding the blob and referring to it, and only the claimer changes its
+//! rows.
 //!
-//! Holders of pins may wait for the journal; claimers may too; nobody waits for an upload's lock
-//! while holding a claim.
+//! Holders of pins and of claims may wait for the journal. Nobody waits for an upload's lock while holding
+//! a claim.
 //!
-//! Whoever compares the references of a blob at two moments [watches](Pins::watch) its hash in between: a
-//! reference that nobody had pinned the blob for has not changed.
+//! Whoever compares the references of a blob at two moments [watches](Pins::watch) its hash in between. If
+//! nobody had the blob pinned in that time, its references have not changed.
 
 #[cfg(all(test, shuttle))]
 mod schedules;

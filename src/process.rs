@@ -1,9 +1,9 @@
-//! [`Process`]: whether this is still the process that opened the store.
+//! [`Process`]: whether this process is the one that opened the store.
 //!
-//! A process that forks has a child with copies of all its memory and descriptors, and with none of
-//! its threads. A store belongs to the process that opened it: in the child every call fails, and
-//! dropping a handle does nothing, and it can open no store itself. Locks may be held there by threads that do not exist, so this is
-//! asked before any lock is taken.
+//! A forked child has copies of all memory and descriptors of its parent, and none of its threads. A store
+//! belongs to the process that opened it. In the child every call fails, dropping a handle does nothing,
+//! and no store can be opened. Threads that do not exist there may hold locks, so this check comes before
+//! any lock is taken.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,5 +1,5 @@
-//! Room on the disk: bodies are refused before they fill it, and releasing works when something
-//! else has (R3, I7).
+//! Disk space. Bodies that would fill the disk are refused before they are received. A reserve lets aborts
+//! and sweeps run when something else has filled it (R3, I7).
 
 use std::sync::Arc;
 

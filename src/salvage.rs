@@ -1,4 +1,4 @@
-//! What salvage asks of the blobs.
+//! What salvage asks the blob store.
 
 use crate::blob::BlobStore;
 use crate::file::Dir;

@@ -1,4 +1,4 @@
-//! [`Suspects`]: what a sweep is to look at beside the garbage rows, and when the next one is due.
+//! [`Suspects`]: what a sweep must check besides the garbage rows, and when the next sweep is due.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,13 @@
-//! The sweep: whatever is not referenced is removed (I7), whatever is referenced or in use stays (I4).
+//! The sweep: removes blobs that no reference names (I7), and keeps those that are referenced or in use
+//! (I4).
 //!
-//! A removed file does not come back, so no file is removed because of what the index says alone. A
-//! round gathers candidates from the index, then asks the truth about them. When the truth knows a
-//! reference that the index denies, the index has lost rows: the store stops, and nothing is removed.
+//! A removed file cannot come back, so no file is removed because of the index alone. A round gathers
+//! candidates from the index, and then asks the truth about them. If the truth knows a reference that the
+//! index denies, the index has lost rows: the store stops, and nothing is removed.
 //!
-//! What is proven is removed in groups, under a claim on their hashes: no reference → the rows are
-//! removed, durably → the file is removed, and its name durably, before the next group. A crash in between
-//! leaves a file without a row, an orphan, which the walk finds.
+//! What is proven is removed in groups, under a claim on their hashes. First the rows of blobs without a
+//! reference are removed, durably. Then the files and their names are removed, durably, before the next
+//! group begins. A crash in between leaves a file without a row, an orphan, which the walk finds.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Locks, and threads of the store's own. With `cfg(shuttle)`, which only tests of schedules set, `parking_lot`
-//! is a double of the real one, and shuttle decides who runs next.
+//! Locks, and the store's own threads. Only tests of schedules set `cfg(shuttle)`: then `parking_lot` is a
+//! double of the real one, and shuttle decides which thread runs next.
 
 pub(crate) use parking_lot::{
     Condvar, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard,

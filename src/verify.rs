@@ -1,7 +1,7 @@
-//! Verifying: whether records agree with each other, and blobs with their records.
+//! Verifies that records agree with each other, and blobs with their records.
 //!
-//! Runs while the store is in use. What looks wrong is looked at again under the lock or pin that
-//! keeps it still.
+//! The store can be used in the meantime. What looks wrong is read again under the lock or pin that keeps
+//! it unchanged.
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;

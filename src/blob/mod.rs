@@ -1,9 +1,8 @@
-//! The blob store: content-addressed files, `blobs/3f/3f9a...`, each raw bytes under its BLAKE3
-//! hash.
+//! The blob store: files `blobs/3f/3f9a...` of raw bytes, each named by its BLAKE3 hash.
 //!
-//! Does not know metadata: what a blob must look like is told by its caller as [`BlockCrcs`].
-//! Keeps: I1 (a published blob is durable, name included), I5 (bytes are checked before they are
-//! given out or built upon).
+//! It does not know metadata. Its caller says what a blob must hold, as [`BlockCrcs`]. It keeps I1 (a
+//! published blob is durable, name included) and I5 (bytes are checked before anybody gets them or relies
+//! on them).
 
 mod proof;
 mod reader;

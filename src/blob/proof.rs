@@ -1,4 +1,5 @@
-//! Blobs as evidence: a file that has the hash of its name proves what a part's row said of its bytes.
+//! Blobs as evidence. A file whose bytes have the hash of its name proves what a part's row said of its
+//! bytes.
 
 use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};

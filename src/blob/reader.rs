@@ -1,4 +1,5 @@
-//! [`BlobReader`]: a blob's bytes, each block checked against its CRC-32 before any of it is given out (I5).
+//! [`BlobReader`]: a blob's bytes. Each block is checked against its CRC-32 before any of it is returned
+//! (I5).
 
 use std::borrow::Borrow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! [`Remembered`]: so many blobs, of which the ones that were not asked for longest are forgotten.
+//! [`Remembered`]: a set of blobs with a limit. It forgets those that nobody has asked for longest.
 
 use std::collections::HashSet;
 

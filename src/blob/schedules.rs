@@ -1,4 +1,5 @@
-//! The blobs alone, under chosen schedules: what an answer rests on is durable when it says so (I2).
+//! The blob store alone, under chosen schedules. What an answer relies on is durable when the answer is
+//! given (I2).
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Whether a stored blob may be built upon: a part that is acknowledged because its bytes are stored
-//! already rests on the answer (I2).
+//! Whether a part may rely on a stored blob. A part whose bytes are already stored is acknowledged because
+//! of this answer (I2).
 
 use super::{BlobReader, BlobStore};
 use crate::file::Handle;

@@ -1,5 +1,5 @@
-//! Staged blobs: bodies on their way in. The steps are types, so that none can be left out:
-//! [`StagedBlob`] (being written) → [`DurableBlob`] (synced) → published under its hash.
+//! Staged blobs: bodies on their way in. Each step is a type, so no step can be left out: [`StagedBlob`]
+//! (being written) → [`DurableBlob`] (synced) → published under its hash.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

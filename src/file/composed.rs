@@ -1,4 +1,4 @@
-//! What is composed of single calls of the file layer.
+//! Functions that are made of several calls of the file layer.
 
 use super::{Dir, Handle, Kind, Place, read, remove, remove_dir, rename};
 use crate::Result;

@@ -1,9 +1,9 @@
 //! [`Dir`], an open directory, and [`Place`], a name in one.
 //!
-//! A store is a directory, not a path: it is opened once, and everything below it is reached through
-//! descriptors. So a store that is renamed, unmounted lazily or mounted over goes on in the directory
-//! that it locked, and never touches another one that has taken its path. No symbolic link below the
-//! store is followed, and nothing that is mounted there is opened.
+//! A store is a directory, not a path. It is opened once, and everything below it is reached through
+//! descriptors. So a store that is renamed, unmounted lazily or mounted over continues in the directory
+//! that it locked. It never touches another one that has taken its path. It follows no symbolic link below
+//! the store, and opens nothing that is mounted there.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

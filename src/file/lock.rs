@@ -1,4 +1,4 @@
-//! [`Lock`]: that this process has a directory alone, and still has it.
+//! [`Lock`]: this process alone has a directory open, and can check that it still does.
 
 use std::fs::File;
 use std::io;

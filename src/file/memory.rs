@@ -1,5 +1,5 @@
-//! The file layer under chosen schedules: the calls of `mod.rs`, over a [`disk`] in memory. Only tests of
-//! schedules are built with it.
+//! The file layer under chosen schedules: the calls of `mod.rs`, over a [`disk`] in memory. Only the tests
+//! of schedules are built with it.
 
 #![cfg_attr(
     not(test),

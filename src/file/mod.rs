@@ -1,12 +1,12 @@
-//! The file layer: every system call of this crate, so that each durability point can be counted
-//! and failed by tests.
+//! The file layer: every system call of this crate on files. So tests can count and fail every sync.
 //!
 //! Below a store everything is reached through [`Dir`], never through a path. Only this module names
-//! `std::fs` and `rustix`; both reach the kernel through libc. Errors carry
-//! the call and the path; `ENOSPC` and `EDQUOT` become [`Error::StorageFull`]. A sync that failed
-//! is never tried again: the kernel may have dropped the dirty pages, so a second success proves
-//! nothing. It poisons the store's [`Health`](crate::health::Health), and so does a directory that is no longer
-//! the store's alone (I8).
+//! `std::fs` and `rustix`. Both reach the kernel through libc. Errors carry the call and the path; `ENOSPC`
+//! and `EDQUOT` become [`Error::StorageFull`].
+//!
+//! A sync that failed is never tried again. The kernel may have dropped the dirty pages, so a second
+//! success proves nothing. A failed sync poisons the store's [`Health`](crate::health::Health). So does a
+//! directory that is no longer the store's alone (I8).
 
 #![expect(clippy::disallowed_types, reason = "this is the layer that names them")]
 

@@ -1,4 +1,4 @@
-//! [`Cursor`] reads integers and bytes; lengths are written by [`len_u16`] and [`len_u32`].
+//! [`Cursor`] reads integers and bytes. [`len_u16`] and [`len_u32`] turn lengths into what is written.
 
 /// What is left to read of some bytes. Each method takes from the front, or answers `None` and
 /// takes nothing.

@@ -1,15 +1,17 @@
-//! Frames: how a batch stands in a journal segment.
+//! Frames: the form of a batch in a journal segment.
 //!
 //! ```text
 //! header, 32 bytes:  magic u32 | payload length u32 | sequence u64 | durable u64 | payload CRC-32 u32 | header CRC-32 u32
 //! payload, padded with zeros to a multiple of 8
 //! ```
 //!
-//! `durable` is the last sequence number that was durable when the frame was written. A whole frame
-//! that says so of an earlier one that does not read is the proof that the earlier one was damaged
-//! later: it was not merely torn by a crash. The header's CRC covers the [`Stamp`] of its segment too:
-//! a frame in the wrong file does not read, and a client that writes a frame into a key or into
-//! metadata, to make a torn tail look like damage, cannot know the salt.
+//! `durable` is the newest sequence number that was durable when the frame was written. If a whole frame
+//! says so of an earlier frame that cannot be read, the earlier one was damaged later. It was not merely
+//! torn by a crash.
+//!
+//! The header's CRC also covers the [`Stamp`] of its segment. So a frame in the wrong file cannot be read.
+//! A client may write a frame into a key or into metadata, to make a torn tail look like damage, but it
+//! cannot know the salt.
 
 use super::cursor::{Cursor, len_u32};
 

@@ -1,4 +1,4 @@
-//! [`Marker`]: what a clean close knew of journal and index, for the next open to check before it trusts them.
+//! [`Marker`]: what a clean close knew of journal and index. The next open checks it before it trusts them.
 
 use super::cursor::Cursor;
 use super::tally::Tally;

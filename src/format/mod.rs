@@ -1,7 +1,8 @@
-//! The bytes on disk: how rows, batches, frames, segments, row files and the marker are written and read.
+//! The bytes on disk: how rows, batches, frames, segments, row files and the marker are encoded and
+//! decoded.
 //!
-//! Pure: no file is opened here. Every integer is big-endian. What is written is asserted to be within its
-//! limits. What is read is checked, whatever it holds: nothing panics. (docs/design.md, sections 4 and 10 to 12.)
+//! Pure: this module opens no file. Every integer is big-endian. Encoding asserts that values are within
+//! their limits. Decoding checks any bytes and never panics. (docs/design.md, sections 4 and 10 to 12.)
 
 pub(crate) mod cursor;
 pub(crate) mod frame;

@@ -1,13 +1,13 @@
-//! [`Mutation`], a row that is set or removed, and [`Batch`], one change of the store's state. Journal and row
-//! files hold mutations in the same form:
+//! [`Mutation`]: a row that is set or removed. [`Batch`]: one change of the store's state. The journal and
+//! row files have mutations in the same form:
 //!
 //! ```text
 //! op u8 (1 put, 0 remove) | tree u8 | key length u16 | value length u16 | key | value
 //! ```
 //!
-//! A mutation sets a whole row or removes it, so that applying a batch twice is applying it once.
-//! That is what lets a snapshot be taken while batches are applied, and a journal be read again
-//! after any crash.
+//! A mutation sets a whole row or removes it, so applying a batch twice is the same as applying it once.
+//! That is why a snapshot can be taken while batches are applied, and why a journal can be read again after
+//! any crash.
 
 use super::cursor::{Cursor, len_u16};
 

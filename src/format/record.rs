@@ -1,8 +1,8 @@
 //! Keys and values of the rows.
 //!
-//! Keys are big-endian, so that byte order is the order in which the protocol lists. A value is a
-//! version byte, its fields, and a CRC-32 over tree, key, version and fields: a row that is
-//! damaged, or that comes back under another key, does not decode.
+//! Keys are big-endian, so the order of their bytes is the order in which the protocol lists. A value is a
+//! version byte, its fields, and a CRC-32 over tree, key, version and fields. A row that is damaged, or has
+//! come under another key, cannot be decoded.
 
 use super::cursor::{Cursor, len_u16};
 use super::mutation::Tree;

@@ -1,4 +1,4 @@
-//! Row files: sorted mutations in a file of their own, whole or not at all.
+//! Row files: sorted mutations in a file of their own. A row file is whole, or counts as nothing.
 //!
 //! ```text
 //! header, 24 bytes:  magic [u8; 8] | sequence u64 | zero u32 | CRC-32 of the header u32

@@ -1,4 +1,5 @@
-//! The header of a journal segment, durable with the segment's name before the first frame is written:
+//! The header of a journal segment. It and the segment's name are durable before the first frame is
+//! written:
 //!
 //! ```text
 //! magic, 8 bytes | number u64 | CRC-32 of both u32 | salt u64 | CRC-32 of all before u32

@@ -1,4 +1,5 @@
-//! [`Tally`]: what all rows add up to, kept while they change and compared when an index is opened (I9).
+//! [`Tally`]: the sum over all rows. It is kept up to date as rows change, and compared when an index is
+//! opened (I9).
 
 use super::mutation::Tree;
 use super::record::{self, PartRecord};

@@ -1,5 +1,5 @@
-//! [`Ahead`]: room on the disk behind the end of the index's file, so that a full disk is met before a batch has a
-//! number, and not by sled, which takes no failure back.
+//! [`Ahead`]: free room on the disk behind the end of the index's file. So a full disk is met before a
+//! batch has a number, and not by sled, which cannot recover from such a failure.
 
 use super::journal::SpaceUse;
 use crate::file::Handle;

@@ -1,8 +1,9 @@
-//! [`Change`]: a batch in the store's words. What each step of an upload's life does to the rows stands here.
+//! [`Change`]: a batch in the store's words. This module says what each step of an upload's life does to
+//! the rows.
 //!
-//! A reference is a row, not a counter: adding or removing it twice changes nothing, and it cannot
-//! drift. Whatever loses a reference gets a garbage row in the same batch, so that no crash forgets
-//! to sweep it (I7).
+//! A reference is a row, not a counter. Adding or removing it twice changes nothing, and it cannot drift. A
+//! blob that loses a reference gets a garbage row in the same batch, so no crash can hide it from the sweep
+//! (I7).
 
 use crate::format::mutation::{Batch, Tree};
 use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};

@@ -1,12 +1,12 @@
-//! [`Fold`]: many batches to the rows that they leave, sorted, in bounded memory.
+//! [`Fold`]: turns many batches into the rows that they leave, sorted, in bounded memory.
 //!
-//! A snapshot is the fold of the older snapshot and the sealed segments; an index is rebuilt from
-//! the fold of snapshot and journal. Neither ever asks the index: what sled lost cannot be lost in
-//! the truth as well.
+//! A snapshot is the fold of the older snapshot and the sealed segments. A rebuilt index is the fold of
+//! snapshot and journal. Neither reads the index, so rows that sled has lost cannot be lost in the truth,
+//! too.
 //!
-//! What memory does not hold is written out as runs. Sixteen runs are merged to one of the next level as
-//! soon as there are so many, so that however long the journal is, few files are open at a time. A run
-//! gives its disk back while it is read: a merge needs little more than what it merges.
+//! Rows that do not fit in memory are written to files (runs). As soon as sixteen runs exist, they are
+//! merged into one of the next level. So few files are open at a time, however long the journal is. A run
+//! frees its disk space while it is read, so a merge needs little more than the rows it merges.
 
 use std::collections::BTreeMap;
 

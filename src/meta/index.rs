@@ -1,8 +1,8 @@
 //! [`Index`]: sled as a query index that can be deleted and rebuilt at any time (I9). Only this module names sled.
 //!
-//! sled 0.34.7 does not sync what it flushes, can come back with rows missing and say so to nobody,
-//! and can panic while it opens. So nothing here is ever the only copy: an index is trusted only
-//! after a clean close, and then only when its rows add up to what the close had counted.
+//! sled 0.34.7 does not sync what it flushes. It can open with rows missing and report nothing, and it can
+//! panic while it opens. So the index is never the only copy of a row. It is trusted only after a clean
+//! close, and then only if its rows add up to what the close had counted.
 
 #![cfg_attr(
     not(shuttle),

@@ -1,4 +1,4 @@
-//! [`Merge`]: sorted rows of several sources as one, in which of equal rows the newest counts.
+//! [`Merge`]: merges the sorted rows of several sources. Of equal keys the newest row counts.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

@@ -1,10 +1,10 @@
 //! The metadata store: an ordered set of rows with an atomic durable batch.
 //!
-//! The [`journal`] and the [`snapshot`] are the truth, sled is the [`index`] that answers
-//! questions. A change is appended to the journal, applied to the index, and durable when the
-//! journal says so. Does not know blob files.
+//! The [`journal`] and the [`snapshot`] are the truth, and sled is the [`index`] that answers questions. A
+//! change is appended to the journal and applied to the index. It is durable when the journal says so. This
+//! module does not know blob files.
 //!
-//! Keeps: I2 (with the journal), I8, I9.
+//! It keeps I2 (with the journal), I8 and I9.
 
 mod ahead;
 mod change;

@@ -1,4 +1,4 @@
-//! Opening the metadata: trust the index after a clean close, rebuild it after anything else.
+//! Opens the metadata: trusts the index after a clean close, and rebuilds it after anything else.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! [`in_passes`]: what a [`Fold`](super::fold::Fold) gives, without a file: for a disk that has no room for runs.
+//! [`in_passes`]: does the work of a [`Fold`](super::fold::Fold) without files, for a disk that has no room
+//! for runs.
 
 use std::collections::BTreeMap;
 

@@ -1,15 +1,14 @@
 //! [`Pulse`]: whether the index still answers.
 //!
-//! sled can hang for ever: when one of its threads has panicked, or in a deadlock of its own. A thread
-//! that is inside cannot be called back. What can be done is to notice it, and to let nobody else go in
-//! or wait for it.
+//! sled can hang for ever, because one of its threads has panicked or in a deadlock of its own. A thread
+//! inside sled cannot be stopped. The store can notice it, and then let nobody else enter or wait.
 //!
-//! Each call that asks or changes rows takes a slot. It says there when it goes into sled and when it is
-//! back. Whoever looks again and again, and finds the same visit for 30 s, has found one that hangs. Calls
-//! look when they begin, and while they wait for another call, so no thread is needed for it. A pause in which
-//! nobody looked counts for 5 s at most: the whole process may have stood still.
+//! Each call that reads or changes rows takes a slot. The slot says when the call enters sled and when it
+//! is back. A watcher that finds the same visit for 30 s has found one that hangs. Calls watch when they
+//! begin, and while they wait for another call, so no thread is needed for it. A pause in which nobody
+//! watched counts for 5 s at most, because the whole process may have stood still.
 //!
-//! Opening, counting, loading and closing are waited for by one caller, who gives up after a time.
+//! One caller waits while the index is opened, counted, loaded or closed. It gives up after a time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex as StdMutex, TryLockError};

@@ -1,4 +1,4 @@
-//! Questions to the index, in the store's words. Every row is checked as it is decoded.
+//! Queries of the index, in the store's words. Every row is checked as it is decoded.
 
 use std::ops::{Bound, ControlFlow};
 

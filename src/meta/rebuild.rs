@@ -1,5 +1,5 @@
-//! Building the index anew from snapshot and journal, with runs where there is room for them, and without where
-//! there is none.
+//! Builds the index anew from snapshot and journal. It uses runs if the disk has room for them, and does
+//! without if not.
 
 use super::index::Index;
 use super::open::Truth;

@@ -1,9 +1,10 @@
-//! Repair: journal and snapshot written anew from the index, when one of them is damaged and the index is
+//! Repair: writes journal and snapshot anew from the index, when one of them is damaged and the index is
 //! proven.
 //!
-//! A clean close leaves CLEAN, with a 128 bit sum over all rows. An index whose rows add up to it holds what
-//! the truth held, whatever has become of the truth since. CLEAN is the proof, so it stays until the new
-//! truth has been read: a repair that is cut short at any step is done again by the next open.
+//! A clean close leaves CLEAN, with a 128 bit sum over all rows. If the rows of the index add up to it, the
+//! index holds what the truth held, whatever has happened to the truth since. CLEAN is the proof, so it
+//! stays until the new truth has been read. A repair that is interrupted at any step is done again by the
+//! next open.
 
 use std::ops::{Bound, ControlFlow};
 

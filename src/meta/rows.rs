@@ -1,8 +1,8 @@
-//! Row files: sorted rows in a file of their own, whole or not at all.
+//! Row files: sorted rows in a file of their own. A row file is whole, or counts as nothing.
 //!
-//! A snapshot is a row file, and so is a run of a [`Fold`](super::fold::Fold) that outgrew memory.
+//! A snapshot is a row file. So is a run of a [`Fold`](super::fold::Fold) whose rows did not fit in memory.
 //!
-//! Its bytes are those of [`format::rows`](crate::format::rows).
+//! The bytes are those of [`format::rows`](crate::format::rows).
 
 use crate::file::{Handle, Place};
 use crate::format::mutation::{HEADER_LEN as ROW_HEADER_LEN, Header, Mutation, Tree};

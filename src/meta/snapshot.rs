@@ -1,5 +1,5 @@
-//! Snapshots: `snapshot/<seq>.snap`, the whole live set as of a batch, so that older journal
-//! segments can go.
+//! Snapshots: `snapshot/<seq>.snap`, all rows as they were after one batch. Older journal segments can then
+//! be removed.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
-//! [`Known`]: what the truth, snapshot and journal, knows of some blobs, whatever the index says.
+//! [`Known`]: what the truth (snapshot and journal) knows of some blobs, whatever the index says.
 //!
-//! A removed file does not come back. So the sweep asks the truth before it removes one, and finds out
-//! here when the index has lost rows (I4).
+//! A removed file cannot come back. So the sweep asks the truth before it removes one. It finds out here if
+//! the index has lost rows (I4).
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Pins and claims alone: whoever has a claim is alone, and nobody waits for ever.
+//! Pins and claims under chosen schedules: whoever has a claim is alone, and nobody waits for ever.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

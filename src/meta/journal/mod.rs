@@ -1,14 +1,14 @@
 //! The journal: the truth about the store's state, durable by group commit.
 //!
-//! [`append`](Journal::append) gives a batch its sequence number and its place in a segment, in
-//! memory. [`wait`](Journal::wait) returns when the journal is durable up to that number: of all
-//! threads that wait, one leads, writes and syncs what has gathered, and in the meantime the next group
-//! gathers. No timers, no thread of its own.
+//! [`append`](Journal::append) gives a batch its sequence number and its place in a segment, in memory.
+//! [`wait`](Journal::wait) returns when the journal is durable up to that number. One of the waiting
+//! threads leads: it writes and syncs all that has gathered. The next group gathers in the meantime. The
+//! journal has no timer, and no thread of its own.
 //!
-//! Keeps: I2 (what `wait` answered `Ok` survives), I8 (after a failure nothing more is
-//! acknowledged). A batch is refused before it has a number when the disk has no room for it;
-//! release batches (aborts, sweeps) may use the spare segment, others may not, so that a full disk
-//! can always be emptied.
+//! It keeps I2 (what `wait` has answered with `Ok` survives) and I8 (after a failure nothing more is
+//! acknowledged). If the disk has no room for a batch, the batch is refused before it has a number. Batches
+//! that free space (aborts, sweeps) may use the spare segment, and others may not. So a full disk can
+//! always be emptied.
 
 mod check;
 mod remains;

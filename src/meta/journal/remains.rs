@@ -1,7 +1,7 @@
-//! What is left of a journal that is damaged: every whole frame, before and behind the damage.
+//! What is left of a damaged journal: every whole frame, before and behind the damage.
 //!
-//! A frame proves itself by its CRCs, which cover the salt of its segment. So no frame is taken for one that
-//! a client wrote into a key or into metadata, and none of another segment.
+//! A frame proves itself by its CRCs, which cover the salt of its segment. So bytes that a client wrote
+//! into a key or into metadata never count as a frame, and neither does a frame of another segment.
 
 use super::scan::Visit;
 use super::segment::{self, damaged};

@@ -1,4 +1,4 @@
-//! Beginning a journal anew behind a snapshot, in place of one that is damaged.
+//! Starts a new journal behind a snapshot, in place of a damaged one.
 
 use super::segment::{self, Segment, damaged};
 use crate::Result;

@@ -1,5 +1,5 @@
-//! Reading a journal back: what its whole frames say, where its tail is, and what is damage rather
-//! than a torn tail.
+//! Reads a journal back: what its whole frames say, where its end is, and whether bytes that cannot be read
+//! are damage or a torn end.
 
 use std::path::Path;
 

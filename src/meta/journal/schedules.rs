@@ -1,5 +1,5 @@
-//! Group commit: what `wait` has answered `Ok` survives a power cut, at any moment; nobody waits for
-//! ever; after a failed sync nothing is acknowledged.
+//! Group commit under chosen schedules. What `wait` has answered with `Ok` survives a power cut at any
+//! moment. Nobody waits for ever. After a failed sync nothing is acknowledged.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

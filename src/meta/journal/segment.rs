@@ -1,6 +1,5 @@
-//! Segments: the files of the journal, preallocated and numbered `00000000000000000001.log`
-//! upwards.
-//! Their bytes are those of [`format::segment`](crate::format::segment).
+//! Segments: the files of the journal. They are preallocated, and numbered from `00000000000000000001.log`
+//! upwards. Their bytes are those of [`format::segment`](crate::format::segment).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

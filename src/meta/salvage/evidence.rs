@@ -1,5 +1,5 @@
-//! Gathering: every row that proves itself, of the index, the snapshots and the journal, the newest one of
-//! each.
+//! Gathers every row that proves itself, from the index, the snapshots and the journal. Of each row the
+//! newest one counts.
 
 use std::ops::{Bound, ControlFlow};
 

@@ -1,9 +1,9 @@
-//! Judging: what of the rows that prove themselves fits together. An upload is looked at with all that
-//! belongs to it.
+//! Judges which of the rows that prove themselves fit together. It looks at an upload with all rows that
+//! belong to it.
 //!
-//! Rows tell of each other. A reference names upload, number and content, so a part whose row is lost is made
-//! again from it and from the bytes of the blob. A name has key and id of an open upload. References, names
-//! and garbage of the result are derived, never copied.
+//! Rows say something about each other. A reference names upload, number and content. So a part whose row
+//! is lost is made again from its reference and the bytes of its blob. A name has the key and the id of an
+//! open upload. References, names and garbage of the result are derived, never copied.
 
 use super::super::change::Change;
 use super::super::fold::Fold;

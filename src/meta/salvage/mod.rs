@@ -1,9 +1,9 @@
-//! Salvage: of a store whose journal or snapshot is damaged, all that can still be proven, with a list of
-//! what cannot. Only when it is asked for.
+//! Salvage: gives back all that can still be proven of a store whose journal or snapshot is damaged, and
+//! lists what cannot. It is done only when the caller asks for it.
 //!
-//! [`evidence`] gathers the rows that prove themselves, [`judge`] keeps what fits together, [`contents`]
-//! adds the rows of the blobs, [`switch`] puts the result in place and the old files aside. Memory is
-//! bounded, as in a [fold](super::fold).
+//! [`evidence`] gathers the rows that prove themselves. [`judge`] keeps those that fit together.
+//! [`contents`] adds the rows of the blobs. [`switch`] puts the result in place, and moves the old files
+//! aside. Memory is bounded, as in a [fold](super::fold).
 
 mod contents;
 mod evidence;

@@ -1,4 +1,4 @@
-//! What is left of a snapshot that is damaged: every row that proves itself, before and behind the damage.
+//! What is left of a damaged snapshot: every row that proves itself, before and behind the damage.
 
 use super::super::rows::Row;
 use crate::Result;

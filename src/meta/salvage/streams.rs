@@ -1,4 +1,4 @@
-//! Rows in files of work, one for each tree, to be read side by side.
+//! Rows in temporary files, one for each tree, which are read side by side.
 
 use super::super::fold::Fold;
 use super::super::rows::{Row, RowReader, RowWriter};

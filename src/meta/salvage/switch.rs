@@ -1,9 +1,9 @@
-//! Putting the new truth in place of the damaged one. Nothing of the old one is removed: it is moved to a
+//! Puts the new truth in place of the damaged one. Nothing of the old one is removed. It is moved to a
 //! directory of its own, `meta/salvaged-<batch>/`.
 //!
-//! The file `SALVAGED` is the decision: it is written when the new journal and snapshot are durable beside the
-//! old ones, and removed when all is in place. An open that finds it goes on from wherever the one before
-//! was cut short.
+//! The file `SALVAGED` is the decision. It is written when the new journal and snapshot are durable beside
+//! the old ones, and removed when all is in place. An open that finds it continues where the one before was
+//! interrupted.
 
 use super::super::rows::{Row, RowReader};
 use super::super::snapshot::Snapshots;
