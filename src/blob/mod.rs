@@ -27,7 +27,7 @@ use crate::buffers::{ALIGNMENT, Buffers};
 use crate::file::{self, Dir, Handle, Kind, Place};
 use crate::going::Closing;
 use crate::process::Process;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 use crate::{ContentHash, Error, Result};
 
@@ -264,9 +264,7 @@ impl BlobStore {
         match self.give_name(staged, content) {
             // Somebody has removed the directory while it was empty.
             Err(error) if error.is_not_found() => {
-                if let Some(durable) = self.durable_dirs.get(usize::from(content.prefix())) {
-                    *durable.lock() = false;
-                }
+                *self.is_durable(content.prefix()) = false;
                 self.give_name(staged, content)
             }
             given => given,
@@ -293,13 +291,16 @@ impl BlobStore {
         Ok(())
     }
 
+    /// Whether `blobs/xx` is durable, as far as this process knows.
+    #[expect(clippy::indexing_slicing, reason = "there are 256, and this is a u8")]
+    fn is_durable(&self, prefix: u8) -> MutexGuard<'_, bool> {
+        self.durable_dirs[usize::from(prefix)].lock()
+    }
+
     /// Makes `blobs/xx`, its name and those in it durable, once in this process: what an earlier process
     /// made or renamed may not be.
     fn make_durable(&self, prefix: u8) -> Result<()> {
-        let Some(durable) = self.durable_dirs.get(usize::from(prefix)) else {
-            return Ok(());
-        };
-        let mut durable = durable.lock();
+        let mut durable = self.is_durable(prefix);
         if !*durable {
             self.blobs.create_dir(hex::encode([prefix]))?;
             self.dir_of(prefix)?.sync()?;
