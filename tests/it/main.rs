@@ -22,6 +22,7 @@ mod ingest;
 mod journal;
 mod journal_segments;
 mod killed;
+mod layers;
 mod lifecycle;
 mod list_parts;
 mod list_uploads;

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGE: &str = include_str!("../docs/architecture.md");
-const LIB: &str = include_str!("../src/lib.rs");
+const PAGE: &str = include_str!("../../docs/architecture.md");
+const LIB: &str = include_str!("../../src/lib.rs");
 
 /// The layer of each module, from the top, as the page draws them.
 fn drawn() -> HashMap<&'static str, usize> {
