@@ -32,7 +32,7 @@ pub(crate) struct Pins {
 #[derive(Default)]
 struct Uses {
     now: HashMap<ContentHash, Use>,
-    /// The hashes that are watched, and whether each was pinned at any moment of the watch.
+    /// The watched hashes, and whether each was pinned at any moment of the watch.
     watched: HashMap<ContentHash, bool>,
 }
 
@@ -68,11 +68,11 @@ impl Pins {
         })
     }
 
-    /// Pins the hashes; waits while any of them is claimed.
+    /// Pins the hashes. Waits while any of them is claimed.
     ///
     /// # Errors
-    /// [`Error::Index`](crate::Error::Index) when the index does not answer any more: then a claim may last
-    /// for ever.
+    /// [`Error::Index`](crate::Error::Index) if the index does not answer any more, because then a claim
+    /// may last for ever.
     pub(crate) fn pin(self: &Arc<Self>, contents: Vec<ContentHash>) -> Result<Pinned> {
         let mut uses = self.uses.lock();
         while contents
@@ -96,7 +96,7 @@ impl Pins {
         })
     }
 
-    /// Claims those of the hashes that nobody uses; the others are left out.
+    /// Claims those hashes that nobody uses, and leaves the others out.
     pub(crate) fn claim(self: &Arc<Self>, mut contents: Vec<ContentHash>) -> Claimed {
         let mut uses = self.uses.lock();
         contents.retain(|content| {
@@ -112,8 +112,8 @@ impl Pins {
         }
     }
 
-    /// Notes from now on which of the hashes are pinned; those that are pinned already count. One watch
-    /// at a time.
+    /// Notes from now on which of the hashes are pinned. Those that are already pinned count as well. Only
+    /// one watch may exist at a time.
     pub(crate) fn watch(self: &Arc<Self>, contents: &[ContentHash]) -> Watch {
         let mut uses = self.uses.lock();
         let pinned = |content| matches!(uses.now.get(content), Some(Use::Pinned(_)));
@@ -124,7 +124,7 @@ impl Pins {
         }
     }
 
-    /// How many hashes are pinned.
+    /// Returns how many hashes are pinned.
     pub(crate) fn count(&self) -> u64 {
         self.uses
             .lock()
@@ -136,7 +136,7 @@ impl Pins {
 }
 
 impl Pinned {
-    /// Whether claims of `pins` heed this.
+    /// Whether this pin belongs to `pins`, so that claims there respect it.
     pub(crate) fn is_of(&self, pins: &Arc<Pins>) -> bool {
         Arc::ptr_eq(&self.pins, pins)
     }
@@ -157,7 +157,7 @@ impl Drop for Watch {
 }
 
 impl Claimed {
-    /// Gives up the claim on all but `kept`, which is sorted.
+    /// Ends the claim on all hashes except `kept`, which is sorted.
     pub(crate) fn keep_only(&mut self, kept: &[ContentHash]) {
         let mut uses = self.pins.uses.lock();
         self.contents.retain(|content| {

@@ -20,9 +20,9 @@ use crate::pins::{Claimed, Pins, Watch};
 use crate::suspects::Suspects;
 use crate::{ContentHash, Error, Result, SweepReport};
 
-/// Blobs per claim: one journal sync each.
+/// Blobs under one claim: one journal sync for each such group.
 const GROUP: usize = 256;
-/// Candidates per reading of the truth: some MiB of memory.
+/// Candidates for one reading of the truth: some MiB of memory.
 const ROUND: usize = 65_536;
 
 /// What a sweep works on.
@@ -31,16 +31,16 @@ pub(crate) struct Sweep<'a, 'g> {
     pub blobs: &'a BlobStore,
     pub pins: &'a Arc<Pins>,
     pub suspects: &'a Suspects,
-    /// Asked between groups. What is counted is blobs.
+    /// It is asked between groups. It counts blobs.
     pub going: &'a Going<'g>,
 }
 
-/// Blobs that nothing refers to, by the index, and what became of others.
+/// Blobs that nothing refers to, by the index, and what was done with others.
 #[derive(Default)]
 struct Round {
     candidates: Vec<ContentHash>,
     report: SweepReport,
-    /// The first file that could not be removed. It keeps none of the others.
+    /// The first failure to remove a file. It does not keep the other files from being removed.
     failure: Option<Error>,
 }
 
@@ -70,14 +70,14 @@ impl Sweep<'_, '_> {
         round.failure.map_or(Ok(round.report), Err)
     }
 
-    /// Blobs to look at, about.
+    /// About how many blobs will be checked.
     fn expected(&self, walks: bool) -> u64 {
         let tally = self.meta.tally();
         let files = if walks { tally.blobs } else { 0 };
         tally.rows_of(Tree::Garbage) + self.suspects.known().len() as u64 + files
     }
 
-    /// Garbage that has found a new reference is garbage no longer.
+    /// Gathers garbage. A blob that has a reference again is no longer garbage.
     fn gather_garbage(&self, round: &mut Round) -> Result<()> {
         let mut after = None;
         loop {
@@ -98,7 +98,7 @@ impl Sweep<'_, '_> {
                 }
             }
             if !change.is_empty() {
-                // Not waited for: without it the blob is looked at once more, after a crash.
+                // This batch is not waited for. If a crash loses it, the blob is checked once more.
                 let _ = self.meta.commit(&change, SpaceUse::Sweeps)?;
             }
             drop(claimed);
@@ -107,7 +107,7 @@ impl Sweep<'_, '_> {
         }
     }
 
-    /// The blobs that were published by puts which then failed.
+    /// Gathers the blobs that were published by puts which then failed.
     fn gather_refused(&self, round: &mut Round) -> Result<()> {
         for group in self.suspects.known().chunks(GROUP) {
             let claimed = self.pins.claim(group.to_vec());
@@ -125,8 +125,8 @@ impl Sweep<'_, '_> {
         Ok(())
     }
 
-    /// Every file in `blobs/`. Directories made in the meantime hold no orphans: whoever puts a file there
-    /// answers for it.
+    /// Gathers every file in `blobs/` that has no row. Directories that are made in the meantime hold no
+    /// orphans, because a put reports its own file if it fails.
     fn walk(&self, round: &mut Round) -> Result<()> {
         for prefix in self.blobs.prefixes()? {
             let names = self.blobs.files(prefix)?;
@@ -136,7 +136,7 @@ impl Sweep<'_, '_> {
                     return Ok(());
                 }
                 let before = round.candidates.len();
-                // A file in use has a row, or its put says itself when it is refused.
+                // A file in use has a row, or its put reports it when the put is refused.
                 for content in self.pins.claim(group.to_vec()).contents() {
                     if self.meta.blob_size(content)?.is_none() {
                         round.candidates.push(*content);
@@ -145,14 +145,15 @@ impl Sweep<'_, '_> {
                 self.looked_at(group.len() - (round.candidates.len() - before));
                 self.settle_if_full(round)?;
             }
-            // A process that was killed may have removed files whose names are still durable: a
-            // power cut after the next clean close must not bring them back.
+            // A process that was killed may have removed files whose names are still durable. A power cut
+            // after the next clean close must not bring them back.
             self.blobs.sync_dir(prefix)?;
         }
         Ok(())
     }
 
-    /// Candidates count only when they are removed. Whether to go on is asked before the next group.
+    /// Counts blobs as done. Candidates count only when they are removed. Whether to continue is asked
+    /// before the next group.
     fn looked_at(&self, blobs: usize) {
         let _ = self.going.advance(blobs as u64);
     }
@@ -173,8 +174,8 @@ impl Sweep<'_, '_> {
         if candidates.is_empty() {
             return Ok(());
         }
-        // Whoever changes a reference from here on is noted; all earlier changes are part of what is
-        // read. So for what is not noted, truth and index must agree.
+        // Every change of a reference from here on is noted, and all earlier ones are part of what is read.
+        // So where nothing is noted, truth and index must agree.
         let watch = self.pins.watch(&candidates);
         let begun = Instant::now();
         let known = self.meta.known(&candidates, self.going);
@@ -192,7 +193,7 @@ impl Sweep<'_, '_> {
     }
 
     /// # Errors
-    /// [`Error::Index`] when the index has lost rows: the store has stopped.
+    /// [`Error::Index`] if the index has lost rows. The store has then stopped.
     fn compare(&self, candidates: &[ContentHash], known: &Known, watch: &Watch) -> Result<()> {
         for content in candidates {
             let denied = if known.is_referenced(content) && !self.meta.is_referenced(content)? {
@@ -202,7 +203,7 @@ impl Sweep<'_, '_> {
             } else {
                 continue;
             };
-            // Asked after the index was: whoever has changed it since has touched the blob by now.
+            // Checked after the index was read: whoever has changed it since has touched the blob by now.
             if watch.is_touched(content) {
                 continue;
             }
@@ -227,7 +228,7 @@ impl Sweep<'_, '_> {
             if proven.binary_search(content).is_err() {
                 round.report.in_use += 1;
                 if self.meta.blob_size(content)?.is_none() {
-                    // Nothing but this says that it is to be looked at again.
+                    // Only this note makes a later sweep check the blob again.
                     self.suspects.add(*content);
                 }
             }
@@ -235,7 +236,7 @@ impl Sweep<'_, '_> {
         self.remove_unreferenced(claimed, round)
     }
 
-    /// Removes those of the claimed blobs that have no reference, and looks at none of them again.
+    /// Removes the claimed blobs that have no reference, and clears the garbage row of every claimed blob.
     fn remove_unreferenced(&self, mut claimed: Claimed, round: &mut Round) -> Result<()> {
         let (mut change, mut dead, mut orphans) = (Change::default(), Vec::new(), Vec::new());
         let (mut blobs, mut bytes) = (0, 0);
@@ -256,11 +257,11 @@ impl Sweep<'_, '_> {
             }
         }
         let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, SpaceUse::Sweeps));
-        // Those that stay are anybody's again, before the disk is waited for.
+        // The claim on blobs that remain ends before the disk is waited for.
         let mut removed = [dead.as_slice(), &orphans].concat();
         removed.sort_unstable();
         claimed.keep_only(&removed);
-        // The row is removed durably before the file: a durable row always has its file (I1).
+        // I1: the row is removed durably before the file, so a durable row always has its file.
         ticket.map_or(Ok(()), |ticket| self.meta.wait(ticket?))?;
         self.remove_files(&dead, round)?;
         round.report.orphans += self.remove_files(&orphans, round)?;
@@ -269,8 +270,8 @@ impl Sweep<'_, '_> {
         Ok(())
     }
 
-    /// Removes files so that they stay removed: a clean close must not leave one that a power cut
-    /// brings back. Gives how many there were.
+    /// Removes files so that they stay removed: after a clean close, a power cut must not bring one back.
+    /// Returns how many files existed.
     fn remove_files(&self, contents: &[ContentHash], round: &mut Round) -> Result<u64> {
         let mut removed = Vec::new();
         for content in contents {
@@ -280,14 +281,14 @@ impl Sweep<'_, '_> {
                     self.suspects.clear(content);
                 }
                 Err(error) => {
-                    // Its row is gone: nothing else says that it is to be looked at again.
+                    // Its row is removed. Only this note makes a later sweep check the blob again.
                     self.suspects.add(*content);
                     round.failure.get_or_insert(error);
                 }
             }
         }
         self.blobs.sync_names(&removed).inspect_err(|_| {
-            // Names that may come back are found by a walk only.
+            // Only a walk finds names that may come back.
             self.suspects.suspect_all();
         })?;
         Ok(removed.len() as u64)

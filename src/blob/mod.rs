@@ -36,22 +36,22 @@ pub(crate) struct BlobStore {
     staging: Dir,
     process: Process,
     closing: Closing,
-    /// For each directory `blobs/xx`: whether this process knows that its name is durable, and those in it.
+    /// For each directory `blobs/xx`: whether this process knows that its name and the names in it are
+    /// durable.
     durable_dirs: Vec<Mutex<bool>>,
     /// Whether the file system takes writes that bypass the page cache.
     writes_direct: bool,
     staged: AtomicU64,
     staged_now: AtomicU64,
-    /// Tells the staged files of this opening from those of an earlier one that may still be
-    /// dropped.
+    /// Distinguishes the staged files of this open from those of an earlier one that may still be dropped.
     opening: u64,
-    /// Blobs that this process has written, or synced and read through, and found as they should be.
+    /// Blobs that this process has written, or synced and read through, and found sound.
     sound: Mutex<Remembered>,
-    /// Blobs whose files were renamed to their names, which are not durable (yet).
+    /// Blobs whose files were renamed to their names, while the names are not durable yet.
     unsynced: Mutex<HashSet<ContentHash>>,
-    /// Blobs that were found damaged and not put again since.
+    /// Blobs that were found damaged and were not put again since.
     damaged: Mutex<HashSet<ContentHash>>,
-    /// What lay in `staging/` and is nobody's.
+    /// What was in `staging/` and does not belong to the store.
     foreign: Vec<PathBuf>,
 }
 
@@ -62,11 +62,12 @@ impl BlobStore {
         root.create_dir("staging")
     }
 
-    /// Opens the store; whatever lies in `staging/` was never acknowledged and is removed (I7). A directory
-    /// there is nobody's, and a file may be one that nobody may remove: they are left alone, and
+    /// Opens the store. Files in `staging/` were never acknowledged and are removed (I7). A directory there
+    /// does not belong to the store, and some files cannot be removed. These are left alone, and
     /// [named](Self::foreign).
     pub(crate) fn open(root: &Dir, buffers: &Arc<Buffers>) -> Result<Self> {
-        // Without them nothing is lost that is not lost already, and it is found blob by blob.
+        // If the directories are missing, only blobs are lost that were lost already. Each is found when it
+        // is read.
         Self::create(root)?;
         let (blobs, staging) = (root.dir("blobs")?, root.dir("staging")?);
         let foreign = empty(&staging)?;
@@ -91,7 +92,7 @@ impl BlobStore {
         })
     }
 
-    /// What takes long ends when this begins.
+    /// Makes long work end when `closing` begins.
     pub(crate) fn until(self, closing: &Closing) -> Self {
         Self {
             closing: closing.clone(),
@@ -106,7 +107,7 @@ impl BlobStore {
         StagedBlob::create(Arc::clone(self), &self.staging.at(name))
     }
 
-    /// Where its files are.
+    /// The directories of its files.
     pub(crate) fn dirs(&self) -> [&Dir; 2] {
         [&self.blobs, &self.staging]
     }
@@ -127,7 +128,7 @@ impl BlobStore {
         self.writes_direct
     }
 
-    /// Bodies being received.
+    /// Bodies that are being received.
     pub(crate) fn staged_bodies(&self) -> u64 {
         self.staged_now.load(Ordering::Relaxed)
     }
@@ -135,8 +136,8 @@ impl BlobStore {
     /// Opens the blob for verified reading.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`] when its file is missing or too short, or cannot be opened for a reason of
-    /// its own; [`Error::Io`].
+    /// [`Error::DamagedBlob`] if its file is missing or too short, or this file alone cannot be opened.
+    /// [`Error::Io`].
     pub(crate) fn open_blob(
         self: &Arc<Self>,
         content: ContentHash,
@@ -166,7 +167,7 @@ impl BlobStore {
         })
     }
 
-    /// Opens the blob's file, or says what is wrong with that file alone.
+    /// Opens the blob's file, or returns what is wrong with that file alone.
     fn find(&self, content: &ContentHash) -> Result<Result<Handle, Unusable>> {
         let place = match self.dir_of(content.prefix()) {
             Err(error) if error.is_not_found() => return Ok(Err(Unusable::Missing)),
@@ -180,8 +181,8 @@ impl BlobStore {
         }
     }
 
-    /// Removes the blob's file; `false` when there was none, or a directory has its name, which no store
-    /// makes. Durable after [`sync_names`](Self::sync_names).
+    /// Removes the blob's file. `false` if none existed, or if a directory has its name, which no store
+    /// makes. The removal is durable after [`sync_names`](Self::sync_names).
     pub(crate) fn remove(&self, content: &ContentHash) -> Result<bool> {
         self.sound.lock().remove(content);
         self.damaged.lock().remove(content);
@@ -203,17 +204,16 @@ impl BlobStore {
             .try_for_each(|prefix| self.sync_dir(prefix))
     }
 
-    /// Makes the names of the blobs whose hashes begin with this byte durable, and that others are
-    /// gone.
+    /// Makes the names of the blobs whose hashes begin with this byte durable, and the removal of others.
     pub(crate) fn sync_dir(&self, prefix: u8) -> Result<()> {
         match self.dir_of(prefix) {
-            // There is no such blob, and never was.
+            // No such blob exists, and none ever did.
             Err(error) if error.is_not_found() => Ok(()),
             dir => dir?.sync(),
         }
     }
 
-    /// The bytes with which hashes of blobs begin: the directories `blobs/xx` that are there.
+    /// The first bytes of the blobs' hashes: the directories `blobs/xx` that exist.
     pub(crate) fn prefixes(&self) -> Result<Vec<u8>> {
         let entries = self.blobs.list()?;
         Ok(entries
@@ -227,8 +227,8 @@ impl BlobStore {
             .collect())
     }
 
-    /// The blobs whose hashes begin with this byte and that have a file. Files with other names are
-    /// nobody's and left alone.
+    /// The blobs whose hashes begin with this byte and that have a file. Files with other names do not
+    /// belong to the store and are left alone.
     pub(crate) fn files(&self, prefix: u8) -> Result<BlobNames> {
         let entries = match self.dir_of(prefix) {
             Err(error) if error.is_not_found() => Vec::new(),
@@ -242,14 +242,14 @@ impl BlobStore {
             };
             match entry.kind {
                 Kind::Directory => names.directories += 1,
-                // What is not a file is removed, and never opened.
+                // Anything else that is not a directory is removed, and never opened.
                 Kind::File | Kind::Other => names.files.push(content),
             }
         }
         Ok(names)
     }
 
-    /// Blobs known to be damaged.
+    /// How many blobs are known to be damaged.
     pub(crate) fn damaged(&self) -> u64 {
         self.damaged.lock().len() as u64
     }
@@ -259,7 +259,7 @@ impl BlobStore {
         self.staging.free_space()
     }
 
-    /// Puts a durable file in its place, and makes its name durable (I1).
+    /// Gives a durable file its name, and makes the name durable (I1).
     fn publish(&self, staged: &Place, content: &ContentHash) -> Result<()> {
         match self.give_name(staged, content) {
             // Somebody has removed the directory while it was empty.
@@ -275,7 +275,7 @@ impl BlobStore {
         self.make_durable(content.prefix())?;
         let dir = self.dir_of(content.prefix())?;
         let place = dir.at(content.to_string());
-        // Until the name is durable nobody may build on the file that has it, however this ends.
+        // Until the name is durable nobody may rely on the file that has it, however this ends.
         self.unsynced.lock().insert(*content);
         match file::rename(staged, &place) {
             // A repair of the file system may leave an empty directory under the name of a file.
@@ -297,8 +297,8 @@ impl BlobStore {
         self.durable_dirs[usize::from(prefix)].lock()
     }
 
-    /// Makes `blobs/xx`, its name and those in it durable, once in this process: what an earlier process
-    /// made or renamed may not be.
+    /// Makes `blobs/xx`, its name and the names in it durable, once in this process. What an earlier
+    /// process made or renamed may not be durable.
     fn make_durable(&self, prefix: u8) -> Result<()> {
         let mut durable = self.is_durable(prefix);
         if !*durable {
@@ -310,28 +310,28 @@ impl BlobStore {
         Ok(())
     }
 
-    /// Opened anew each time: 256 descriptors are more than some processes may have.
+    /// Opens the directory anew each time, because some processes may not have 256 descriptors more.
     fn dir_of(&self, prefix: u8) -> Result<Dir> {
         self.blobs.dir(hex::encode([prefix]))
     }
 }
 
-/// Why the file of a blob cannot be used, while others can.
+/// Why the file of one blob cannot be used, although others can.
 enum Unusable {
     Missing,
-    /// What the operating system said when it was to be opened.
+    /// What the operating system said when the file was to be opened.
     Refused(Error),
 }
 
-/// What lies in one of the directories of blobs.
+/// What one of the directories of blobs contains.
 #[derive(Debug, Default)]
 pub(crate) struct BlobNames {
     pub files: Vec<ContentHash>,
-    /// How many directories have the name of a blob: no store makes them.
+    /// How many directories have the name of a blob. No store makes them.
     pub directories: u64,
 }
 
-/// Removes the files in `staging/`; gives what is left.
+/// Removes the files in `staging/`, and returns what is left.
 fn empty(staging: &Dir) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     for entry in staging.list()? {
@@ -348,14 +348,14 @@ fn empty(staging: &Dir) -> Result<Vec<PathBuf>> {
     Ok(left)
 }
 
-/// Whether the file system takes a write that bypasses the page cache. What it does not tell (it may be
-/// full) counts as no.
+/// Whether the file system takes a write that bypasses the page cache. If that cannot be found out (the
+/// disk may be full), the answer is no.
 fn takes_direct(probe: &Place, buffers: &Arc<Buffers>) -> bool {
     let mut block = buffers.buffer_for(Some(ALIGNMENT as u64));
     block.fill(ALIGNMENT);
     let written =
         Handle::create_direct(probe).and_then(|handle| handle.write_at(block.as_ref(), 0));
-    // What cannot be removed now is removed when the store is opened.
+    // If it cannot be removed now, it is removed when the store is opened.
     let _ = file::remove_if_present(probe);
     written.is_ok()
 }

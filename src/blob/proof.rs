@@ -18,7 +18,8 @@ impl BlobStore {
         }
     }
 
-    /// Reads the file; `None` when it is missing, does not read, or has other bytes than its name says.
+    /// Reads the file. `None` if it is missing or cannot be read, or if its bytes do not have the hash of
+    /// its name.
     pub(crate) fn prove_file(&self, content: &ContentHash) -> Result<Option<ProvenBlob>> {
         let Ok(handle) = self.find(content)? else {
             return Ok(None);
@@ -29,7 +30,8 @@ impl BlobStore {
         }
     }
 
-    /// Moves the file to another directory. Durable after [`sync_dir`](Self::sync_dir) and that of `aside`.
+    /// Moves the file to another directory. That is durable after [`sync_dir`](Self::sync_dir) and a sync
+    /// of `aside`.
     pub(crate) fn move_file(&self, content: &ContentHash, aside: &Dir) -> Result<()> {
         let dir = self.dir_of(content.prefix())?;
         let name = content.to_string();

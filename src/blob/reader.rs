@@ -11,19 +11,19 @@ use crate::going::Going;
 use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 use crate::{ContentHash, Error, Result};
 
-/// Reads one blob at any place. Holds one block in memory.
+/// Reads one blob at any place. It has one block in memory.
 pub(crate) struct BlobReader<S, B = Arc<BlockCrcs>> {
     store: S,
     handle: Handle,
     content: ContentHash,
     sums: B,
     block: Vec<u8>,
-    /// Which block that is.
+    /// The number of that block.
     loaded: Option<u64>,
 }
 
 impl<'a> BlobReader<&'a BlobStore, &'a BlockCrcs> {
-    /// For checking in place.
+    /// A reader for checking a blob where it is.
     pub(super) fn over(
         store: &'a BlobStore,
         handle: Handle,
@@ -51,7 +51,7 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockCrcs>> BlobReader<S, B> {
         self.sums.borrow().size
     }
 
-    /// Copies bytes from `position` on; 0 only at or behind the end.
+    /// Copies bytes from `position` on. 0 only at or behind the end.
     pub(crate) fn read_at(&mut self, position: u64, into: &mut [u8]) -> Result<usize> {
         self.store.borrow().check_process()?;
         if position >= self.size() || into.is_empty() {
@@ -109,7 +109,7 @@ impl<S: Borrow<BlobStore>, B: Borrow<BlockCrcs>> BlobReader<S, B> {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => {
                 self.damaged("its file is too short")
             }
-            // Naming the blob says what to put again.
+            // An error that names the blob says which bytes to put again.
             Error::Io { source, .. } if error.is_of_the_medium() => {
                 self.damaged(&format!("its file could not be read: {source}"))
             }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use crate::ContentHash;
 
-/// How many blobs each of two generations holds. 65,536 in all take about 4 MiB.
+/// How many blobs each of two generations holds. All 65,536 take about 4 MiB.
 const GENERATION: usize = 32_768;
 
-/// A set that forgets gradually: when the young generation is full it becomes the old one, and what was
-/// in the old one is forgotten. So the last 32,768 that were added or found are always known.
+/// A set that forgets gradually. When the young generation is full, it becomes the old one, and the
+/// previous old one is forgotten. So the last 32,768 that were added or found are always known.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     young: HashSet<ContentHash>,

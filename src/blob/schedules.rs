@@ -36,8 +36,9 @@ fn publish(blobs: &Arc<BlobStore>, bytes: &[u8], name: &ContentHash) {
     staged.sync().unwrap().publish(name).unwrap();
 }
 
-/// X is put again, in place of its own file or of a damaged one, while somebody asks whether a copy can rest
-/// on it. A sound file is never called damaged; and what is called sound is there after a power cut.
+/// X is put again, in place of its own file or of a damaged one, while somebody asks whether a copy can
+/// rely on it. A sound file is never called damaged. A file that is called sound still exists after a power
+/// cut.
 #[test]
 fn a_blob_that_is_put_again_is_sound_when_it_is_said_to_be() {
     check(3000, || {

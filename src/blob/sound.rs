@@ -10,11 +10,11 @@ use crate::{ContentHash, Error, Result};
 pub(super) const LENGTH: &str = "its file has another length";
 
 impl BlobStore {
-    /// Whether the blob's file is there, durably, and holds what it should. The first time that this
-    /// process asks it syncs and reads the file; later it looks at the length only. A file that cannot be
-    /// opened for a reason of its own is not sound: putting the bytes again gives the name to another.
+    /// Whether the blob's file exists, durably, and holds what it should. The first time that this process
+    /// asks, it syncs and reads the file. Later it checks the length only. A file that cannot be opened for
+    /// a reason of its own is not sound: putting the bytes again gives the name to another file.
     ///
-    /// A part that is acknowledged because its bytes are stored already rests on this answer (I2).
+    /// I2: a part whose bytes are already stored is acknowledged because of this answer.
     pub(crate) fn is_sound(&self, content: &ContentHash, sums: &BlockCrcs) -> Result<bool> {
         let Ok(handle) = self.find(content)? else {
             return Ok(false);
@@ -33,8 +33,8 @@ impl BlobStore {
         }
     }
 
-    /// Passes when the blob's file is there, durably, and holds what it should: for a part that refers to
-    /// it without having its bytes, and cannot write them anew. Reads the file as seldom as
+    /// Passes if the blob's file exists, durably, and holds what it should. It is for a part that refers to
+    /// the blob without having its bytes, and so cannot write them anew. It reads the file as seldom as
     /// [`is_sound`](Self::is_sound).
     ///
     /// # Errors
@@ -47,9 +47,9 @@ impl BlobStore {
         self.make_durable(content.prefix())?;
         if self.unsynced.lock().contains(content) {
             // A put of the same bytes gives the name to another file at this moment, or its rename failed.
-            // (If its sync did, the store stops, I8.) Its file is durable and sound. If that is the one
-            // that was opened, this makes the name durable; if not, the one that was opened is read, and
-            // whichever has the name after a power cut will do.
+            // (If its sync failed, the store stops, I8.) That put's file is durable and sound. If it is the
+            // file that was opened here, this sync makes its name durable. If not, the file that was opened
+            // is read. If that passes, both are sound, and either may have the name after a power cut.
             self.dir_of(content.prefix())?.sync()?;
         } else if self.sound.lock().contains(content) {
             return Ok(());
@@ -57,22 +57,23 @@ impl BlobStore {
         self.rest_on(handle, content, sums)
     }
 
-    /// Makes sure that an answer may rest on this file, and remembers it.
+    /// Makes sure that an answer may rely on this file, and remembers it.
     ///
-    /// What a store has published was synced before it had its name. But who restored a file, or copied
-    /// the directory, may have left its bytes in the page cache only; and nothing tells such a file.
+    /// A store syncs a file before it publishes it. But whoever restored a file, or copied the directory,
+    /// may have left its bytes in the page cache only, and such a file looks like any other.
     fn rest_on(&self, handle: Handle, content: &ContentHash, sums: &BlockCrcs) -> Result<()> {
-        // Not the sync of a body: without room, too, a failure is one that nothing may be acknowledged after.
+        // This is not the sync of a body. If it fails, even for lack of room, nothing more may be
+        // acknowledged.
         handle.sync_all()?;
         BlobReader::over(self, handle, *content, sums).check_all(&Going::until(&self.closing))?;
         self.found_sound(content);
         Ok(())
     }
 
-    /// Reads the whole blob and compares each block, and the BLAKE3 hash, with what was stored.
+    /// Reads the whole blob, and compares each block and the BLAKE3 hash with what was stored.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`]; [`Error::Closed`] when it is not to go on; [`Error::Io`].
+    /// [`Error::DamagedBlob`]. [`Error::Closed`] if `going` says no. [`Error::Io`].
     pub(crate) fn check(
         &self,
         content: &ContentHash,
@@ -89,7 +90,7 @@ impl BlobStore {
         self.damaged.lock().remove(content);
     }
 
-    /// Remembers that the blob may not be built upon, and gives the error that names it.
+    /// Remembers that nothing may rely on the blob, and returns the error that names it.
     pub(super) fn found_damage(&self, content: &ContentHash, reason: &str) -> Error {
         self.sound.lock().remove(content);
         self.damaged.lock().insert(*content);

@@ -13,7 +13,7 @@ use crate::{ContentHash, Result};
 pub(crate) struct StagedBlob {
     file: StagedFile,
     len: u64,
-    /// Whether what is written bypasses the page cache.
+    /// Whether writes bypass the page cache.
     direct: bool,
 }
 
@@ -37,12 +37,12 @@ impl StagedBlob {
         })
     }
 
-    /// Whether bytes have to be in a [buffer](crate::buffers) to be written.
+    /// Whether bytes must be in a [buffer](crate::buffers) to be written.
     pub(crate) fn is_direct(&self) -> bool {
         self.direct
     }
 
-    /// Goes on through the page cache.
+    /// Continues through the page cache.
     pub(crate) fn leave_direct(&mut self) -> Result<()> {
         if self.direct {
             self.file.handle.leave_direct()?;
@@ -51,7 +51,7 @@ impl StagedBlob {
         Ok(())
     }
 
-    /// Appends bytes: from a buffer, if this [is direct](Self::is_direct).
+    /// Appends bytes. If this [is direct](Self::is_direct), they must be in a buffer.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.store.check_process()?;
         if !self.direct {
@@ -87,7 +87,7 @@ pub(crate) struct DurableBlob {
 }
 
 impl DurableBlob {
-    /// Gives the file its final name, durably; a file that has the name already is replaced.
+    /// Gives the file its final name, durably. A file that already has the name is replaced.
     ///
     /// The caller holds a pin on `content`, which is the hash of the bytes that were written.
     pub(crate) fn publish(mut self, content: &ContentHash) -> Result<()> {
@@ -107,7 +107,7 @@ impl Drop for StagedFile {
     fn drop(&mut self) {
         self.store.staged_now.fetch_sub(1, Ordering::Relaxed);
         if !self.published && self.store.check_process().is_ok() {
-            // What cannot be removed now is removed when the store is opened.
+            // If it cannot be removed now, it is removed when the store is opened.
             let _ = file::remove_if_present(self.handle.place());
         }
     }

@@ -1,9 +1,9 @@
 //! [`Ages`]: how old an upload can be at most, by a clock that nobody sets.
 //!
 //! An upload's record says when it was initiated by the host's clock, which may jump. So its age by that
-//! clock counts only as far as this process can confirm it: an upload of before the store was opened is
-//! no older than it was then, and the time since; a later one no older than the last moment at which its
-//! id had not been given out. Time that the machine sleeps does not count.
+//! clock counts only as far as this process can confirm it. An upload from before the store was opened is
+//! no older than it was then, plus the time since. A later one is no older than the last moment at which
+//! its id had not been given out. Time during which the machine sleeps does not count.
 
 use std::time::{Duration, Instant};
 
@@ -13,26 +13,26 @@ use crate::sync::Mutex;
 
 /// Moments are noted at least this far apart.
 const APART: Duration = Duration::from_secs(60);
-/// When so many are noted, every second one is forgotten.
+/// When so many moments are noted, every second one is forgotten.
 const MOST_MARKS: usize = 1024;
 
 pub(crate) struct Ages {
     opened: Instant,
     wall_at_open_ms: u64,
-    /// The first is the opening.
+    /// The first mark is the opening.
     marks: Mutex<Marks>,
 }
 
-/// A moment, and the newest id that had been given out then.
+/// A moment, and the newest id that had been given out by then.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     newest: UploadId,
-    /// Since the store was opened.
+    /// The time since the store was opened.
     at: Duration,
 }
 
 impl Ages {
-    /// Of a store that is just being opened, whose newest id is this.
+    /// Begins for a store that is being opened now, and whose newest id is this.
     pub(crate) fn from_now_on(newest: UploadId) -> Self {
         let at = Duration::ZERO;
         Self {
@@ -48,7 +48,8 @@ impl Ages {
         self.marks.lock().add(Mark { newest, at });
     }
 
-    /// Whether the upload was initiated at least `age_ms` ago by the host's clock, and can have been.
+    /// Whether the upload was initiated at least `age_ms` ago by the host's clock, and can really be that
+    /// old.
     pub(crate) fn is_older(&self, id: UploadId, initiated_ms: u64, age_ms: u64) -> bool {
         let marks = self.marks.lock();
         let now = Now {
@@ -91,7 +92,7 @@ impl Marks {
         self.marks.push(mark);
     }
 
-    /// The last one at which the upload did not exist; `None` when it did at the first.
+    /// The last moment at which the upload did not exist. `None` if it existed at the first.
     fn before(&self, id: UploadId) -> Option<&Mark> {
         let before = self.marks.partition_point(|mark| mark.newest < id);
         self.marks.split_at(before).0.last()
@@ -111,7 +112,7 @@ impl Now {
         by_the_wall && self.oldest_ms(marks, id, initiated_ms) >= age_ms
     }
 
-    /// The age that it has at most, ms.
+    /// The age that the upload has at most, ms.
     fn oldest_ms(&self, marks: &Marks, id: UploadId, initiated_ms: u64) -> u64 {
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         if let Some(mark) = marks.before(id) {

@@ -1,4 +1,4 @@
-//! What the rows say, in the words of the API.
+//! Turns rows into the public types.
 
 use super::engine::Engine;
 use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
@@ -19,7 +19,7 @@ pub(super) fn part(number: PartNumber, record: &PartRecord) -> Part {
 /// An open upload.
 ///
 /// # Errors
-/// [`Error::NoSuchUpload`](crate::Error::NoSuchUpload) when it was removed in the meantime.
+/// [`Error::NoSuchUpload`](crate::Error::NoSuchUpload) if it was removed in the meantime.
 pub(super) fn upload(
     engine: &Engine,
     upload: &Upload,
@@ -33,10 +33,11 @@ pub(super) fn upload(
     })
 }
 
-/// The object that a completed upload is.
+/// The object of a completed upload.
 ///
 /// # Errors
-/// [`Error::NoSuchObject`](crate::Error::NoSuchObject) when it is open, or was removed in the meantime.
+/// [`Error::NoSuchObject`](crate::Error::NoSuchObject) if the upload is open, or was removed in the
+/// meantime.
 pub(super) fn object(engine: &Engine, upload: &Upload, record: &UploadRecord) -> Result<Object> {
     let UploadState::Completed(done) = &record.state else {
         return Err(upload.object_not_found());
@@ -46,7 +47,7 @@ pub(super) fn object(engine: &Engine, upload: &Upload, record: &UploadRecord) ->
     Ok(object_with(upload, record, done, metadata))
 }
 
-/// The object that an upload becomes by this completion.
+/// The object that this completion makes of an upload.
 pub(super) fn object_with(
     upload: &Upload,
     record: &UploadRecord,

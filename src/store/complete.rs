@@ -1,5 +1,5 @@
-//! Completing: an open upload and a list of its parts become an object, without touching a byte of
-//! them (R29). The object that it takes the place of goes in the same batch.
+//! Completes an upload: it and a list of its parts become an object, without reading or moving a byte of
+//! them (R29). The object that it replaces is removed in the same batch.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -26,12 +26,12 @@ pub(super) fn complete(
     let other = replaced.unwrap_or(upload);
     let one_order = engine.locks.lock_both(upload.id(), other.id())?;
     let record = engine.record(upload)?.ok_or_else(|| upload.not_found())?;
-    // Read now: when the answer is due the object may have been removed by somebody else.
+    // Read now, because another call may have removed the object when the answer is due.
     let metadata = engine.meta.metadata(upload.id(), &record)?;
     let metadata = metadata.ok_or_else(|| upload.not_found())?;
     let completion = match &record.state {
         UploadState::Completed(done) if done.list == digest => {
-            // R25, R26: the call that completed it may still be waiting for the disk.
+            // R25, R26: the call that completed the upload may still be waiting for the disk.
             let done = done.clone();
             drop(one_order);
             engine.meta.wait_for_all()?;
@@ -51,7 +51,7 @@ pub(super) fn complete(
     Ok(answers::object_with(upload, &record, &completion, metadata))
 }
 
-/// What the list selects, and what it leaves out.
+/// The parts that the list selects, and those that it leaves out.
 struct Selection {
     listed: usize,
     size: u64,
@@ -75,8 +75,7 @@ impl Selection {
     }
 }
 
-/// Checks the list against the parts (R4, R21, R22, R23). Nothing is changed when it does not fit
-/// (R27).
+/// Checks the list against the parts (R4, R21, R22, R23). If they do not fit, nothing is changed (R27).
 fn select(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Selection> {
     rules::check_order(&engine.options, list)?;
     let wanted: HashMap<PartNumber, CompletedPart> =
@@ -126,8 +125,8 @@ fn sum_up(
     }
 }
 
-/// What goes when the upload becomes an object: the object that it replaces, and what was not listed
-/// (R24).
+/// What is removed when the upload becomes an object: the object that it replaces, and the parts that are
+/// not listed (R24).
 fn leaving(
     engine: &Engine,
     upload: &Upload,
@@ -135,14 +134,14 @@ fn leaving(
     replaced: Option<&Upload>,
 ) -> Result<Vec<Leaving>> {
     let find = |object| Leaving::find(engine, object, UploadKind::Completed);
-    // First, so that its row goes right behind the upload's: who looks without a lock may see both for a
-    // moment, never neither.
+    // First, so that its row is removed right after the upload's row is changed. A reader without a lock
+    // may see both objects for a moment, but never neither.
     let mut leaving = Vec::from_iter(replaced.map(find).transpose()?);
     leaving.push(Leaving::of_parts(upload.id(), unlisted));
     Ok(leaving)
 }
 
-/// One batch: the upload becomes an object, and what leaves goes.
+/// Commits one batch: the upload becomes an object, and what is leaving is removed.
 fn commit(
     engine: &Engine,
     upload: &Upload,
@@ -156,11 +155,12 @@ fn commit(
     for one in leaving {
         one.remove(&mut change);
     }
-    // Also when more goes than comes: what the spare segment holds back is for calls that only release.
+    // Counts as growth even if it frees more than it adds: the spare segment is reserved for batches that
+    // only free space.
     engine.meta.commit(&change, SpaceUse::Grows)
 }
 
-/// By which the same completion again is known (R25).
+/// Identifies a completion, so that the same one is recognised when it comes again (R25).
 fn digest_of(list: &[CompletedPart]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for line in list {

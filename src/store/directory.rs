@@ -1,4 +1,5 @@
-//! The store's directory: whether it is one, of which format, and that this process has it alone.
+//! The store's directory: whether it is a store, which format it has, and that this process alone has it
+//! open.
 
 use std::path::Path;
 
@@ -9,24 +10,24 @@ use crate::values::options::{JournalOptions, Making};
 use crate::{Error, Options, Result};
 
 const FORMAT: u32 = 1;
-/// The first line of the `FORMAT` file; the second is the number.
+/// The first line of the `FORMAT` file. The second line is the number.
 const MAGIC: &str = "partstore format";
 
-/// Whether a store was there.
+/// Whether a store existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Store,
     Nothing,
 }
 
-/// Opens and locks the directory, makes it a store if it is empty, and refuses anything else. Writes
+/// Opens and locks the directory. Makes it a store if it is empty, and refuses anything else. Writes
 /// nothing before it is sure.
 pub(crate) fn lock_or_create(path: &Path, options: &Options) -> Result<(Lock, Found)> {
     let root = open(path, options)?;
     if read_format(&root)? == Found::Nothing {
         refuse_missing(path, options)?;
-        // Where there is a LOCK another process may be making the store at this moment: what lies
-        // there is looked at under the lock.
+        // If LOCK exists, another process may be making the store at this moment. So the contents are
+        // checked under the lock.
         if root.at("LOCK").id()?.is_none() {
             refuse_foreign(&root)?;
         }
@@ -34,19 +35,19 @@ pub(crate) fn lock_or_create(path: &Path, options: &Options) -> Result<(Lock, Fo
     let lock = Lock::take(&root, "LOCK")?.ok_or_else(|| Error::StoreLocked {
         path: path.to_owned(),
     })?;
-    // Asked again: another process may have made the store before this one had the lock.
+    // Read again, because another process may have made the store before this one had the lock.
     let found = read_format(&root)?;
     if found == Found::Nothing {
         refuse_foreign(&root)?;
         create(&root, &options.journal)?;
     }
-    // What made the store may have been killed before this name was durable; all others had to be
-    // before it had its FORMAT file.
+    // The process that made the store may have been killed before this name was durable. All other names
+    // had to be durable before FORMAT was written.
     root.sync()?;
     Ok((lock, found))
 }
 
-/// Opens the directory; makes it, and those above it, where nothing is.
+/// Opens the directory. If it is missing, makes it and the directories above it.
 fn open(path: &Path, options: &Options) -> Result<Dir> {
     let opened = match Dir::open(path, options.mode) {
         Err(error) if error.is_not_found() => {
@@ -82,8 +83,7 @@ fn create(root: &Dir, options: &JournalOptions) -> Result<()> {
     root.sync()?;
     // The directories above may be just as new, whoever made them.
     file::sync_parents(root.path())?;
-    // The last step: without this file all the others are the remains of a creation that did not
-    // finish.
+    // The last step: without this file all others are the remains of a creation that did not finish.
     file::write_durably(&root.at("FORMAT"), format.as_bytes())
 }
 
@@ -117,13 +117,13 @@ fn not_a_store(path: &Path, reason: String) -> Error {
     }
 }
 
-/// Without a `FORMAT` file, only what an unfinished creation leaves may lie here: nothing of value
-/// can be in it.
+/// Without a `FORMAT` file, the directory may hold only what an unfinished creation leaves. None of that is
+/// of value.
 fn refuse_foreign(root: &Dir) -> Result<()> {
     for entry in root.list()? {
         let name = entry.name.to_string_lossy().into_owned();
         let ours = match (name.as_str(), entry.kind) {
-            // A file system of its own begins with a lost+found.
+            // A file system that was made for the store begins with a lost+found.
             ("LOCK" | "FORMAT.tmp", Kind::File) | ("lost+found", Kind::Directory) => true,
             ("blobs" | "staging", Kind::Directory) => root.dir(entry.name)?.list()?.is_empty(),
             ("meta", Kind::Directory) => holds_no_records(&root.dir(entry.name)?)?,

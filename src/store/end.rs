@@ -1,5 +1,5 @@
-//! Ending: aborting uploads, removing objects, expiring what nobody completed. What a completion removes is
-//! removed in the same way, in the completion's batch.
+//! Ends uploads and objects: aborts, removals and expiry. What a completion removes is removed in the same
+//! way, in the completion's batch.
 
 use std::ops::{Bound, ControlFlow};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::going::Going;
 use crate::meta::{Change, SpaceUse, Ticket};
 use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId};
 
-/// Which uploads are meant.
+/// Whether an open upload or an object is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UploadKind {
     Open,
     Completed,
 }
 
-/// Parts that go, and the upload or object that they are of, if that goes, too.
+/// Parts that are removed. If their upload or object is removed, too, it has that as well.
 ///
-/// Whoever has one holds the upload's lock, and pins the contents until the change is committed (I4).
+/// I4: its owner holds the upload's lock, and pins the contents until the change is committed.
 pub(super) struct Leaving {
     id: UploadId,
     upload: Option<UploadRecord>,
@@ -27,7 +27,7 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// An upload or an object, whole.
+    /// A whole upload or object.
     pub(super) fn find(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Self> {
         let found = engine
             .record(upload)?
@@ -45,7 +45,7 @@ impl Leaving {
         Ok(leaving)
     }
 
-    /// Some parts of an upload that stays.
+    /// Some parts of an upload that remains.
     pub(super) fn of_parts(id: UploadId, parts: Vec<(PartNumber, PartRecord)>) -> Self {
         Self {
             id,
@@ -68,18 +68,19 @@ impl Leaving {
     }
 }
 
-/// Removes an upload or an object with all its parts, durably; their blobs are swept later (R31).
+/// Removes an upload or an object with all its parts, durably. A sweep removes their blobs later (R31).
 pub(super) fn end(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<()> {
     engine.meta.check()?;
     let ticket = commit(engine, upload, kind)?;
     engine.meta.wait(ticket)
 }
 
-/// One batch; not waited for. Without room for it what others have released is swept first.
+/// Commits one batch, and does not wait for it. If the disk has no room for it, a sweep first removes what
+/// other calls have released.
 fn commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Ticket> {
     match try_commit(engine, upload, kind) {
         Err(Error::StorageFull { .. }) => {
-            // Its progress is not that of the call.
+            // The call does not report the progress of this sweep.
             engine.sweep(&Going::until(&engine.closing))?;
             engine.closing.check()?;
             try_commit(engine, upload, kind)
@@ -97,8 +98,9 @@ fn try_commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Tick
     engine.meta.commit(&change, SpaceUse::Frees)
 }
 
-/// Aborts the uploads that were initiated longer ago than `age` (R33), as long as it is to go on.
-/// One sync for all, and where there is no room for more, a sweep of those that came before.
+/// Aborts the uploads that were initiated longer ago than `age` (R33), until `going` says no. One sync
+/// makes all of them durable. If the disk has no room for the next one, a sweep removes what the ones
+/// before released.
 pub(super) fn expire(engine: &Engine, age: Duration, going: &Going<'_>) -> Result<u64> {
     engine.meta.check()?;
     let (mut aborted, mut newest) = (0, None);
@@ -108,7 +110,7 @@ pub(super) fn expire(engine: &Engine, age: Duration, going: &Going<'_>) -> Resul
         }
         match commit(engine, &upload, UploadKind::Open) {
             Ok(ticket) => (aborted, newest) = (aborted + 1, Some(ticket)),
-            // Completed or aborted by somebody else in the meantime.
+            // Another call has completed or aborted it in the meantime.
             Err(Error::NoSuchUpload { .. }) => {}
             Err(error) => return Err(error),
         }

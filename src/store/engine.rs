@@ -1,4 +1,4 @@
-//! The engine: the two stores and what keeps them in step. It lives from open to close.
+//! The engine: the two stores, and what keeps them consistent. It lives from open to close.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Uplo
 use super::ages::Ages;
 use super::directory::{self, Found};
 
-/// What was done last.
+/// The last snapshot and the last sweep.
 #[derive(Default)]
 pub(crate) struct Last {
     pub snapshot: Option<SystemTime>,
@@ -49,7 +49,7 @@ pub(crate) struct Engine {
     pub process: Process,
     pub closing: Closing,
     pub last: Mutex<Last>,
-    /// Dropped last: nobody else may open the directory while anything of this is at work.
+    /// Dropped last: nobody else may open the directory while any part of this still works.
     _lock: Arc<Lock>,
 }
 
@@ -76,7 +76,7 @@ impl Engine {
             (&closing, (options.salvaging, &blobs)),
         )?;
         if found == Found::Store {
-            // It may have been given up for the close, or for this open.
+            // The ballast may have been removed by the last close, or by this open.
             room.lay_ballast();
         }
         let orphans = match found {
@@ -116,7 +116,7 @@ impl Engine {
     }
 
     pub(crate) fn close(self) -> Result<()> {
-        // The index is written out now.
+        // From here on the index is written out.
         self.room.give_up_ballast_if_low();
         let orphans = self.suspects.orphans();
         self.meta.close(orphans)
@@ -138,7 +138,7 @@ impl Engine {
         record.ok_or_else(|| upload.not_found())
     }
 
-    /// Removes what can be removed, as long as it is to go on.
+    /// Removes what can be removed, until `going` says no.
     pub(crate) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
         let Self {
             meta,
@@ -162,8 +162,8 @@ impl Engine {
         Ok(report)
     }
 
-    /// For how long a sweep that nobody asked for is to wait; zero when it is due. Less so when the disk is
-    /// nearly full.
+    /// How long a sweep that no caller asked for must still wait. Zero when it is due. The wait is shorter
+    /// when the disk is nearly full.
     pub(crate) fn sweep_rests(&self) -> Duration {
         let need = if self.room.is_scarce() {
             Need::Room

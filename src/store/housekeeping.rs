@@ -1,4 +1,4 @@
-//! Housekeeping: expiry, sweep, snapshot; by one thread named `partstore`, or by the host.
+//! Housekeeping: expiry, sweep and snapshot. One thread named `partstore` does it, or the caller does.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,24 +13,24 @@ use crate::meta::Extent;
 use crate::sync::{self, JoinHandle};
 use crate::{Error, MaintenanceReport, Result, SweepReport};
 
-/// How long the thread sleeps when nobody wakes it: expiry is looked at this often.
+/// How long the thread sleeps when nobody wakes it, and so how often it looks for expired uploads.
 const EVERY: Duration = Duration::from_secs(60);
-/// How long it lets work gather: a sweep syncs once for all blobs of a group.
+/// How long the thread lets work gather, because a sweep syncs once for a whole group of blobs.
 const GATHER: Duration = Duration::from_millis(200);
-/// After how long a step that failed is tried again; twice that after each further failure, up to
+/// How long after its failure a step is tried again. The wait doubles with each further failure, up to
 /// [`EVERY`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// What a round is to do.
+/// The steps of a round.
 #[derive(Clone, Copy)]
 pub(super) struct Steps {
-    /// Expire the uploads that are older.
+    /// Uploads older than this expire.
     pub expire_after: Option<Duration>,
     pub sweep: bool,
     pub snapshot: bool,
 }
 
-/// What came of each step. One that fails keeps none of the others from being done.
+/// The result of each step. A step that fails does not keep the others from being done.
 struct Round {
     expired: Result<u64>,
     sweep: Result<SweepReport>,
@@ -42,7 +42,7 @@ enum Snapshot {
     Taken,
     /// The journal is short, or holds nothing new.
     NotDue,
-    /// It would take the headroom: the journal just stays as long as it is.
+    /// It would use the headroom, so the journal stays as long as it is.
     NoRoom,
 }
 
@@ -64,7 +64,7 @@ impl Round {
         }
     }
 
-    /// The first failure is the answer.
+    /// Returns the first failure, if there was one.
     fn report(self, going: &Going<'_>) -> Result<MaintenanceReport> {
         Ok(MaintenanceReport {
             expired: self.expired?,
@@ -85,8 +85,8 @@ pub(super) fn round(engine: &Engine, going: &Going<'_>) -> Result<MaintenanceRep
     Round::run(engine, steps, going).report(going)
 }
 
-/// Takes a snapshot if it is due. Where a whole one would take the headroom it takes one step: it needs little
-/// more than it gives back.
+/// Takes a snapshot if it is due. If a whole one would use the headroom, it takes one step only, which
+/// needs little more room than it frees.
 fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<Snapshot> {
     if !engine.meta.wants_snapshot() {
         return Ok(Snapshot::NotDue);
@@ -110,7 +110,7 @@ fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<Snapshot> {
     Ok(Snapshot::Taken)
 }
 
-/// Says that the thread has ended, also when it panics.
+/// Reports that the thread has ended, also when it panics.
 struct Ends<'a>(&'a Shared);
 
 impl Drop for Ends<'_> {
@@ -147,7 +147,7 @@ pub(super) fn start(
 #[derive(Debug, Default)]
 struct Retry {
     failures: u32,
-    /// Not before; `None` at any time.
+    /// Not before this moment. `None`: at any time.
     due: Option<Instant>,
 }
 
@@ -162,7 +162,7 @@ impl Retry {
         })
     }
 
-    /// What has failed is not tried again at once, however often somebody wakes the thread.
+    /// A step that has failed is not tried again at once, however often somebody wakes the thread.
     fn failed(&mut self) {
         let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(6));
         self.failures += 1;
@@ -185,7 +185,7 @@ impl Retry {
     }
 }
 
-/// The thread.
+/// What the thread keeps between rounds.
 struct Keeper {
     shared: Arc<Shared>,
     expire_after: Option<Duration>,
@@ -204,13 +204,14 @@ impl Keeper {
         {
             let shared = Arc::clone(&self.shared);
             let Ok(engine) = shared.engine() else { return };
-            // A sweep reads the whole truth: in a large store garbage gathers for longer.
+            // A sweep reads the whole truth, so in a large store garbage gathers for longer.
             let rests = engine.sweep_rests();
             if !rests.is_zero() && self.sweep.is_due() {
                 self.sweep.rest(rests);
             }
             let steps = Steps {
-                // Looking for expired uploads goes over all that are open: not each time that a sweep is due.
+                // The search for expired uploads reads all open uploads, so it is not done each time that a
+                // sweep is due.
                 expire_after: self.expire_after.filter(|_| self.expiry.is_due()),
                 sweep: self.sweep.is_due(),
                 snapshot: self.snapshot.is_due(),
@@ -253,7 +254,7 @@ impl Keeper {
             round.snapshot.as_ref().err(),
         ];
         let failure = failures.into_iter().flatten().next();
-        // A round without a step does not make good what that step failed in before.
+        // A round that leaves out a step does not make up for an earlier failure of that step.
         if failure.is_some() || (steps.sweep && steps.snapshot) {
             *self.shared.failure.lock() = failure.map(Error::one_line);
         }
@@ -280,7 +281,7 @@ fn said(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::*;
 
-    /// However often it is asked in between: only time makes it due.
+    /// However often it is asked in between, only time makes it due.
     #[test]
     fn a_step_that_fails_waits_twice_as_long_each_time_up_to_a_minute() {
         let mut retry = Retry::default();

@@ -21,7 +21,7 @@ pub(super) fn initiate(engine: &Engine, key: &str, metadata: &[u8]) -> Result<Up
     let mut change = Change::default();
     change.initiate(upload.id(), &record, metadata);
     let ticket = {
-        // No caller knows this id yet. But `verify` reads all uploads, and must see it whole.
+        // No caller knows this id yet. But `verify` reads all uploads, and must see this one whole.
         let _whole = engine.locks.lock(upload.id())?;
         engine.meta.commit(&change, SpaceUse::Grows)?
     };

@@ -1,5 +1,5 @@
-//! Listing: parts by number, uploads by key and initiation, objects by initiation, in pages (R15 to
-//! R18, R32).
+//! Lists parts by number, uploads by key and initiation, and objects by initiation, in pages (R15 to R18,
+//! R32).
 
 use std::ops::{Bound, ControlFlow};
 
@@ -28,7 +28,8 @@ pub(super) fn parts(engine: &Engine, upload: &Upload, query: &ListParts) -> Resu
         page.parts.push(answers::part(number, &part));
         Ok(ControlFlow::Continue(()))
     })?;
-    // Still open, so no abort or completion has begun to take parts away: those end the upload first.
+    // The upload is still open. An abort or a completion changes the upload's row first, so none has begun
+    // to remove parts.
     engine.record_if_open(upload)?;
     Ok(page)
 }
@@ -65,7 +66,7 @@ pub(super) fn objects(engine: &Engine, query: &ListObjects) -> Result<ObjectPage
         let upload = Upload::new(record.key.clone(), id);
         match answers::object(engine, &upload, &record) {
             Ok(object) => page.objects.push(object),
-            // Removed since its record was read.
+            // It was removed since its record was read.
             Err(Error::NoSuchObject { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -74,7 +75,7 @@ pub(super) fn objects(engine: &Engine, query: &ListObjects) -> Result<ObjectPage
     Ok(page)
 }
 
-/// Where to begin reading in the order of names.
+/// Where reading begins, in the order of names.
 enum Start {
     At(Vec<u8>),
     After(Vec<u8>),
@@ -89,7 +90,8 @@ impl Start {
         else {
             return Self::At(query.prefix.clone().into_bytes());
         };
-        // A page that ended with a common prefix goes on behind all keys that were rolled up to it.
+        // After a page that ended with a common prefix, the next one begins behind all keys that were
+        // rolled up to it.
         match rolled_up(query, marker)
             .filter(|common| *common == marker && query.id_marker.is_none())
         {
@@ -108,7 +110,7 @@ impl Start {
     }
 }
 
-/// A page in the making.
+/// A page that is being made.
 struct Listing<'a> {
     query: &'a ListUploads,
     limit: usize,
@@ -118,8 +120,8 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Reads names until the page is full, the prefix ends, or a common prefix is met: then gives
-    /// the place behind it.
+    /// Reads names until the page is full, the prefix ends, or a common prefix is found. In the last case,
+    /// returns the place behind it.
     fn read_from(&mut self, engine: &Engine, from: &Start) -> Result<Option<Vec<u8>>> {
         let mut skip_to = None;
         engine
@@ -161,15 +163,14 @@ impl Listing<'_> {
                 });
                 Ok(())
             }
-            // Completed or aborted since its name was read.
+            // It was completed or aborted since its name was read.
             Err(Error::NoSuchUpload { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The common prefix that `key` is rolled up to: prefix, then up to and with the first delimiter
-/// behind it.
+/// The common prefix that `key` is rolled up to: up to and including the first delimiter after the prefix.
 fn rolled_up<'a>(query: &ListUploads, key: &'a str) -> Option<&'a str> {
     let delimiter = query.delimiter.as_deref()?;
     let behind = key.strip_prefix(query.prefix.as_str())?;
@@ -177,7 +178,7 @@ fn rolled_up<'a>(query: &ListUploads, key: &'a str) -> Option<&'a str> {
     key.get(..end)
 }
 
-/// The first name that does not begin with `prefix`; `None` when there is no such name.
+/// The first name that does not begin with `prefix`. `None` if no such name exists.
 fn successor(prefix: &str) -> Option<Vec<u8>> {
     let mut bytes = prefix.as_bytes().to_vec();
     while let Some(last) = bytes.pop() {

@@ -1,4 +1,4 @@
-//! Listings from their first entry to their last: page after page, as they are asked for.
+//! Whole listings, page after page, as the entries are asked for.
 
 use std::vec;
 
@@ -6,7 +6,8 @@ use crate::{
     ListObjects, ListParts, ListUploads, Object, Part, PartStore, Result, Upload, UploadInfo,
 };
 
-/// Entries of pages that `fetch` gets one after the other; `None` is the end. An error is the last entry.
+/// The entries of the pages that `fetch` gets one after the other. `None` is the end. An error is the last
+/// entry.
 struct Pages<T, F> {
     page: vec::IntoIter<T>,
     fetch: F,

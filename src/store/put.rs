@@ -1,5 +1,5 @@
-//! Putting a part: admit, receive, check, publish, commit, wait. The order of these steps is the
-//! store's promise (design.md, section 6).
+//! Puts a part: admit, receive, check, publish, commit, wait. The order of these steps is the store's
+//! promise (design.md, section 6).
 
 use bytes::Bytes;
 
@@ -13,23 +13,23 @@ use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 use crate::values::part::Slot;
 use crate::{ContentHash, Part, PartOptions, Result, clock, rules};
 
-/// Where a body's bytes are when its BLAKE3 hash is known.
+/// Where the bytes of a body are when its BLAKE3 hash is known.
 pub(super) enum Body {
-    /// In a file, and their checksums taken.
+    /// In a file. Their checksums are known.
     Staged(StagedBlob),
     Memory(Bytes),
 }
 
-/// What the store has of a body's bytes already.
+/// What the store already has of a body's bytes.
 enum Stored {
     Absent,
-    /// A record, but the file is missing or damaged.
+    /// A record exists, but the file is missing or damaged.
     Unsound,
     Sound(BlockCrcs),
 }
 
-/// Puts a body that is in memory. Its BLAKE3 hash is taken before anything is written, so that one
-/// whose bytes are stored already costs no write.
+/// Puts a body that is in memory. Its BLAKE3 hash is computed before anything is written, so a body whose
+/// bytes are already stored needs no write.
 pub(super) fn put_bytes(
     engine: &Engine,
     slot: Slot<'_>,
@@ -49,8 +49,8 @@ pub(super) fn put_bytes(
     Ok(part)
 }
 
-/// Step 1: what is checked before a body is invited (R1, R3, R9, R10a), but for room on the disk. A server
-/// asks for it before it sends `100 Continue`.
+/// Step 1: checks what can be checked before a body is invited (R1, R3, R9, R10a), except room on the disk.
+/// A server calls it before it sends `100 Continue`.
 pub(super) fn admit(engine: &Engine, slot: Slot<'_>, options: &PartOptions) -> Result<()> {
     rules::check_announced(&engine.options, slot.number, options)?;
     engine.meta.check()?;
@@ -66,14 +66,14 @@ pub(super) fn publish_and_commit(
     options: &PartOptions,
 ) -> Result<Part> {
     let content = hasher.content();
-    // Pinned before it is looked for, until the part is durable: no sweep can take the blob in
-    // between (I4).
+    // I4: the blob is pinned before it is looked for, and until the part is durable. So no sweep can remove
+    // it in between.
     let _pinned = engine.pins.pin(vec![content])?;
     let stored = look_for(engine, &content)?;
     let is_new = matches!(stored, Stored::Absent);
     let durable = make_durable(engine, body, stored, &mut hasher)?;
     let sums = hasher.checksums();
-    // The body's MD5 was computed beside all this. It is needed from here on.
+    // The body's MD5 was computed at the same time. From here on it is needed.
     hasher.settle_until(&engine.closing)?;
     rules::check_digests(options, &mut hasher, &sums)?;
     let part = record_of(&mut hasher, &sums);
@@ -81,8 +81,8 @@ pub(super) fn publish_and_commit(
     let published = durable.map_or(Ok(()), |durable| durable.publish(&content));
     let committed = published.and_then(|()| commit(engine, slot, &part, new_blob));
     if committed.is_err() && is_new && engine.meta.health().cause().is_none() {
-        // I7: the file may exist without a row. In a store that has stopped it may as well have
-        // one, in the journal only: there the next open finds out.
+        // I7: the file may exist without a row, so a sweep must check it. A store that has stopped may have
+        // the row in the journal only. The next open finds that out.
         engine.suspects.add(content);
     }
     committed
@@ -96,7 +96,7 @@ fn look_for(engine: &Engine, content: &ContentHash) -> Result<Stored> {
     }
 }
 
-/// Step 3: the bytes are durable, without a name yet. `None` when they are stored already.
+/// Step 3: makes the bytes durable, without a name yet. `None` if they are already stored.
 fn make_durable(
     engine: &Engine,
     body: Body,
@@ -114,8 +114,8 @@ fn make_durable(
     }
 }
 
-/// Writes a body from memory and makes it durable. Each block is copied while the processor has it at
-/// hand for its checksums.
+/// Writes a body from memory and makes it durable. Each block is copied while the processor has it in its
+/// cache for the checksums.
 fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<DurableBlob> {
     let mut staged = engine.blobs.stage()?;
     let mut blocks = body.chunks(BLOCK_LEN).peekable();
@@ -151,8 +151,8 @@ fn record_of(hasher: &mut BodyHasher, sums: &Checksums) -> PartRecord {
     }
 }
 
-/// Steps 6 and 7: the part takes its place, if the upload is still open (R10b, R11). Returns when that is
-/// durable.
+/// Steps 6 and 7: commits the part under its number, if the upload is still open (R10b, R11). Returns when
+/// that is durable.
 pub(super) fn commit(
     engine: &Engine,
     slot: Slot<'_>,
@@ -163,8 +163,8 @@ pub(super) fn commit(
         let _one_order = engine.locks.lock(slot.upload.id())?;
         engine.record_if_open(slot.upload)?;
         let replaced = engine.meta.part(slot.upload.id(), slot.number)?;
-        // Whoever takes a reference away holds a pin, so that the sweep sees it with or without,
-        // not half-way.
+        // I4: the blob that loses a reference is pinned, so a sweep sees it before or after this change,
+        // not halfway.
         let _released = replaced
             .as_ref()
             .map(|before| engine.pins.pin(vec![before.content]))
@@ -176,7 +176,7 @@ pub(super) fn commit(
         change.put_part(slot, part, replaced.as_ref());
         engine.meta.commit(&change, SpaceUse::Grows)?
     };
-    // No lock is held here: this is where commits gather to a group.
+    // No lock is held here, so that commits can gather into a group.
     engine.meta.wait(ticket)?;
     Ok(answers::part(slot.number, part))
 }

@@ -1,4 +1,4 @@
-//! [`Receiving`]: a part's body on its way in.
+//! [`Receiving`]: a part's body while it arrives.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::room::Reservation;
 use crate::values::part::Slot;
 use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload, rules};
 
-/// What a [`PartWriter`](super::PartWriter) has received, and where it goes.
+/// What a [`PartWriter`](super::PartWriter) has received, and where the bytes are written.
 pub(super) struct Receiving {
     shared: Arc<Shared>,
     pub upload: Upload,
@@ -23,14 +23,14 @@ pub(super) struct Receiving {
     room: Reservation,
     hasher: BodyHasher,
     buffers: Arc<Buffers>,
-    /// The bytes that are not written and hashed yet. A full buffer waits for the next byte, since the end
-    /// of a body is hashed while its file is synced.
+    /// The bytes that are not yet written and hashed. A full buffer waits for the next byte, because the
+    /// end of a body is hashed while its file is synced.
     buffer: Option<Buffer>,
-    /// Bytes that were offered, also when they were then refused.
+    /// Bytes that were offered, also if they were then refused.
     received: u64,
-    /// Why nothing more is taken: bytes may be missing between those that were written.
+    /// Why nothing more is accepted: bytes may be missing between those that were written.
     broken: Option<Error>,
-    /// Bytes are being taken, or a panic broke that off.
+    /// Bytes are being accepted, or a panic interrupted that.
     taking: bool,
 }
 
@@ -62,7 +62,7 @@ impl Receiving {
         self.received
     }
 
-    /// As [`PartWriter::finish`](super::PartWriter::finish).
+    /// Does what [`PartWriter::finish`](super::PartWriter::finish) says.
     pub(super) fn finish(mut self) -> Result<Part> {
         self.shared.check_open()?;
         self.check_whole()?;
@@ -85,8 +85,8 @@ impl Receiving {
     /// Reads `body` to its end and writes it.
     ///
     /// # Errors
-    /// As for [`PartWriter::finish`](super::PartWriter::finish); [`Error::BodyUnreadable`] when the reader
-    /// fails.
+    /// As for [`PartWriter::finish`](super::PartWriter::finish), and [`Error::BodyUnreadable`] if the
+    /// reader fails.
     pub(super) fn copy_from(&mut self, body: &mut dyn Read) -> Result<()> {
         loop {
             self.shared.check_open()?;
@@ -116,17 +116,17 @@ impl Receiving {
         }
     }
 
-    /// As [`PartWriter::append`](super::PartWriter::append).
+    /// Does what [`PartWriter::append`](super::PartWriter::append) says.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.shared.check_open()?;
         self.check_whole()?;
-        // Stays when somebody catches a panic.
+        // Stays set if somebody catches a panic.
         self.taking = true;
         let buffered = self.buffer(bytes);
         self.taking = false;
         buffered.inspect_err(|error| {
             self.broken = Some(again(error, self.received));
-            // What cannot be finished keeps no room from others.
+            // A body that cannot be finished keeps no room from others.
             self.room.cancel();
         })
     }
@@ -159,18 +159,18 @@ impl Receiving {
         rules::check_received(&self.limits, &self.options, self.received)
     }
 
-    /// Holds room for bytes that are in the buffer, when `pending` of those received are not.
+    /// Reserves room for bytes that are in the buffer, when `pending` of those received are not.
     fn hold_room(&mut self, len: usize, pending: usize) -> Result<()> {
         let rest = |declared: u64| declared.saturating_sub(self.received) + pending as u64;
         let rest = self.options.length.map(rest);
         self.room.receive(len as u64, rest)
     }
 
-    /// A buffer with space; a full one is written and hashed before.
+    /// Returns a buffer with space. A full one is written and hashed first.
     fn space(&mut self) -> Result<&mut Buffer> {
         if let Some(full) = self.buffer.take_if(|buffer| buffer.is_full()) {
             self.write_and_hash(full)?;
-            // The lane thread lets go of the buffer before the next one is taken.
+            // The lane thread gives up the buffer before the next one is taken.
             self.hasher.settle();
         }
         let (buffers, length) = (&self.buffers, self.options.length);
@@ -191,7 +191,7 @@ impl Receiving {
     }
 }
 
-/// The same error once more: of a body that was broken off each call tells why.
+/// The same error once more: each call on a body that was broken off says why.
 fn again(error: &Error, received: u64) -> Error {
     match error.again() {
         Error::Poisoned { cause } => Error::BodyUnreadable {

@@ -1,5 +1,5 @@
-//! What the handles of one store share: the engine, until it is closed, and the housekeeping
-//! thread's wake-up.
+//! What the handles of one store share: the engine, until the store is closed, and the bell of the
+//! housekeeping thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(super) failure: Mutex<Option<String>>,
 }
 
-/// What the housekeeping thread is to do next.
+/// What the housekeeping thread must do next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Duty {
     work: bool,
@@ -32,7 +32,7 @@ struct Duty {
     ended: bool,
 }
 
-/// What a wait for work ended with.
+/// How a wait for work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Woken {
     Work,
@@ -52,11 +52,11 @@ impl Shared {
         })
     }
 
-    /// The engine, for the time of one call; closing waits for it. A call that has come so far passes a
-    /// close that waits: it never waits for what that waits for.
+    /// The engine, for the time of one call. Closing waits for that call. The read is recursive: it does
+    /// not queue behind a close that waits, so a call never waits for what that close waits for.
     ///
     /// # Errors
-    /// [`Error::Closed`], at once, when closing has begun; [`Error::Forked`].
+    /// [`Error::Closed`], at once, if closing has begun. [`Error::Forked`].
     pub(super) fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
         self.check_open()?;
         RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref)
@@ -64,7 +64,7 @@ impl Shared {
     }
 
     /// # Errors
-    /// [`Error::Closed`] when closing has begun; [`Error::Forked`].
+    /// [`Error::Closed`] if closing has begun. [`Error::Forked`].
     pub(super) fn check_open(&self) -> Result<()> {
         self.check_process()?;
         self.closing.check()
@@ -76,11 +76,10 @@ impl Shared {
         self.process.check()
     }
 
-    /// Takes the engine out, after the calls that are under way: calls that come later get
-    /// [`Error::Closed`].
+    /// Takes the engine out, after the calls that are under way. Later calls get [`Error::Closed`].
     ///
     /// # Errors
-    /// [`Error::Index`] when one of them hangs in the index.
+    /// [`Error::Index`] if one of those calls hangs in the index.
     pub(super) fn take_engine(&self) -> Result<Option<Engine>> {
         loop {
             if let Some(mut engine) = self.engine.try_write_for(GLANCE) {
@@ -90,7 +89,7 @@ impl Shared {
         }
     }
 
-    /// Says that the housekeeping thread has ended.
+    /// Reports that the housekeeping thread has ended.
     pub(super) fn end(&self) {
         self.duty.lock().ended = true;
         self.changed.notify_all();
@@ -99,7 +98,7 @@ impl Shared {
     /// Waits until the housekeeping thread has ended.
     ///
     /// # Errors
-    /// [`Error::Index`] when it hangs in the index.
+    /// [`Error::Index`] if the thread hangs in the index.
     pub(super) fn wait_for_end(&self) -> Result<()> {
         let mut duty = self.duty.lock();
         while !duty.ended {
@@ -110,7 +109,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Wakes the housekeeping thread if a call has left something to do.
+    /// Wakes the housekeeping thread if a call has left work for it.
     pub(super) fn notice_work(&self, engine: &Engine) {
         let garbage = engine.meta.tally().rows_of(Tree::Garbage) > 0;
         if garbage || engine.suspects.any_known() || engine.meta.wants_snapshot() {
@@ -123,14 +122,14 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Nothing begins any more. What takes long ends, and so does the housekeeping thread.
+    /// From now on no call begins. Long calls end, and so does the housekeeping thread.
     pub(super) fn stop(&self) {
         self.closing.begin();
         self.duty.lock().stop = true;
         self.changed.notify_all();
     }
 
-    /// Waits until there is work, at most `every`; then gives others `gather` to add to it.
+    /// Waits until work exists, at most `every`. Then gives other calls the time `gather` to add to it.
     pub(super) fn wait_for_work(&self, every: Duration, gather: Duration) -> Woken {
         let mut duty = self.duty.lock();
         if !duty.work && !duty.stop {

@@ -1,4 +1,4 @@
-//! Checking segments while they are in use.
+//! Checks segments while they are in use.
 
 use std::cell::Cell;
 
@@ -17,8 +17,8 @@ pub(super) struct Extent {
     pub last_seq: u64,
 }
 
-/// Reads the segments, oldest first, through batch `durable`, while others may be written behind it. Gives
-/// the first damage of each.
+/// Reads the segments, oldest first, through batch `durable`, while other threads may write behind it.
+/// Returns the first damage of each.
 pub(super) fn damaged_files(
     (dir, going): (&Dir, &Going<'_>),
     segments: &[Extent],
@@ -36,8 +36,8 @@ pub(super) fn damaged_files(
     Ok(())
 }
 
-/// `before` is the newest batch of the segment before it, 0 for the oldest segment. Tells how many bytes were
-/// `read`.
+/// `before` is the newest batch of the segment before it, 0 for the oldest segment. `read` gets the number
+/// of bytes.
 fn check_segment(
     (dir, read): (&Dir, &Cell<u64>),
     extent: Extent,
@@ -59,7 +59,7 @@ fn check_segment(
             .ok_or_else(|| damage(offset, "an acknowledged batch does not read"))?;
         (seq, offset) = (frame.header.seq, frame.end);
     }
-    // A segment is durable with its seal before the next one is written to.
+    // A segment and its seal are durable before the next segment is written to.
     let is_sealed = frame::frame_at(stamp, &bytes, offset)
         .is_some_and(|frame| frame.header.kind == Kind::Seal && frame.header.seq == last_seq);
     if last_seq < durable && !is_sealed {

@@ -39,19 +39,20 @@ use crate::health::Health;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{DamagedFile, Result};
 
-/// What a batch does to the room on the disk.
+/// How a batch changes the space that the store needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SpaceUse {
-    /// It adds rows: refused when the spare segment would be used up.
+    /// It adds rows. It is refused if it would use up the spare segment.
     Grows,
-    /// It leads to room, once it is swept: may use the spare segment, and leaves some of it to the sweep.
+    /// A later sweep frees space because of it. It may use the spare segment, and leaves some of it to the
+    /// sweep.
     Frees,
-    /// It makes room: may use all that is left.
+    /// It frees space. It may use all that is left.
     Sweeps,
 }
 
 impl SpaceUse {
-    /// Takes a step for a batch. What releases may take the ballast's room for it.
+    /// Does a step for a batch. If the batch frees space, it may use the ballast's room.
     pub(crate) fn helped_by<T>(self, ballast: &Ballast, step: impl Fn() -> Result<T>) -> Result<T> {
         match self {
             Self::Grows => step(),
@@ -60,10 +61,11 @@ impl SpaceUse {
     }
 }
 
-/// What is left of the last segment for sweeps, bytes: three batches of 256 blobs. Of small segments a quarter.
+/// What batches leave of the last segment for sweeps, bytes: three batches of 256 blobs. A quarter of small
+/// segments.
 const LEFT_TO_SWEEPS: u64 = 64 * 1024;
 
-/// An appended batch. It is durable once [`Journal::wait`] has said so.
+/// An appended batch. It is durable once [`Journal::wait`] has returned `Ok` for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[must_use = "a batch is durable only after wait"]
 pub(crate) struct Ticket(u64);
@@ -77,33 +79,33 @@ impl Ticket {
 
 pub(crate) struct Journal {
     dir: Dir,
-    /// That the directory is still the store's alone is asked before a segment is made.
+    /// Checked before a segment is made: the directory must still be the store's alone.
     lock: Arc<Lock>,
-    /// Given up before a write fails for lack of room.
+    /// Removed before a write fails for lack of room.
     ballast: Arc<Ballast>,
     segment_len: u64,
     health: Arc<Health>,
     state: Mutex<State>,
     progress: Condvar,
-    /// Segments are made one at a time, and while others append.
+    /// Segments are made one at a time, while other threads append.
     making: Mutex<()>,
 }
 
 struct State {
     last_seq: u64,
     durable: u64,
-    /// Frames with a place but not yet handed to a leader, in order.
+    /// Frames that have a place and are not yet given to a leader, in order.
     pending: Vec<Pending>,
     leading: bool,
-    /// Files of journal and snapshot that were found damaged; from then on no batch is accepted.
+    /// Files of journal and snapshot that were found damaged. If any are, no batch is accepted.
     damaged: Vec<DamagedFile>,
     active: Arc<Segment>,
-    /// Where the next frame goes in the active segment.
+    /// Where the next frame begins in the active segment.
     end: u64,
-    /// Segments that were made ahead of their use, in their order.
+    /// Segments that were made before their use, in order.
     spares: VecDeque<Arc<Segment>>,
     sealed: VecDeque<Sealed>,
-    /// Of the next segment that is made: changes only while that is.
+    /// The number of the next segment. It changes only while that is made.
     next_number: u64,
 }
 
@@ -121,12 +123,12 @@ impl Journal {
         Segment::create(dir, 1, segment_len).map(drop)
     }
 
-    /// Goes on where `found` says that the journal ends; `last_seq` is the newest batch of journal
-    /// and snapshot.
+    /// Continues where `found` says that the journal ends. `last_seq` is the newest batch of journal and
+    /// snapshot.
     ///
-    /// Everything that was read and may stand in the page cache only is written again and synced
-    /// first: what is acknowledged from now on builds on it (I2). After a `kill -9` a sync would do;
-    /// after a failed sync the kernel may take the lost pages for written.
+    /// I2: what is acknowledged from now on builds on what was read, and some of that may exist in the page
+    /// cache only. So it is first written again and synced. After a `kill -9` a sync would be enough. But
+    /// after a failed sync the kernel may believe that lost pages are written.
     pub(crate) fn resume(
         dir: &Dir,
         (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
@@ -134,7 +136,7 @@ impl Journal {
         found: &Scan,
     ) -> Result<Self> {
         for number in found.stillborn.iter().rev() {
-            // The newest first and one by one: a kill or a power cut must not leave a gap.
+            // The newest first, and one by one: a kill or a power cut must not leave a gap.
             file::remove(&segment::place_of(dir, *number))?;
             dir.sync()?;
         }
@@ -155,7 +157,7 @@ impl Journal {
             .map(|number| Segment::open(dir, number))
             .transpose()?;
         if let Some(spare) = &spare {
-            // Whoever made it may have been killed before its header was durable.
+            // The process that made the segment may have been killed before the header was durable.
             spare.write_again(HEADER_LEN as u64, ballast)?;
         }
         let state = State {
@@ -182,13 +184,14 @@ impl Journal {
         })
     }
 
-    /// Gives the batch its number and its place. The caller applies it to the index under the same
-    /// lock, the one that covers the batch's rows, so that the index sees the mutations of a
-    /// row in the journal's order.
+    /// Gives the batch its number and its place. The caller holds the lock that covers the batch's rows,
+    /// and applies the batch to the index under the same lock. So the index gets the mutations of a row in
+    /// the journal's order.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] after a failure; [`Error::Damaged`] when batches are refused;
-    /// [`Error::StorageFull`] when no segment can be made for it.
+    /// - [`Error::Poisoned`]: an earlier write or sync failed.
+    /// - [`Error::Damaged`]: batches are refused.
+    /// - [`Error::StorageFull`]: no segment can be made for the batch.
     pub(crate) fn append(&self, batch: &Batch, space: SpaceUse) -> Result<Ticket> {
         let payload = batch.payload().to_vec();
         let len = frame::frame_len(payload.len()) as u64;
@@ -211,7 +214,7 @@ impl Journal {
     /// Returns when the journal is durable up to the batch.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] when that failed, or anything failed before (I8).
+    /// [`Error::Poisoned`] if that failed, or anything failed before (I8).
     pub(crate) fn wait(&self, ticket: Ticket) -> Result<()> {
         let mut state = self.state.lock();
         loop {
@@ -227,12 +230,13 @@ impl Journal {
         }
     }
 
-    /// The newest batch: waiting for it makes everything durable that any reader has seen so far.
+    /// Returns the newest batch. After waiting for it, everything is durable that any reader has seen so
+    /// far.
     pub(crate) fn newest(&self) -> Ticket {
         Ticket(self.state.lock().last_seq)
     }
 
-    /// The sealed segments that are durable with their seal: what a snapshot can replace.
+    /// Returns the sealed segments that are durable with their seal. A snapshot can replace them.
     pub(crate) fn sealed(&self) -> Vec<Sealed> {
         let state = self.state.lock();
         state
@@ -243,7 +247,7 @@ impl Journal {
             .collect()
     }
 
-    /// Hands each batch of the sealed `segments` above `after` to `visit`, in order.
+    /// Passes each batch of the sealed `segments` above `after` to `visit`, in order.
     pub(crate) fn read_sealed(
         &self,
         segments: &[Sealed],
@@ -265,8 +269,8 @@ impl Journal {
         state.end + state.sealed.iter().map(|sealed| sealed.len).sum::<u64>()
     }
 
-    /// Reads all segments through the newest durable batch, and gives the damage. The caller sees to it
-    /// that no snapshot drops any in the meantime.
+    /// Reads all segments through the newest durable batch, and returns the damage. The caller ensures that
+    /// no snapshot removes any in the meantime.
     pub(crate) fn check_files(
         &self,
         going: &Going<'_>,
@@ -287,12 +291,12 @@ impl Journal {
         check::damaged_files((&self.dir, going), &segments, durable, found)
     }
 
-    /// Hands each batch above `after` to `visit`, in order, through batch `through`, which is durable, while
-    /// others may be written behind it. `after` is the snapshot's batch; the caller sees to it that no
-    /// other snapshot drops segments in the meantime.
+    /// Passes each batch above `after` to `visit`, in order, through batch `through`, which is durable.
+    /// Other threads may write behind it. `after` is the snapshot's batch. The caller ensures that no other
+    /// snapshot removes segments in the meantime.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when a batch does not read; whatever `visit` returns.
+    /// [`Error::Damaged`] if a batch cannot be read, and whatever `visit` returns.
     pub(crate) fn read_through(
         &self,
         (after, through): (u64, u64),
@@ -306,13 +310,12 @@ impl Journal {
         scan::read_through(&self.dir, &numbers, (after, through), visit)
     }
 
-    /// Removes the segments that a durable snapshot through `seq` replaces. The one that holds the
-    /// newest durable batch stays, so that a journal without any batch is always one that was
-    /// lost.
+    /// Removes the segments that a durable snapshot through `seq` replaces. The segment with the newest
+    /// durable batch stays, so a journal without any batch is always one that was lost.
     pub(crate) fn drop_through(&self, seq: u64) -> Result<()> {
         while let Some(number) = self.oldest_through(seq) {
-            // One by one: a power cut must not leave an older one without the one behind it. It is
-            // forgotten only when it is gone: what fails here is done again the next time.
+            // One by one: a power cut must not leave an older segment without the one behind it. A segment
+            // is forgotten only once it is removed, so what fails here is done again the next time.
             file::remove_if_present(&segment::place_of(&self.dir, number))?;
             self.dir.sync()?;
             self.state.lock().sealed.pop_front();
@@ -322,7 +325,7 @@ impl Journal {
 
     fn oldest_through(&self, seq: u64) -> Option<u64> {
         let state = self.state.lock();
-        // Not even an empty one goes before there is a durable batch.
+        // Before any batch is durable, not even an empty segment is removed.
         let oldest = state
             .sealed
             .front()
@@ -330,8 +333,8 @@ impl Journal {
         oldest.map(|sealed| sealed.number)
     }
 
-    /// Refuses batches from now on: with damaged files the journal cannot be made shorter, and after a
-    /// kill the store would not open. What was appended before is made durable as ever.
+    /// Refuses batches from now on. With damaged files the journal cannot be made shorter, and after a kill
+    /// the store would not open. What was appended before still becomes durable.
     pub(crate) fn refuse_for(&self, damaged: &[DamagedFile]) {
         let mut state = self.state.lock();
         for file in damaged {
@@ -341,12 +344,12 @@ impl Journal {
         }
     }
 
-    /// Files that were found damaged since the store was opened.
+    /// Returns the files that were found damaged since the store was opened.
     pub(crate) fn known_damage(&self) -> Vec<DamagedFile> {
         self.state.lock().damaged.clone()
     }
 
-    /// Passes while the directory is the store's alone, and the segment that is written to has its name.
+    /// Passes if the directory is the store's alone, and the segment that is written to still has its name.
     ///
     /// # Errors
     /// [`Error::Displaced`].
@@ -361,13 +364,14 @@ impl Journal {
     }
 
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged) when batches are refused.
+    /// [`Error::Damaged`](crate::Error::Damaged) if batches are refused.
     pub(crate) fn check_accepts(&self) -> Result<()> {
         self.state.lock().check_accepts()
     }
 
-    /// Makes a segment ahead of its use, for a frame of `frame_len` bytes; what releases may take the
-    /// ballast's room for it. Others append in the meantime, and may have made it: the caller looks again.
+    /// Makes a segment before it is used, for a frame of `frame_len` bytes. For batches that free space, it
+    /// may use the ballast's room. Other threads append in the meantime, and may have made the segment, so
+    /// the caller checks again.
     fn make_segment(
         &self,
         state: &mut MutexGuard<'_, State>,
@@ -397,8 +401,8 @@ impl Journal {
         Segment::create(&self.dir, number, len)
     }
 
-    /// Writes and syncs all that is pending. Others append in the meantime; they wait, or lead the next
-    /// group.
+    /// Writes and syncs all that is pending. Other threads append in the meantime. They wait, or lead the
+    /// next group.
     fn lead(&self, state: &mut MutexGuard<'_, State>) {
         let group = std::mem::take(&mut state.pending);
         let last = state.last_seq;
@@ -408,7 +412,7 @@ impl Journal {
         state.leading = false;
         match written {
             Ok(()) => state.durable = last,
-            // Whatever it was: bytes of acknowledged batches may be lost (I8).
+            // I8: whatever failed, bytes of acknowledged batches may be lost.
             Err(error) => self.health.poison(&error),
         }
         self.progress.notify_all();
@@ -422,8 +426,9 @@ impl State {
             .map_or(Ok(()), |file| Err(file.refusal()))
     }
 
-    /// What segment must be made before a frame of `len` bytes is accepted, by the length of the frame that it
-    /// is for (0: any); `None` when all is there. What grows leaves a spare behind it.
+    /// Which segment must be made before a frame of `len` bytes is accepted: the length of the frame that
+    /// it is for, 0 for any. `None` if nothing is missing. A batch that grows leaves a spare segment behind
+    /// it.
     fn lacks(&self, len: u64, space: SpaceUse, segment_len: u64) -> Option<u64> {
         let left = left_by(space, segment_len);
         let spares = self.spares.iter();
@@ -439,7 +444,7 @@ impl State {
         (!leaves_a_segment && !enough).then_some(0)
     }
 
-    /// Goes on to the segment that has room for the frame; one that is too small for it is sealed empty
+    /// Moves to the segment that has room for the frame. A segment that is too small for it is sealed empty
     /// on the way.
     fn move_to_room_for(&mut self, len: u64) {
         while self.active.room(self.end) < len {
@@ -462,7 +467,7 @@ impl State {
         });
     }
 
-    /// Seals the active segment; what follows goes to `next`.
+    /// Seals the active segment. What follows is written to `next`.
     fn move_on_to(&mut self, next: Arc<Segment>) {
         self.place(frame::Kind::Seal, self.last_seq, Vec::new());
         self.sealed.push_back(Sealed {
@@ -475,7 +480,7 @@ impl State {
     }
 }
 
-/// What must be left of the last segment, bytes, for the sweeps that are to follow.
+/// What must be left of the last segment for the sweeps that follow, bytes.
 fn left_by(space: SpaceUse, segment_len: u64) -> u64 {
     match space {
         SpaceUse::Frees => LEFT_TO_SWEEPS.min(segment_len / 4),
@@ -483,8 +488,8 @@ fn left_by(space: SpaceUse, segment_len: u64) -> u64 {
     }
 }
 
-/// Writes the frames, segment by segment: one is durable with its seal before the next is written
-/// to, so that a segment with frames proves the one before it whole.
+/// Writes the frames, segment by segment. Each segment is durable with its seal before the next is written
+/// to. So a segment with frames proves that the one before it is whole.
 fn write_group(group: &[Pending], durable: u64, ballast: &Ballast) -> Result<()> {
     for run in group.chunk_by(|before, after| before.segment.stamp == after.segment.stamp) {
         let Some(first) = run.first() else { continue };

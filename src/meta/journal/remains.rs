@@ -14,20 +14,20 @@ use crate::{DamagedFile, Result};
 
 #[derive(Debug, Default)]
 pub(crate) struct Remains {
-    /// The oldest and the newest batch of each row of batches without a gap.
+    /// The oldest and the newest batch of each run of batches without a gap.
     pub ranges: Vec<(u64, u64)>,
-    /// The newest batch that some frame knew as durable.
+    /// The newest batch that some frame calls durable.
     pub durable: u64,
     /// The newest batch of which anything is left.
     pub newest: u64,
-    /// Whether there may have been batches behind the last: bytes that are no frame, or a segment that is sealed
-    /// or does not read and has none behind it.
+    /// Whether batches may have existed behind the last one. That is so if bytes follow that are no frame,
+    /// or if the last segment is sealed or cannot be read.
     pub end_is_open: bool,
-    /// Where frames are missing: the first place of each segment.
+    /// Where frames are missing: the first such place of each segment.
     pub damaged: Vec<DamagedFile>,
 }
 
-/// Hands every whole batch to `visit`, in order.
+/// Passes every whole batch to `visit`, in order.
 pub(crate) fn remains(dir: &Dir, visit: &mut Visit<'_>) -> Result<Remains> {
     let mut remains = Remains {
         end_is_open: true,
@@ -67,7 +67,8 @@ fn read(place: &Place) -> Result<(Vec<u8>, bool)> {
     Ok((bytes, all))
 }
 
-/// By the segment's header; if that is lost, by two whole frames, one behind the other, that agree.
+/// Found in the segment's header. If that is lost, two whole frames, one behind the other, must agree on
+/// it.
 fn mark_of(number: u64, bytes: &[u8]) -> Option<Mark> {
     if let Some(stamp) = stamp_of(number, bytes) {
         return Some(Mark::of(stamp));
@@ -123,7 +124,7 @@ impl Remains {
         let holds_frames = offset > HEADER_LEN;
         self.end_is_open =
             behind.iter().any(|byte| *byte != 0) || (self.end_is_open && !holds_frames);
-        // Of a frame whose payload is torn or damaged the header may be left.
+        // A frame whose payload is torn or damaged may still have its header.
         let headers =
             places(bytes, offset).filter_map(|at| frame::marked_header_at(mark, bytes, at));
         for header in headers {

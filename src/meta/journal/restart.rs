@@ -7,8 +7,8 @@ use crate::format::frame::{self, Kind};
 use crate::format::segment::HEADER_LEN;
 use crate::format::segment::stamp_of;
 
-/// The newest batch with rows of which anything is left in `dir`, 0 for none. Files that do not read are
-/// passed over.
+/// The newest batch with rows of which anything is left in `dir`, 0 for none. Files that cannot be read are
+/// ignored.
 pub(crate) fn newest_change(dir: &Dir) -> Result<u64> {
     let mut newest = 0;
     for number in segment::numbers_left(dir)? {
@@ -25,11 +25,11 @@ pub(crate) fn newest_change(dir: &Dir) -> Result<u64> {
     Ok(newest)
 }
 
-/// Puts a journal behind batch `seq` in place of all segments: one new segment, whose only batch changes
-/// nothing. A durable snapshot through `seq` holds everything before it.
+/// Puts a journal behind batch `seq` in place of all segments. It is one new segment, whose only batch
+/// changes nothing. A durable snapshot through `seq` holds everything before it.
 ///
-/// The batch is there because a journal without any, in a store that is not new, is one that was lost. It
-/// has a number of its own: behind a journal that lacks batch `seq` it is seen to be out of line.
+/// The batch is needed because a journal without any, in a store that is not new, is one that was lost. It
+/// has a number of its own. So behind a journal that lacks batch `seq` it is found to be out of order.
 pub(crate) fn restart(dir: &Dir, seq: u64, segment_len: u64) -> Result<()> {
     let before = segment::numbers_left(dir)?;
     let number = before.last().copied().unwrap_or(0).checked_add(1);
@@ -44,7 +44,7 @@ pub(crate) fn restart(dir: &Dir, seq: u64, segment_len: u64) -> Result<()> {
     segment.handle.write_at(&batch, HEADER_LEN as u64)?;
     segment.handle.sync_data()?;
     for number in before {
-        // The oldest first and one by one, as always: what is left has no gap that was not there.
+        // The oldest first, and one by one, as always: what is left has no new gap.
         file::remove_if_present(&segment::place_of(dir, number))?;
         dir.sync()?;
     }

@@ -14,21 +14,21 @@ use crate::{Error, Result};
 /// What a scan of the journal found.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// Sequence number of the oldest batch; 0 when there is none.
+    /// Sequence number of the oldest batch. 0 for none.
     pub first_seq: u64,
-    /// Sequence number of the newest batch; 0 when there is none.
+    /// Sequence number of the newest batch. 0 for none.
     pub last_seq: u64,
-    /// Sequence number of the newest batch that changes a row; 0 when there is none.
+    /// Sequence number of the newest batch that changes a row. 0 for none.
     pub last_change: u64,
-    /// The newest batch that a later one knew as durable.
+    /// The newest batch that a later one calls durable.
     pub durable: u64,
     /// The sealed segments, oldest first.
     pub sealed: Vec<Sealed>,
-    /// The segment to go on with, and where.
+    /// The segment to continue with, and where.
     pub tail: Tail,
-    /// The empty segment behind the tail, if there is one.
+    /// The empty segment behind the tail, if it exists.
     pub spare: Option<u64>,
-    /// Segments behind the tail whose creation a crash cut short.
+    /// Segments behind the tail whose creation a crash interrupted.
     pub stillborn: Vec<u64>,
     /// Batches read.
     pub batches: u64,
@@ -43,7 +43,7 @@ impl Scan {
     }
 }
 
-/// A segment that is written no more.
+/// A segment that is not written to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub number: u64,
@@ -55,21 +55,20 @@ pub(crate) struct Sealed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tail {
     pub number: u64,
-    /// Where the next frame goes, bytes from the start of the segment.
+    /// Where the next frame begins, bytes from the start of the segment.
     pub end: u64,
-    /// Bytes behind `end` that a crash left there and that hold no whole batch; 0 after a clean
-    /// close.
+    /// Bytes behind `end` that a crash left and that hold no whole batch. 0 after a clean close.
     pub torn: u64,
 }
 
 /// Called with each batch, in order.
 pub(crate) type Visit<'a> = dyn FnMut(u64, &[Mutation<'_>]) -> Result<()> + 'a;
 
-/// Reads every segment in `dir` and hands each batch to `visit`.
+/// Reads every segment in `dir` and passes each batch to `visit`.
 ///
 /// # Errors
-/// [`Error::Damaged`] when a frame that was durable does not read, or a segment is missing;
-/// whatever `visit` returns.
+/// [`Error::Damaged`] if a frame that was durable cannot be read, or a segment is missing. Also whatever
+/// `visit` returns.
 pub(crate) fn scan(dir: &Dir, visit: &mut Visit<'_>) -> Result<Scan> {
     let numbers = segment::numbers(dir)?;
     if numbers.is_empty() {
@@ -97,8 +96,8 @@ pub(crate) fn scan(dir: &Dir, visit: &mut Visit<'_>) -> Result<Scan> {
     Ok(found)
 }
 
-/// Whether the directory holds no trace of a batch. What was preallocated and never written may
-/// read as anything.
+/// Whether the directory holds no trace of a batch. Space that was preallocated and never written may hold
+/// any bytes.
 pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
     if !segment::foreign(dir)?.is_empty() {
         return Ok(false);
@@ -117,7 +116,7 @@ pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads segments that are sealed and hands each batch to `visit`.
+/// Reads segments that are sealed and passes each batch to `visit`.
 pub(crate) fn read_sealed(dir: &Dir, segments: &[Sealed], visit: &mut Visit<'_>) -> Result<()> {
     let mut found = Scan::default();
     for Sealed { number, .. } in segments {
@@ -135,8 +134,8 @@ pub(crate) fn read_sealed(dir: &Dir, segments: &[Sealed], visit: &mut Visit<'_>)
     Ok(())
 }
 
-/// Hands each batch above `after` and through `through` to `visit`, in order, while others may be written
-/// behind. Below `after` the segments may begin anywhere.
+/// Passes each batch above `after`, through `through`, to `visit`, in order. Other threads may write behind
+/// it. Below `after` the segments may begin anywhere.
 pub(crate) fn read_through(
     dir: &Dir,
     numbers: &[u64],
@@ -178,7 +177,7 @@ pub(crate) fn read_through(
 struct Source<'a> {
     path: &'a Path,
     number: u64,
-    /// `None` when its header does not read.
+    /// `None` if its header cannot be read.
     stamp: Option<Stamp>,
     bytes: &'a [u8],
 }
@@ -198,7 +197,8 @@ impl<'a> Source<'a> {
             .and_then(|stamp| frame::frame_at(stamp, self.bytes, offset))
     }
 
-    /// The batch in the frame at `offset`, which follows batch `last_seq`; 0 when it is the first one.
+    /// Returns the batch in the frame at `offset`, which follows batch `last_seq`. That is 0 for the first
+    /// one.
     fn batch(
         &self,
         frame: &frame::Frame<'a>,
@@ -213,7 +213,7 @@ impl<'a> Source<'a> {
             .ok_or_else(|| self.damaged(offset, "the batch does not decode"))
     }
 
-    /// Without a header no frame was ever written.
+    /// Whether it holds a frame. Without a header none was ever written.
     fn holds_a_frame(&self) -> bool {
         let durable = |stamp| frame::durable_by_later_headers(stamp, self.bytes, 0);
         self.stamp.and_then(durable).is_some()
@@ -224,7 +224,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Reads the segments up to the tail: each but the tail itself ends with a seal.
+/// Reads a segment up to the tail. Each segment except the tail itself ends with a seal.
 fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) -> Result<()> {
     let Some(stamp) = source.stamp else {
         return Err(source.damaged(0, "the segment's header does not read"));
@@ -256,7 +256,7 @@ fn end_at_seal(
     frame: &frame::Frame<'_>,
     found: &mut Scan,
 ) -> Result<()> {
-    // A segment without a batch may be the oldest: one that was too small for the batch behind it.
+    // The oldest segment may have no batch, if it was too small for the batch behind it.
     let alone = found.batches == 0 && found.sealed.is_empty();
     if frame.header.seq != found.last_seq && !alone {
         return Err(source.damaged(
@@ -274,8 +274,8 @@ fn end_at_seal(
     Ok(())
 }
 
-/// Nothing whole stands at `offset`. A later frame that knew this place as durable makes it damage
-/// (a flipped bit, a hole); otherwise it is the tail, whole or torn.
+/// Decides what it means that no whole frame begins at `offset`. If a later frame calls this place durable,
+/// it is damage (a flipped bit, a hole). Otherwise it is the tail, whole or torn.
 fn end_at_tail(source: &Source<'_>, stamp: Stamp, offset: usize, found: &mut Scan) -> Result<()> {
     let later = frame::durable_by_later_headers(stamp, source.bytes, offset);
     if later.is_some_and(|durable| durable > found.last_seq) {
@@ -294,7 +294,7 @@ fn end_at_tail(source: &Source<'_>, stamp: Stamp, offset: usize, found: &mut Sca
     Ok(())
 }
 
-/// Behind the tail there may be one segment that was made ahead of its use; it holds no frame.
+/// Behind the tail, one segment may exist that was made before its use. It holds no frame.
 fn read_behind_tail(source: &Source<'_>, found: &mut Scan, dir: &Dir) -> Result<()> {
     if source.holds_a_frame() {
         // A segment is written to only when the one before it is durable with its seal.

@@ -17,7 +17,7 @@ use harness::disk::{self, Faults};
 use harness::{Acknowledged, below, check, join, power_cut, task};
 
 const DIR: &str = "/journal";
-/// Room for two of the batches here: groups go over the end of a segment.
+/// Room for two of these batches, so that groups cross the end of a segment.
 const SEGMENT_LEN: u64 = 170;
 /// About as many schedule points as a test here has.
 const STEPS: usize = 150;
@@ -33,7 +33,7 @@ fn create() -> Arc<Journal> {
     Arc::new(open().1)
 }
 
-/// Opens the journal. Gives the batches in it, too.
+/// Opens the journal. Also returns the batches in it.
 fn open() -> (Vec<(u64, u8)>, Journal) {
     let (batches, found) = read();
     let lock = Arc::new(Lock::take(&dir(), "LOCK").unwrap().unwrap());
@@ -51,7 +51,7 @@ fn read() -> (Vec<(u64, u8)>, Scan) {
     (batches, found.expect("the journal reads, as acknowledged"))
 }
 
-/// Appends a batch that is known by its byte, and waits for it.
+/// Appends a batch that its byte identifies, and waits for it.
 fn commit(journal: &Journal, byte: u8, space: SpaceUse) -> Result<(u64, u8)> {
     let mut batch = Batch::default();
     batch.put(Tree::Garbage, &[byte], &[byte; 4]);
@@ -78,7 +78,7 @@ fn writers(
     })
 }
 
-/// What was acknowledged is among the batches, whose numbers ascend by one from `after` on.
+/// What was acknowledged is among the batches. Their numbers ascend by one from `after` on.
 fn assert_holds(batches: &[(u64, u8)], after: u64, acknowledged: &[(u64, u8)]) {
     for (expected, (seq, _)) in (batches.first().map_or(0, |(seq, _)| *seq)..).zip(batches) {
         assert_eq!(expected, *seq, "a gap");
@@ -102,7 +102,7 @@ fn power_cut_while_three_write(faults: Faults) {
     let (remains, before_the_cut) = cut.join().unwrap();
     let at_last = disk::cut_power();
     disk::restore(remains);
-    // Opening changes the tail: what is read is the same before and after.
+    // Opening changes the tail, but the same batches are read before and after.
     let (batches, _) = open();
     assert_holds(&batches, 0, &before_the_cut);
     assert_eq!(read().0, batches);
@@ -136,8 +136,8 @@ fn a_lost_wake_up_of_a_group_is_found() {
     });
 }
 
-/// Whichever sync fails: everybody is answered, nothing that is acknowledged is lost, and nothing
-/// more is acknowledged.
+/// Whichever sync fails, everybody gets an answer, nothing acknowledged is lost, and nothing more is
+/// acknowledged.
 #[test]
 fn after_a_failed_sync_nothing_is_acknowledged() {
     check(3000, || {
@@ -160,7 +160,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
     });
 }
 
-/// Somebody else stops the journal (a blob's sync has failed, say) while groups are written.
+/// Somebody else stops the store while groups are written, for example because a blob's sync has failed.
 #[test]
 fn a_journal_that_is_stopped_answers_everybody_and_loses_nothing() {
     check(3000, || {
@@ -176,7 +176,7 @@ fn a_journal_that_is_stopped_answers_everybody_and_loses_nothing() {
     });
 }
 
-/// A disk that takes long to give room keeps nobody waiting but the batches that want it.
+/// A disk that takes long to give room delays only the batches that want it.
 #[test]
 fn the_journal_answers_while_a_segment_is_made() {
     check(3000, || {
@@ -200,7 +200,7 @@ fn the_journal_answers_while_a_segment_is_made() {
     });
 }
 
-/// Sealed segments are read and dropped, as by a snapshot, while others write.
+/// Sealed segments are read and removed, as by a snapshot, while other threads write.
 #[test]
 fn segments_are_dropped_while_groups_are_written() {
     check(3000, || {
@@ -267,8 +267,8 @@ fn drop_sealed(journal: &Journal, through: &Mutex<u64>) {
     }
 }
 
-/// Whatever is dropped in the meantime, the newest durable batch stays: an empty journal is one that was
-/// lost.
+/// Whatever is removed in the meantime, the newest durable batch stays, because an empty journal is one
+/// that was lost.
 #[test]
 fn the_newest_durable_batch_is_never_dropped() {
     check(3000, || {
@@ -296,7 +296,7 @@ fn the_newest_durable_batch_is_never_dropped() {
     });
 }
 
-/// The first batch does not fit the first segment, which is sealed empty; a snapshot is due before
+/// The first batch does not fit in the first segment, which is sealed empty. A snapshot is due before
 /// anything is durable.
 #[test]
 fn the_first_segment_stays_until_something_is_durable() {

@@ -15,21 +15,21 @@ use crate::{Error, Result};
 pub(crate) struct Segment {
     pub stamp: Stamp,
     pub handle: Handle,
-    /// Bytes of the file.
+    /// Length of the file, bytes.
     pub len: u64,
 }
 
 impl Segment {
-    /// Makes a segment whose bytes are on disk before it is used, so that a full disk is met here
-    /// and nowhere else.
+    /// Makes a segment whose bytes are allocated on disk before it is used. So a full disk is met here and
+    /// nowhere else.
     ///
-    /// A file that has the name already stays as it is: it may be a segment that somebody writes to.
+    /// A file that already has the name stays as it is, because somebody may be writing to it as a segment.
     pub(crate) fn create(dir: &Dir, number: u64, len: u64) -> Result<Self> {
         let place = place_of(dir, number);
         let filled = Self::fill_new(Handle::create_new(&place)?, number, len);
         let made = filled.and_then(|segment| dir.sync().map(|()| segment));
         if made.is_err() {
-            // What could not be made must not take the little room that is left.
+            // A segment that could not be made must not use the little room that is left.
             let _ = file::remove_if_present(&place);
         }
         made
@@ -50,7 +50,7 @@ impl Segment {
         Ok(Self { stamp, handle, len })
     }
 
-    /// Opens a segment to be written to: a hard link of it (`cp -al`) stays as it is.
+    /// Opens a segment for writing. A hard link of it (`cp -al`) stays as it is.
     pub(crate) fn open(dir: &Dir, number: u64) -> Result<Self> {
         let place = place_of(dir, number);
         file::unshare(&place)?;
@@ -63,18 +63,18 @@ impl Segment {
         Ok(Self { stamp, handle, len })
     }
 
-    /// Writes, and once more when the file system had no room, with that of the ballast: one that writes
-    /// everything anew wants room for bytes that are preallocated, too.
+    /// Writes. If the file system has no room, writes once more, with the ballast's room. A file system
+    /// that writes everything anew wants room even for preallocated bytes.
     ///
-    /// A failed write may be tried again where a failed sync may not. The kernel has not taken what it
-    /// refuses, and has promised nothing: the same bytes go to the same place, nothing else is written there,
-    /// and the sync that follows covers both tries. A sync that failed may have dropped bytes that were taken,
-    /// and the next one would say nothing of it (I8).
+    /// A failed write may be tried again, although a failed sync may not. The kernel has not accepted what
+    /// it refuses, and has promised nothing. The same bytes are written to the same place, nothing else is
+    /// written there, and the sync that follows covers both tries. A sync that failed may have dropped
+    /// bytes that the kernel had accepted, and the next sync would not report them (I8).
     pub(crate) fn write(&self, bytes: &[u8], offset: u64, ballast: &Ballast) -> Result<()> {
         ballast.helping(|| self.handle.write_at(bytes, offset))
     }
 
-    /// Writes what it holds before `end` once more, and syncs it.
+    /// Writes its bytes before `end` once more, and syncs it.
     pub(crate) fn write_again(&self, end: u64, ballast: &Ballast) -> Result<()> {
         let mut bytes = vec![0; usize::try_from(end).unwrap_or(0)];
         self.handle.read_at(&mut bytes, 0)?;
@@ -82,7 +82,7 @@ impl Segment {
         self.handle.sync_all()
     }
 
-    /// Bytes for frames behind `end`, with the seal's room kept back.
+    /// Bytes for frames behind `end`, without the room that is reserved for the seal.
     pub(crate) fn room(&self, end: u64) -> u64 {
         self.len.saturating_sub(end + frame::SEAL_LEN as u64)
     }
@@ -96,13 +96,13 @@ fn name_of(number: u64) -> String {
     format!("{number:020}.log")
 }
 
-/// The number in a segment's name; `None` for a name that no journal gives.
+/// The number in a segment's name. `None` for a name that no journal gives.
 fn number_of(name: &OsStr) -> Option<u64> {
     let number = name.to_str()?.strip_suffix(".log")?.parse().ok()?;
     (*name_of(number) == *name).then_some(number)
 }
 
-/// What lies in the directory and is not the journal's.
+/// The files in the directory that do not belong to the journal.
 pub(crate) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
     let mut entries = dir.list()?;
     entries.retain(|entry| number_of(&entry.name).is_none());
@@ -112,7 +112,7 @@ pub(crate) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// The numbers of the segments that are left in `dir`, ascending. Other names are not the journal's.
+/// The numbers of the segments that are left in `dir`, ascending. Other names do not belong to the journal.
 pub(crate) fn numbers_left(dir: &Dir) -> Result<Vec<u64>> {
     let entries = dir.list()?;
     let numbers = entries.iter().filter_map(|entry| number_of(&entry.name));
@@ -124,7 +124,7 @@ pub(crate) fn numbers_left(dir: &Dir) -> Result<Vec<u64>> {
 /// The numbers of the segments in `dir`, ascending.
 ///
 /// # Errors
-/// [`Error::Damaged`] when a number is missing in between.
+/// [`Error::Damaged`] if a number in between is missing.
 pub(crate) fn numbers(dir: &Dir) -> Result<Vec<u64>> {
     let numbers = numbers_left(dir)?;
     for (before, after) in numbers.iter().zip(numbers.iter().skip(1)) {
