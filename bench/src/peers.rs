@@ -18,9 +18,9 @@ pub struct Peers {
 
 impl Peers {
     pub fn run(&self) -> ExitCode {
-        let mut cargo = cargo("run");
-        cargo.args(["--quiet", "--manifest-path", "peers/Cargo.toml", "--"]);
-        let ended = cargo.args(&self.options).status().expect("cargo");
+        let mut cargo = cargo("run", "peers");
+        cargo.arg("--").args(&self.options);
+        let ended = cargo.status().expect("cargo");
         if ended.success() {
             ExitCode::SUCCESS
         } else {

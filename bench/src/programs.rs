@@ -4,11 +4,13 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A command of cargo in this package, in the profile of this program.
-pub fn cargo(command: &str) -> Command {
+/// A command of cargo for the package in this directory below `bench`, in the profile of this program.
+pub fn cargo(command: &str, package: &str) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let mut cargo = Command::new(cargo);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).arg(command);
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
+    cargo.args([command, "--quiet", "--manifest-path"]);
+    cargo.arg(manifest.join("Cargo.toml"));
     if target().ends_with("release") {
         cargo.arg("--release");
     }
@@ -17,8 +19,7 @@ pub fn cargo(command: &str) -> Command {
 
 /// Builds the server if it is not up to date, and gives its path.
 pub fn server() -> PathBuf {
-    let mut cargo = cargo("build");
-    cargo.args(["--quiet", "-p", "partstore-server"]);
+    let mut cargo = cargo("build", "../crates/partstore-server");
     let built = cargo.status().expect("cargo");
     assert!(built.success(), "the server does not build");
     target().join("partstore-server")
