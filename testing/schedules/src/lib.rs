@@ -3,7 +3,8 @@
 //! `partstore` is compiled here from its own sources, with `cfg(shuttle)`. Four things beneath it are others:
 //! `parking_lot`, whose locks here ask [shuttle](https://docs.rs/shuttle) who runs next; `md5_lanes`, likewise;
 //! `sled`, which here is ordered maps in memory; and the file layer, which here is a
-//! [disk](harness::disk) in memory that knows what is durable. All tasks run one at a time, and at each lock,
+//! [disk](harness::disk) in memory, of which a power cut leaves what the crash suite's loss policies leave. All
+//! tasks run one at a time, and at each lock,
 //! wake-up, system call and row another may go on: shuttle chooses, by chance or one schedule after
 //! the other, and prints the schedule that makes a test fail, for `shuttle::replay`.
 //!
