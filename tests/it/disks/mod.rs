@@ -93,7 +93,7 @@ fn large_uploads_are_aborted_and_expire_without_a_byte_left() {
     let large = large_uploads();
     on_each(&Kind::ALL, 240, |disk| {
         transplant(&large.closed, &disk.root());
-        let mut stops = 0;
+        let mut stops = Vec::new();
         let mut store = options().open(disk.root()).unwrap();
         disk.nearly_fill();
         let make_room = |store: &PartStore| {
@@ -110,7 +110,7 @@ fn large_uploads_are_aborted_and_expire_without_a_byte_left() {
                 matches!(error, Error::Index { .. } | Error::Poisoned { .. }),
                 "{error}"
             );
-            stops += 1;
+            stops.push(error.one_line());
             let _ = store.close();
             store = options().open(disk.root()).unwrap();
         }
@@ -120,7 +120,11 @@ fn large_uploads_are_aborted_and_expire_without_a_byte_left() {
         // What others leave of a quota, and of an xfs, may be too little for what is preallocated: the store stops,
         // and the next open has the room of the index.
         let may_stop = [Kind::BtrfsQuota, Kind::Xfs].contains(&disk.kind());
-        assert!(stops == 0 || may_stop && stops <= 5, "{stops} stops");
+        let kind = disk.kind();
+        assert!(
+            stops.is_empty() || may_stop && stops.len() <= 5,
+            "{kind:?}: {stops:#?}"
+        );
     });
 }
 
