@@ -2,7 +2,7 @@
 
 // The checks below are pure: what they judge is given, and nothing is read or changed.
 
-use crate::ingest::{BodyHasher, Checksums};
+use crate::ingest::Checksums;
 use crate::{
     CompletedPart, ETag, Error, MinimumAt, Numbering, Options, PageLimit, PartNumber, PartOptions,
     Result,
@@ -65,15 +65,11 @@ pub(crate) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> 
     Ok(())
 }
 
-/// R7, and the other checksums that a client may declare. Waits for the MD5 only if one was declared.
-pub(crate) fn check_digests(
-    options: &PartOptions,
-    hasher: &mut BodyHasher,
-    sums: &Checksums,
-) -> Result<()> {
+/// R7, and the other checksums that a client may declare. `md5` is the body's.
+pub(crate) fn check_digests(options: &PartOptions, md5: ETag, sums: &Checksums) -> Result<()> {
     if let Some(declared) = options.md5 {
         let expected = hex::encode(declared.as_bytes());
-        compare("Content-MD5", expected, hasher.etag().to_string())?;
+        compare("Content-MD5", expected, md5.to_string())?;
     }
     if let Some(declared) = options.crc32 {
         let hex = |crc: u32| format!("{crc:08x}");

@@ -6,13 +6,27 @@ pub(crate) use parking_lot::{
 };
 pub(crate) use threads::{JoinHandle, attend, start};
 
+/// Why a job was not waited for any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    shuttle,
+    expect(dead_code, reason = "no job is given up in a schedule")
+)]
+pub(crate) enum GivenUp {
+    Panicked,
+    Late,
+}
+
 #[cfg(not(shuttle))]
 mod threads {
     use std::io;
-    use std::sync::mpsc::sync_channel;
+    use std::sync::Arc;
+    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
     use std::thread::Builder;
     pub(crate) use std::thread::JoinHandle;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
+
+    use super::{GivenUp, Mutex};
 
     /// Starts a thread, which has this name in debuggers and process listings.
     pub(crate) fn start(
@@ -22,26 +36,51 @@ mod threads {
         Builder::new().name(name.to_owned()).spawn(run)
     }
 
-    /// Runs the job on a thread of its own, and gives its result. Gives `None` when the job panics, takes longer
-    /// than `limit`, or finds no thread. A job that was given up goes on for as long as it does.
+    /// Runs the job on a thread of its own, and gives its result. Where no thread can be started, runs it here.
+    /// A job that was given up goes on for as long as it does.
+    ///
+    /// # Errors
+    /// [`GivenUp`], when the job panics or takes longer than `limit`.
     pub(crate) fn attend<T: Send + 'static>(
         name: &str,
         limit: Duration,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Result<T, GivenUp> {
+        let job = Arc::new(Mutex::new(Some(job)));
+        let theirs = Arc::clone(&job);
         let (answer, answered) = sync_channel(1);
         let started = start(name, move || {
+            let job = theirs.lock().take();
             // Nobody may be left to be told.
-            let _ = answer.try_send(job());
+            let _ = job.map(|job| answer.try_send(job()));
         });
-        let thread = started.ok()?;
-        let done = answered.recv_timeout(limit).ok();
-        if done.is_some() {
-            // It ends now. A panic there has been printed.
-            let _ = thread.join();
+        let Ok(thread) = started else {
+            let job = job.lock().take();
+            return job.map(|job| job()).ok_or(GivenUp::Panicked);
+        };
+        let mut left = limit;
+        loop {
+            let began = Instant::now();
+            match answered.recv_timeout(SLICE.min(left)) {
+                Ok(done) => {
+                    // It ends now. A panic there has been printed.
+                    let _ = thread.join();
+                    return Ok(done);
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(GivenUp::Panicked),
+                Err(RecvTimeoutError::Timeout) => {
+                    left = left.saturating_sub(began.elapsed().min(LONGEST_SLICE));
+                }
+            }
+            if left.is_zero() {
+                return Err(GivenUp::Late);
+            }
         }
-        done
     }
+
+    const SLICE: Duration = Duration::from_secs(1);
+    /// A slice that took longer counts for this much: the whole process may have stood still.
+    const LONGEST_SLICE: Duration = Duration::from_secs(5);
 }
 
 /// Threads as tasks of shuttle.
@@ -50,6 +89,7 @@ mod threads {
     use std::io;
     use std::time::Duration;
 
+    use super::GivenUp;
     use parking_lot::schedule;
     pub(crate) use shuttle::thread::JoinHandle;
 
@@ -71,7 +111,31 @@ mod threads {
         clippy::unnecessary_wraps,
         reason = "the function that this stands for gives up after a time"
     )]
-    pub(crate) fn attend<T>(_name: &str, _limit: Duration, job: impl FnOnce() -> T) -> Option<T> {
-        Some(job())
+    pub(crate) fn attend<T>(
+        _name: &str,
+        _limit: Duration,
+        job: impl FnOnce() -> T,
+    ) -> Result<T, GivenUp> {
+        Ok(job())
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::{GivenUp, attend};
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_job_is_given_up_when_it_panics_or_takes_too_long_and_not_before() {
+        assert_eq!(attend("test", LONG, || 7), Ok(7));
+        let slow = || std::thread::sleep(SHORT * 2);
+        assert_eq!(attend("test", LONG, slow), Ok(()));
+        assert_eq!(attend("test", SHORT, slow), Err(GivenUp::Late));
+        let panics = || -> u8 { panic!("as the test wants it to") };
+        assert_eq!(attend("test", LONG, panics), Err(GivenUp::Panicked));
     }
 }

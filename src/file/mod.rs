@@ -8,7 +8,11 @@
 //! success proves nothing. A failed sync poisons the store's [`Health`](crate::health::Health). So does a
 //! directory that is no longer the store's alone (I8).
 
-#![expect(clippy::disallowed_types, reason = "this is the layer that names them")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is the layer that names them"
+)]
 
 mod composed;
 mod dir;

@@ -101,7 +101,7 @@ impl State {
         Ok(())
     }
 
-    /// For what comes when there is no more room for `claim`.
+    /// For what comes when there is no more room for `space`.
     fn left_by(&self, space: SpaceUse) -> u64 {
         match space {
             SpaceUse::Grows => LEFT_TO_SWEEPS + LEFT_TO_RELEASES.max(self.len / SHARE_LEFT),

@@ -25,7 +25,7 @@ use super::pulse::{PATIENCE, Pulse, Visit};
 use crate::file::{self, Dir, Handle, Place};
 use crate::format::mutation::{self, Batch, Mutation, Tree};
 use crate::format::tally::Tally;
-use crate::sync::Mutex;
+use crate::sync::{GivenUp, Mutex};
 use crate::{Error, Result, sync};
 
 /// For how long the lock of sled's file is waited for: a second in all.
@@ -182,6 +182,8 @@ impl Index {
 
     /// Flushes, closes and syncs the index. Gives what all rows add up to.
     pub(crate) fn close(mut self) -> Result<Tally> {
+        // One that does not answer is left to this thing's drop.
+        self.pulse.check()?;
         let (sled, dir) = (self.sled.take(), self.dir.clone());
         self.attended(self.file_limit(), move || {
             if let Some(sled) = sled {
@@ -206,8 +208,11 @@ impl Index {
         run: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.pulse.check()?;
-        let done = sync::attend("partstore-index", limit, run);
-        done.unwrap_or_else(|| Err(self.pulse.lose()))
+        match sync::attend("partstore-index", limit, run) {
+            Ok(done) => done,
+            Err(GivenUp::Late) => Err(self.pulse.lose()),
+            Err(GivenUp::Panicked) => Err(failed("a thread panicked")),
+        }
     }
 
     /// How long opening or flushing may take: what can be told only by the size of its files.
@@ -223,8 +228,8 @@ impl Drop for Index {
         // Not closed: whatever sled says, the next open does not believe this index.
         if let Some(sled) = sled {
             if self.pulse.is_lost() {
-                // Its drop would hang, too.
-                std::mem::forget(sled);
+                // Its drop would hang, too, and it goes on to name files by this descriptor.
+                std::mem::forget((sled, self.dir.clone()));
             } else {
                 let _ = self.attended(self.file_limit(), move || sled.end());
             }
@@ -257,7 +262,7 @@ impl Loading<'_> {
             Arc::clone(self.index.sled()?),
             Arc::clone(&self.index.pulse),
         );
-        let change = self.index.attended(PATIENCE, move || {
+        let change = self.index.attended(self.index.file_limit(), move || {
             let mut change = Tally::default();
             sled.apply(batch.payload(), &mut change, &mut pulse.visit()?)?;
             Ok(change)

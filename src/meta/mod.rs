@@ -33,6 +33,7 @@ use index::Index;
 use journal::Journal;
 pub(crate) use journal::{SpaceUse, Ticket};
 use marker::MarkerFile;
+pub(crate) use open::Opening;
 pub(crate) use pulse::{GLANCE, Pulse};
 pub(crate) use query::after_name;
 pub(crate) use snapshot::Extent;

@@ -66,118 +66,172 @@ impl MetaStore {
             journal => journal::is_unused(&journal?),
         }
     }
+}
 
+/// What a store is opened with.
+pub(crate) struct Opening<'a> {
+    pub lock: &'a Arc<Lock>,
+    pub ballast: &'a Arc<Ballast>,
+    pub options: &'a JournalOptions,
+    /// Cache of the index, bytes.
+    pub cache: u64,
+    pub closing: &'a Closing,
+    pub salvaging: Salvaging,
+    pub blobs: &'a dyn Blobs,
+}
+
+/// The truth, as it was found or made whole, and what was done for that.
+struct Whole {
+    truth: Truth,
+    /// `None` where nothing proves the index.
+    marker: Option<Marker>,
+    repaired: Vec<DamagedFile>,
+    salvaged: Option<SalvageReport>,
+}
+
+impl Opening<'_> {
     /// Opens what is there. Nothing on disk is changed before journal and snapshot have been read
     /// and found whole, or written anew from an index that proves them. Without room for a step the ballast
     /// is given up and all is tried once more.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::StorageFull`], [`Error::Index`], [`Error::Io`].
-    pub(crate) fn open(
-        (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
-        options: &JournalOptions,
-        cache: u64,
-        (closing, salvaging): (&Closing, (Salvaging, &dyn Blobs)),
-    ) -> Result<(Self, Recovery)> {
-        let open = || Self::try_open((lock, ballast), options, cache, (closing, salvaging));
-        ballast.helping(open)
+    pub(crate) fn open(&self) -> Result<(MetaStore, Recovery)> {
+        self.ballast.helping(|| self.try_open())
     }
 
-    fn try_open(
-        (lock, ballast): (&Arc<Lock>, &Arc<Ballast>),
-        options: &JournalOptions,
-        cache: u64,
-        (closing, (salvaging, blobs)): (&Closing, (Salvaging, &dyn Blobs)),
-    ) -> Result<(Self, Recovery)> {
-        let meta = lock.dir().dir("meta")?;
-        repair::remove_copy(&meta)?;
-        let mut salvaged = salvage::finish(&meta, blobs)?;
-        // Without it no snapshot is lost that the journal does not miss.
-        meta.create_dir("snapshot")?;
+    fn try_open(&self) -> Result<(MetaStore, Recovery)> {
+        let meta = self.lock.dir().dir("meta")?;
         let marker_file = MarkerFile::new(meta.at("CLEAN"));
-        let mut marker = marker_file.read()?;
-        let mut repaired = Vec::new();
-        let mut read = Truth::read(&meta, options, marker.as_ref());
-        if let (Err(damage), Some(marker)) = (&read, &marker)
-            && damage.tells_of_damage()
-        {
-            let repair = Repair {
-                meta: &meta,
-                marker,
-                lock,
-                options,
-                cache,
-            };
-            read = match repair.run(damage) {
-                Ok(file) => {
-                    repaired.push(file);
-                    Truth::read(&meta, options, Some(marker))
-                }
-                Err(unrepaired) => Err(unrepaired),
-            };
-        }
-        if let Err(damage) = &read
-            && damage.tells_of_damage()
-            && salvaging == Salvaging::Allowed
-        {
-            let salvage = Salvage {
-                meta: &meta,
-                marker: marker.as_ref(),
-                options,
-                cache,
-                blobs,
-            };
-            salvaged = Some(salvage.run(DamagedFile::of(damage))?);
-            marker = None;
-            read = Truth::read(&meta, options, None);
-        }
-        let truth = read?;
+        let whole = self.find_truth(&meta, &marker_file)?;
         marker_file.remove()?;
-        let trusted = ballast.helping(|| truth.trust_index(cache, marker.as_ref()));
-        let (index, state) = match trusted {
-            Ok(index) => (Some(index), IndexRecovery::Trusted),
-            Err(error @ Error::Damaged { .. }) => return Err(error),
-            Err(reason) => (None, rebuilt(&reason)),
-        };
-        if index.is_none() {
-            // What is worthless is removed before anything needs room: the truth has been found whole.
-            file::remove_tree_if_present(&truth.places.index)?;
-        }
+        let (truth, marker) = (whole.truth, whole.marker);
+        let (index, index_recovery) = self.trust(&truth, marker.as_ref())?;
         for dir in [&meta, &truth.places.journal, &truth.places.snapshots] {
-            lock.watch(dir);
+            self.lock.watch(dir);
         }
-        let (dir, found) = (&truth.places.journal, &truth.found);
-        let journal = Journal::resume(dir, (lock, ballast), options.segment_len, found)?;
-        // After a `kill -9` the snapshot's name may not be durable yet; what it replaces goes only then.
-        truth.places.snapshots.sync()?;
-        truth.snapshots.remove_others(truth.base)?;
-        journal.drop_through(truth.base)?;
-        let index = index.map_or_else(|| truth.build_index(cache), Ok)?;
+        let journal = self.resume(&truth)?;
+        let index = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
         // What comes next has its place before others take it. Without room the close tries again.
-        let _ = ballast.helping(|| marker_file.prepare());
+        let _ = self.ballast.helping(|| marker_file.prepare());
         index.lay_ahead();
-        let orphans = marker.map_or(Orphans::Possible, |marker| marker.orphans);
         let recovery = Recovery {
-            index: state,
+            index: index_recovery,
             batches: truth.found.batches,
             torn_bytes: truth.found.tail.torn,
-            orphans,
+            orphans: marker.map_or(Orphans::Possible, |marker| marker.orphans),
             foreign: truth.places.foreign()?,
-            repaired,
-            salvaged,
+            repaired: whole.repaired,
+            salvaged: whole.salvaged,
         };
-        let store = Self {
+        let store = MetaStore {
             journal,
             index,
-            snapshots: truth.snapshots.until(closing),
+            snapshots: truth.snapshots.until(self.closing),
             snapshot: Mutex::new(truth.base),
             snapshot_seq: AtomicU64::new(truth.base),
             marker: marker_file,
-            snapshot_at: options.snapshot_at,
-            ballast: Arc::clone(ballast),
-            closing: closing.clone(),
+            snapshot_at: self.options.snapshot_at,
+            ballast: Arc::clone(self.ballast),
+            closing: self.closing.clone(),
         };
+        // What failed on the way, and was made good, may have been a sync: then nothing may be acknowledged (I8).
+        self.lock.dir().health().check()?;
         Ok((store, recovery))
+    }
+
+    /// Reads journal and snapshot. What is damaged is repaired from an index that proves it, or salvaged if that
+    /// is allowed.
+    fn find_truth(&self, meta: &Dir, marker_file: &MarkerFile) -> Result<Whole> {
+        repair::remove_copy(meta)?;
+        let mut salvaged = salvage::finish(meta, self.blobs)?;
+        // Without it no snapshot is lost that the journal does not miss.
+        meta.create_dir("snapshot")?;
+        let mut marker = marker_file.read()?;
+        let mut repaired = Vec::new();
+        let mut read = Truth::read(meta, self.options, marker.as_ref());
+        if let (Err(damage), Some(marker)) = (&read, &marker)
+            && damage.tells_of_damage()
+        {
+            read = self.repair(meta, marker, damage).and_then(|file| {
+                repaired.push(file);
+                Truth::read(meta, self.options, Some(marker))
+            });
+        }
+        if let Err(damage) = &read
+            && damage.tells_of_damage()
+            && self.salvaging == Salvaging::Allowed
+        {
+            salvaged = Some(self.salvage(meta, marker.as_ref(), damage)?);
+            marker = None;
+            read = Truth::read(meta, self.options, None);
+        }
+        Ok(Whole {
+            truth: read?,
+            marker,
+            repaired,
+            salvaged,
+        })
+    }
+
+    fn repair(&self, meta: &Dir, marker: &Marker, damage: &Error) -> Result<DamagedFile> {
+        let repair = Repair {
+            meta,
+            marker,
+            lock: self.lock,
+            options: self.options,
+            cache: self.cache,
+        };
+        repair.run(damage)
+    }
+
+    fn salvage(
+        &self,
+        meta: &Dir,
+        marker: Option<&Marker>,
+        damage: &Error,
+    ) -> Result<SalvageReport> {
+        let salvage = Salvage {
+            meta,
+            marker,
+            options: self.options,
+            cache: self.cache,
+            blobs: self.blobs,
+        };
+        salvage.run(DamagedFile::of(damage))
+    }
+
+    /// The index, if the marker proves it. One that is worthless is removed before anything needs room: the
+    /// truth has been found whole.
+    fn trust(
+        &self,
+        truth: &Truth,
+        marker: Option<&Marker>,
+    ) -> Result<(Option<Index>, IndexRecovery)> {
+        let trust = || truth.trust_index(self.cache, marker);
+        match self.ballast.helping(trust) {
+            Ok(index) => Ok((Some(index), IndexRecovery::Trusted)),
+            Err(error @ Error::Damaged { .. }) => Err(error),
+            Err(reason) => {
+                file::remove_tree_if_present(&truth.places.index)?;
+                Ok((None, rebuilt(&reason)))
+            }
+        }
+    }
+
+    /// The journal, ready for more, and without what the snapshot replaces.
+    fn resume(&self, truth: &Truth) -> Result<Journal> {
+        let journal = Journal::resume(
+            &truth.places.journal,
+            (self.lock, self.ballast),
+            self.options.segment_len,
+            &truth.found,
+        )?;
+        // After a `kill -9` the snapshot's name may not be durable yet. What it replaces is removed only then.
+        truth.places.snapshots.sync()?;
+        truth.snapshots.remove_others(truth.base)?;
+        journal.drop_through(truth.base)?;
+        Ok(journal)
     }
 }
 

@@ -149,7 +149,7 @@ fn commit(
     leaving: &[Leaving],
 ) -> Result<Ticket> {
     let contents = leaving.iter().flat_map(Leaving::contents);
-    let _released = engine.pins.pin(contents.collect())?;
+    let _pinned = engine.pins.pin(contents.collect())?;
     let mut change = Change::default();
     change.complete(upload.id(), record, completion);
     for one in leaving {

@@ -92,7 +92,7 @@ fn commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Ticket> 
 fn try_commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Ticket> {
     let _one_order = engine.locks.lock(upload.id())?;
     let leaving = Leaving::find(engine, upload, kind)?;
-    let _released = engine.pins.pin(leaving.contents().collect())?;
+    let _pinned = engine.pins.pin(leaving.contents().collect())?;
     let mut change = Change::default();
     leaving.remove(&mut change);
     engine.meta.commit(&change, SpaceUse::Frees)

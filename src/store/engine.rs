@@ -13,7 +13,7 @@ use crate::format::marker::Orphans;
 use crate::format::record::{UploadRecord, UploadState};
 use crate::going::{Closing, Going};
 use crate::locks::UploadLocks;
-use crate::meta::MetaStore;
+use crate::meta::{MetaStore, Opening};
 use crate::pins::Pins;
 use crate::process::Process;
 use crate::room::Room;
@@ -69,12 +69,16 @@ impl Engine {
         let ballast = lock.dir().dir("meta")?.at("ballast");
         let room = Room::new(lock.dir().clone(), ballast, options.headroom);
         room.give_up_ballast_if_low();
-        let (meta, recovered) = MetaStore::open(
-            (&lock, room.ballast()),
-            &options.journal,
-            options.index_cache,
-            (&closing, (options.salvaging, &blobs)),
-        )?;
+        let opening = Opening {
+            lock: &lock,
+            ballast: room.ballast(),
+            options: &options.journal,
+            cache: options.index_cache,
+            closing: &closing,
+            salvaging: options.salvaging,
+            blobs: &blobs,
+        };
+        let (meta, recovered) = opening.open()?;
         if found == Found::Store {
             // The ballast may have been removed by the last close, or by this open.
             room.lay_ballast();

@@ -8,6 +8,7 @@ mod copy;
 mod directory;
 mod end;
 mod engine;
+mod from_memory;
 mod housekeeping;
 mod initiate;
 mod list;

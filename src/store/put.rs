@@ -5,11 +5,12 @@ use bytes::Bytes;
 
 use super::answers;
 use super::engine::Engine;
+use super::from_memory;
 use crate::blob::{DurableBlob, StagedBlob};
 use crate::format::record::PartRecord;
 use crate::ingest::{BodyHasher, Checksums};
 use crate::meta::{Change, SpaceUse};
-use crate::values::digest::{BLOCK_LEN, BlockCrcs};
+use crate::values::digest::BlockCrcs;
 use crate::values::part::Slot;
 use crate::{ContentHash, Part, PartOptions, Result, clock, rules};
 
@@ -44,7 +45,7 @@ pub(super) fn put_bytes(
     let mut room = engine.room.reserve(len)?;
     let mut hasher = BodyHasher::new(&engine.lanes);
     hasher.begin_digests_of(&body, &engine.closing)?;
-    let part = publish_and_commit(engine, slot, Body::Memory(body), hasher, options)?;
+    let part = store_body(engine, slot, Body::Memory(body), hasher, options)?;
     room.written(len);
     Ok(part)
 }
@@ -57,8 +58,8 @@ pub(super) fn admit(engine: &Engine, slot: Slot<'_>, options: &PartOptions) -> R
     engine.record_if_open(slot.upload).map(drop)
 }
 
-/// Steps 3 to 8, after the body was received. Their order is the promise (I1, I4).
-pub(super) fn publish_and_commit(
+/// Steps 2 to 8, once the body's hash is known. Their order is the promise (I1, I4).
+pub(super) fn store_body(
     engine: &Engine,
     slot: Slot<'_>,
     body: Body,
@@ -66,25 +67,29 @@ pub(super) fn publish_and_commit(
     options: &PartOptions,
 ) -> Result<Part> {
     let content = hasher.content();
-    // I4: the blob is pinned before it is looked for, and until the part is durable. So no sweep can remove
+    // 2. I4: the blob is pinned before it is looked for, and until the part is durable. So no sweep can remove
     // it in between.
     let _pinned = engine.pins.pin(vec![content])?;
     let stored = look_for(engine, &content)?;
     let is_new = matches!(stored, Stored::Absent);
+    // 3.
     let durable = make_durable(engine, body, stored, &mut hasher)?;
     let sums = hasher.checksums();
-    // The body's MD5 was computed at the same time. From here on it is needed.
+    // 4. The body's MD5 was computed at the same time. From here on it is needed.
     hasher.settle_until(&engine.closing)?;
-    rules::check_digests(options, &mut hasher, &sums)?;
+    rules::check_digests(options, hasher.etag(), &sums)?;
     let part = record_of(&mut hasher, &sums);
     let new_blob = is_new.then_some(&sums.blocks);
+    // 5.
     let published = durable.map_or(Ok(()), |durable| durable.publish(&content));
+    // 6 and 7.
     let committed = published.and_then(|()| commit(engine, slot, &part, new_blob));
     if committed.is_err() && is_new && engine.meta.health().cause().is_none() {
         // I7: the file may exist without a row, so a sweep must check it. A store that has stopped may have
         // the row in the journal only. The next open finds that out.
         engine.suspects.add(content);
     }
+    // 8.
     committed
 }
 
@@ -110,34 +115,8 @@ fn make_durable(
             Ok(None)
         }
         (Body::Staged(staged), _) => staged.sync().map(Some),
-        (Body::Memory(bytes), _) => write(engine, hasher, &bytes).map(Some),
+        (Body::Memory(bytes), _) => from_memory::write(engine, hasher, &bytes).map(Some),
     }
-}
-
-/// Writes a body from memory and makes it durable. Each block is copied while the processor has it in its
-/// cache for the checksums.
-fn write(engine: &Engine, hasher: &mut BodyHasher, body: &[u8]) -> Result<DurableBlob> {
-    let mut staged = engine.blobs.stage()?;
-    let mut blocks = body.chunks(BLOCK_LEN).peekable();
-    while blocks.peek().is_some() {
-        engine.closing.check()?;
-        if staged.is_direct() {
-            let mut buffer = engine.buffers.buffer_for(Some(body.len() as u64));
-            if !buffer.is_direct() {
-                staged.leave_direct()?;
-                continue;
-            }
-            while let Some(block) = blocks.next_if(|_| !buffer.is_full()) {
-                hasher.update_checksums(block);
-                buffer.fill_from(block);
-            }
-            staged.write(buffer.as_ref())?;
-        } else if let Some(block) = blocks.next() {
-            hasher.update_checksums(block);
-            staged.write(block)?;
-        }
-    }
-    staged.sync()
 }
 
 fn record_of(hasher: &mut BodyHasher, sums: &Checksums) -> PartRecord {
@@ -165,7 +144,7 @@ pub(super) fn commit(
         let replaced = engine.meta.part(slot.upload.id(), slot.number)?;
         // I4: the blob that loses a reference is pinned, so a sweep sees it before or after this change,
         // not halfway.
-        let _released = replaced
+        let _pinned = replaced
             .as_ref()
             .map(|before| engine.pins.pin(vec![before.content]))
             .transpose()?;

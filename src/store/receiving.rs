@@ -77,7 +77,7 @@ impl Receiving {
             number: self.number,
         };
         let body = Body::Staged(self.staged);
-        let part = put::publish_and_commit(&engine, slot, body, self.hasher, &self.options)?;
+        let part = put::store_body(&engine, slot, body, self.hasher, &self.options)?;
         self.shared.notice_work(&engine);
         Ok(part)
     }

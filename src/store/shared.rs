@@ -2,7 +2,7 @@
 //! housekeeping thread.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use crate::format::mutation::Tree;
@@ -11,6 +11,9 @@ use crate::meta::{GLANCE, Pulse};
 use crate::process::Process;
 use crate::sync::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use crate::{Error, Result};
+
+/// How often the housekeeping thread looks whether the index answers.
+const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shared {
     process: Process,
@@ -132,9 +135,13 @@ impl Shared {
     /// Waits until work exists, at most `every`. Then gives other calls the time `gather` to add to it.
     pub(super) fn wait_for_work(&self, every: Duration, gather: Duration) -> Woken {
         let mut duty = self.duty.lock();
-        if !duty.work && !duty.stop {
+        let began = Instant::now();
+        while !duty.work && !duty.stop && began.elapsed() < every {
+            let slice = LOOK.min(every.saturating_sub(began.elapsed()));
             self.changed
-                .wait_while_for(&mut duty, |duty| !duty.work && !duty.stop, every);
+                .wait_while_for(&mut duty, |duty| !duty.work && !duty.stop, slice);
+            // Nobody else may look whether the index answers. What it says is told by the next call.
+            let _ = self.pulse.check();
         }
         self.changed
             .wait_while_for(&mut duty, |duty| !duty.stop, gather);

@@ -36,6 +36,7 @@ use crate::format::mutation::Batch;
 use crate::format::segment::HEADER_LEN;
 use crate::going::Going;
 use crate::health::Health;
+use crate::meta::pulse::GLANCE;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{DamagedFile, Result};
 
@@ -223,7 +224,8 @@ impl Journal {
                 return Ok(());
             }
             if state.leading {
-                self.progress.wait(&mut state);
+                // A sync may hang for ever, and somebody else may find that the store has stopped.
+                self.progress.wait_for(&mut state, GLANCE);
             } else {
                 self.lead(&mut state);
             }
