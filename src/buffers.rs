@@ -22,30 +22,30 @@ use crate::values::digest::BLOCK_LEN;
 
 /// Bytes of a large buffer: a huge page.
 const LARGE: usize = 8 * BLOCK_LEN;
-/// Bytes of a small one, at most.
+/// Bytes of a small buffer, at most.
 const SMALL: usize = BLOCK_LEN;
-/// Up to how many bytes a small buffer is as long as its body.
+/// A small buffer for a body of at most this length is as long as the body, bytes.
 const SHORT: usize = 32 * 1024;
-/// Bytes of a tiny one, at most.
+/// Bytes of a tiny buffer, at most.
 const TINY: usize = 8 * 1024;
 /// How much of an empty buffer a reader is given, bytes.
 const FIRST_WINDOW: usize = 16 * 1024;
-/// How many large buffers there are at a time.
+/// How many large buffers exist at most.
 const MOST_LARGE: usize = 64;
-/// Bytes of all small buffers at a time.
+/// Bytes of all small buffers, at most.
 const MOST_SMALL: usize = 256 * SMALL;
-/// How many of the large ones, and of the longest small ones, are kept while nobody uses them.
+/// How many large buffers, and how many small ones of the greatest length, are kept while nobody uses them.
 const KEPT: usize = 16;
 
-/// Where a buffer begins, and what a write that bypasses the page cache has to be a multiple of: the
-/// largest logical block of today's disks.
+/// A buffer begins at a multiple of this, bytes. The length of a write that bypasses the page cache must be
+/// one, too. It is the largest logical block of today's disks.
 pub(crate) const ALIGNMENT: usize = 4096;
 
 #[derive(Default)]
 pub(crate) struct Buffers {
-    /// How many there are.
+    /// How many large buffers exist.
     large: AtomicUsize,
-    /// Their bytes.
+    /// Bytes of all small buffers.
     small: AtomicUsize,
     kept_large: Mutex<Vec<Used>>,
     kept_small: Mutex<Vec<Used>>,
@@ -55,9 +55,9 @@ pub(crate) struct Buffers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Size {
     Large,
-    /// Of so many bytes.
+    /// With so many bytes.
     Small(usize),
-    /// Of so many.
+    /// With so many bytes.
     Tiny(usize),
 }
 
@@ -71,7 +71,7 @@ impl Buffers {
             Size::Tiny(capacity) => (capacity, 1),
         };
         let kept = self.kept(size).and_then(|kept| kept.lock().pop());
-        // Kept memory is not filled with zeros: nobody gets at what was not filled in anew.
+        // Kept memory is not filled with zeros, because nobody can read bytes that were not filled in anew.
         let Used { memory, used } = kept.unwrap_or_else(|| Used {
             memory: Memory::new(capacity + alignment),
             used: 0,
@@ -106,7 +106,7 @@ impl Buffers {
         Size::Tiny(needed.min(TINY))
     }
 
-    /// Where memory of this size waits for the next body.
+    /// The place where memory of this size waits for the next body.
     fn kept(&self, size: Size) -> Option<&Mutex<Vec<Used>>> {
         match size {
             Size::Large => Some(&self.kept_large),
@@ -116,8 +116,8 @@ impl Buffers {
     }
 }
 
-/// Bytes of the buffer that a body would like. One that fits leaves a byte free, so that its end is met
-/// before a second one is taken.
+/// The length of buffer that a body would like, bytes. A buffer for a whole body has one byte more, so that
+/// the body's end is met before a second buffer is taken.
 fn capacity_for(len: Option<u64>) -> usize {
     match len.map(usize::try_from) {
         Some(Ok(len)) if len < SMALL => (len + 1).next_multiple_of(ALIGNMENT),
@@ -129,12 +129,12 @@ fn capacity_for(len: Option<u64>) -> usize {
 /// Memory that a buffer had.
 struct Used {
     memory: Memory,
-    /// From where it began, so many bytes of it may be of bodies.
+    /// The first so many bytes of the buffer may be a body's.
     used: usize,
 }
 
 enum Memory {
-    /// Of the kernel, in huge pages if it has them. What is not touched takes no memory.
+    /// Memory from the kernel, in huge pages if it has them. Bytes that are not touched use no memory.
     Mapped(MmapMut),
     Heap(Vec<u8>),
 }
@@ -144,7 +144,7 @@ impl Memory {
         if len > LARGE
             && let Ok(memory) = MmapMut::map_anon(len)
         {
-            // Without huge pages writes are slower, and nothing else.
+            // Without huge pages writes are only slower.
             let _ = memory.advise(Advice::HugePage);
             return Self::Mapped(memory);
         }
@@ -178,29 +178,29 @@ pub(crate) struct Buffer {
     start: usize,
     capacity: usize,
     filled: usize,
-    /// Behind this there are no bytes of other bodies.
+    /// Behind this place the buffer has no bytes of other bodies.
     used: usize,
-    /// Before this there are none, either.
+    /// Before this place the buffer has none, either.
     cleaned: usize,
     size: Size,
-    /// Where the memory goes back to.
+    /// The pool to which the memory returns.
     pool: Arc<Buffers>,
 }
 
 impl Buffer {
-    /// Whether it begins where a write past the page cache may begin, and is worth one.
+    /// Whether it begins where a write past the page cache may begin, and is long enough to be worth one.
     pub(crate) fn is_direct(&self) -> bool {
         !matches!(self.size, Size::Tiny(_))
     }
 
-    /// What is not filled yet.
+    /// The part that is not filled yet.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         let (from, to) = (self.start + self.filled, self.start + self.capacity);
         self.memory.get_mut(from..to).unwrap_or_default()
     }
 
-    /// Some of the space, without bytes of other bodies: for a reader, which may fill less than it claims.
-    /// It grows with what is filled, so that a short body costs few zeros.
+    /// Some of the space, without bytes of other bodies. It is for a reader, which may fill less than it
+    /// claims. It grows with what is filled, so a short body needs few zeros.
     pub(crate) fn window(&mut self) -> &mut [u8] {
         let len = self.filled.max(FIRST_WINDOW);
         let to = self.capacity.min(self.filled + len);
@@ -214,12 +214,12 @@ impl Buffer {
         self.memory.get_mut(window).unwrap_or_default()
     }
 
-    /// The first `len` bytes of the space are filled now.
+    /// Marks the first `len` bytes of the space as filled.
     pub(crate) fn fill(&mut self, len: usize) {
         self.filled = (self.filled + len).min(self.capacity);
     }
 
-    /// Fills in what fits, and gives its length.
+    /// Fills in as many bytes as fit, and returns how many.
     pub(crate) fn fill_from(&mut self, bytes: &[u8]) -> usize {
         let space = self.space();
         let len = bytes.len().min(space.len());
@@ -233,7 +233,8 @@ impl Buffer {
         self.filled == self.capacity
     }
 
-    /// What was filled in, to be shared; the memory goes back when nobody has it any more.
+    /// Returns the filled bytes, which can be shared. The memory returns to the pool when nobody has them
+    /// any more.
     pub(crate) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -314,7 +315,7 @@ mod tests {
         assert_eq!(buffers.kept_small.lock().len(), KEPT);
     }
 
-    /// Whatever a body left, also beyond what it claimed, no window of another shows it.
+    /// Whatever bytes a body left, even beyond those it claimed, no window of another body shows them.
     #[test]
     fn a_window_shows_no_bytes_of_other_bodies() {
         let buffers = Arc::<Buffers>::default();

@@ -97,7 +97,7 @@ pub fn frame(
     bytes
 }
 
-/// The payload of a batch of these rows; those of an unknown tree are left out.
+/// The payload of a batch of these rows. Rows of an unknown tree are left out.
 #[must_use]
 pub fn encode_batch(rows: &[Row]) -> Vec<u8> {
     let mut batch = Batch::default();
@@ -122,7 +122,7 @@ pub fn decode_batch(payload: &[u8]) -> Option<Vec<Row>> {
     )
 }
 
-/// Writes a row file, such as a snapshot; rows of an unknown tree are left out.
+/// Writes a row file, such as a snapshot. Rows of an unknown tree are left out.
 ///
 /// # Errors
 /// As for any file.
@@ -149,7 +149,7 @@ pub fn read_rows(path: &Path) -> Result<(u64, Vec<Row>)> {
     Ok((reader.seq(), rows))
 }
 
-/// The value of a row with these fields; `None` for an unknown tree.
+/// The value of a row with these fields. `None` for an unknown tree.
 #[must_use]
 pub fn seal(tree: u8, key: &[u8], fields: &[u8]) -> Option<Vec<u8>> {
     Some(record::seal(Tree::from_number(tree)?, key, fields))
@@ -161,10 +161,10 @@ pub fn unseal<'a>(tree: u8, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     record::unseal(Tree::from_number(tree)?, key, value)
 }
 
-/// Reads fields as those of each kind of record. Gives how many they could be.
+/// Reads fields as those of each kind of record. Returns how many kinds they could be.
 ///
 /// # Panics
-/// When a record does not encode to the fields that it was read from.
+/// If a record does not encode to the fields from which it was read.
 #[must_use]
 pub fn check_fields(fields: &[u8]) -> usize {
     let upload = UploadRecord::decode(fields);
@@ -194,10 +194,10 @@ pub fn check_fields(fields: &[u8]) -> usize {
     .count()
 }
 
-/// Reads a key as that of each tree. Gives how many it could be.
+/// Reads a key as that of each tree. Returns how many trees it could belong to.
 ///
 /// # Panics
-/// When what it says does not make the same key again.
+/// If its parts do not encode to the same key.
 #[must_use]
 pub fn check_key(key: &[u8]) -> usize {
     let part = record::parse_part_key(key);

@@ -16,15 +16,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, Progress, Result};
 
-/// Small steps, such as a row, of which one in so many asks.
+/// Of so many small steps, such as rows, one asks.
 const SMALL_STEPS: u32 = 256;
 
-/// Whether a store is being closed. Clones are of one store.
+/// Whether a store is being closed. All clones belong to one store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Closing(Arc<AtomicBool>);
 
 impl Closing {
-    /// Nothing begins from now on, and what is under way ends soon.
+    /// From now on no call begins, and those under way end soon.
     pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -44,7 +44,7 @@ impl Closing {
     }
 }
 
-/// What a caller is told, and answers.
+/// How a caller learns the progress, and answers.
 pub(crate) type Tell<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 /// One piece of long work.
@@ -64,7 +64,7 @@ enum Stopped {
     Panic(Box<dyn Any + Send>),
 }
 
-/// How far work came that was not stopped by closing.
+/// How far work came if closing did not stop it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reached {
     End,
@@ -84,7 +84,7 @@ impl<'a> Going<'a> {
         }
     }
 
-    /// Work that also ends when `tell` breaks.
+    /// Work that also ends when `tell` returns `Break`.
     pub(crate) fn telling(closing: &'a Closing, tell: &'a mut Tell<'a>) -> Self {
         Self {
             tell: RefCell::new(Some(tell)),
@@ -92,28 +92,28 @@ impl<'a> Going<'a> {
         }
     }
 
-    /// Says how much is to be done in all, and asks.
+    /// Says how much there is to do in all, and asks whether to continue.
     ///
     /// # Errors
-    /// [`Error::Closed`]: it is not to go on.
+    /// [`Error::Closed`]: the answer was no.
     pub(crate) fn expect(&self, total: u64) -> Result<()> {
         self.progress.set(Progress { done: 0, total });
         self.check()
     }
 
-    /// A step is done. Asks.
+    /// Says that a step is done, and asks whether to continue.
     ///
     /// # Errors
-    /// [`Error::Closed`]: it is not to go on.
+    /// [`Error::Closed`]: the answer was no.
     pub(crate) fn advance(&self, by: u64) -> Result<()> {
         self.count(by);
         self.check()
     }
 
-    /// A small step is done. Asks after many.
+    /// Says that a small step is done. Asks only after many.
     ///
     /// # Errors
-    /// [`Error::Closed`]: it is not to go on.
+    /// [`Error::Closed`]: the answer was no.
     pub(crate) fn advance_a_little(&self, by: u64) -> Result<()> {
         self.count(by);
         let steps = self.small_steps.get() + 1;
@@ -124,7 +124,7 @@ impl<'a> Going<'a> {
         self.check()
     }
 
-    /// What is left to do is nothing.
+    /// Says that nothing is left to do.
     pub(crate) fn finish(&self) {
         let Progress { total, .. } = self.progress.get();
         self.progress.set(Progress { done: total, total });
@@ -132,15 +132,15 @@ impl<'a> Going<'a> {
         let _ = self.check();
     }
 
-    /// Whether to go on.
+    /// Whether to continue.
     pub(crate) fn goes_on(&self) -> bool {
         self.check().is_ok()
     }
 
-    /// Asks.
+    /// Asks whether to continue.
     ///
     /// # Errors
-    /// [`Error::Closed`]: it is not to go on.
+    /// [`Error::Closed`]: the answer was no.
     pub(crate) fn check(&self) -> Result<()> {
         if self.has_stopped() {
             return Err(Error::Closed);
@@ -160,10 +160,10 @@ impl<'a> Going<'a> {
         self.stopped.borrow().is_some()
     }
 
-    /// What all that was done comes to. A panic of the caller's goes on from here.
+    /// Returns how the work ended. If the caller's callback panicked, the panic continues from here.
     ///
     /// # Errors
-    /// [`Error::Closed`] when closing has stopped it; else the error of what was `done`.
+    /// [`Error::Closed`] if closing has stopped it. Otherwise the error of `done`.
     pub(crate) fn conclude(self, done: Result<()>) -> Result<Reached> {
         match (self.stopped.into_inner(), done) {
             (Some(Stopped::Panic(panic)), _) => resume_unwind(panic),
@@ -173,14 +173,15 @@ impl<'a> Going<'a> {
         }
     }
 
-    /// What grows while it is counted is never more than was expected.
+    /// Counts steps, but never more than was expected, because the work may grow while it is counted.
     fn count(&self, by: u64) {
         let Progress { done, total } = self.progress.get();
         let done = done.saturating_add(by).min(total);
         self.progress.set(Progress { done, total });
     }
 
-    /// The work may be within what catches panics to blame them on others, so they are caught here.
+    /// Tells the caller. The work may run inside code that catches panics and blames others, so the
+    /// callback's panics are caught here.
     fn told(&self) -> Option<Stopped> {
         let mut tell = self.tell.borrow_mut();
         let tell = tell.as_mut()?;

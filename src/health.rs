@@ -15,13 +15,13 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Stops all acknowledging. The first cause stays.
+    /// Stops all acknowledging. The first cause is kept.
     pub(crate) fn poison(&self, cause: &Error) {
         self.cause.get_or_init(|| cause.one_line());
     }
 
     /// # Errors
-    /// [`Error::Poisoned`] when something has poisoned it.
+    /// [`Error::Poisoned`] if something has poisoned it.
     pub(crate) fn check(&self) -> Result<()> {
         match self.cause.get() {
             Some(cause) => Err(Error::Poisoned {

@@ -19,19 +19,19 @@ use crate::going::Closing;
 use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 use crate::{ContentHash, ETag, Result};
 
-/// Bytes that are hashed before closing is asked about: some milliseconds.
+/// How many bytes are hashed between two checks for closing: some milliseconds.
 const PIECE: usize = 16 * 1024 * 1024;
-/// How long MD5 is waited for before closing is asked about.
+/// How long MD5 is waited for between two checks for closing.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// Takes a body chunk by chunk.
+/// Hashes a body chunk by chunk.
 pub(crate) struct BodyHasher {
     md5: BodyMd5,
     blake3: blake3::Hasher,
     sums: ChecksumHasher,
 }
 
-/// The checksums of a body: what is known of it besides MD5 and BLAKE3.
+/// The checksums of a body: all of its digests except MD5 and BLAKE3.
 #[derive(Clone, Debug)]
 pub(crate) struct Checksums {
     pub crc32: u32,
@@ -48,23 +48,23 @@ impl BodyHasher {
         }
     }
 
-    /// Takes the next chunk. Only the last may end within 64 bytes.
+    /// Takes the next chunk. Only the last one may have a length that is not a multiple of 64 bytes.
     pub(crate) fn update(&mut self, chunk: &Bytes) {
         self.begin_digests(chunk);
         self.update_checksums(chunk);
     }
 
-    /// Takes the next chunk, but for the checksums. Whoever has the whole body looks first whether its
-    /// bytes are stored already.
+    /// Takes the next chunk for MD5 and BLAKE3, but not for the checksums. Whoever has the whole body first
+    /// checks whether its bytes are already stored.
     pub(crate) fn begin_digests(&mut self, chunk: &Bytes) {
         self.md5.begin(chunk.clone());
         self.blake3.update(chunk);
     }
 
-    /// The same of a whole body, which may be long.
+    /// Does the same for a whole body, which may be long.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed) when closing has begun.
+    /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
     pub(crate) fn begin_digests_of(&mut self, body: &Bytes, closing: &Closing) -> Result<()> {
         self.md5.begin(body.clone());
         for piece in body.chunks(PIECE) {
@@ -74,26 +74,26 @@ impl BodyHasher {
         Ok(())
     }
 
-    /// The checksums of the next chunk.
+    /// Takes the next chunk for the checksums.
     pub(crate) fn update_checksums(&mut self, chunk: &[u8]) {
         self.sums.update(chunk);
     }
 
-    /// The checksums of the whole body, whose blocks have these.
+    /// Computes the checksums of the whole body, whose blocks have these CRCs.
     pub(crate) fn update_known_checksums(&mut self, body: &[u8], blocks: BlockCrcs) {
         self.sums.crc64.update(body);
         self.sums.blocks = blocks;
     }
 
-    /// Waits until MD5 has what the others have, and lets go of the chunk.
+    /// Waits until MD5 has reached the other digests, and gives up the chunk.
     pub(crate) fn settle(&mut self) {
         self.md5.settle();
     }
 
-    /// The same, for a body that may be long.
+    /// Does the same for a body that may be long.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed) when closing has begun.
+    /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
     pub(crate) fn settle_until(&mut self, closing: &Closing) -> Result<()> {
         while !self.md5.settle_within(A_MOMENT) {
             closing.check()?;
@@ -115,7 +115,7 @@ impl BodyHasher {
         }
     }
 
-    /// The MD5 digest of what was taken; waits for it.
+    /// The MD5 digest of what was taken. Waits for it.
     pub(crate) fn etag(&mut self) -> ETag {
         ETag::from_md5(self.md5.digest())
     }
@@ -124,7 +124,7 @@ impl BodyHasher {
 struct ChecksumHasher {
     crc64: crc_fast::Digest,
     blocks: BlockCrcs,
-    /// The CRC-32 of the last block, as far as it has come.
+    /// The CRC-32 of the last block so far.
     last: crc32fast::Hasher,
 }
 

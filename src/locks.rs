@@ -11,8 +11,8 @@ use crate::meta::Pulse;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Result, UploadId};
 
-/// Uploads share locks: that costs a short wait now and then, and needs no table that grows. One for each
-/// value of a `u8`.
+/// Uploads share locks. That costs a short wait now and then, and needs no table that grows. One lock
+/// exists for each value of a `u8`.
 const STRIPES: usize = 256;
 
 pub(crate) struct UploadLocks {
@@ -32,13 +32,13 @@ impl UploadLocks {
     }
 
     /// # Errors
-    /// [`Error::Index`](crate::Error::Index) when the index does not answer any more.
+    /// [`Error::Index`](crate::Error::Index) if the index does not answer any more.
     pub(crate) fn lock(&self, id: UploadId) -> Result<OneOrder<'_>> {
         self.at(id.spread())
     }
 
-    /// For a change to two uploads. The lower stripe first, so that calls which name the two the other
-    /// way round do not wait for each other; once, when both share a stripe.
+    /// Locks two uploads for one change. The lower stripe is locked first, so that calls with the two in
+    /// the other order cannot deadlock. If both share a stripe, it is locked once.
     pub(crate) fn lock_both(
         &self,
         one: UploadId,

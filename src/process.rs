@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{Error, Result};
 
-/// The process that was the first to open a store here, itself or as the parent of this one; 0 for none.
+/// The first process that opened a store here: this one, or one that it was forked from. 0 for none.
 static FIRST: AtomicU32 = AtomicU32::new(0);
 
-/// The process that made something.
+/// The process that made a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 
@@ -21,8 +21,8 @@ impl Process {
         Self(std::process::id())
     }
 
-    /// Passes unless this is a forked child of a process that had opened a store: sled waits for threads
-    /// that it started there, whichever store is opened here.
+    /// Passes unless this process was forked from one that had opened a store. In such a child sled would
+    /// wait for threads that exist only in the parent, whichever store is opened.
     ///
     /// # Errors
     /// [`Error::Forked`].
@@ -34,7 +34,7 @@ impl Process {
         }
     }
 
-    /// Whether this runs in another process than the one that is meant: in a child that it forked.
+    /// Whether this runs in another process, a forked child.
     pub(crate) fn is_another(self) -> bool {
         self != Self::current()
     }
@@ -50,8 +50,8 @@ impl Process {
     }
 }
 
-/// A value of the process that made it, which is used and dropped there only. A forked child leaves it as it
-/// is: what its drop would touch may be locked for ever there, or belongs to the parent.
+/// A value that is used and dropped only in the process that made it. A forked child leaves it as it is.
+/// What its drop would touch may be locked for ever there, or belong to the parent.
 pub(crate) struct Owned<T> {
     process: Process,
     /// `None` once it is taken.
@@ -66,7 +66,7 @@ impl<T> Owned<T> {
         }
     }
 
-    /// To be read, which harms nobody.
+    /// A reference for reading, which harms nobody.
     pub(crate) fn look(&self) -> Option<&T> {
         self.value.as_ref()
     }

@@ -8,20 +8,20 @@ use crate::file::{Dir, Place};
 use crate::sync::Mutex;
 use crate::{Error, Result};
 
-/// What the ballast takes of the headroom.
+/// The ballast is this fraction of the headroom: one in so many.
 const BALLAST_SHARE: u64 = 4;
 /// How far ahead of its bytes a body reserves room at most, bytes.
 const STEP: u64 = 16 * 1024 * 1024;
 /// How far when a whole step would be too much, bytes.
 const SHORT_STEP: u64 = 256 * 1024;
-/// Nothing is reserved ahead beyond this part of the room above the headroom.
+/// Nothing is reserved ahead beyond this fraction of the room above the headroom: one in so many.
 const AHEAD_SHARE: u64 = 4;
 
 pub(crate) struct Room {
     root: Dir,
     headroom: u64,
-    /// Held by bodies, and not yet written. Locked while the file system is asked: of two bodies that
-    /// ask at once the later one sees what the earlier one got.
+    /// Bytes that bodies have reserved and not yet written. It is locked while the file system is asked. So
+    /// of two bodies that ask at the same time, the later one sees what the earlier one got.
     reserved: Mutex<u64>,
     ballast: Arc<Ballast>,
 }
@@ -38,10 +38,10 @@ impl Room {
         }
     }
 
-    /// Passes when there is room for so many bytes at this moment. Holds none of it.
+    /// Passes if the disk has room for so many bytes now. Reserves none of it.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] when they would take the headroom, with what others have reserved.
+    /// [`Error::StorageFull`] if, with what others have reserved, they would use the headroom.
     pub(crate) fn check(&self, bytes: u64) -> Result<()> {
         let spare = Spare::of(self, *self.reserved.lock())?;
         spare.require(bytes)?;
@@ -52,14 +52,14 @@ impl Room {
     /// Reserves room for bytes that are about to be written.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] when they would take the headroom.
+    /// [`Error::StorageFull`] if they would use the headroom.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation> {
         let mut reservation = self.reservation();
         reservation.receive(bytes, Some(0))?;
         Ok(reservation)
     }
 
-    /// A reservation that holds nothing yet.
+    /// Makes a reservation that holds nothing yet.
     pub(crate) fn reservation(self: &Arc<Self>) -> Reservation {
         Reservation {
             room: Arc::clone(self),
@@ -68,8 +68,8 @@ impl Room {
         }
     }
 
-    /// Takes room: `least` bytes or a [`StorageFull`](Error::StorageFull), `most` where that leaves
-    /// enough for others. Gives what was taken.
+    /// Reserves at least `least` bytes, or fails with [`StorageFull`](Error::StorageFull). Reserves up to
+    /// `most` if that leaves enough for others. Returns how many.
     fn take(&self, least: u64, most: u64) -> Result<u64> {
         let mut reserved = self.reserved.lock();
         let spare = Spare::of(self, *reserved)?;
@@ -85,7 +85,7 @@ impl Room {
         *self.reserved.lock() -= bytes;
     }
 
-    /// Makes room for what releases: gives up the ballast when the disk is nearly full.
+    /// Makes room for calls that free space: removes the ballast if the disk is nearly full.
     pub(crate) fn give_up_ballast_if_low(&self) {
         if self
             .root
@@ -102,19 +102,19 @@ impl Room {
         self.root.free_space().is_ok_and(|free| free < scarce)
     }
 
-    /// What is given up when the disk is full.
+    /// The ballast.
     pub(crate) fn ballast(&self) -> &Arc<Ballast> {
         &self.ballast
     }
 
-    /// Whether so many bytes are free beside what is kept for releases: for what gives more back than it takes, be it
-    /// of the headroom.
+    /// Whether so many bytes are free beside what is kept for releases. It is for work that frees more than
+    /// it takes, so it may use the headroom.
     pub(crate) fn has(&self, bytes: u64) -> bool {
         let needed = bytes.saturating_add(self.ballast.len());
         self.root.free_space().is_ok_and(|free| free >= needed)
     }
 
-    /// Lays the ballast where there is some room for it, be it the headroom.
+    /// Makes the ballast if the disk has some room for it, even in the headroom.
     pub(crate) fn lay_ballast(&self) {
         self.ballast.lay(self.root.free_space().unwrap_or(0));
     }
@@ -128,10 +128,10 @@ impl Room {
 /// What the disk has above the headroom at one moment, bytes.
 struct Spare<'a> {
     room: &'a Room,
-    /// Free on the file system.
+    /// Bytes that are free on the file system.
     available: u64,
     reserved: u64,
-    /// Not reserved, either.
+    /// Bytes of it that are not reserved.
     left: u64,
 }
 
@@ -161,8 +161,8 @@ impl<'a> Spare<'a> {
     }
 }
 
-/// How much of `most` to take for a body that needs `least`, where so much is spare and so much is
-/// reserved already. Never more than is spare, if `least` is not.
+/// How much of `most` to reserve for a body that needs `least`, when so much is spare and so much is
+/// already reserved. Never more than is spare, unless `least` is more.
 fn step((spare, reserved): (u64, u64), least: u64, most: u64) -> u64 {
     let most_ahead = spare.saturating_add(reserved) / AHEAD_SHARE;
     let fits = |step: &u64| reserved.saturating_add(*step) <= most_ahead;
@@ -172,22 +172,22 @@ fn step((spare, reserved): (u64, u64), least: u64, most: u64) -> u64 {
         .unwrap_or(least)
 }
 
-/// Room for one body, which grows as bytes arrive. What was not written is given back when this is
-/// dropped.
+/// Room for one body, which grows as bytes arrive. When this is dropped, what was not written is given
+/// back.
 pub(crate) struct Reservation {
     room: Arc<Room>,
     /// Reserved and not yet written.
     held: u64,
-    /// Received and not yet written: at most what is held.
+    /// Received and not yet written. It is at most what is held.
     received: u64,
 }
 
 impl Reservation {
-    /// Has room for `bytes` that have arrived, and, in steps, for some of those that come next: `rest`
+    /// Reserves room for `bytes` that have arrived, and, in steps, for some of those that will come: `rest`
     /// of them, if that is known.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] when what has arrived would take the headroom.
+    /// [`Error::StorageFull`] if what has arrived would use the headroom.
     pub(crate) fn receive(&mut self, bytes: u64, rest: Option<u64>) -> Result<()> {
         let received = self.received.saturating_add(bytes);
         if received > self.held {
@@ -199,7 +199,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Says that received bytes were written: the file system counts them now.
+    /// Says that received bytes were written. The file system counts them from now on.
     pub(crate) fn written(&mut self, bytes: u64) {
         let counted = bytes.min(self.received);
         self.received -= counted;

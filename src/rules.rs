@@ -1,6 +1,6 @@
 #![doc = include_str!("../docs/rules.md")]
 
-// The checks below are pure: what they judge is given, and nothing is read or changed.
+// The checks below are pure: they read and change nothing but their arguments.
 
 use crate::ingest::Checksums;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 /// The longest page, entries (R16).
 pub(crate) const MAX_PAGE: u32 = 1000;
 
-/// R1 and R3 for a body that is still to come.
+/// Checks R1 and R3 for a body that has not come yet.
 pub(crate) fn check_announced(
     limits: &Options,
     number: PartNumber,
@@ -28,7 +28,7 @@ pub(crate) fn check_announced(
     }
 }
 
-/// R3 and R8 while the body comes in: it is refused at the first byte too many.
+/// Checks R3 and R8 while the body comes in, so that it is refused at the first byte too many.
 pub(crate) fn check_received(limits: &Options, options: &PartOptions, received: u64) -> Result<()> {
     let maximum = limits.max_part_size;
     if received > maximum {
@@ -43,7 +43,7 @@ pub(crate) fn check_received(limits: &Options, options: &PartOptions, received: 
     }
 }
 
-/// R8 at the end of the body.
+/// Checks R8 at the end of the body.
 pub(crate) fn check_length(options: &PartOptions, received: u64) -> Result<()> {
     match options.length {
         Some(declared) if received != declared => Err(Error::IncompleteBody { declared, received }),
@@ -51,7 +51,7 @@ pub(crate) fn check_length(options: &PartOptions, received: u64) -> Result<()> {
     }
 }
 
-/// R4, for embedders that want it at put already.
+/// Checks R4 for servers that want it at put.
 pub(crate) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> Result<()> {
     let minimum = limits.min_part_size;
     if limits.min_size_at == MinimumAt::Put && size < minimum {
@@ -65,7 +65,7 @@ pub(crate) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> 
     Ok(())
 }
 
-/// R7, and the other checksums that a client may declare. `md5` is the body's.
+/// Checks R7, and the other checksums that a client may declare. `md5` is the body's.
 pub(crate) fn check_digests(options: &PartOptions, md5: ETag, sums: &Checksums) -> Result<()> {
     if let Some(declared) = options.md5 {
         let expected = hex::encode(declared.as_bytes());
@@ -93,7 +93,7 @@ fn compare(algorithm: &'static str, expected: String, found: String) -> Result<(
     })
 }
 
-/// R19.
+/// Checks R19.
 pub(crate) fn check_not_empty(list: &[CompletedPart]) -> Result<()> {
     if list.is_empty() {
         return Err(Error::EmptyPartList);
@@ -101,7 +101,7 @@ pub(crate) fn check_not_empty(list: &[CompletedPart]) -> Result<()> {
     Ok(())
 }
 
-/// R21 and R23.
+/// Checks R21 and R23.
 pub(crate) fn check_order(limits: &Options, list: &[CompletedPart]) -> Result<()> {
     let pairs = || list.iter().zip(list.iter().skip(1));
     if let Some((before, after)) = pairs().find(|(before, after)| after.number <= before.number) {
@@ -118,7 +118,7 @@ pub(crate) fn check_order(limits: &Options, list: &[CompletedPart]) -> Result<()
     }
 }
 
-/// R22: a listed part has the ETag that the client was answered.
+/// Checks R22: a listed part has the ETag that the client got for it.
 pub(crate) fn check_current(line: &CompletedPart, etag: ETag) -> Result<()> {
     if line.etag == etag {
         return Ok(());
@@ -129,12 +129,13 @@ pub(crate) fn check_current(line: &CompletedPart, etag: ETag) -> Result<()> {
     ))
 }
 
-/// R20: a listed part that does not exist.
+/// The error of R20: a listed part does not exist.
 pub(crate) fn never_put(line: &CompletedPart) -> Error {
     unusable(line, "it was never put")
 }
 
-/// R4: every listed part but the last has the smallest size. `listed` gives number, ETag and size of each.
+/// Checks R4: every listed part other than the last has the smallest size or more. `listed` gives number,
+/// ETag and size of each.
 pub(crate) fn check_sizes(
     limits: &Options,
     listed: impl ExactSizeIterator<Item = (PartNumber, ETag, u64)>,
@@ -155,7 +156,7 @@ pub(crate) fn check_sizes(
     }
 }
 
-/// The length of an upload's metadata, bytes, if that is allowed.
+/// Returns the length of an upload's metadata, bytes, if it is allowed.
 pub(crate) fn metadata_len(limits: &Options, metadata: &[u8]) -> Result<u32> {
     let (length, maximum) = (metadata.len(), limits.max_metadata_len);
     let fits = u32::try_from(length).ok().filter(|_| length <= maximum);
@@ -170,7 +171,8 @@ fn unusable(line: &CompletedPart, reason: &'static str) -> Error {
     }
 }
 
-/// R16: COS refuses what S3 clamps; neither takes 0. No limit is the longest page.
+/// Checks R16: COS refuses what S3 clamps, and neither accepts 0. Without a limit, the page has the
+/// greatest length.
 pub(crate) fn page_len(
     limits: &Options,
     argument: &'static str,

@@ -8,10 +8,10 @@ use crate::ContentHash;
 use crate::format::marker::Orphans;
 use crate::sync::Mutex;
 
-/// After the truth was read, a sweep that nobody asked for waits this many times as long as that took:
-/// reading takes at most 5 % of the time.
+/// After the truth was read, a sweep that no caller asked for waits this many times as long as the reading
+/// took. So reading takes at most 5 % of the time.
 const RESTS: u32 = 20;
-/// The same, when the disk is nearly full.
+/// The same, if the disk is nearly full.
 const RESTS_IN_NEED: u32 = 1;
 
 /// Files that may have no row.
@@ -43,12 +43,12 @@ impl Suspects {
         }
     }
 
-    /// The file of this blob may have no row.
+    /// Notes that the file of this blob may have no row.
     pub(crate) fn add(&self, content: ContentHash) {
         self.known.lock().insert(content);
     }
 
-    /// It has one, or there is no file. Whoever says so has a claim on the hash.
+    /// Notes that the file has a row, or does not exist. The caller has a claim on the hash.
     pub(crate) fn clear(&self, content: &ContentHash) {
         self.known.lock().remove(content);
     }
@@ -57,12 +57,12 @@ impl Suspects {
         self.known.lock().iter().copied().collect()
     }
 
-    /// Whether a sweep has files to look at.
+    /// Whether a sweep has files to check.
     pub(crate) fn any_known(&self) -> bool {
         !self.known.lock().is_empty()
     }
 
-    /// Whether every file is to be looked at.
+    /// Whether a sweep must check every file.
     pub(crate) fn anywhere(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
@@ -71,7 +71,7 @@ impl Suspects {
         self.any.store(true, Ordering::Relaxed);
     }
 
-    /// Every file has been looked at since all were suspected.
+    /// Notes that every file was checked since all were suspected.
     pub(crate) fn looked_everywhere(&self) {
         self.any.store(false, Ordering::Relaxed);
     }
@@ -85,12 +85,12 @@ impl Suspects {
         }
     }
 
-    /// Says how long the truth was read until now.
+    /// Notes how long reading the truth took until now.
     pub(crate) fn rest_after(&self, took: Duration) {
         *self.read.lock() = Some((Instant::now(), took));
     }
 
-    /// For how long a sweep that nobody asked for is to wait; zero when it is due.
+    /// How long a sweep that no caller asked for must still wait. Zero when it is due.
     pub(crate) fn rest(&self, need: Need) -> Duration {
         let rests = match need {
             Need::None => RESTS,

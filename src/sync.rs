@@ -6,7 +6,7 @@ pub(crate) use parking_lot::{
 };
 pub(crate) use threads::{JoinHandle, attend, start};
 
-/// Why a job was not waited for any longer.
+/// Why a job was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     shuttle,
@@ -28,7 +28,7 @@ mod threads {
 
     use super::{GivenUp, Mutex};
 
-    /// Starts a thread, which has this name in debuggers and process listings.
+    /// Starts a thread with this name, which debuggers and process listings show.
     pub(crate) fn start(
         name: &str,
         run: impl FnOnce() + Send + 'static,
@@ -36,11 +36,11 @@ mod threads {
         Builder::new().name(name.to_owned()).spawn(run)
     }
 
-    /// Runs the job on a thread of its own, and gives its result. Where no thread can be started, runs it here.
-    /// A job that was given up goes on for as long as it does.
+    /// Runs the job on a thread of its own, and returns its result. If no thread can be started, runs it
+    /// here. A job that was given up continues.
     ///
     /// # Errors
-    /// [`GivenUp`], when the job panics or takes longer than `limit`.
+    /// [`GivenUp`] if the job panics or takes longer than `limit`.
     pub(crate) fn attend<T: Send + 'static>(
         name: &str,
         limit: Duration,
@@ -51,7 +51,7 @@ mod threads {
         let (answer, answered) = sync_channel(1);
         let started = start(name, move || {
             let job = theirs.lock().take();
-            // Nobody may be left to be told.
+            // The caller may have given up already.
             let _ = job.map(|job| answer.try_send(job()));
         });
         let Ok(thread) = started else {
@@ -63,7 +63,7 @@ mod threads {
             let began = Instant::now();
             match answered.recv_timeout(SLICE.min(left)) {
                 Ok(done) => {
-                    // It ends now. A panic there has been printed.
+                    // The thread ends now. A panic of it was printed.
                     let _ = thread.join();
                     return Ok(done);
                 }
@@ -79,7 +79,7 @@ mod threads {
     }
 
     const SLICE: Duration = Duration::from_secs(1);
-    /// A slice that took longer counts for this much: the whole process may have stood still.
+    /// A slice that took longer counts for this much, because the whole process may have stood still.
     const LONGEST_SLICE: Duration = Duration::from_secs(5);
 }
 
@@ -93,7 +93,7 @@ mod threads {
     use parking_lot::schedule;
     pub(crate) use shuttle::thread::JoinHandle;
 
-    /// Starts a task; outside of a schedule there are none.
+    /// Starts a task. Outside of a schedule none exists.
     pub(crate) fn start(
         name: &str,
         run: impl FnOnce() + Send + 'static,
@@ -106,7 +106,8 @@ mod threads {
             .spawn(run)
     }
 
-    /// Runs the job in the caller's own task: nothing here hangs, and the schedules are those of the callers.
+    /// Runs the job in the caller's own task, because nothing hangs here, and the schedules are those of
+    /// the callers.
     #[expect(
         clippy::unnecessary_wraps,
         reason = "the function that this stands for gives up after a time"

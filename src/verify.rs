@@ -25,15 +25,15 @@ pub(crate) struct Verify<'a, 'g> {
     pub blobs: &'a BlobStore,
     pub pins: &'a Arc<Pins>,
     pub locks: &'a UploadLocks,
-    /// What is counted is bytes.
+    /// It counts bytes.
     pub going: &'a Going<'g>,
 }
 
 impl Verify<'_, '_> {
-    /// What is found before it is told not to go on is in the report as well.
+    /// If it is stopped, the report has what was found before.
     ///
     /// # Errors
-    /// [`Error::Closed`] when it is not to go on; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    /// [`Error::Closed`] if `going` says no; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
     pub(crate) fn run(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
         self.going.expect(self.expected(scope))?;
         self.meta.check_files(self.going, &mut report.files)?;
@@ -56,7 +56,7 @@ impl Verify<'_, '_> {
         self.meta.files_len() + tally.bytes + blobs
     }
 
-    /// A row was looked at: all count the same.
+    /// Says that a row was checked. All count the same.
     fn row(&self) -> Result<()> {
         let tally = self.meta.tally();
         let bytes = tally.bytes / tally.total_rows().max(1);
@@ -225,7 +225,7 @@ impl Verify<'_, '_> {
     ) -> Result<()> {
         self.row()?;
         self.verify_not_forgotten(content, report)?;
-        // I4: while it is pinned its file stays.
+        // I4: the file stays while the blob is pinned.
         let _pinned = self.pins.pin(vec![content])?;
         let Some(sums) = self.meta.blob(&content)? else {
             return Ok(());
@@ -249,8 +249,8 @@ impl Verify<'_, '_> {
         Ok(())
     }
 
-    /// I7. Asked under a claim, when nobody is about to change its references; a blob that is in use is
-    /// left for the next time.
+    /// I7: checked under a claim, when nobody can change the references. A blob that is in use is left for
+    /// the next time.
     fn verify_not_forgotten(&self, content: ContentHash, report: &mut VerifyReport) -> Result<()> {
         let claimed = self.pins.claim(vec![content]);
         let known = claimed.contents().is_empty()

@@ -3,7 +3,7 @@
 use super::{Dir, Handle, Kind, Place, read, remove, remove_dir, rename};
 use crate::Result;
 
-/// Reads a file, or nothing where there is none.
+/// Reads a file. `None` if it does not exist.
 pub(crate) fn read_if_present(place: &Place) -> Result<Option<Vec<u8>>> {
     match read(place) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -12,11 +12,11 @@ pub(crate) fn read_if_present(place: &Place) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Bytes of a file at a time when the disk refuses some of them.
+/// How many bytes are read at a time when the disk refuses some of them.
 const SECTOR: usize = 4096;
 
-/// Fills `bytes` with those at `offset`; what the disk refuses to give reads as zeros. `false` when some
-/// was refused.
+/// Fills `bytes` with those at `offset`. Bytes that the disk refuses become zeros. `false` if some were
+/// refused.
 pub(crate) fn read_what_reads(handle: &Handle, bytes: &mut [u8], offset: u64) -> bool {
     if handle.read_at(bytes, offset).is_ok() {
         return true;
@@ -31,7 +31,7 @@ pub(crate) fn read_what_reads(handle: &Handle, bytes: &mut [u8], offset: u64) ->
     all
 }
 
-/// Puts a whole small file in place so that after a crash it is there as given, or not at all.
+/// Writes a small file so that after a crash it has exactly these bytes, or does not exist.
 pub(crate) fn write_durably(place: &Place, bytes: &[u8]) -> Result<()> {
     let staged = place.with_extension("tmp");
     remove_if_present(&staged)?;
@@ -42,8 +42,8 @@ pub(crate) fn write_durably(place: &Place, bytes: &[u8]) -> Result<()> {
     place.dir().sync()
 }
 
-/// Removes a file; `false` when there was none. An empty directory in its place goes as well: no store makes
-/// one there, a repair of the file system may.
+/// Removes a file. `false` if it did not exist. An empty directory with that name is removed, too: no store
+/// makes one there, but a repair of the file system may.
 pub(crate) fn remove_if_present(place: &Place) -> Result<bool> {
     match remove(place) {
         Ok(()) => Ok(true),
@@ -53,8 +53,8 @@ pub(crate) fn remove_if_present(place: &Place) -> Result<bool> {
     }
 }
 
-/// Gives the name to a copy of the file, durably, where the file has other names: whoever knows it by one of
-/// them keeps it as it is.
+/// If the file has other names, gives this name to a copy of it, durably. The file stays as it is under its
+/// other names.
 pub(crate) fn unshare(place: &Place) -> Result<()> {
     if !Handle::open_read(place)?.is_shared()? {
         return Ok(());
@@ -67,7 +67,7 @@ pub(crate) fn unshare(place: &Place) -> Result<()> {
     place.dir().sync()
 }
 
-/// Removes whatever has the name: a directory with all that is in it, anything else itself.
+/// Removes whatever has the name: a directory with everything in it, or anything else.
 pub(crate) fn remove_tree_if_present(place: &Place) -> Result<()> {
     let inside = match place.dir().dir(place.name()) {
         Err(error) if error.is_not_found() => return Ok(()),
@@ -83,7 +83,7 @@ pub(crate) fn remove_tree_if_present(place: &Place) -> Result<()> {
 /// How much is copied at a time, bytes.
 const COPIED: u64 = 1024 * 1024;
 
-/// Copies a directory with all files in it to a place where nothing is; nothing is synced.
+/// Copies a directory with all files in it to a place that does not exist. Nothing is synced.
 pub(crate) fn copy_tree(from: &Dir, to: &Place) -> Result<()> {
     to.dir().create_dir(to.name())?;
     let into = to.dir().dir(to.name())?;

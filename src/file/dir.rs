@@ -28,26 +28,26 @@ pub(crate) struct Dir {
 #[derive(Debug)]
 struct Open {
     fd: OwnedFd,
-    /// Where it was when it was opened: for messages.
+    /// The path by which it was opened, for messages.
     path: PathBuf,
     id: FileId,
     mount: Mount,
-    /// Its name in the directory that it was opened in; the root has none.
+    /// Its name in the directory in which it was opened. The root has none.
     place: Option<Place>,
-    /// Permissions of files that are made in it; those of directories follow from them.
+    /// Permissions of files that are made in it. Those of directories follow from them.
     mode: Mode,
-    /// The store's, shared by all directories below the root.
+    /// The store's health, shared by all directories below the root.
     health: Arc<Health>,
 }
 
-/// A name in a directory, whether something has it or not.
+/// A name in a directory, whether it exists or not.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     dir: Dir,
     name: OsString,
 }
 
-/// What a file or directory is known by, whatever its name.
+/// The identity of a file or directory, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
@@ -75,12 +75,13 @@ impl FileId {
     }
 }
 
-/// What something is reached through. Devices would not do: a directory of the same file system may be
-/// mounted below the store, and on an overlay a file may tell of another device than its directory.
+/// The mount through which something is reached. Device numbers are not enough. A directory of the same
+/// file system may be mounted below the store, and on an overlay a file may have another device number than
+/// its directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mount {
     Id(u64),
-    /// Before Linux 5.8 there is no other way to tell.
+    /// Before Linux 5.8 no better way exists.
     Device(u64),
 }
 
@@ -96,7 +97,7 @@ impl Mount {
     }
 }
 
-/// What a directory entry is.
+/// The kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// A regular file.
@@ -123,14 +124,14 @@ pub(crate) struct Entry {
     pub kind: Kind,
 }
 
-/// What `statfs` calls btrfs.
+/// The number of btrfs in `statfs`.
 const BTRFS_SUPER_MAGIC: rustix::fs::FsWord = 0x9123_683e;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 impl Dir {
-    /// Opens the directory that `path` names, through symbolic links if there are any. Files below it are
-    /// made with the permissions `mode`.
+    /// Opens the directory that `path` names, through symbolic links if it has any. Files below it are made
+    /// with the permissions `mode`.
     pub(crate) fn open(path: &Path, mode: u32) -> Result<Self> {
         let fd = retry(|| rustix::fs::open(path, DIRECTORY, Mode::empty()));
         let fd = fd.map_err(at("open directory", path))?;
@@ -193,12 +194,12 @@ impl Dir {
         }
     }
 
-    /// Where it was when it was opened.
+    /// The path by which it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.open.path
     }
 
-    /// Where the directory is that all were opened in.
+    /// The path of the root, in which all were opened.
     fn root(&self) -> PathBuf {
         match &self.open.place {
             Some(place) => place.dir.root(),
@@ -214,8 +215,8 @@ impl Dir {
         self.open.id
     }
 
-    /// A path to it that holds as long as it is open, whatever becomes of its name: for a library that
-    /// takes paths only. Where no `/proc` is mounted, the path that it was opened by.
+    /// A path that is valid as long as the directory is open, even if its name changes. It is for a library
+    /// that takes paths only. If no `/proc` is mounted, it is the path by which the directory was opened.
     pub(crate) fn lasting_path(&self) -> PathBuf {
         let through_fd = PathBuf::from(format!("/proc/self/fd/{}", self.open.fd.as_raw_fd()));
         match FileId::at_path(&through_fd) {
@@ -263,8 +264,8 @@ impl Dir {
         &self.open.health
     }
 
-    /// Passes on what a sync answered; the store's health with it when it failed. Bytes that found no room
-    /// are only refused.
+    /// Returns the result of a sync. If the sync failed, it also poisons the store. Bytes that found no
+    /// room are only refused.
     pub(super) fn heed(&self, synced: Result<()>) -> Result<()> {
         synced.inspect_err(|error| {
             if !matches!(error, Error::StorageFull { .. }) {
@@ -281,27 +282,27 @@ impl Dir {
         error
     }
 
-    /// Has the whole file system write out what it holds back, the room of removed files, too. No point
-    /// where anything of the store is durable: that is what [`sync`](Self::sync) is for.
+    /// Makes the whole file system write out what it holds back, and free the room of removed files.
+    /// Nothing of the store becomes durable by this; [`sync`](Self::sync) does that.
     pub(crate) fn sync_file_system(&self) -> Result<()> {
         let synced = rustix::fs::syncfs(self.fd());
         synced.map_err(|errno| at("syncfs", &self.open.path)(errno.into()))
     }
 
-    /// Has btrfs write files that are made in here from now on where they lie, so that what they have of the
-    /// disk is enough. Other file systems do so anyway.
+    /// Makes btrfs write files that are made in here in place from now on. So their allocated space is
+    /// enough. Other file systems write in place anyway.
     pub(crate) fn write_in_place(&self) {
         let is_btrfs =
             rustix::fs::fstatfs(self.fd()).is_ok_and(|stat| stat.f_type == BTRFS_SUPER_MAGIC);
         if !is_btrfs {
             return;
         }
-        // Where it cannot be had the files are written anew, and full disks are met later.
+        // If this fails, files are written elsewhere, and full disks are met later.
         let _ = rustix::fs::ioctl_getflags(self.fd())
             .and_then(|flags| rustix::fs::ioctl_setflags(self.fd(), flags | IFlags::NOCOW));
     }
 
-    /// Passes while what has its name is still this directory.
+    /// Passes if its name still names this directory.
     ///
     /// # Errors
     /// [`Error::Displaced`].
@@ -312,7 +313,7 @@ impl Dir {
         }
     }
 
-    /// Bytes that this user may still write to the file system that holds it.
+    /// How many bytes this user may still write to its file system.
     pub(crate) fn free_space(&self) -> Result<u64> {
         let stat = rustix::fs::fstatvfs(self.fd());
         let stat = stat.map_err(|errno| at("statvfs", &self.open.path)(errno.into()))?;
@@ -334,12 +335,12 @@ impl Place {
         self.dir.open.path.join(&self.name)
     }
 
-    /// The same place with another ending of its name.
+    /// The same place, with another extension.
     pub(crate) fn with_extension(&self, extension: &str) -> Self {
         self.dir.at(Path::new(&self.name).with_extension(extension))
     }
 
-    /// What has the name now; `None` when nothing has it.
+    /// What has the name now. `None` if nothing has.
     pub(crate) fn id(&self) -> Result<Option<FileId>> {
         match rustix::fs::statat(self.dir.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(FileId::of(&stat))),
@@ -348,7 +349,7 @@ impl Place {
         }
     }
 
-    /// Passes while what has the name is this.
+    /// Passes if the name names this.
     ///
     /// # Errors
     /// [`Error::Displaced`].
@@ -365,7 +366,7 @@ impl Place {
         Err(self.dir.displaced(reason))
     }
 
-    /// Opens what has the name, if it is a regular file and nothing that is mounted there.
+    /// Opens what has the name, if it is a regular file. Opens nothing that is mounted there.
     pub(super) fn open(&self, flags: OFlags) -> io::Result<OwnedFd> {
         let fd = self.open_unless_pipe(flags)?;
         let stat = rustix::fs::fstat(&fd)?;
@@ -377,7 +378,7 @@ impl Place {
         }
     }
 
-    /// Makes a file, which must not exist.
+    /// Makes a file. It must not exist yet.
     pub(super) fn create(&self, flags: OFlags) -> io::Result<OwnedFd> {
         self.open_any(flags | OFlags::CREATE | OFlags::EXCL)
     }
@@ -387,8 +388,8 @@ impl Place {
         self.open_any(OFlags::RDWR | OFlags::CREATE)
     }
 
-    /// A pipe must not be waited for; but one who has a lease on a file (`F_SETLEASE`) must, until it is
-    /// given up.
+    /// Opens the file, but does not wait for a pipe. It does wait for the holder of a lease (`F_SETLEASE`)
+    /// to give it up.
     fn open_unless_pipe(&self, flags: OFlags) -> io::Result<OwnedFd> {
         match self.open_any(flags | OFlags::NONBLOCK) {
             Err(error)
@@ -427,7 +428,7 @@ fn mode_of_directories(files: Mode) -> Mode {
         | search(Mode::ROTH, Mode::XOTH)
 }
 
-/// Makes a directory and its parents, as far as they do not exist; nothing is synced.
+/// Makes a directory and its parents, as far as they do not exist. Nothing is synced.
 pub(crate) fn create_dirs(path: &Path, mode: u32) -> Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -441,8 +442,8 @@ pub(crate) fn create_dirs(path: &Path, mode: u32) -> Result<()> {
     }
 }
 
-/// Makes the name of a directory durable, and those of the directories above it on the same file
-/// system. One that this user may not read is left to whoever made it.
+/// Makes the name of a directory durable, and the names of the directories above it on the same file
+/// system. If this user may not read one of them, it is left to whoever made it.
 pub(crate) fn sync_parents(path: &Path) -> Result<()> {
     let path = path.canonicalize().map_err(at("resolve", path))?;
     let here = FileId::at_path(&path)?;

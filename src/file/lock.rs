@@ -12,24 +12,24 @@ use crate::Result;
 use crate::process::Process;
 use crate::sync::Mutex;
 
-/// A directory that this process has alone, until this is dropped.
+/// A directory that this process alone has open, until this is dropped.
 ///
-/// The directory itself is locked, so that its name and the names in it may change, and a file in it,
-/// which earlier versions lock.
+/// The directory itself is locked, so its name and the names in it may change. A file in it is locked as
+/// well, as earlier versions do.
 #[derive(Debug)]
 pub(crate) struct Lock {
     dir: Dir,
     place: Place,
     file: File,
     id: FileId,
-    /// What is the store's as long as it has its name.
+    /// Directories that are the store's as long as they have their names.
     watched: Mutex<Vec<Dir>>,
     process: Process,
 }
 
 impl Lock {
-    /// Locks the directory, and the file `name` in it, which is made if it does not exist. `None` when
-    /// another process has either.
+    /// Locks the directory, and the file `name` in it, which is made if it does not exist. `None` if
+    /// another process has locked either.
     pub(crate) fn take(dir: &Dir, name: &str) -> Result<Option<Self>> {
         let place = dir.at(name);
         if !flock(dir)? {
@@ -66,13 +66,13 @@ impl Lock {
         &self.dir
     }
 
-    /// From now on a directory below this one is missed when it has lost its name.
+    /// From now on [`check`](Self::check) also fails if this directory below the root has lost its name.
     pub(crate) fn watch(&self, dir: &Dir) {
         self.watched.lock().push(dir.clone());
     }
 
-    /// Passes while the directory has the path that it was opened by, and the locked file and all that is
-    /// [watched](Self::watch) their names.
+    /// Passes if the directory has the path by which it was opened, and the locked file and all that is
+    /// [watched](Self::watch) have their names.
     ///
     /// # Errors
     /// [`Error::Displaced`].
@@ -98,13 +98,14 @@ impl Drop for Lock {
         if self.process.is_another() {
             return;
         }
-        // Closing is not enough: a child process that is just being started has the descriptors, too.
+        // Closing is not enough, because a child process that is just being started has the descriptors,
+        // too.
         let _ = self.file.unlock();
         unlock(&self.dir);
     }
 }
 
-/// `false` when another process has it.
+/// `false` if another process has the lock.
 fn flock(dir: &Dir) -> Result<bool> {
     match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),

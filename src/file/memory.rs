@@ -25,7 +25,7 @@ use crate::{Error, Result};
 
 const SYNC: &str = "sync";
 
-/// A directory, by its path: nobody renames one here.
+/// A directory, by its path. Nobody renames one here.
 #[derive(Clone, Debug)]
 pub(crate) struct Dir {
     path: PathBuf,
@@ -42,7 +42,7 @@ pub(crate) struct Place {
 pub(crate) enum Kind {
     File,
     Directory,
-    /// There is nothing else on this disk.
+    /// Nothing else exists on this disk.
     #[expect(dead_code, reason = "it is so in the real layer")]
     Other,
 }
@@ -264,7 +264,7 @@ impl Handle {
         Ok(())
     }
 
-    /// This disk has all the room that there is.
+    /// This disk is never full.
     #[expect(
         clippy::unnecessary_wraps,
         clippy::unused_self,

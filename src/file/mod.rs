@@ -56,13 +56,13 @@ impl Handle {
         Self::opened("create", place, place.create(OFlags::RDWR))
     }
 
-    /// Makes a file that is written past the page cache, where the file system can do that: whole
-    /// and aligned blocks, until [`leave_direct`](Self::leave_direct).
+    /// Makes a file that is written past the page cache, if the file system can do that. Writes must then
+    /// be whole and aligned blocks, until [`leave_direct`](Self::leave_direct).
     pub(crate) fn create_direct(place: &Place) -> Result<Self> {
         Self::opened("create", place, place.create(OFlags::RDWR | OFlags::DIRECT))
     }
 
-    /// What is written from now on goes through the page cache.
+    /// From now on writes use the page cache.
     pub(crate) fn leave_direct(&self) -> Result<()> {
         let flags = rustix::fs::fcntl_getfl(&self.file);
         let left =
@@ -85,17 +85,17 @@ impl Handle {
         })
     }
 
-    /// The place that it was opened at.
+    /// The place at which it was opened.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
-    /// For messages.
+    /// Its path, for messages.
     pub(crate) fn path(&self) -> PathBuf {
         self.place.path()
     }
 
-    /// Passes while its place still has this file.
+    /// Passes if its place still has this file.
     ///
     /// # Errors
     /// [`Error::Displaced`].
@@ -133,7 +133,7 @@ impl Handle {
             .map_err(|source| self.failed("read")(source))
     }
 
-    /// Makes the bytes durable, and the length.
+    /// Makes the bytes and the length durable.
     pub(crate) fn sync_data(&self) -> Result<()> {
         let synced = rustix::fs::fdatasync(&self.file);
         let synced = synced.map_err(|errno| self.failed(SYNC_DATA)(errno.into()));
@@ -145,7 +145,7 @@ impl Handle {
         self.place.dir().heed(synced)
     }
 
-    /// Gives the file `len` bytes of disk, which read as zeros. Where the file system cannot,
+    /// Allocates `len` bytes of disk for the file, which read as zeros. If the file system cannot do that,
     /// writes the zeros.
     pub(crate) fn allocate(&self, len: u64) -> Result<()> {
         let flags = FallocateFlags::empty();
@@ -156,8 +156,8 @@ impl Handle {
         }
     }
 
-    /// Gives the disk below these bytes back, which read as zeros then. Fails where the file system can
-    /// not do that.
+    /// Frees the disk space of these bytes, which then read as zeros. Fails if the file system cannot do
+    /// that.
     pub(crate) fn give_back(&self, from: u64, to: u64) -> Result<()> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let len = to.saturating_sub(from);
@@ -165,8 +165,8 @@ impl Handle {
         given.map_err(|errno| self.failed("give back disk of")(errno.into()))
     }
 
-    /// Gives the file the disk for the `len` bytes from `from` on, and leaves its length as it is. Where the
-    /// file system cannot, does nothing.
+    /// Allocates disk space for the `len` bytes from `from` on, and leaves the file's length as it is. If
+    /// the file system cannot do that, does nothing.
     pub(crate) fn allocate_ahead(&self, from: u64, len: u64) -> Result<()> {
         let flags = FallocateFlags::KEEP_SIZE;
         match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, from, len)) {
@@ -175,14 +175,14 @@ impl Handle {
         }
     }
 
-    /// What the file has of the disk, bytes.
+    /// How many bytes of disk the file has.
     pub(crate) fn allocated(&self) -> Result<u64> {
         let found = self.file.metadata();
         let found = found.map_err(|source| self.failed("stat")(source))?;
         Ok(found.blocks().saturating_mul(512))
     }
 
-    /// Cuts the file off.
+    /// Shortens the file to this length.
     pub(crate) fn truncate(&self, len: u64) -> Result<()> {
         let cut = self.file.set_len(len);
         cut.map_err(|source| self.failed("truncate")(source))
@@ -203,8 +203,8 @@ impl Handle {
 }
 
 impl Error {
-    /// Whether a file that was there before is not, or not as it was: bytes that a checksum or the disk
-    /// refuses, a name that is gone or that something else has.
+    /// Whether a file that existed does not, or has changed: a checksum or the disk refuses its bytes, or
+    /// its name is removed or names something else.
     pub(crate) fn tells_of_damage(&self) -> bool {
         const BY_DISK: [Errno; 5] = [
             Errno::IO,
@@ -229,14 +229,14 @@ impl Error {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether something else has the name of a directory: a file, or a link to somewhere.
+    /// Whether something else has the name of a directory: a file, or a link.
     pub(crate) fn is_not_a_directory(&self) -> bool {
         let errno = self.errno();
         errno.is_some_and(|errno| [Errno::NOTDIR, Errno::LOOP].contains(&errno))
     }
 
     /// Whether what has this name could not be opened for a reason of its own, which says nothing about
-    /// other files: its permissions, its damage, or that it is no file.
+    /// other files: its permissions, its damage, or that it is not a file.
     pub(crate) fn is_of_the_file(&self, place: &Place) -> bool {
         match self.errno() {
             Some(
@@ -248,7 +248,7 @@ impl Error {
                 | Errno::UCLEAN
                 | Errno::BADMSG,
             ) => true,
-            // Where the directory may not be searched, its names do not tell anything either.
+            // If the directory may not be searched, the fault is not the file's.
             Some(Errno::ACCESS | Errno::PERM) => place.id().is_ok(),
             _ => false,
         }
@@ -276,8 +276,8 @@ impl Error {
 
 fn at(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| match source.kind() {
-        // Names that could not be made durable are a failed sync whatever the reason (I8). A body
-        // that does not fit is not: its file is thrown away.
+        // I8: names that could not be made durable are a failed sync, whatever the reason. A body that
+        // finds no room is not, because its file is removed.
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             if op != SYNC_DIR && op != SYNC_ALL =>
         {
@@ -295,7 +295,7 @@ fn at(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     }
 }
 
-/// The path from the root: what it names must not change when the process changes its directory.
+/// The absolute path, so that it names the same file after the process has changed its directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(at("resolve", path))
 }
@@ -312,7 +312,7 @@ pub(crate) fn rename(from: &Place, to: &Place) -> Result<()> {
     renamed.map_err(|errno| at("rename", &from.path())(errno.into()))
 }
 
-/// Removes a name that is not a directory's.
+/// Removes a name that does not name a directory.
 pub(crate) fn remove(place: &Place) -> Result<()> {
     unlink(place, AtFlags::empty())
 }
@@ -327,7 +327,7 @@ fn unlink(place: &Place, flags: AtFlags) -> Result<()> {
     removed.map_err(|errno| at("remove", &place.path())(errno.into()))
 }
 
-/// Not std's `sync_all`, which tries again when it is interrupted (I8).
+/// I8: not std's `sync_all`, which tries again when it is interrupted.
 fn sync(file: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::fsync(file)?)
 }

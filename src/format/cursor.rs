@@ -1,7 +1,7 @@
 //! [`Cursor`] reads integers and bytes. [`len_u16`] and [`len_u32`] turn lengths into what is written.
 
-/// What is left to read of some bytes. Each method takes from the front, or answers `None` and
-/// takes nothing.
+/// The unread rest of some bytes. Each method takes bytes from the front, or returns `None` and takes
+/// nothing.
 pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
@@ -47,7 +47,7 @@ impl<'a> Cursor<'a> {
 /// A length as it is written.
 ///
 /// # Panics
-/// Over 65,535 bytes: nothing that cannot be read back is written.
+/// Above 65,535 bytes, because nothing is written that cannot be read back.
 pub(crate) fn len_u16(len: usize) -> [u8; 2] {
     let len = u16::try_from(len);
     assert!(len.is_ok(), "a length over 64 KiB");
@@ -57,7 +57,7 @@ pub(crate) fn len_u16(len: usize) -> [u8; 2] {
 /// A length as it is written.
 ///
 /// # Panics
-/// Over 4,294,967,295 bytes.
+/// Above 4,294,967,295 bytes.
 pub(crate) fn len_u32(len: usize) -> [u8; 4] {
     let len = u32::try_from(len);
     assert!(len.is_ok(), "a length over 4 GiB");

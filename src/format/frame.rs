@@ -20,8 +20,7 @@ use super::cursor::{Cursor, len_u32};
 pub(crate) enum Kind {
     /// One batch.
     Batch,
-    /// The end of a segment that has a successor. Its sequence number is that of the batch before
-    /// it.
+    /// The end of a segment that has a successor. Its sequence number is that of the batch before it.
     Seal,
 }
 
@@ -35,20 +34,20 @@ impl Kind {
 }
 
 pub(crate) const HEADER_LEN: usize = 32;
-/// Frames begin at multiples of this, bytes from the start of the segment.
+/// Frames begin at multiples of this, in bytes from the start of the segment.
 pub(crate) const ALIGNMENT: usize = 8;
-/// Room that each segment keeps for its seal.
+/// Room that each segment reserves for its seal, bytes.
 pub(crate) const SEAL_LEN: usize = HEADER_LEN;
-/// No batch is larger, bytes: releasing the 10,000 parts of an upload takes 1.6 MiB, and a completion may
-/// release those of two.
+/// The largest batch, bytes. Removing the 10,000 parts of an upload takes 1.6 MiB, and a completion may
+/// remove those of two.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 256 * 1024 * 1024;
 
-/// What tells the frames of a segment from those of another, and from bytes that look like one.
+/// What distinguishes the frames of a segment from those of another, and from bytes that look like a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// The number of the segment.
     pub number: u64,
-    /// Chosen at random when it was made; 0 in segments that are older than salts.
+    /// Chosen at random when the segment was made. 0 in segments that are older than salts.
     pub salt: u64,
 }
 
@@ -69,24 +68,24 @@ pub(crate) struct Frame<'a> {
     pub end: usize,
 }
 
-/// Bytes that a frame with this payload takes.
+/// How many bytes a frame with this payload takes.
 pub(crate) fn frame_len(payload: usize) -> usize {
     HEADER_LEN + payload.next_multiple_of(ALIGNMENT)
 }
 
-/// What a frame says of its batch.
+/// The sequence numbers in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Numbers {
-    /// Sequence number of the batch; of a seal, that of the batch before it.
+    /// Sequence number of the batch. A seal has that of the batch before it.
     pub seq: u64,
-    /// The last batch that was durable when the frame was written.
+    /// The newest batch that was durable when the frame was written.
     pub durable: u64,
 }
 
 /// Appends a frame to `out`.
 ///
 /// # Panics
-/// When the payload is over [`MAX_PAYLOAD_LEN`].
+/// If the payload is longer than [`MAX_PAYLOAD_LEN`].
 pub(crate) fn encode(
     stamp: Stamp,
     kind: Kind,
@@ -117,7 +116,7 @@ fn header_crc(stamp: Stamp, fields: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads the header at `offset` of a segment, if there is a whole one.
+/// Reads the header at `offset` of a segment. `None` if it is not whole.
 pub(crate) fn header_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Header> {
     let header = bytes.get(offset..)?.first_chunk::<HEADER_LEN>()?;
     let (fields, crc) = header.split_last_chunk::<4>()?;
@@ -144,8 +143,9 @@ fn parse(fields: &[u8]) -> Option<Header> {
     })
 }
 
-/// What the stamp of a segment adds to the CRC of each header in it. It is the same in all of them, and can
-/// be told from any: so frames are known as those of one segment also when its header is lost.
+/// What the stamp of a segment adds to the CRC of each header in it. It is the same for all of them and can
+/// be computed from any. So the frames of one segment can be recognised even when the segment's header is
+/// lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(u32);
 
@@ -164,13 +164,13 @@ impl Mark {
     }
 }
 
-/// Reads the frame at `offset`, if there is a whole one with this mark.
+/// Reads the frame at `offset`. `None` if it is not whole, or has another mark.
 pub(crate) fn marked_frame_at(mark: Mark, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
     let header = marked_header_at(mark, bytes, offset)?;
     frame_of(header, bytes, offset)
 }
 
-/// Reads the header at `offset`, if there is a whole one with this mark.
+/// Reads the header at `offset`. `None` if it is not whole, or has another mark.
 pub(crate) fn marked_header_at(mark: Mark, bytes: &[u8], offset: usize) -> Option<Header> {
     if Mark::at(bytes, offset)? != mark {
         return None;
@@ -178,7 +178,7 @@ pub(crate) fn marked_header_at(mark: Mark, bytes: &[u8], offset: usize) -> Optio
     parse(bytes.get(offset..offset + HEADER_LEN - 4)?)
 }
 
-/// Reads the frame at `offset` of a segment, if there is a whole one.
+/// Reads the frame at `offset` of a segment. `None` if it is not whole.
 pub(crate) fn frame_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
     frame_of(header_at(stamp, bytes, offset)?, bytes, offset)
 }
@@ -196,14 +196,14 @@ fn frame_of(header: Header, bytes: &[u8], offset: usize) -> Option<Frame<'_>> {
     })
 }
 
-/// Looks behind `offset` for a whole header; gives the largest `durable` of those found.
+/// Searches for whole headers behind `offset`, and returns the largest `durable` of those found.
 pub(crate) fn durable_by_later_headers(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<u64> {
     headers_from(stamp, bytes, offset)
         .map(|header| header.durable)
         .max()
 }
 
-/// Every whole header at or behind `offset`, whether what stands between them reads or not.
+/// Every whole header at or behind `offset`, whether the bytes between them can be read or not.
 pub(crate) fn headers_from(
     stamp: Stamp,
     bytes: &[u8],

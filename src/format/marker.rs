@@ -14,13 +14,13 @@ pub(crate) enum Orphans {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marker {
-    /// The newest batch; the index was flushed and synced with it.
+    /// The newest batch. The index was flushed and synced with it.
     pub seq: u64,
     pub tally: Tally,
     pub orphans: Orphans,
 }
 
-/// Bytes of any marker.
+/// The length of any marker, bytes.
 pub(crate) fn encoded_len() -> u64 {
     let any = Marker {
         seq: 0,

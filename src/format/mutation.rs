@@ -11,7 +11,7 @@
 
 use super::cursor::{Cursor, len_u16};
 
-/// The trees of the index. The numbers stand in journals and snapshots and never change.
+/// The trees of the index. Their numbers are in journals and snapshots and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Tree {
@@ -62,12 +62,12 @@ const PUT: u8 = 1;
 /// Bytes before the key.
 pub(crate) const HEADER_LEN: usize = 6;
 
-/// Longest key and longest value of a row, bytes: sled keeps values above 4 KiB in side files that
-/// it never syncs.
+/// Longest key and longest value of a row, bytes. sled keeps values above 4 KiB in side files that it never
+/// syncs.
 pub(crate) const MAX_KEY_LEN: usize = 1100;
 pub(crate) const MAX_VALUE_LEN: usize = 4000;
 
-/// Mutations that take effect together, or after a crash not at all.
+/// Mutations that take effect together. After a crash all of them exist, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Batch {
     payload: Vec<u8>,
@@ -81,7 +81,7 @@ pub(crate) struct Mutation<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// What stands before the key of a mutation.
+/// What precedes the key of a mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub tree: Tree,
@@ -91,7 +91,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads [`HEADER_LEN`] bytes; `None` when no mutation begins with them.
+    /// Reads [`HEADER_LEN`] bytes. `None` if no mutation begins with them.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut cursor = Cursor::new(bytes);
         let (op, tree) = (cursor.u8()?, Tree::from_number(cursor.u8()?)?);
@@ -119,7 +119,7 @@ impl<'a> Mutation<'a> {
     /// Appends it to `out`.
     ///
     /// # Panics
-    /// When key or value is over its limit.
+    /// If key or value is longer than its limit.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let (op, value) = match self.value {
             Some(value) => (PUT, value),
@@ -136,7 +136,7 @@ impl<'a> Mutation<'a> {
         out.extend_from_slice(value);
     }
 
-    /// Reads one; `None` when any byte of it is not what [`encode`](Self::encode) writes.
+    /// Reads one. `None` if any byte differs from what [`encode`](Self::encode) writes.
     fn decode(cursor: &mut Cursor<'a>) -> Option<Self> {
         let header = Header::decode(cursor.bytes(HEADER_LEN)?)?;
         let key = cursor.bytes(header.key_len)?;
@@ -172,7 +172,7 @@ impl Batch {
     }
 }
 
-/// Reads a batch back; `None` when any byte of it is not what [`Batch`] writes.
+/// Reads a batch back. `None` if any byte differs from what [`Batch`] writes.
 pub(crate) fn mutations(payload: &[u8]) -> Option<Vec<Mutation<'_>>> {
     let mut cursor = Cursor::new(payload);
     let mut mutations = Vec::new();

@@ -22,7 +22,7 @@ const METADATA_PER_ROW: usize = 3000;
 pub(crate) struct UploadRecord {
     pub key: String,
     pub initiated_ms: u64,
-    /// Length of the metadata, which stands in rows of its own, bytes.
+    /// Length of the metadata, bytes. It has rows of its own.
     pub metadata_len: u32,
     pub state: UploadState,
 }
@@ -33,7 +33,7 @@ pub(crate) enum UploadState {
     Completed(Completion),
 }
 
-/// What an upload was completed to.
+/// What the upload became when it was completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
     pub completed_ms: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Completion {
     /// MD5 of the parts' MD5 digests.
     pub md5: [u8; 16],
     pub crc64: u64,
-    /// BLAKE3 of the list that completed it, by which the same call again is known (R25).
+    /// BLAKE3 of the list that completed it. It identifies the same call when it comes again (R25).
     pub list: [u8; 32],
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn seal(tree: Tree, key: &[u8], fields: &[u8]) -> Vec<u8> {
     value
 }
 
-/// The fields of a value, if it is whole and stands under its own key.
+/// Returns the fields of a value, if it is whole and belongs to this key.
 pub(crate) fn unseal<'a>(tree: Tree, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let (body, sum) = value.split_last_chunk::<4>()?;
     let (version, fields) = body.split_first()?;
@@ -156,8 +156,7 @@ impl PartRecord {
     }
 }
 
-/// The rows of a blob: the first begins with the size, each holds up to [`CRCS_PER_ROW`] block
-/// CRCs.
+/// The rows of a blob. The first begins with the size, and each holds up to [`CRCS_PER_ROW`] block CRCs.
 pub(crate) fn blob_rows(sums: &BlockCrcs) -> Vec<Vec<u8>> {
     let mut first = sums.size.to_be_bytes().to_vec();
     let mut rows = Vec::new();
@@ -178,7 +177,7 @@ fn extend_crcs(row: &mut Vec<u8>, crcs: &[u32]) {
     }
 }
 
-/// How many rows the blob has, by the fields of its first.
+/// How many rows a blob of this size has.
 pub(crate) fn blob_row_count(size: u64) -> u16 {
     let rows = BlockCrcs::blocks(size).div_ceil(CRCS_PER_ROW as u64).max(1);
     u16::try_from(rows).unwrap_or(u16::MAX)
@@ -198,7 +197,7 @@ pub(crate) fn read_crcs(row: &[u8], crcs: &mut Vec<u32>) -> Option<()> {
     Some(())
 }
 
-/// Metadata in pieces that fit a row each.
+/// Splits metadata into pieces that fit in a row each.
 pub(crate) fn metadata_rows(metadata: &[u8]) -> impl Iterator<Item = &[u8]> {
     metadata.chunks(METADATA_PER_ROW)
 }

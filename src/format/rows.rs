@@ -11,7 +11,7 @@ use super::cursor::Cursor;
 const MAGIC: [u8; 8] = *b"PSrows\x01\n";
 pub(crate) const HEADER_LEN: usize = 24;
 pub(crate) const TRAILER_LEN: usize = 13;
-/// What stands where the op of another row would.
+/// What is in the place of another row's op.
 pub(crate) const END: u8 = 0xff;
 
 /// The header of a file whose rows hold every batch through `seq`.
@@ -23,7 +23,7 @@ pub(crate) fn header(seq: u64) -> [u8; HEADER_LEN] {
     header
 }
 
-/// The newest batch that the rows hold; `None` when this is no header.
+/// The newest batch that the rows hold. `None` if this is no header.
 pub(crate) fn seq_of(header: &[u8]) -> Option<u64> {
     let (fields, crc) = header.split_last_chunk::<4>()?;
     let mut cursor = Cursor::new(fields);
@@ -32,7 +32,7 @@ pub(crate) fn seq_of(header: &[u8]) -> Option<u64> {
     (magic == MAGIC && u32::from_be_bytes(*crc) == crc32fast::hash(fields)).then_some(seq)
 }
 
-/// The trailer of a file with so many rows, and this CRC-32 of all before it.
+/// The trailer of a file with so many rows and this CRC-32 of everything before it.
 pub(crate) fn trailer(rows: u64, crc: u32) -> [u8; TRAILER_LEN] {
     let mut trailer = [END; TRAILER_LEN];
     let fields = [rows.to_be_bytes().as_slice(), &crc.to_be_bytes()].concat();

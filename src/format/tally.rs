@@ -4,21 +4,20 @@
 use super::mutation::Tree;
 use super::record::{self, PartRecord};
 
-/// Checksums over all rows. Addition forgets order, so rows may be added and taken away one by one from
-/// any thread.
+/// Sums over all rows. Their order does not matter, so any thread may add and subtract rows one by one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Rows by tree.
     pub rows: [u64; Tree::ALL.len()],
     /// Keys and values, bytes.
     pub bytes: u64,
-    /// Sum of a 128 bit hash of each row: two indexes with the same sum hold the same rows.
+    /// Sum of a 128 bit hash of each row. Two indexes with the same sum hold the same rows.
     pub hash: u128,
     /// Blobs (a large one has several rows).
     pub blobs: u64,
     /// Sizes of the blobs, bytes.
     pub blob_bytes: u64,
-    /// Sizes of the parts, bytes: what `blob_bytes` would be without deduplication.
+    /// Sizes of the parts, bytes. `blob_bytes` would be the same without deduplication.
     pub part_bytes: u64,
 }
 

@@ -6,40 +6,40 @@ use crate::file::Handle;
 use crate::sync::Mutex;
 use crate::{Error, Result};
 
-/// What sled writes for each byte of a batch: measured 8 for puts, 3 for aborts, 5 for sweeps. Its file grows by
-/// that or less: it uses again what has become free in it.
+/// How many bytes sled writes for each byte of a batch: measured 8 for puts, 3 for aborts, 5 for sweeps.
+/// Its file grows by that or less, because sled uses free space in it again.
 const WRITTEN_PER_GROWTH: u64 = 8;
 const WRITTEN_PER_RELEASE: u64 = 4;
 const WRITTEN_PER_SWEEP: u64 = 6;
-/// What sled may hold back of earlier batches: a segment of its log, bytes.
+/// How much sled may hold back of earlier batches: a segment of its log, bytes.
 const HELD_BACK: u64 = 512 * 1024;
-/// What growth leaves to releases, bytes, or this part of the file where that is more: an index that is built anew
-/// from the same rows took up to a fifth more (of large metadata; of parts half), and has no other room than
-/// this and that of the file.
+/// What growth leaves to releases, bytes, or this fraction of the file if that is more. A rebuild of the
+/// index has no other room than this and that of the old file. With parts it needed half of the old file,
+/// with large metadata a fifth more than it.
 const LEFT_TO_RELEASES: u64 = 2 * 1024 * 1024;
 const SHARE_LEFT: u64 = 4;
 /// What releases leave to sweeps, bytes.
 const LEFT_TO_SWEEPS: u64 = 512 * 1024;
-/// Asked for in one go where there is room, bytes.
+/// How much is allocated at once if the disk has room, bytes.
 const STEP: u64 = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Ahead {
-    /// `None` where there is no such file: an index in memory.
+    /// `None` if no such file exists, for an index in memory.
     file: Option<Handle>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// For batches that are being applied, bytes.
+    /// Reserved for batches that are being applied, bytes.
     in_flight: u64,
-    /// The file has room up to here, and is not shorter than it was then.
+    /// The file has room up to this place, and is no shorter than it was then.
     end: u64,
     len: u64,
 }
 
-/// Room for a batch, until this is dropped: by then it is applied.
+/// Room for a batch until this is dropped. By then the batch is applied.
 #[must_use = "the room is held for as long as this lives"]
 pub(super) struct Assured<'a> {
     ahead: &'a Ahead,
@@ -54,7 +54,7 @@ impl Ahead {
         }
     }
 
-    /// Sees to it that a batch of so many bytes can be applied.
+    /// Ensures that a batch of so many bytes can be applied.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
@@ -68,7 +68,7 @@ impl Ahead {
         if let Some(file) = &self.file {
             state.measure(file)?;
             let needed = HELD_BACK + state.in_flight + bytes + state.left_by(space);
-            // The ballast may just have been given up for a release: others are not to have its room.
+            // A release may just have removed the ballast. Others must not get its room.
             let step = STEP.max(if space == SpaceUse::Grows { 0 } else { bytes });
             state.extend(file, needed, step)?;
         }
@@ -76,7 +76,7 @@ impl Ahead {
         Ok(Assured { ahead: self, bytes })
     }
 
-    /// Takes as much of what is left to releases as there is.
+    /// Allocates as much as it can of what is left to releases.
     pub(super) fn lay(&self) {
         let mut state = self.state.lock();
         let Some(file) = &self.file else { return };
@@ -94,14 +94,14 @@ impl State {
     fn measure(&mut self, file: &Handle) -> Result<()> {
         let len = file.len()?;
         if len < self.len {
-            // sled cuts its file where its end is free, and what was behind the end is lost with it.
+            // sled shortens its file if its end is free, and the room behind the end is lost with it.
             self.end = 0;
         }
         self.len = len;
         Ok(())
     }
 
-    /// For what comes when there is no more room for `space`.
+    /// What a batch must leave free for batches of the other uses, bytes.
     fn left_by(&self, space: SpaceUse) -> u64 {
         match space {
             SpaceUse::Grows => LEFT_TO_SWEEPS + LEFT_TO_RELEASES.max(self.len / SHARE_LEFT),
@@ -118,7 +118,7 @@ impl State {
             let made = file.allocate_ahead(self.len, ahead);
             made.ok().map(|()| self.len + ahead)
         });
-        // xfs refuses what an earlier process has allocated, too.
+        // xfs also refuses what an earlier process has allocated.
         self.end = made.map_or_else(|| file.allocated(), Ok)?;
         if self.end >= self.len + needed {
             return Ok(());

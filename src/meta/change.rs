@@ -38,7 +38,7 @@ impl Change {
         self.put(Tree::UploadNames, &record::name_key(&upload.key, id), &[]);
     }
 
-    /// A blob whose file is durable gets its rows (I1).
+    /// Adds the rows of a blob whose file is durable (I1).
     pub(crate) fn add_blob(&mut self, content: &ContentHash, sums: &BlockCrcs) {
         for (number, row) in (0..).zip(record::blob_rows(sums)) {
             self.put(
@@ -49,7 +49,7 @@ impl Change {
         }
     }
 
-    /// A part takes its place, and that of the one before it.
+    /// Sets a part, in place of the one that had its number.
     pub(crate) fn put_part(
         &mut self,
         slot: Slot<'_>,
@@ -64,7 +64,7 @@ impl Change {
         }
     }
 
-    /// A part goes, with its reference.
+    /// Removes a part, with its reference.
     pub(crate) fn remove_part(&mut self, id: UploadId, number: PartNumber, part: &PartRecord) {
         self.batch
             .remove(Tree::Parts, &record::part_key(id, number));
@@ -83,8 +83,7 @@ impl Change {
             .remove(Tree::UploadNames, &record::name_key(&upload.key, id));
     }
 
-    /// An upload or object ceases to be. Its parts are removed by
-    /// [`remove_part`](Self::remove_part).
+    /// Removes an upload or object. [`remove_part`](Self::remove_part) removes its parts.
     pub(crate) fn remove_upload(&mut self, id: UploadId, upload: &UploadRecord) {
         self.batch.remove(Tree::Uploads, &id.to_bytes());
         if upload.state == UploadState::Open {
@@ -99,7 +98,7 @@ impl Change {
         }
     }
 
-    /// A swept blob is no longer known.
+    /// Removes the rows of a swept blob.
     pub(crate) fn remove_blob(&mut self, content: &ContentHash, size: u64) {
         for number in 0..record::blob_row_count(size) {
             self.batch.remove(
@@ -109,7 +108,7 @@ impl Change {
         }
     }
 
-    /// A blob that was looked at by the sweep is no garbage (any more).
+    /// Removes the garbage row of a blob that the sweep has checked.
     pub(crate) fn remove_garbage(&mut self, content: &ContentHash) {
         self.batch.remove(Tree::Garbage, content.as_bytes());
     }

@@ -19,7 +19,7 @@ use crate::going::Closing;
 
 /// Estimate of what a row costs in memory beside its key and value, bytes.
 const ROW_OVERHEAD: usize = 64;
-/// How many runs are merged at a time.
+/// How many runs are merged at once.
 const MOST_RUNS: usize = 16;
 
 /// Takes tree, key and value of each row.
@@ -28,19 +28,19 @@ pub(crate) type Sink<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<()> + 'a;
 pub(crate) struct Fold {
     dir: Dir,
     spill_at: usize,
-    /// A merge may take long: it ends with an error when this begins.
+    /// A merge may take long. It ends with an error when this begins.
     closing: Closing,
     rows: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
     bytes: usize,
-    /// Runs by how often their rows were merged; each level oldest first, and all older than those of
-    /// the level before. Fewer than [`MOST_RUNS`] a level.
+    /// Runs by how often their rows were merged. Each level has the oldest first, and all of it is older
+    /// than the level before. A level has fewer than [`MOST_RUNS`].
     levels: Vec<Vec<Run>>,
     runs_made: u64,
 }
 
 impl Fold {
-    /// Rows are written out to a run when they take more than `spill_at` bytes; in memory they take about
-    /// twice as much. Runs go to `dir`, with the extension `run`; they are gone when the fold is dropped.
+    /// Rows are written to a run when they take more than `spill_at` bytes. In memory they take about twice
+    /// as much. Runs are files in `dir`, with the extension `run`. Dropping the fold removes them.
     pub(crate) fn new(dir: Dir, spill_at: usize, closing: Closing) -> Self {
         Self {
             dir,
@@ -66,12 +66,12 @@ impl Fold {
         }
     }
 
-    /// Hands every row that is left over `base` to `sink`, by tree and key.
+    /// Passes every row that is left over `base` to `sink`, by tree and key.
     pub(crate) fn finish(mut self, base: Option<RowReader>, sink: &mut Sink<'_>) -> Result<()> {
         let newest = self.take_rows();
         let mut runs: Vec<Run> = self.levels.drain(..).rev().flatten().collect();
         while runs.len() > MOST_RUNS {
-            // The newest are the shortest.
+            // The newest runs are the shortest.
             let merged = runs.split_off(runs.len() - MOST_RUNS);
             let run = self.merge(merged)?;
             runs.push(run);
@@ -116,7 +116,8 @@ impl Fold {
         Ok(())
     }
 
-    /// One run of several, oldest first. A removal stays: what it removes may stand in an older one.
+    /// Merges several runs, oldest first, into one. A removal is kept, because the row that it removes may
+    /// be in an older run.
     fn merge(&mut self, runs: Vec<Run>) -> Result<Run> {
         let newest_first = runs.into_iter().rev().map(Rows::of_run);
         let sources = newest_first.collect::<Result<_>>()?;

@@ -28,24 +28,24 @@ use crate::format::tally::Tally;
 use crate::sync::{GivenUp, Mutex};
 use crate::{Error, Result, sync};
 
-/// For how long the lock of sled's file is waited for: a second in all.
+/// How often the lock of sled's file is tried: for a second in all.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// What the index does at the least in a millisecond, on a slow disk. A call that takes longer than that and
-/// [`PATIENCE`] is given up: rows that are counted, bytes that are opened or flushed.
+/// How many rows, or bytes, the index handles at least in a millisecond, on a slow disk. A call that takes
+/// longer than that and [`PATIENCE`] is given up: it counts rows, or opens or flushes bytes.
 const ROWS_PER_MS: u64 = 1;
 const FILE_BYTES_PER_MS: u64 = 4096;
 
-/// Where sled keeps all rows.
+/// The file in which sled keeps all rows.
 const SLED_FILE: &str = "db";
 
 /// Rows are loaded in batches of this size, bytes.
 const LOAD_BATCH: usize = 64 * 1024;
 
-/// What a full disk or quota answers.
+/// The errors of a full disk or quota.
 const FULL: [io::ErrorKind; 2] = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
 
-/// The index. Questions and changes run in their caller's thread and are watched (see [`Pulse`]). Opening,
+/// The index. Queries and changes run in their caller's thread and are watched (see [`Pulse`]). Opening,
 /// counting, loading and closing run on a thread of their own, and their caller gives up after a time.
 pub(crate) struct Index {
     dir: Dir,
@@ -57,7 +57,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens what is there, without looking at its rows: [`count`](Self::count) does.
+    /// Opens the existing index without reading its rows. [`count`](Self::count) reads them.
     pub(crate) fn open(place: &Place, cache: u64) -> Result<Self> {
         place.dir().create_dir(place.name())?;
         let dir = place.dir().dir(place.name())?;
@@ -74,13 +74,13 @@ impl Index {
         Ok(index)
     }
 
-    /// Deletes what is there and opens an empty index.
+    /// Deletes what exists, and opens an empty index.
     pub(crate) fn create(place: &Place, cache: u64) -> Result<Self> {
         file::remove_tree_if_present(place)?;
         Self::open(place, cache)
     }
 
-    /// Adds up all rows, of which some number is `expected`.
+    /// Adds up all rows. About `expected` of them exist.
     pub(crate) fn count(&self, expected: u64) -> Result<Tally> {
         let sled = Arc::clone(self.sled()?);
         let limit = patience(expected / ROWS_PER_MS);
@@ -89,7 +89,7 @@ impl Index {
         Ok(tally)
     }
 
-    /// Sees to it that a batch of so many bytes can be applied as long as the answer lives.
+    /// Ensures that a batch of so many bytes can be applied as long as the result lives.
     ///
     /// # Errors
     /// [`Error::StorageFull`], with nothing changed.
@@ -97,7 +97,7 @@ impl Index {
         self.ahead.assure(batch, space)
     }
 
-    /// Takes room for what comes first, as much as there is.
+    /// Allocates room for the next batches, as much as the disk has.
     pub(crate) fn lay_ahead(&self) {
         self.ahead.lay();
     }
@@ -111,7 +111,7 @@ impl Index {
         &self.pulse
     }
 
-    /// Begins to load rows that nobody changes in the meantime.
+    /// Begins to load rows, which nobody changes in the meantime.
     pub(crate) fn loading(&self) -> Loading<'_> {
         Loading {
             index: self,
@@ -119,8 +119,7 @@ impl Index {
         }
     }
 
-    /// Applies a batch, row by row in its order. Batches that share a row come here one after the
-    /// other.
+    /// Applies a batch, row by row in its order. Batches that share a row must come one after the other.
     pub(crate) fn apply(&self, batch: &Batch) -> Result<()> {
         let sled = self.sled()?;
         let mut visit = self.pulse.visit()?;
@@ -140,7 +139,7 @@ impl Index {
         got.map_err(as_failure)
     }
 
-    /// Hands the rows from `from` on to `visit`, ascending, until it breaks.
+    /// Passes the rows from `from` on to `visit`, ascending, until it breaks.
     pub(crate) fn scan(
         &self,
         tree: Tree,
@@ -180,9 +179,9 @@ impl Index {
         last.map_err(as_failure)
     }
 
-    /// Flushes, closes and syncs the index. Gives what all rows add up to.
+    /// Flushes, closes and syncs the index. Returns the sum over all rows.
     pub(crate) fn close(mut self) -> Result<Tally> {
-        // One that does not answer is left to this thing's drop.
+        // An index that does not answer is left to the drop of this value.
         self.pulse.check()?;
         let (sled, dir) = (self.sled.take(), self.dir.clone());
         self.attended(self.file_limit(), move || {
@@ -200,8 +199,8 @@ impl Index {
         sled.ok_or_else(|| failed("it is closed"))
     }
 
-    /// Runs what may hang on a thread of its own. If it does not come back in time, the index counts as
-    /// one that does not answer, and nobody asks it again.
+    /// Runs work that may hang on a thread of its own. If it does not return in time, the index counts as
+    /// one that does not answer, and nobody uses it again.
     fn attended<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -215,7 +214,7 @@ impl Index {
         }
     }
 
-    /// How long opening or flushing may take: what can be told only by the size of its files.
+    /// How long opening or flushing may take. Only the size of its files says so.
     fn file_limit(&self) -> Duration {
         let len = Handle::open_read(&self.dir.at(SLED_FILE)).and_then(|db| db.len());
         patience(len.unwrap_or(0) / FILE_BYTES_PER_MS)
@@ -225,10 +224,10 @@ impl Index {
 impl Drop for Index {
     fn drop(&mut self) {
         let sled = self.sled.take();
-        // Not closed: whatever sled says, the next open does not believe this index.
+        // This is not a clean close. Whatever sled says, the next open does not trust this index.
         if let Some(sled) = sled {
             if self.pulse.is_lost() {
-                // Its drop would hang, too, and it goes on to name files by this descriptor.
+                // Dropping it would hang, too, and it still names files by this descriptor.
                 std::mem::forget((sled, self.dir.clone()));
             } else {
                 let _ = self.attended(self.file_limit(), move || sled.end());
@@ -287,7 +286,7 @@ impl Sled {
     fn open(dir: &Dir, cache: u64) -> Result<Self> {
         let path = dir.path().to_owned();
         let db = open_unlocked(&path, &dir.lasting_path(), cache)?;
-        // By value: when a tree does not open, sled is dropped where its panics are caught.
+        // By value, so that sled is dropped where its panics are caught if a tree cannot be opened.
         guarded(&path.clone(), move || {
             let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
             let trees = trees.collect::<sled::Result<_>>()?;
@@ -365,7 +364,7 @@ impl Sled {
         self.end()
     }
 
-    /// sled writes and syncs when it is dropped, and panics when that fails.
+    /// Drops sled, which then writes and syncs, and panics if that fails.
     fn end(self: Arc<Self>) -> Result<()> {
         let path = self.path.clone();
         guarded(&path, move || {
@@ -384,13 +383,13 @@ impl Sled {
     }
 }
 
-/// Called with key and value of each row.
+/// It is called with key and value of each row.
 pub(crate) type RowVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
 
-/// Opens sled. It locks its file and gives the lock back by closing it: a child process that this one
-/// is just starting may hold it for a moment longer.
+/// Opens sled. sled locks its file, and unlocks it by closing it. A child process that is just being
+/// started may hold the lock for a moment longer.
 fn open_unlocked(path: &Path, dir: &Path, cache: u64) -> Result<sled::Db> {
-    // No flusher thread: durability is the journal's, and memory is bounded by the cache.
+    // No flusher thread: the journal makes rows durable, and the cache bounds the memory.
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(cache)
@@ -407,7 +406,7 @@ fn open_unlocked(path: &Path, dir: &Path, cache: u64) -> Result<sled::Db> {
     opened
 }
 
-/// Runs sled, whose failures and panics both become an error. `path` is where it lies.
+/// Runs sled, and turns its failures and panics into an error. `path` is where its files are.
 fn guarded<T>(path: &Path, run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     let said = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(done)) => return Ok(done),
@@ -421,15 +420,15 @@ fn guarded<T>(path: &Path, run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
             format!("sled panicked: {}", text.unwrap_or("without a word"))
         }
     };
-    // sled unwraps some of its errors: then only their text tells.
+    // sled unwraps some of its errors. Then only their text says what happened.
     if FULL.iter().any(|kind| said.contains(&format!("{kind:?}"))) {
         return Err(full(path));
     }
     Err(failed(&said))
 }
 
-/// What an error of the index is to a call on an open store: it is too late to refuse the call for want of
-/// room, and sled does not recover from that.
+/// The error of a call on an open store, for an error of the index. It is too late to refuse the call for
+/// lack of room, and sled does not recover from that.
 pub(super) fn as_failure(error: Error) -> Error {
     match error {
         Error::StorageFull { .. } => failed("there is no room for it on the disk"),

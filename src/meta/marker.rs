@@ -15,7 +15,7 @@ impl MarkerFile {
         Self { place }
     }
 
-    /// Reads the marker; one that is damaged is none, and what is no file is none, either.
+    /// Reads the marker. A damaged marker counts as none, and so does something that is not a file.
     pub(crate) fn read(&self) -> Result<Option<Marker>> {
         match file::read_if_present(&self.place) {
             Err(error) if error.is_of_the_file(&self.place) => Ok(None),
@@ -23,21 +23,21 @@ impl MarkerFile {
         }
     }
 
-    /// Removes the marker durably, before anything else is changed: from then on only another clean
-    /// close makes the next open a clean one. Also where there is none: an open that failed or was
-    /// killed may have removed it, not durably.
+    /// Removes the marker durably, before anything else is changed. From then on only another clean close
+    /// makes the next open a clean one. The directory is synced even if no marker exists: an open that
+    /// failed or was killed may have removed it, not durably.
     pub(crate) fn remove(&self) -> Result<()> {
         file::remove_if_present(&self.place)?;
         self.place.dir().sync()
     }
 
-    /// Makes the file that the next marker is written to, so that a close needs no room. Best effort: a close
-    /// makes it where there is none.
+    /// Makes the file to which the next marker is written, so that a close needs no room. If that fails,
+    /// the close makes the file.
     pub(crate) fn prepare(&self) -> Result<()> {
         self.staged().map(drop)
     }
 
-    /// Puts the marker in place so that after a crash it is there as given, or not at all.
+    /// Writes the marker so that after a crash it has exactly these bytes, or does not exist.
     pub(crate) fn write(&self, marker: &Marker, ballast: &Ballast) -> Result<()> {
         let handle = ballast.helping(|| {
             let handle = self.staged()?;

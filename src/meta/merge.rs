@@ -10,11 +10,11 @@ use crate::Result;
 use crate::file::{self, Place};
 use crate::format::mutation::Tree;
 
-/// Sorted rows, each once.
+/// Sorted rows, each key once.
 pub(super) enum Rows {
     Memory(btree_map::IntoIter<(Tree, Vec<u8>), Option<Vec<u8>>>),
     File(RowReader),
-    /// Gives its disk back as it is read, and is removed at its end.
+    /// A run. It frees its disk space as it is read, and is removed at its end.
     Run(
         RowReader,
         #[expect(dead_code, reason = "dropped with it")] Run,
@@ -38,23 +38,23 @@ impl Rows {
     }
 }
 
-/// A row file of a [`Fold`](super::fold::Fold), removed when dropped.
+/// A row file of a [`Fold`](super::fold::Fold). Dropping it removes the file.
 pub(super) struct Run(pub Place);
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // What stays is removed when the store is opened.
+        // A file that remains is removed when the store is opened.
         let _ = file::remove_if_present(&self.0);
     }
 }
 
 pub(super) struct Merge {
-    /// The one with the smallest row on top.
+    /// The source with the smallest row is on top.
     sources: BinaryHeap<Source>,
 }
 
 impl Merge {
-    /// Of sources from the newest to the oldest.
+    /// Merges sources, given from the newest to the oldest.
     pub(super) fn of(newest_first: Vec<Rows>) -> Result<Self> {
         let mut sources = BinaryHeap::with_capacity(newest_first.len());
         for (age, mut rows) in newest_first.into_iter().enumerate() {
@@ -65,7 +65,7 @@ impl Merge {
         Ok(Self { sources })
     }
 
-    /// The next row by tree and key, or `None` behind the last.
+    /// Returns the next row by tree and key, or `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<Row>> {
         let Some(row) = self.pop()? else {
             return Ok(None);
@@ -100,7 +100,7 @@ struct Source {
     rows: Rows,
 }
 
-/// A heap has its greatest on top: that is the smallest row, and of equal rows the newest.
+/// A heap has its greatest element on top. Here that is the smallest row, and of equal rows the newest.
 impl Ord for Source {
     fn cmp(&self, other: &Self) -> Ordering {
         let [this, other] = [self, other].map(|of| (of.next.tree, of.next.key.as_slice(), of.age));

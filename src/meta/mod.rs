@@ -53,19 +53,19 @@ pub(crate) struct MetaStore {
     journal: Journal,
     index: Index,
     snapshots: Snapshots,
-    /// Sequence number of the published snapshot, 0 for none. Locked while one is taken, or read: it stays
-    /// for as long.
+    /// Sequence number of the published snapshot. 0 for none. It is locked while a snapshot is taken or
+    /// read, so a snapshot stays for as long.
     snapshot: Mutex<u64>,
-    /// The same number, for who only asks.
+    /// The same number, for readers that need no lock.
     snapshot_seq: AtomicU64,
     marker: MarkerFile,
     snapshot_at: u64,
-    /// Given up where a step that releases has no room.
+    /// Removed when a step that frees space has no room.
     ballast: Arc<Ballast>,
     closing: Closing,
 }
 
-/// Where the metadata lies, below `meta/`.
+/// The places of the metadata, below `meta/`.
 struct Places {
     journal: Dir,
     snapshots: Dir,
@@ -75,7 +75,7 @@ struct Places {
 impl Places {
     fn below(dir: &Dir) -> Result<Self> {
         let journal = dir.dir("journal")?;
-        // Stores that are older than this flag get it for the files that are made from now on.
+        // Older stores get this flag for the files that are made from now on.
         dir.write_in_place();
         journal.write_in_place();
         Ok(Self {
@@ -85,7 +85,7 @@ impl Places {
         })
     }
 
-    /// What lies in the directories and is not the store's.
+    /// The files in the directories that do not belong to the store.
     fn foreign(&self) -> Result<Vec<PathBuf>> {
         let mut foreign = journal::foreign(&self.journal)?;
         foreign.extend(snapshot::foreign(&self.snapshots)?);
@@ -93,25 +93,26 @@ impl Places {
     }
 }
 
-/// Whether this is a segment or a snapshot, and not a file of work.
+/// Whether this is a segment or a snapshot, and not a temporary file.
 fn is_of_truth(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "log" || extension == "snap")
 }
 
 impl MetaStore {
-    /// Appends the change to the journal and applies it to the index. Readers see it at once; it is
-    /// durable after [`wait`](Self::wait).
+    /// Appends the change to the journal and applies it to the index. Readers see it at once. It is durable
+    /// after [`wait`](Self::wait).
     ///
-    /// The caller holds the lock that covers the rows: an upload's lock for the rows of the upload
-    /// and its references, a pin or a claim on a content hash for those of the blob. So a row's
-    /// mutations stand in the journal in the order in which the index sees them.
+    /// The caller holds the lock that covers the rows. For the rows of an upload and its references that is
+    /// the upload's lock. For those of a blob it is a pin or a claim on the content hash. So the mutations
+    /// of a row are in the journal in the order in which the index gets them.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] and [`Error::Damaged`], with nothing changed; [`Error::Poisoned`] and [`Error::Index`],
-    /// after which only opening the store again tells what was kept.
+    /// - [`Error::StorageFull`], [`Error::Damaged`]: nothing was changed.
+    /// - [`Error::Poisoned`], [`Error::Index`]: only opening the store again tells whether the change was
+    ///   kept.
     pub(crate) fn commit(&self, change: &Change, space: SpaceUse) -> Result<Ticket> {
-        // An index that does not answer would never see what the journal has.
+        // An index that does not answer would never get what the journal has.
         self.check()?;
         let batch = change.batch();
         let len = batch.payload().len();
@@ -130,7 +131,7 @@ impl MetaStore {
         self.journal.wait(ticket)
     }
 
-    /// Returns when everything that anybody has seen is durable.
+    /// Returns when everything that any reader has seen is durable.
     ///
     /// # Errors
     /// [`Error::Poisoned`] (I8).
@@ -150,7 +151,7 @@ impl MetaStore {
     }
 
     /// # Errors
-    /// [`Error::Poisoned`] after a failure (I8); [`Error::Damaged`] when the truth was found damaged.
+    /// [`Error::Poisoned`] after a failure (I8). [`Error::Damaged`] if the truth was found damaged.
     pub(crate) fn check(&self) -> Result<()> {
         self.look_at_index();
         self.health().check()?;
@@ -169,7 +170,7 @@ impl MetaStore {
         self.index.pulse()
     }
 
-    /// Passes while the directory is the store's alone; else the store stops (I8).
+    /// Passes if the directory is the store's alone. Otherwise the store stops (I8).
     ///
     /// # Errors
     /// [`Error::Displaced`].
@@ -186,20 +187,20 @@ impl MetaStore {
         self.journal.len()
     }
 
-    /// Sequence number of the published snapshot, 0 for none.
+    /// Sequence number of the published snapshot. 0 for none.
     pub(crate) fn snapshot_seq(&self) -> u64 {
         self.snapshot_seq.load(Ordering::Relaxed)
     }
 
-    /// Whether the journal has outgrown what it describes, so that a snapshot saves disk and the
-    /// time of a rebuild.
+    /// Whether the journal has become so long, compared with what it describes, that a snapshot saves disk
+    /// space and rebuild time.
     pub(crate) fn wants_snapshot(&self) -> bool {
         let live = self.tally().bytes;
         self.journal.len() > self.snapshot_at.max(2 * live)
     }
 
-    /// Takes a snapshot of what the sealed segments hold, or some of them, and drops them; `false` when there was
-    /// nothing new in them. Reads no index and stops nobody.
+    /// Takes a snapshot of all or some sealed segments, and removes them. `false` if they had nothing new.
+    /// It does not read the index, and delays nobody.
     ///
     /// # Errors
     /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
@@ -210,10 +211,10 @@ impl MetaStore {
         taken.inspect_err(|error| self.note_damage(*base, error))
     }
 
-    /// Accepts no more, if that is what the error of a reader or writer of the truth means.
+    /// Refuses changes from now on, if the error of a reader or writer of the truth means damage.
     fn note_damage(&self, base: u64, error: &Error) {
         if error.tells_of_damage() {
-            // What the lookup itself fails with is told the next time.
+            // If the check itself fails, the next one reports it.
             let _ = self.look_for_damage(base);
         }
         if matches!(error, Error::Damaged { path, .. } if is_of_truth(path)) {
@@ -221,8 +222,8 @@ impl MetaStore {
         }
     }
 
-    /// From the moment that a snapshot is durable it is the one to go on from, whatever becomes of the
-    /// files that it replaces: they are removed then or the next time.
+    /// As soon as a snapshot is durable, the store continues from it, whatever happens to the files that it
+    /// replaces. They are removed now or the next time.
     fn renew_snapshot(
         &self,
         base: &mut u64,
@@ -234,14 +235,15 @@ impl MetaStore {
             .publish(*base, &self.journal, (extent, going))?;
         *base = newer.unwrap_or(*base);
         self.snapshot_seq.store(*base, Ordering::Relaxed);
-        // It took its time: what it replaces goes only if it is where the next open looks for it.
+        // The snapshot took some time. What it replaces is removed only if the snapshot is where the next
+        // open looks for it.
         self.journal.check_ownership()?;
         self.snapshots.remove_others(*base)?;
         self.journal.drop_through(*base)?;
         Ok(newer.is_some())
     }
 
-    /// Bytes that a snapshot and the runs of its fold take, at most.
+    /// How many bytes a snapshot and the runs of its fold take at most.
     pub(crate) fn snapshot_needs(&self, extent: Extent) -> u64 {
         match extent {
             Extent::All => self.tally().bytes + 2 * self.journal.len(),
@@ -256,11 +258,11 @@ impl MetaStore {
         self.journal.len() + self.snapshots.len(self.snapshot_seq())
     }
 
-    /// Reads snapshot and journal from disk, through the newest durable batch, and gives the damage. If
-    /// there is any, no change is accepted from now on.
+    /// Reads snapshot and journal from disk, through the newest durable batch, and returns the damage. If
+    /// it finds any, no change is accepted from now on.
     ///
     /// # Errors
-    /// [`Error::Closed`] when it is not to go on: what was found before is given as well; [`Error::Io`].
+    /// [`Error::Closed`] if `going` says no; what was found before is returned as well. [`Error::Io`].
     pub(crate) fn check_files(
         &self,
         going: &Going<'_>,
@@ -297,12 +299,12 @@ impl MetaStore {
         self.journal.known_damage()
     }
 
-    /// Closes cleanly: the next open trusts the index, if it adds up.
+    /// Closes cleanly. The next open trusts the index, if its rows add up.
     ///
     /// # Errors
-    /// [`Error::Poisoned`], [`Error::Displaced`], [`Error::Index`], [`Error::Io`]: there is no marker, and
-    /// the next open rebuilds the index. [`Error::Damaged`]: there is one, and the next open writes the
-    /// truth anew from the index.
+    /// - [`Error::Poisoned`], [`Error::Displaced`], [`Error::Index`], [`Error::Io`]: no marker exists, and
+    ///   the next open rebuilds the index.
+    /// - [`Error::Damaged`]: a marker exists, and the next open writes the truth anew from the index.
     pub(crate) fn close(self, orphans: Orphans) -> Result<()> {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;

@@ -29,15 +29,15 @@ pub(crate) struct Recovery {
     /// Bytes of a torn write that were cut off the journal's end.
     pub torn_bytes: u64,
     pub orphans: Orphans,
-    /// What lies in the directories and is not the store's.
+    /// The files in the directories that do not belong to the store.
     pub foreign: Vec<PathBuf>,
-    /// What was damaged, and written anew from the index.
+    /// What was damaged and then written anew from the index.
     pub repaired: Vec<DamagedFile>,
     /// What salvage did, if it was asked for and needed, or finished.
     pub salvaged: Option<SalvageReport>,
 }
 
-/// The index is built anew, and why.
+/// Says that the index is rebuilt, and why.
 fn rebuilt(reason: &Error) -> IndexRecovery {
     let reason = match reason {
         Error::Index { cause } => cause.clone(),
@@ -47,8 +47,8 @@ fn rebuilt(reason: &Error) -> IndexRecovery {
 }
 
 impl MetaStore {
-    /// Makes the directories and the first journal segment of a new store. Nothing of it counts
-    /// before the store's format file is written.
+    /// Makes the directories and the first journal segment of a new store. They count only once the store's
+    /// format file is written.
     pub(crate) fn create(dir: &Dir, options: &JournalOptions) -> Result<()> {
         dir.write_in_place();
         for name in ["journal", "snapshot"] {
@@ -59,7 +59,7 @@ impl MetaStore {
         dir.sync()
     }
 
-    /// Whether no batch was ever written below `dir`: what a creation that did not finish leaves.
+    /// Whether no batch was ever written below `dir`. A creation that did not finish leaves it like that.
     pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
         match dir.dir("journal") {
             Err(error) if error.is_not_found() => Ok(true),
@@ -68,7 +68,7 @@ impl MetaStore {
     }
 }
 
-/// What a store is opened with.
+/// The arguments of an open.
 pub(crate) struct Opening<'a> {
     pub lock: &'a Arc<Lock>,
     pub ballast: &'a Arc<Ballast>,
@@ -80,19 +80,19 @@ pub(crate) struct Opening<'a> {
     pub blobs: &'a dyn Blobs,
 }
 
-/// The truth, as it was found or made whole, and what was done for that.
+/// The truth as it was found or made whole, and what was done for that.
 struct Whole {
     truth: Truth,
-    /// `None` where nothing proves the index.
+    /// `None` if nothing proves the index.
     marker: Option<Marker>,
     repaired: Vec<DamagedFile>,
     salvaged: Option<SalvageReport>,
 }
 
 impl Opening<'_> {
-    /// Opens what is there. Nothing on disk is changed before journal and snapshot have been read
-    /// and found whole, or written anew from an index that proves them. Without room for a step the ballast
-    /// is given up and all is tried once more.
+    /// Opens the metadata. Nothing on disk is changed before journal and snapshot have been read and found
+    /// whole, or written anew from an index that proves them. If a step has no room, the ballast is removed
+    /// and everything is tried once more.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::StorageFull`], [`Error::Index`], [`Error::Io`].
@@ -112,7 +112,7 @@ impl Opening<'_> {
         }
         let journal = self.resume(&truth)?;
         let index = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
-        // What comes next has its place before others take it. Without room the close tries again.
+        // The next marker gets its room before others take it. If no room exists, the close tries again.
         let _ = self.ballast.helping(|| marker_file.prepare());
         index.lay_ahead();
         let recovery = Recovery {
@@ -135,17 +135,18 @@ impl Opening<'_> {
             ballast: Arc::clone(self.ballast),
             closing: self.closing.clone(),
         };
-        // What failed on the way, and was made good, may have been a sync: then nothing may be acknowledged (I8).
+        // I8: something that failed on the way and was made good may have been a sync. Then nothing may be
+        // acknowledged.
         self.lock.dir().health().check()?;
         Ok((store, recovery))
     }
 
-    /// Reads journal and snapshot. What is damaged is repaired from an index that proves it, or salvaged if that
-    /// is allowed.
+    /// Reads journal and snapshot. Damage is repaired from an index that proves what they held, or salvaged
+    /// if that is allowed.
     fn find_truth(&self, meta: &Dir, marker_file: &MarkerFile) -> Result<Whole> {
         repair::remove_copy(meta)?;
         let mut salvaged = salvage::finish(meta, self.blobs)?;
-        // Without it no snapshot is lost that the journal does not miss.
+        // Making the directory hides no lost snapshot, because the journal shows that one is missing.
         meta.create_dir("snapshot")?;
         let mut marker = marker_file.read()?;
         let mut repaired = Vec::new();
@@ -201,8 +202,8 @@ impl Opening<'_> {
         salvage.run(DamagedFile::of(damage))
     }
 
-    /// The index, if the marker proves it. One that is worthless is removed before anything needs room: the
-    /// truth has been found whole.
+    /// Returns the index if the marker proves it. A worthless index is removed before anything needs room.
+    /// The truth has been found whole.
     fn trust(
         &self,
         truth: &Truth,
@@ -219,7 +220,7 @@ impl Opening<'_> {
         }
     }
 
-    /// The journal, ready for more, and without what the snapshot replaces.
+    /// Returns the journal, ready for more, and without what the snapshot replaces.
     fn resume(&self, truth: &Truth) -> Result<Journal> {
         let journal = Journal::resume(
             &truth.places.journal,
@@ -227,7 +228,8 @@ impl Opening<'_> {
             self.options.segment_len,
             &truth.found,
         )?;
-        // After a `kill -9` the snapshot's name may not be durable yet. What it replaces is removed only then.
+        // After a `kill -9` the snapshot's name may not be durable yet. What it replaces is removed only
+        // when it is.
         truth.places.snapshots.sync()?;
         truth.snapshots.remove_others(truth.base)?;
         journal.drop_through(truth.base)?;
@@ -235,19 +237,18 @@ impl Opening<'_> {
     }
 }
 
-/// Journal and snapshot, read and found whole.
+/// Journal and snapshot, which were read and found whole.
 pub(super) struct Truth {
     pub places: Places,
     pub snapshots: Snapshots,
-    /// The newest snapshot, 0 for none.
+    /// The newest snapshot. 0 for none.
     pub base: u64,
     pub found: Scan,
 }
 
 impl Truth {
     /// # Errors
-    /// [`Error::Damaged`], also when the journal ends before the batch that the marker tells of;
-    /// [`Error::Io`].
+    /// [`Error::Damaged`], also if the journal ends before the marker's batch. [`Error::Io`].
     fn read(meta: &Dir, options: &JournalOptions, marker: Option<&Marker>) -> Result<Self> {
         let places = Places::below(meta)?;
         let snapshots = Snapshots::new(places.snapshots.clone(), options.spill_at);
@@ -265,12 +266,12 @@ impl Truth {
         })
     }
 
-    /// Hands on the batches that are newer than the snapshot, in order.
+    /// Passes on the batches that are newer than the snapshot, in order.
     pub(super) fn read_journal(&self, visit: &mut Visit<'_>) -> Result<()> {
         read_journal(&self.places, self.base, visit).map(drop)
     }
 
-    /// Opens the index and believes it if its rows add up to what the close had counted.
+    /// Opens the index, and trusts it if its rows add up to what the close had counted.
     fn trust_index(&self, cache: u64, marker: Option<&Marker>) -> Result<Index> {
         let Some(marker) = marker else {
             return Err(not_trusted(match self.found.batches {
@@ -278,7 +279,7 @@ impl Truth {
                 _ => "the store was not closed cleanly",
             }));
         };
-        // A repair leaves a batch behind the marker's that changes nothing.
+        // A repair leaves a batch behind the marker's that changes no row.
         if marker.seq < self.found.last_change {
             return Err(not_trusted("the index is older than the journal"));
         }
@@ -294,10 +295,10 @@ impl Truth {
     }
 }
 
-/// Called with the mutations of a batch.
+/// It is called with the mutations of a batch.
 type Visit<'a> = dyn FnMut(&[Mutation<'_>]) -> Result<()> + 'a;
 
-/// Reads the journal, checks that it joins the snapshot, and hands on the batches that are newer than it.
+/// Reads the journal, checks that it joins the snapshot, and passes on the batches that are newer.
 fn read_journal(places: &Places, base: u64, visit: &mut Visit<'_>) -> Result<Scan> {
     let found = journal::scan(
         &places.journal,

@@ -7,24 +7,24 @@ use super::fold::Sink;
 use crate::Result;
 use crate::format::mutation::{Mutation, Tree};
 
-/// Rows of a pass may take so much, bytes. In memory they take about twice as much.
+/// The rows of a pass may take so many bytes. In memory they take about twice as much.
 const LEAST: u64 = 16 * 1024 * 1024;
-/// Or this part of what is read, so that there are not many more passes than this.
+/// Or they may take this fraction of what is read, so that not many more passes than this are needed.
 const SHARE: u64 = 64;
 /// Estimate of what a row costs in memory beside its key and value, bytes.
 const ROW_OVERHEAD: usize = 64;
 
-/// Hands on each mutation, oldest first.
+/// It passes on each mutation, oldest first.
 pub(crate) type Read<'a> =
     dyn FnMut(&mut dyn FnMut(&Mutation<'_>) -> Result<()>) -> Result<()> + 'a;
 
-/// How much a pass may hold of a truth of `len` bytes.
+/// How many bytes of rows a pass may hold for a truth of `len` bytes.
 pub(crate) fn budget(len: u64) -> usize {
     usize::try_from(LEAST.max(len / SHARE)).unwrap_or(usize::MAX)
 }
 
-/// Hands every row that is left to `sink`, by tree and key. All is read once for each `budget` bytes of
-/// rows, and each time only the rows of the next range are kept.
+/// Passes every row that is left to `sink`, by tree and key. Everything is read once for each `budget`
+/// bytes of rows. Each reading keeps only the rows of the next range.
 pub(crate) fn in_passes(budget: usize, read: &mut Read<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let mut from = Some((Tree::Uploads, Vec::new()));
     while let Some(start) = from.take() {
@@ -55,7 +55,7 @@ struct Pass {
     budget: usize,
     /// The first key of its range.
     from: Key,
-    /// The first one behind it; `None` when the range goes to the end.
+    /// The first key behind the range. `None` if the range has no end.
     below: Option<Key>,
     rows: BTreeMap<Key, Option<Vec<u8>>>,
     bytes: usize,
@@ -76,7 +76,7 @@ impl Pass {
         if let Some(before) = self.rows.insert(key.clone(), value) {
             self.bytes -= size(&key, before.as_ref());
         }
-        // At least one row stays: each pass gets on.
+        // At least one row is kept, so each pass makes progress.
         while self.bytes > self.budget && self.rows.len() > 1 {
             let Some((key, value)) = self.rows.pop_last() else {
                 return;

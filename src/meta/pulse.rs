@@ -17,18 +17,18 @@ use std::time::{Duration, Instant};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, Result};
 
-/// For how long the index is waited for, at least.
+/// How long the index is waited for, at least.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long somebody who waits for another call sleeps before he asks again whether the index answers.
+/// How long a call that waits for another one sleeps before it checks again whether the index answers.
 pub(crate) const GLANCE: Duration = Duration::from_secs(1);
 
-/// Looks that it takes, at least, to find that a call hangs.
+/// How many looks it takes, at least, to find that a call hangs.
 const LOOKS: u32 = 6;
 
-/// Calls at a time that are watched. Those above are not.
+/// How many concurrent calls are watched. Further ones are not.
 const SLOTS: usize = 64;
 
-/// What a slot holds, in its low bits; above them the number of the visit.
+/// What the low bits of a slot hold. The bits above are the number of the visit.
 const FREE: u64 = 0;
 const OUTSIDE: u64 = 1;
 const INSIDE: u64 = 2;
@@ -38,7 +38,7 @@ const NEXT_VISIT: u64 = 4;
 pub(crate) struct Pulse {
     lost: AtomicBool,
     slots: [AtomicU64; SLOTS],
-    /// Where the next call looks for a slot first.
+    /// The slot that the next call tries first.
     turn: AtomicUsize,
     seen: StdMutex<Seen>,
     /// When the next look is due, in ms after `begun`.
@@ -50,7 +50,7 @@ pub(crate) struct Pulse {
 /// What the last look found.
 struct Seen {
     at: Instant,
-    /// What each slot held, and for how long it has been seen with that.
+    /// What each slot held, and how long it has been seen with that.
     slots: [(u64, Duration); SLOTS],
 }
 
@@ -77,10 +77,10 @@ impl Pulse {
         }
     }
 
-    /// Looks, if nobody has for [`GLANCE`].
+    /// Looks, if nobody has looked for [`GLANCE`].
     ///
     /// # Errors
-    /// [`Error::Index`] when the index does not answer any more.
+    /// [`Error::Index`] if the index does not answer any more.
     pub(crate) fn check(&self) -> Result<()> {
         self.look_if_due();
         if self.is_lost() {
@@ -94,7 +94,7 @@ impl Pulse {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Locks what somebody may hold who hangs in the index.
+    /// Locks a mutex whose holder may hang in the index.
     ///
     /// # Errors
     /// As for [`check`](Self::check).
@@ -107,13 +107,13 @@ impl Pulse {
         }
     }
 
-    /// Says that the index does not answer.
+    /// Notes that the index does not answer, and returns the error.
     pub(crate) fn lose(&self) -> Error {
         self.lost.store(true, Ordering::Relaxed);
         silent()
     }
 
-    /// A call begins that asks or changes rows.
+    /// Begins a call that reads or changes rows.
     ///
     /// # Errors
     /// As for [`check`](Self::check).
@@ -148,7 +148,7 @@ impl Pulse {
         }
     }
 
-    /// Looks whether a call hangs. Returns at once when somebody else is looking.
+    /// Checks whether a call hangs. Returns at once if another thread is looking.
     fn look(&self) {
         let mut seen = match self.seen.try_lock() {
             Ok(seen) => seen,
@@ -177,7 +177,7 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Runs what goes into sled.
+    /// Runs code that enters sled.
     pub(crate) fn inside<T>(&mut self, run: impl FnOnce() -> T) -> T {
         if let Some((slot, number)) = &mut self.taken {
             *number += NEXT_VISIT;
@@ -237,10 +237,10 @@ mod tests {
     fn calls_that_come_back_are_not_taken_for_one_that_does_not() {
         let pulse = Pulse::with_patience(SHORT);
         let mut visit = pulse.visit().unwrap();
-        // In its caller's hands for as long as that likes.
+        // Outside sled, a visit may last as long as its caller likes.
         visit.inside(|| ());
         look_often(&pulse, || ());
-        // One visit after the other, each seen from inside.
+        // One visit after the other, and each look sees one inside.
         for _ in 0..=LOOKS * 2 {
             visit.inside(|| pulse.look());
             std::thread::sleep(SHORT / LOOKS);

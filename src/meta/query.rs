@@ -8,7 +8,7 @@ use crate::format::record::{self, PartRecord, UploadRecord};
 use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Error, PartNumber, Result, UploadId};
 
-/// What a visitor answers: go on, or enough.
+/// What a visitor returns: continue, or stop.
 pub(crate) type Visited = Result<ControlFlow<()>>;
 
 impl MetaStore {
@@ -16,7 +16,7 @@ impl MetaStore {
         self.row(Tree::Uploads, &id.to_bytes(), UploadRecord::decode)
     }
 
-    /// Visits uploads and objects with ids above `after`, ascending: in the order of initiation.
+    /// Visits uploads and objects with ids above `after`, ascending, which is the order of initiation.
     pub(crate) fn uploads(
         &self,
         after: Option<UploadId>,
@@ -38,8 +38,8 @@ impl MetaStore {
             .and_then(|key| UploadId::from_bytes(&key)))
     }
 
-    /// The metadata that the upload was initiated with; `None` when the upload is gone since `upload`
-    /// was read.
+    /// The metadata that the upload was initiated with. `None` if the upload was removed since `upload` was
+    /// read.
     pub(crate) fn metadata(&self, id: UploadId, upload: &UploadRecord) -> Result<Option<Vec<u8>>> {
         let mut metadata = Vec::with_capacity(upload.metadata_len as usize);
         for number in 0..record::metadata_row_count(upload.metadata_len) {
@@ -136,7 +136,7 @@ impl MetaStore {
             })
     }
 
-    /// What the blob must look like; `None` when no blob has this hash.
+    /// What the blob must hold. `None` if no blob has this hash.
     pub(crate) fn blob(&self, content: &ContentHash) -> Result<Option<BlockCrcs>> {
         let first_key = record::numbered_key(content.as_bytes(), 0);
         let Some(first) = self.row(Tree::Blobs, &first_key, |fields| Some(fields.to_vec()))? else {
@@ -163,7 +163,7 @@ impl MetaStore {
         Ok(Some(sums))
     }
 
-    /// The blobs after `after`, ascending, at most `limit`.
+    /// Returns the blobs after `after`, ascending, at most `limit`.
     pub(crate) fn blobs(
         &self,
         after: Option<ContentHash>,
@@ -184,7 +184,7 @@ impl MetaStore {
         Ok(blobs)
     }
 
-    /// Who refers to the blob, at most `limit`.
+    /// Returns who refers to the blob, at most `limit`.
     pub(crate) fn references(
         &self,
         content: &ContentHash,
@@ -253,7 +253,7 @@ impl MetaStore {
             })
     }
 
-    /// Blobs that lost a reference and were not swept since, after `after`, ascending, at most
+    /// Returns the blobs that lost a reference and were not swept since, after `after`, ascending, at most
     /// `limit`.
     pub(crate) fn garbage(
         &self,
@@ -289,11 +289,11 @@ impl MetaStore {
     }
 }
 
-/// Where a listing of `key`'s uploads after `id`, or of all keys after `key`, begins.
+/// The place where a listing of `key`'s uploads after `id` begins, or of all keys after `key`.
 pub(crate) fn after_name(key: &str, id: Option<UploadId>) -> Vec<u8> {
     match id {
         Some(id) => record::name_key(key, id),
-        // Above every id of this key, below every longer key: the separator is NUL.
+        // This is above every id of this key and below every longer key, because the separator is NUL.
         None => [key.as_bytes(), &[0], &[0xff; UploadId::BYTES]].concat(),
     }
 }

@@ -8,14 +8,14 @@ use crate::format::mutation::Mutation;
 use crate::{Error, Result};
 
 impl Truth {
-    /// Builds the index. What was there is deleted first: the room that it had is the room for this.
+    /// Builds the index. The old one is deleted first, to free its room for the new one.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] when an index without anything beside it has no room.
+    /// [`Error::StorageFull`] if the disk has no room for the index alone.
     pub(super) fn build_index(&self, cache: u64) -> Result<Index> {
         match self.build_from_runs(cache) {
-            // The runs of a fold need room beside the index. Without them it takes longer, and the same rows come in
-            // the same order.
+            // The runs of a fold need room beside the index. Without them the work takes longer, but gives
+            // the same rows in the same order.
             Err(Error::StorageFull { .. }) => self.build_in_passes(cache),
             done => done,
         }

@@ -31,15 +31,16 @@ pub(super) struct Repair<'a> {
 }
 
 impl Repair<'_> {
-    /// Puts a snapshot of the index and a journal behind it in place of a truth in which `damage` was met.
+    /// Puts a snapshot of the index and a new journal in place of a truth in which `damage` was found.
     ///
     /// # Errors
-    /// The damage, when the index is no proof or there is no room: journal and snapshot are as they were.
+    /// The damage, if the index is no proof or the disk has no room. Journal and snapshot are then as they
+    /// were.
     pub(super) fn run(&self, damage: &Error) -> Result<DamagedFile> {
         match self.write_anew() {
             Ok(()) => Ok(DamagedFile::of(damage)),
             Err(failed) => {
-                // What cannot be removed now is removed by the next open.
+                // If it cannot be removed now, the next open removes it.
                 let _ = remove_copy(self.meta);
                 Err(unrepaired(damage, &failed))
             }
@@ -62,15 +63,15 @@ impl Repair<'_> {
             self.check_snapshot(&snapshots)?;
         }
         remove_copy(self.meta)?;
-        // An open that was killed may have put it there, and not made its name durable.
+        // An open that was killed may have put the snapshot there without making its name durable.
         places.snapshots.sync()?;
         self.lock.check()?;
         journal::restart(&places.journal, seq, self.options.segment_len)?;
         snapshots.remove_others(seq)
     }
 
-    /// sled changes its files when they are opened, and a crash in the meantime may leave them useless. As long as
-    /// they are the only proof they are not opened: a copy is.
+    /// sled changes its files when they are opened, and a crash in the meantime may make them useless.
+    /// While they are the only proof, a copy of them is opened instead.
     fn copy_of(&self, index: &Place) -> Result<Place> {
         remove_copy(self.meta)?;
         let copy = self.meta.at(COPY);
@@ -78,7 +79,7 @@ impl Repair<'_> {
         Ok(copy)
     }
 
-    /// A marker that is older than the journal proves nothing about it: somebody has put it back.
+    /// A marker that is older than the journal proves nothing about it, because somebody has put it back.
     fn refuse_newer(&self, places: &Places, snapshots: &Snapshots) -> Result<()> {
         let newest = journal::newest_change(&places.journal)?;
         let newest = newest.max(snapshots.newest_that_opens()?);
@@ -91,7 +92,7 @@ impl Repair<'_> {
         )))
     }
 
-    /// Writes all rows, if they add up.
+    /// Writes all rows, if they add up to the marker's sum.
     fn write_rows(&self, index: &Index, writer: &mut RowWriter) -> Result<()> {
         let mut tally = Tally::default();
         for tree in Tree::ALL {
@@ -129,7 +130,7 @@ impl Repair<'_> {
 /// The copy of the index, below `meta/`.
 const COPY: &str = "index.copy";
 
-/// Removes the copy that a repair works on: one that was cut short may have left it.
+/// Removes the copy that a repair works on. An interrupted one may have left it.
 pub(super) fn remove_copy(meta: &Dir) -> Result<()> {
     file::remove_tree_if_present(&meta.at(COPY))
 }

@@ -10,10 +10,10 @@ use crate::format::rows::{self, END, HEADER_LEN, TRAILER_LEN};
 use crate::{Error, Result};
 
 const BUFFER_LEN: usize = 256 * 1024;
-/// How much of a file that is consumed is given back at a time, bytes.
+/// How many bytes of a consumed file are freed at a time.
 const GIVE_BACK: u64 = 1024 * 1024;
 
-/// A row of a row file; `value` is `None` for a row that was removed.
+/// A row of a row file. `value` is `None` for a removed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub tree: Tree,
@@ -22,7 +22,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether both are at one place: of the same tree, under the same key.
+    /// Whether both have the same tree and key.
     pub(crate) fn is_at(&self, other: &Self) -> bool {
         (self.tree, &self.key) == (other.tree, &other.key)
     }
@@ -36,7 +36,7 @@ impl Row {
     }
 }
 
-/// Writes a row file. Nothing in it counts before [`finish`](RowWriter::finish).
+/// Writes a row file. Its rows count only after [`finish`](RowWriter::finish).
 pub(crate) struct RowWriter {
     handle: Handle,
     buffer: Vec<u8>,
@@ -87,30 +87,30 @@ impl RowWriter {
     }
 }
 
-/// Reads a row file from front to back. What it gave counts only when it ends without an error.
+/// Reads a row file from front to back. Its rows count only if it ends without an error.
 pub(crate) struct RowReader {
     handle: Handle,
     len: u64,
-    /// Where the buffer's first unread byte stands in the file.
+    /// The place of the buffer's first unread byte in the file.
     offset: u64,
     buffer: Vec<u8>,
     at: usize,
     rows: u64,
     hasher: crc32fast::Hasher,
     seq: u64,
-    /// Up to where the file has given its disk back; `None` for one that stays.
+    /// Up to where the file has freed its disk space. `None` for a file that is kept.
     given_back: Option<u64>,
 }
 
 impl RowReader {
     /// # Errors
-    /// [`Error::Damaged`] when the header does not read.
+    /// [`Error::Damaged`] if the header cannot be read.
     pub(crate) fn open(place: &Place) -> Result<Self> {
         Self::over(Handle::open_read(place)?)
     }
 
-    /// Opens a file that is read once and then removed: the disk below what was read is given back
-    /// in the meantime, where the file system can do that.
+    /// Opens a file that is read once and then removed. The disk space of what was read is freed in the
+    /// meantime, if the file system can do that.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -145,10 +145,10 @@ impl RowReader {
         self.seq
     }
 
-    /// The next row, or `None` behind the last.
+    /// Returns the next row, or `None` after the last.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the file does not hold what was written.
+    /// [`Error::Damaged`] if the file does not hold what was written.
     pub(crate) fn next(&mut self) -> Result<Option<Row>> {
         if self.peek()? == END {
             return self.check_trailer().map(|()| None);
@@ -192,7 +192,7 @@ impl RowReader {
         Ok(taken)
     }
 
-    /// Has at least `len` unread bytes in the buffer, unless the file ends before.
+    /// Reads until the buffer has at least `len` unread bytes, or the file ends.
     fn fill(&mut self, len: usize) -> Result<()> {
         let unread = self.buffer.len() - self.at;
         if unread >= len {

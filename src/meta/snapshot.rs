@@ -10,15 +10,15 @@ use crate::file::{self, Dir, Entry, Handle, Kind, Place};
 use crate::going::{Closing, Going};
 use crate::{Error, Result};
 
-/// What a snapshot is called before it is whole.
+/// The name of a snapshot before it is whole.
 const STAGED: &str = "snapshot.tmp";
 
-/// How much of the journal a snapshot takes in.
+/// How much of the journal a snapshot covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// All sealed segments.
     All,
-    /// As many of the oldest as are folded in memory, without a run beside the snapshot.
+    /// As many of the oldest as can be folded in memory, without a run beside the snapshot.
     Step,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// `spill_at` bytes of rows are folded in memory at a time.
+    /// At most `spill_at` bytes of rows are folded in memory at a time.
     pub(crate) fn new(dir: Dir, spill_at: usize) -> Self {
         Self {
             dir,
@@ -39,7 +39,7 @@ impl Snapshots {
         }
     }
 
-    /// Folds end when this begins.
+    /// Makes folds end when `closing` begins.
     pub(crate) fn until(self, closing: &Closing) -> Self {
         Self {
             closing: closing.clone(),
@@ -47,12 +47,12 @@ impl Snapshots {
         }
     }
 
-    /// A fold that has its files of work beside the snapshots.
+    /// Begins a fold whose temporary files are beside the snapshots.
     pub(crate) fn begin_fold(&self) -> Fold {
         Fold::new(self.dir.clone(), self.spill_at, self.closing.clone())
     }
 
-    /// The newest published snapshot's sequence number; 0 when there is none.
+    /// Returns the newest published snapshot's sequence number. 0 for none.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -60,14 +60,14 @@ impl Snapshots {
         Ok(self.seqs()?.into_iter().max().unwrap_or(0))
     }
 
-    /// The newest snapshot that begins as one, 0 for none.
+    /// Returns the newest snapshot whose header can be read. 0 for none.
     pub(crate) fn newest_that_opens(&self) -> Result<u64> {
         let mut seqs = self.seqs()?;
         seqs.retain(|seq| self.open(*seq).is_ok());
         Ok(seqs.into_iter().max().unwrap_or(0))
     }
 
-    /// The sequence numbers of all that have the name of a snapshot, ascending.
+    /// Returns the sequence numbers of all files that have the name of a snapshot, ascending.
     pub(crate) fn seqs(&self) -> Result<Vec<u64>> {
         let entries = self.dir.list()?;
         let seqs = entries.iter().filter_map(|entry| match name_in(entry) {
@@ -77,10 +77,10 @@ impl Snapshots {
         Ok(seqs.collect())
     }
 
-    /// Opens the snapshot through `seq`; `None` for 0.
+    /// Opens the snapshot through `seq`. `None` for 0.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when its header does not read or names another batch.
+    /// [`Error::Damaged`] if its header cannot be read or names another batch.
     pub(crate) fn open(&self, seq: u64) -> Result<Option<RowReader>> {
         if seq == 0 {
             return Ok(None);
@@ -100,7 +100,7 @@ impl Snapshots {
     /// Reads the snapshot through `seq` from front to back.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when it does not hold what was written; [`Error::Closed`] when it is not to go on.
+    /// [`Error::Damaged`] if it does not hold what was written. [`Error::Closed`] if `going` says no.
     pub(crate) fn check(&self, seq: u64, going: &Going<'_>) -> Result<()> {
         if let Some(mut rows) = self.open(seq)? {
             while let Some(row) = rows.next()? {
@@ -111,15 +111,15 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Bytes of the snapshot through `seq`, 0 when it cannot be told.
+    /// Length of the snapshot through `seq`, bytes. 0 if it cannot be found out.
     pub(crate) fn len(&self, seq: u64) -> u64 {
         let len = Handle::open_read(&self.place_of(seq)).and_then(|file| file.len());
         len.unwrap_or(0)
     }
 
-    /// Makes one snapshot of snapshot `base` and sealed segments, durably. Writes to the store go
-    /// on in the meantime: only files that no longer change are read. Gives its sequence number, or `None`
-    /// when no segment is newer than `base`. Nothing is removed yet.
+    /// Makes one snapshot of snapshot `base` and sealed segments, durably. Other threads write to the store
+    /// in the meantime, because only files that no longer change are read. Returns its sequence number, or
+    /// `None` if no segment is newer than `base`. Nothing is removed yet.
     pub(crate) fn publish(
         &self,
         base: u64,
@@ -143,8 +143,8 @@ impl Snapshots {
         Ok(Some(last))
     }
 
-    /// Makes the snapshot through `seq` of what `fill` writes, durably, in place of one that has this
-    /// number. When `fill` fails nothing has changed.
+    /// Makes the snapshot through `seq` from what `fill` writes, durably. It replaces one that has this
+    /// number. If `fill` fails, nothing has changed.
     pub(crate) fn put(
         &self,
         seq: u64,
@@ -154,7 +154,7 @@ impl Snapshots {
         file::remove_if_present(&staged)?;
         let written = write(&staged, seq, fill);
         if written.is_err() {
-            // What cannot be removed now is removed before the next one.
+            // If it cannot be removed now, it is removed before the next snapshot.
             let _ = file::remove_if_present(&staged);
         }
         written?;
@@ -162,7 +162,7 @@ impl Snapshots {
         self.dir.sync()
     }
 
-    /// What a snapshot of one step takes at most, bytes; 0 when there is nothing for one.
+    /// How many bytes a snapshot of one step takes at most. 0 if nothing is left to do.
     pub(crate) fn step_needs(&self, base: u64, journal: &Journal) -> u64 {
         let step = self.segments(base, journal, Extent::Step);
         if step.is_empty() {
@@ -171,7 +171,7 @@ impl Snapshots {
         self.len(base) + step.iter().map(|sealed| sealed.len).sum::<u64>()
     }
 
-    /// The segments above `base` that a snapshot is to take in.
+    /// The segments above `base` that a snapshot must cover.
     fn segments(&self, base: u64, journal: &Journal, extent: Extent) -> Vec<Sealed> {
         let mut sealed = journal.sealed();
         sealed.retain(|sealed| sealed.last_seq > base);
@@ -180,7 +180,7 @@ impl Snapshots {
             let mut count = 0;
             for segment in &sealed {
                 bytes += segment.len;
-                // One at least, be it a large one.
+                // At least one, even a large one.
                 if count > 0 && bytes > self.spill_at as u64 / 2 {
                     break;
                 }
@@ -205,7 +205,7 @@ impl Snapshots {
         Ok(fold)
     }
 
-    /// Removes every file of the store's but the snapshot through `seq`: older snapshots, and what a crash
+    /// Removes every file of the store except the snapshot through `seq`: older snapshots, and what a crash
     /// left of others.
     pub(crate) fn remove_others(&self, seq: u64) -> Result<()> {
         for entry in self.dir.list()? {
@@ -238,11 +238,11 @@ fn write(
 enum Name {
     /// The snapshot through this batch.
     Snapshot(u64),
-    /// A file of work.
+    /// A temporary file.
     Work,
 }
 
-/// `None` for what no store makes there.
+/// `None` for a name that no store makes there.
 fn name_in(entry: &Entry) -> Option<Name> {
     if entry.kind == Kind::Directory {
         return None;
@@ -268,7 +268,7 @@ fn name_of(seq: u64) -> String {
     format!("{seq:020}.snap")
 }
 
-/// What lies in the directory and is not the store's.
+/// The files in the directory that do not belong to the store.
 pub(crate) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
     let mut entries = dir.list()?;
     entries.retain(|entry| name_in(entry).is_none());

@@ -11,16 +11,16 @@ use crate::format::mutation::Tree;
 use crate::going::Going;
 use crate::{ContentHash, Error, Result};
 
-/// Rows of a snapshot between two questions whether to go on: some milliseconds.
+/// How many rows of a snapshot are read between two questions whether to continue: some milliseconds.
 const ROWS_AT_A_TIME: usize = 16 * 1024;
 
-/// What the truth knows of each of some blobs. Takes some 100 bytes of memory for each, and for each of
+/// What the truth knows of each of some blobs. It takes some 100 bytes of memory for each, and for each of
 /// their references.
 pub(crate) struct Known {
     blobs: HashMap<ContentHash, Facts>,
 }
 
-/// What is known of a blob at a point of the truth.
+/// What is known of a blob at one point of the truth.
 #[derive(Default)]
 struct Facts {
     has_record: bool,
@@ -48,7 +48,7 @@ impl Known {
         facts.is_some_and(|facts| facts.has_record)
     }
 
-    /// Takes in a row that is set, or removed, after all that was taken in before.
+    /// Adds a row that is set or removed after all rows that were added before.
     fn learn(&mut self, tree: Tree, key: &[u8], change: RowChange) {
         let Some((content, rest)) = key.split_first_chunk::<32>() else {
             return;
@@ -74,14 +74,14 @@ enum RowChange {
 }
 
 impl MetaStore {
-    /// Reads the truth, through the newest batch that there is now, for what it knows of the blobs. `None`
-    /// when it was not to go on to the end.
+    /// Reads what the truth knows of the blobs, through the batch that is the newest now. `None` if `going`
+    /// said no before the end.
     ///
     /// # Cost
-    /// One read of snapshot and journal: nothing is sorted or written.
+    /// One read of snapshot and journal. Nothing is sorted or written.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the truth is not what was written; [`Error::Poisoned`], [`Error::Io`].
+    /// [`Error::Damaged`] if the truth does not hold what was written; [`Error::Poisoned`], [`Error::Io`].
     pub(crate) fn known(
         &self,
         contents: &[ContentHash],
@@ -89,7 +89,7 @@ impl MetaStore {
     ) -> Result<Option<Known>> {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
-        // No snapshot removes what is being read.
+        // This lock keeps a snapshot from removing what is being read.
         let base = self.snapshot.lock();
         let mut known = Known::of(contents);
         let read = self.read_snapshot(*base, &mut known, going).and_then(|()| {
@@ -122,7 +122,7 @@ impl MetaStore {
     }
 }
 
-/// Whether there may be more rows.
+/// Returns whether more rows may follow.
 fn learn_some(rows: &mut RowReader, known: &mut Known) -> Result<bool> {
     for _ in 0..ROWS_AT_A_TIME {
         match rows.next()? {

@@ -8,8 +8,8 @@ use crate::format::record;
 use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Result};
 
-/// Writes the rows of each blob that is referred to: as they were, or made again from the bytes of its
-/// file. `referring` are the rows of the result, `known` those that were gathered.
+/// Writes the rows of each blob that a part refers to: as they were, or made again from the bytes of its
+/// file. `referring` are the rows of the result. `known` are the rows that were gathered.
 pub(super) fn write(
     (referring, known): (&Streams, &Streams),
     blobs: &dyn Blobs,
@@ -35,7 +35,8 @@ fn content_of(row: &Row) -> Option<ContentHash> {
     record::parse_ref_key(&row.key).map(|(content, ..)| content)
 }
 
-/// `false` when the file is missing, too short, or the only proof of the rows and not what they were of.
+/// `false` if the file is missing or too short. Also `false` if it is the only proof of the rows and has
+/// other bytes.
 fn write_one(
     content: &ContentHash,
     rows: &mut Stream,
@@ -56,7 +57,7 @@ fn write_one(
     Ok(true)
 }
 
-/// The size of the blob, if all its rows are there.
+/// The size of the blob, if all its rows exist.
 fn size_of_whole(rows: &[Row]) -> Option<u64> {
     let mut sums = BlockCrcs::default();
     for (number, row) in (0..).zip(rows) {

@@ -23,13 +23,13 @@ pub(super) struct Gathered {
     /// Batches and rows of which nothing is left.
     pub lost: Vec<Loss>,
     pub batches_lost: bool,
-    /// `None` when it does not open.
+    /// `None` if it cannot be opened.
     pub index: Option<Index>,
 }
 
 /// Adds all rows to `fold`, the oldest first.
 ///
-/// The rows of the index are added before all others: they are of a moment that nobody knows, so they count
+/// The rows of the index are added before all others. Nobody knows of which moment they are, so they count
 /// only where snapshots and journal say nothing.
 pub(super) fn gather(
     (places, snapshots): (&Places, &Snapshots),
@@ -64,7 +64,7 @@ pub(super) fn gather(
                 len: to.saturating_sub(from),
             });
         }
-        // A file that has a snapshot's name and holds none says nothing about the batches before it.
+        // A file that has a snapshot's name but is none says nothing about the batches before it.
         if rows > 0
             || snapshots
                 .check(seq, &Going::until(&Closing::default()))
@@ -90,7 +90,7 @@ pub(super) fn gather(
 fn add_index(index: &Index, fold: &mut Fold) -> Result<()> {
     for tree in Tree::ALL {
         let mut outcome = Ok(());
-        // A tree that fails has given the rows before its failure.
+        // A tree that fails has returned the rows before its failure.
         let _ = index.scan(tree, Bound::Unbounded, &mut |key, value| {
             if record::unseal(tree, key, value).is_some() {
                 let value = Some(value);
@@ -118,7 +118,7 @@ fn add_batches(places: &Places, range: (u64, u64), fold: &mut Fold) -> Result<Re
     })
 }
 
-/// Batches behind snapshot `base` that were durable and do not read.
+/// Batches behind snapshot `base` that were durable and cannot be read.
 fn lost_batches(remains: &Remains, base: u64, closed: u64) -> Vec<Loss> {
     let mut lost = Vec::new();
     let mut before = base;

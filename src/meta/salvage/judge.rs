@@ -18,11 +18,11 @@ use crate::{ContentHash, Loss, PartNumber, Result, Upload, UploadId, clock};
 
 use md5::{Digest, Md5};
 
-/// Rows in the order of uploads. Names and references come under keys that begin with the upload's id.
+/// Rows in the order of uploads. The keys of names and references here begin with the upload's id.
 pub(super) struct Judge<'a> {
     pub blobs: &'a dyn Blobs,
     pub index: Option<&'a Index>,
-    /// Whether batches are lost, so that the index may know of newer rows.
+    /// Whether batches are lost, so that the index may have newer rows.
     pub batches_lost: bool,
     pub losses: &'a mut Losses,
 }
@@ -37,7 +37,7 @@ struct Known {
 }
 
 impl Judge<'_> {
-    /// Hands each upload that is left, with its parts, to `fold`.
+    /// Passes each upload that is left, with its parts, to `fold`.
     pub(super) fn run(
         &mut self,
         (rows, by_upload): (&Streams, &Streams),
@@ -85,7 +85,7 @@ impl Judge<'_> {
         Ok(known)
     }
 
-    /// Where batches are lost, a row of the index may be newer than the one that is left of the truth.
+    /// If batches are lost, a row of the index may be newer than the one that is left of the truth.
     fn add_newer_of_index(&self, known: &mut Known) {
         let Some(index) = self.index.filter(|_| self.batches_lost) else {
             return;
@@ -104,7 +104,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A reference without a part: the blob's bytes tell what the part's row said.
+    /// Handles a reference without a part: the blob's bytes say what the part's row said.
     fn add_parts_of_references(&mut self, known: &mut Known, references: &[Row]) -> Result<()> {
         for row in references {
             let Some((key, content)) = row.key.split_last_chunk::<32>() else {
@@ -178,7 +178,7 @@ impl Judge<'_> {
     }
 }
 
-/// The smallest id that any stream goes on with. Keys that begin with none are passed over.
+/// The smallest id that any stream continues with. Keys that begin with no id are skipped.
 fn next_id(streams: &mut [Stream; 5]) -> Result<Option<UploadId>> {
     let mut smallest = None;
     for stream in streams {
@@ -209,7 +209,7 @@ fn index_row<T>(
     record::unseal(tree, key, &value).and_then(read)
 }
 
-/// An open upload of which the row is lost, by its name.
+/// Makes the row of an open upload again from its name.
 fn named(known: &Known) -> Option<UploadRecord> {
     let key = known.key.clone()?;
     let lens = known.metadata.iter().map(|(_, piece)| piece.len());
@@ -221,7 +221,7 @@ fn named(known: &Known) -> Option<UploadRecord> {
     })
 }
 
-/// What is not proven whole is an open upload, which begins now: so that it does not expire at once.
+/// Makes an open upload of what is not proven whole. It begins now, so that it does not expire at once.
 fn open_again(key: &str) -> UploadRecord {
     UploadRecord {
         key: key.to_owned(),
@@ -247,7 +247,7 @@ fn adds_up(done: &Completion, parts: &[(PartNumber, PartRecord)]) -> bool {
     usize::from(done.parts) == parts.len() && done.size == size && done.md5 == found
 }
 
-/// `None` when a piece is missing, or they have another length together.
+/// `None` if a piece is missing, or if together they have another length.
 fn whole_metadata(len: u32, pieces: &[(u16, Vec<u8>)]) -> Option<Vec<u8>> {
     let mut metadata = Vec::new();
     for number in 0..record::metadata_row_count(len) {

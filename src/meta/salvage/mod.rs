@@ -37,7 +37,7 @@ pub(crate) trait Blobs {
     /// Whether the blob has a file of at least this length.
     fn has(&self, content: &ContentHash, len: u64) -> Result<bool>;
 
-    /// What the bytes of its file say; `None` when it is missing or has other bytes.
+    /// What the bytes of its file say. `None` if it is missing or has other bytes.
     fn prove(&self, content: &ContentHash) -> Result<Option<ProvenBlob>>;
 
     /// Moves the files of blobs that are not `kept` to `aside`, durably. `kept` is asked in ascending
@@ -59,18 +59,18 @@ pub(super) struct Salvage<'a> {
     pub blobs: &'a dyn Blobs,
 }
 
-/// Finishes a salvage that was decided on and cut short. Gives where the old files are.
+/// Finishes a salvage that was decided on and interrupted. Returns where the old files are.
 pub(super) fn finish(meta: &Dir, blobs: &dyn Blobs) -> Result<Option<SalvageReport>> {
     let aside = switch::finish(meta, blobs)?;
     Ok(aside.map(|aside| SalvageReport::of(aside.path(), Vec::new(), Vec::new())))
 }
 
 impl Salvage<'_> {
-    /// Puts a truth of what is proven in place of one in which `damage` was met.
+    /// Puts a truth made of what is proven in place of one in which `damage` was found.
     ///
     /// # Errors
-    /// [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io): what was there is
-    /// as it was, or the next open finishes the work.
+    /// [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io): everything is as
+    /// it was, or the next open finishes the work.
     pub(super) fn run(&self, damage: DamagedFile) -> Result<SalvageReport> {
         for name in ["journal", "snapshot"] {
             self.meta.create_dir(name)?;
@@ -89,7 +89,7 @@ impl Salvage<'_> {
         Ok(SalvageReport::of(aside.path(), files, lost))
     }
 
-    /// Writes journal and snapshot beside the old ones. Gives the snapshot's batch, and what was damaged.
+    /// Writes journal and snapshot beside the old ones. Returns the snapshot's batch, and what was damaged.
     fn write_anew(&self, losses: &mut Losses) -> Result<(u64, Vec<DamagedFile>)> {
         let work = self.meta.at("salvage.tmp");
         file::remove_tree_if_present(&work)?;
@@ -111,7 +111,7 @@ impl Salvage<'_> {
         let mut rows = self.begin(work, "gathered")?;
         let index = self.open_index(work)?;
         let mut gathered = gather((&places, &old), index, self.marker, &mut rows.fold)?;
-        // A snapshot through 0 is none.
+        // A snapshot through batch 0 would count as none.
         gathered.newest = gathered.newest.max(1);
         let mut by_upload = self.begin(work, "by-upload")?;
         let known = Streams::of(rows.fold, &rows.dir, &mut |tree, key, value| {
@@ -138,7 +138,7 @@ impl Salvage<'_> {
         Ok(gathered)
     }
 
-    /// A copy of the index, as sled changes the files that it opens; `None` when it does not open.
+    /// A copy of the index, because sled changes the files that it opens. `None` if it cannot be opened.
     fn open_index(&self, work: &Dir) -> Result<Option<Index>> {
         let index = match self.meta.dir("index") {
             Err(error) if error.is_not_found() || error.is_not_a_directory() => return Ok(None),
@@ -152,7 +152,7 @@ impl Salvage<'_> {
         Ok(Index::open(&copy, self.cache).ok())
     }
 
-    /// By tree, as a snapshot has them.
+    /// Writes the rows by tree, as a snapshot has them.
     fn write_rows(
         &self,
         (kept, known): (&Streams, &Streams),
@@ -187,8 +187,8 @@ struct Begun {
     fold: Fold,
 }
 
-/// Adds names and references under keys that begin with the upload's id: the name of an upload, and who
-/// refers to what.
+/// Adds names and references under keys that begin with the upload's id. So the name of an upload, and what
+/// refers to which blob, come with the upload.
 fn add_by_upload(fold: &mut Fold, tree: Tree, key: &[u8], value: &[u8]) -> Result<bool> {
     let moved = match tree {
         Tree::UploadNames => record::parse_name_key(key)
@@ -212,7 +212,7 @@ fn add_by_upload(fold: &mut Fold, tree: Tree, key: &[u8], value: &[u8]) -> Resul
 pub(super) struct Losses {
     list: Vec<Loss>,
     parts: BTreeSet<(UploadId, PartNumber)>,
-    /// Parts of which nobody knows when they were put.
+    /// Parts for which nobody knows when they were put.
     times: BTreeSet<(UploadId, PartNumber)>,
 }
 
@@ -229,7 +229,7 @@ impl Losses {
         self.times.insert((id, number));
     }
 
-    /// With the keys of the uploads, of which the snapshot in `dir` tells.
+    /// Adds the keys of the uploads, which the snapshot in `dir` has.
     fn named(self, dir: &Dir, seq: u64) -> Result<Vec<Loss>> {
         let all = self.parts.iter().chain(&self.times);
         let ids: BTreeSet<UploadId> = all.map(|(id, _)| *id).collect();

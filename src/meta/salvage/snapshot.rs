@@ -11,11 +11,11 @@ use crate::format::rows::{END, HEADER_LEN, TRAILER_LEN};
 /// Bytes of the file in memory.
 const WINDOW: usize = 1024 * 1024;
 
-/// Hands every row that is whole to `visit`, in order, and gives the places where others were: from which byte
-/// to which.
+/// Passes every whole row to `visit`, in order. Returns the places of the others: from which byte to which.
 ///
-/// A row's value has a checksum over tree, key and fields. Where one does not fit, the next row is looked for
-/// where this one says that it ends, and then from byte to byte, above the row before the damage.
+/// A row's value has a checksum over tree, key and fields. If one does not fit, the next row is searched
+/// for at the place where this one says that it ends, and then byte by byte. It must be above the row
+/// before the damage.
 pub(super) fn rows_left(
     place: &Place,
     visit: &mut dyn FnMut(Row) -> Result<()>,
@@ -54,13 +54,13 @@ struct Window {
     handle: Handle,
     /// Bytes of the file.
     len: u64,
-    /// Where the bytes in memory stand in the file.
+    /// The place in the file of the bytes in memory.
     from: u64,
     bytes: Vec<u8>,
 }
 
 impl Window {
-    /// The row at a place, if there is a whole one, and where it ends.
+    /// The row at a place, if a whole one is there, and where it ends.
     fn row_at(&mut self, at: u64) -> Option<(Row, u64)> {
         let (tree, key_len, end) = self.header_at(at)?;
         let body = self.slice(at + ROW_HEADER_LEN as u64, end)?;
@@ -74,7 +74,7 @@ impl Window {
         Some((row, end))
     }
 
-    /// Where the next row, or the end, is behind a place at which none is.
+    /// Where the next row, or the end, is after a place without one.
     fn row_behind(&mut self, at: u64, last: Option<&(Tree, Vec<u8>)>) -> Option<u64> {
         let claimed = self.header_at(at).map(|(_, _, end)| end);
         if let Some(end) = claimed.filter(|end| self.row_at(*end).is_some() || self.is_end(*end)) {

@@ -6,7 +6,7 @@ use crate::file::{Dir, Place};
 use crate::format::mutation::Tree;
 use crate::{Error, Result};
 
-/// Takes a row for itself, or answers `false`.
+/// It takes a row, or returns `false`.
 type Divert<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<bool> + 'a;
 
 /// The rows of each tree in a file.
@@ -15,7 +15,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Writes what is left of a fold. `divert` is offered each row first; what it takes is not written.
+    /// Writes what is left of a fold. `divert` is offered each row first. What it takes is not written.
     pub(super) fn of(fold: Fold, dir: &Dir, divert: &mut Divert<'_>) -> Result<Self> {
         let places: Vec<Place> = Tree::ALL.iter().map(|tree| dir.at(tree.name())).collect();
         let writers = places.iter().map(|place| RowWriter::create(place, 0));
@@ -61,7 +61,7 @@ impl Stream {
         Ok(Some(taken))
     }
 
-    /// Takes the rows whose keys begin with `prefix`; those before are passed over.
+    /// Takes the rows whose keys begin with `prefix`, and skips those before.
     pub(super) fn take(&mut self, prefix: &[u8]) -> Result<Vec<Row>> {
         let mut taken = Vec::new();
         while let Some(row) = self.peek() {

@@ -12,14 +12,14 @@ use crate::file::{self, Dir, Place};
 use crate::format::mutation::Tree;
 use crate::{ContentHash, Error, Result};
 
-/// What is replaced by what is prepared under the same name with `.new` behind it.
+/// Each of these is replaced by what was prepared under its name with `.new` behind it.
 const REPLACED: [&str; 2] = ["journal", "snapshot"];
 
 pub(super) fn decision(meta: &Dir) -> Place {
     meta.at("SALVAGED")
 }
 
-/// The directory `name` beside the one that it is to replace, empty.
+/// Makes the directory `name`, empty, beside the one that it will replace.
 pub(super) fn prepare(meta: &Dir, name: &str) -> Result<Dir> {
     let prepared = format!("{name}.new");
     file::remove_tree_if_present(&meta.at(&prepared))?;
@@ -27,7 +27,7 @@ pub(super) fn prepare(meta: &Dir, name: &str) -> Result<Dir> {
     meta.dir(prepared)
 }
 
-/// A directory for what is put aside, with a name that nothing has.
+/// Makes a directory for what is moved aside, under a name that nothing has.
 pub(super) fn make_aside(meta: &Dir, seq: u64) -> Result<Dir> {
     let mut name = format!("salvaged-{seq}");
     for number in 2.. {
@@ -41,7 +41,7 @@ pub(super) fn make_aside(meta: &Dir, seq: u64) -> Result<Dir> {
     meta.dir(name)
 }
 
-/// Finishes what was decided, if anything was: gives the directory with what was put aside.
+/// Finishes what was decided, if anything was. Returns the directory of what was moved aside.
 pub(super) fn finish(meta: &Dir, blobs: &dyn Blobs) -> Result<Option<Dir>> {
     let decision = decision(meta);
     let Some(name) = file::read_if_present(&decision)? else {
@@ -59,7 +59,7 @@ pub(super) fn finish(meta: &Dir, blobs: &dyn Blobs) -> Result<Option<Dir>> {
     if aside.at("index").id()?.is_none() {
         move_aside(meta, "index", &aside)?;
     }
-    // What it told of the index and the journal is of the old ones.
+    // The marker is about the old index and journal.
     file::remove_if_present(&meta.at("CLEAN"))?;
     meta.sync()?;
     file::remove(&decision)?;
@@ -76,7 +76,8 @@ fn move_aside(meta: &Dir, name: &str, aside: &Dir) -> Result<()> {
     Ok(())
 }
 
-/// A sweep would remove the blobs that no part refers to any more: they may be all that is left of a part.
+/// Moves the blobs aside that no part refers to any more. A sweep would remove them, and they may be all
+/// that is left of a part.
 fn put_blobs_aside(meta: &Dir, aside: &Dir, blobs: &dyn Blobs) -> Result<()> {
     let is_prepared = meta.at("snapshot.new").id()?.is_some();
     let dir = meta.dir(if is_prepared {
@@ -119,7 +120,7 @@ impl Kept {
     }
 }
 
-/// Writes a text that stays with what was put aside.
+/// Writes a text beside what was moved aside.
 pub(super) fn note(aside: &Dir, name: &str, lines: &[String]) -> Result<()> {
     let mut text = lines.join("\n");
     text.push('\n');
