@@ -125,7 +125,7 @@ pub(crate) fn check_current(line: &CompletedPart, etag: ETag) -> Result<()> {
     }
     Err(unusable(
         line,
-        "it was replaced since: its ETag is another now",
+        "it was replaced since; it has another ETag now",
     ))
 }
 

@@ -199,7 +199,7 @@ impl Sweep<'_, '_> {
             let denied = if known.is_referenced(content) && !self.meta.is_referenced(content)? {
                 "a part refers to"
             } else if known.has_record(content) && self.meta.blob_size(content)?.is_none() {
-                "there is a record of"
+                "a record exists of"
             } else {
                 continue;
             };
@@ -209,7 +209,7 @@ impl Sweep<'_, '_> {
             }
             let lost = Error::Index {
                 cause: format!(
-                    "it has lost rows: by journal and snapshot {denied} the blob {content}, by the index not"
+                    "it has lost rows: journal and snapshot say that {denied} the blob {content}, but the index has no such row"
                 ),
             };
             // I8: nothing that the index says counts any more. Without a clean close it is rebuilt.

@@ -115,9 +115,9 @@ impl Verify<'_, '_> {
             let _still = self.locks.lock(id)?;
             let upload = self.meta.upload(id)?;
             if self.meta.has_name(&key, id)? && upload.is_none_or(|upload| upload.key != key) {
-                report
-                    .inconsistent
-                    .push(format!("upload {id}: a name is left of it"));
+                report.inconsistent.push(format!(
+                    "upload {id}: it has a name, but does not exist under this key"
+                ));
             }
         }
         for (id, number) in pieces {
@@ -125,7 +125,7 @@ impl Verify<'_, '_> {
             if self.meta.has_metadata(id, number)? && self.meta.upload(id)?.is_none() {
                 report
                     .inconsistent
-                    .push(format!("upload {id}: metadata is left of it"));
+                    .push(format!("upload {id}: it has metadata, but does not exist"));
             }
         }
         Ok(())
@@ -259,7 +259,7 @@ impl Verify<'_, '_> {
             || self.meta.is_referenced(&content)?;
         if !known {
             report.inconsistent.push(format!(
-                "blob {content}: nobody refers to it, and no sweep will look at it"
+                "blob {content}: no part refers to it, and no sweep will check it"
             ));
         }
         Ok(())

@@ -431,7 +431,7 @@ fn guarded<T>(path: &Path, run: impl FnOnce() -> sled::Result<T>) -> Result<T> {
 /// lack of room, and sled does not recover from that.
 pub(super) fn as_failure(error: Error) -> Error {
     match error {
-        Error::StorageFull { .. } => failed("there is no room for it on the disk"),
+        Error::StorageFull { .. } => failed("the disk has no room for it"),
         other => other,
     }
 }

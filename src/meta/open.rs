@@ -288,7 +288,7 @@ impl Truth {
         if counted != marker.tally {
             let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
             return Err(not_trusted(&format!(
-                "the index came back with {rows} rows that do not add up to the {expected} it had"
+                "the index has {rows} rows, which do not add up to the {expected} that it had"
             )));
         }
         Ok(index)

@@ -202,7 +202,7 @@ impl Drop for Visit<'_> {
 fn silent() -> Error {
     Error::Index {
         cause: format!(
-            "it does not answer ({} s and more), and threads that are inside cannot be stopped: end this process",
+            "it does not answer (for {} s or more), and the threads inside it cannot be stopped: end this process",
             PATIENCE.as_secs()
         ),
     }

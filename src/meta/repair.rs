@@ -88,7 +88,7 @@ impl Repair<'_> {
         }
         let seq = self.marker.seq;
         Err(unproven(format!(
-            "batch {newest} is newer than CLEAN, which tells of batch {seq}"
+            "batch {newest} is newer than CLEAN, which names batch {seq}"
         )))
     }
 
@@ -122,7 +122,7 @@ impl Repair<'_> {
         }
         let (rows, expected) = (tally.total_rows(), self.marker.tally.total_rows());
         Err(unproven(format!(
-            "its {rows} rows do not add up to the {expected} it had"
+            "its {rows} rows do not add up to the {expected} that it had"
         )))
     }
 }

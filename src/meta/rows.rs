@@ -136,7 +136,7 @@ impl RowReader {
         };
         let header = reader.take(HEADER_LEN)?;
         reader.seq =
-            rows::seq_of(&header).ok_or_else(|| reader.damaged("the header does not read"))?;
+            rows::seq_of(&header).ok_or_else(|| reader.damaged("the header cannot be read"))?;
         Ok(reader)
     }
 
@@ -155,7 +155,7 @@ impl RowReader {
         }
         let header = self.take(ROW_HEADER_LEN)?;
         let header =
-            Header::decode(&header).ok_or_else(|| self.damaged("a row does not decode"))?;
+            Header::decode(&header).ok_or_else(|| self.damaged("a row cannot be decoded"))?;
         let key = self.take(header.key_len)?;
         let value = header.value_len.map(|len| self.take(len)).transpose()?;
         self.rows += 1;
@@ -170,7 +170,7 @@ impl RowReader {
         if *trailer == expected && self.offset == self.len {
             Ok(())
         } else {
-            Err(self.damaged("the checksum does not fit"))
+            Err(self.damaged("the checksum is wrong"))
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) fn copy(engine: &Engine, source: &PartReader, slot: Slot<'_>) -> Resu
         return Err(Error::InvalidArgument {
             argument: "source",
             found: "a reader of another store".to_owned(),
-            expected: "a reader that this store has opened since it is open",
+            expected: "a reader that this store has opened since it was opened itself",
         });
     }
     let part = source.part();

@@ -147,7 +147,7 @@ impl CompletedPart {
                 |value| value > u128::from(PartNumber::MAX.0),
             );
         if too_high {
-            return Err(unusable("part numbers end at 10000"));
+            return Err(unusable("the greatest part number is 10000"));
         }
         let number = number.parse()?;
         let etag = etag

@@ -50,13 +50,13 @@ fn check_segment(
     read.set(bytes.len() as u64);
     let damage = |offset: usize, reason| damaged(&place.path(), offset as u64, reason);
     let stamp =
-        stamp_of(number, &bytes).ok_or_else(|| damage(0, "the segment's header does not read"))?;
+        stamp_of(number, &bytes).ok_or_else(|| damage(0, "the segment's header cannot be read"))?;
     let (mut seq, mut offset) = (before, HEADER_LEN);
     while seq < last_seq.min(durable) {
         let frame = frame::frame_at(stamp, &bytes, offset)
             .filter(|frame| frame.header.kind == Kind::Batch)
             .filter(|frame| seq == 0 || frame.header.seq == seq + 1)
-            .ok_or_else(|| damage(offset, "an acknowledged batch does not read"))?;
+            .ok_or_else(|| damage(offset, "an acknowledged batch cannot be read"))?;
         (seq, offset) = (frame.header.seq, frame.end);
     }
     // A segment and its seal are durable before the next segment is written to.

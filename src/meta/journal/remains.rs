@@ -52,7 +52,11 @@ pub(crate) fn remains(dir: &Dir, visit: &mut Visit<'_>) -> Result<Remains> {
         if let Some(mark) = mark_of(number, &bytes) {
             remains.read_segment(&place, (mark, &bytes), visit)?;
         } else if bytes.iter().any(|byte| *byte != 0) {
-            remains.note(&place, 0, "nothing tells whose frames these are");
+            remains.note(
+                &place,
+                0,
+                "nothing says which segment these frames belong to",
+            );
             remains.end_is_open = true;
         }
         remains.end_is_open |= !all;
@@ -111,7 +115,7 @@ impl Remains {
                 found.or_else(|| places(bytes, offset).find_map(|at| Some((at, whole(at)?))));
             let Some((at, frame)) = found else { break };
             if at != offset {
-                self.note(place, offset, "batches do not read");
+                self.note(place, offset, "batches cannot be read");
             }
             self.read_frame(&frame, visit)?;
             offset = frame.end;
@@ -132,7 +136,7 @@ impl Remains {
             self.durable = self.durable.max(header.durable);
         }
         if self.durable > self.last() {
-            self.note(place, offset, "batches do not read");
+            self.note(place, offset, "batches cannot be read");
         }
         Ok(())
     }

@@ -151,7 +151,7 @@ pub(crate) fn read_through(
         while last_seq < through {
             let frame = source
                 .frame_at(offset)
-                .ok_or_else(|| source.damaged(offset, "an acknowledged batch does not read"))?;
+                .ok_or_else(|| source.damaged(offset, "an acknowledged batch cannot be read"))?;
             if frame.header.kind == Kind::Seal {
                 break;
             }
@@ -210,7 +210,7 @@ impl<'a> Source<'a> {
             return Err(self.damaged(offset, &format!("batch {expected} was expected here")));
         }
         mutation::mutations(frame.payload)
-            .ok_or_else(|| self.damaged(offset, "the batch does not decode"))
+            .ok_or_else(|| self.damaged(offset, "the batch cannot be decoded"))
     }
 
     /// Whether it holds a frame. Without a header none was ever written.
@@ -227,7 +227,7 @@ impl<'a> Source<'a> {
 /// Reads a segment up to the tail. Each segment except the tail itself ends with a seal.
 fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) -> Result<()> {
     let Some(stamp) = source.stamp else {
-        return Err(source.damaged(0, "the segment's header does not read"));
+        return Err(source.damaged(0, "the segment's header cannot be read"));
     };
     let mut offset = HEADER_LEN;
     while let Some(frame) = frame::frame_at(stamp, source.bytes, offset) {
@@ -279,7 +279,7 @@ fn end_at_seal(
 fn end_at_tail(source: &Source<'_>, stamp: Stamp, offset: usize, found: &mut Scan) -> Result<()> {
     let later = frame::durable_by_later_headers(stamp, source.bytes, offset);
     if later.is_some_and(|durable| durable > found.last_seq) {
-        return Err(source.damaged(offset, "an acknowledged batch does not read"));
+        return Err(source.damaged(offset, "an acknowledged batch cannot be read"));
     }
     let behind = source.bytes.get(offset..).unwrap_or_default();
     let torn = behind
@@ -302,7 +302,7 @@ fn read_behind_tail(source: &Source<'_>, found: &mut Scan, dir: &Dir) -> Result<
         return Err(damaged(
             &tail,
             found.tail.end,
-            "the end of this journal segment does not read",
+            "the end of this journal segment cannot be read",
         ));
     }
     if source.stamp.is_some() && found.spare.is_none() && found.stillborn.is_empty() {

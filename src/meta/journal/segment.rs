@@ -59,7 +59,7 @@ impl Segment {
         let mut header = [0; HEADER_LEN];
         handle.read_at(&mut header, 0)?;
         let stamp = stamp_of(number, &header)
-            .ok_or_else(|| damaged(&handle.path(), 0, "the segment's header does not read"))?;
+            .ok_or_else(|| damaged(&handle.path(), 0, "the segment's header cannot be read"))?;
         Ok(Self { stamp, handle, len })
     }
 

@@ -56,7 +56,7 @@ pub(super) fn gather(
             damaged.push(DamagedFile::of(&Error::Damaged {
                 path: path.clone(),
                 offset: from,
-                reason: "rows of the snapshot do not read".to_owned(),
+                reason: "rows of the snapshot cannot be read".to_owned(),
             }));
             lost.push(Loss::Rows {
                 path,
