@@ -60,7 +60,7 @@ impl BlobStore {
     /// Makes sure that an answer may rely on this file, and remembers it.
     ///
     /// A store syncs a file before it publishes it. But whoever restored a file, or copied the directory,
-    /// may have left its bytes in the page cache only, and such a file looks like any other.
+    /// may have left its bytes in the page cache only. Such a file looks like any other.
     fn rest_on(&self, handle: Handle, content: &ContentHash, sums: &BlockCrcs) -> Result<()> {
         // This is not the sync of a body. If it fails, even for lack of room, nothing more may be
         // acknowledged.

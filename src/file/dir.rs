@@ -75,9 +75,9 @@ impl FileId {
     }
 }
 
-/// The mount through which something is reached. Device numbers are not enough. A directory of the same
-/// file system may be mounted below the store, and on an overlay a file may have another device number than
-/// its directory.
+/// The mount through which something is reached. Device numbers are not enough, for two reasons. A
+/// directory of the same file system may be mounted below the store. And on an overlay a file may have
+/// another device number than its directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mount {
     Id(u64),

@@ -10,7 +10,7 @@
 //! torn by a crash.
 //!
 //! The header's CRC also covers the [`Stamp`] of its segment. So a frame in the wrong file cannot be read.
-//! A client may write a frame into a key or into metadata, to make a torn tail look like damage, but it
+//! A client may write a frame into a key or into metadata, to make a torn tail look like damage. But it
 //! cannot know the salt.
 
 use super::cursor::{Cursor, len_u32};

@@ -1,4 +1,4 @@
-//! Writing a body that is in memory.
+//! Writes a body that is in memory.
 
 use super::engine::Engine;
 use crate::Result;

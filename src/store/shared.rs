@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::sync::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use crate::{Error, Result};
 
-/// How often the housekeeping thread looks whether the index answers.
+/// How often the housekeeping thread checks whether the index answers.
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shared {
@@ -140,7 +140,8 @@ impl Shared {
             let slice = LOOK.min(every.saturating_sub(began.elapsed()));
             self.changed
                 .wait_while_for(&mut duty, |duty| !duty.work && !duty.stop, slice);
-            // Nobody else may look whether the index answers. What it says is told by the next call.
+            // No other thread may be checking whether the index answers. The next call reports what this
+            // check finds.
             let _ = self.pulse.check();
         }
         self.changed

@@ -109,8 +109,8 @@ impl PartStore {
     ///
     /// It counts bytes: those of the journal, the snapshot and the records, and with [`Scope::Everything`]
     /// those of the blobs. What is added in the meantime is not counted. `progress` is called at the
-    /// beginning and at the end, for each journal segment, at least once for 256 records, and for each 256
-    /// KiB of a blob.
+    /// beginning and at the end. In between it is called for each journal segment, at least once for 256
+    /// records, and for each 256 KiB of a blob.
     ///
     /// `progress` may make any other call except [`close`](Self::close), `sweep`, `maintain` and `verify`,
     /// which would wait for this one. Closing waits for `progress` to return, and does not call it again.

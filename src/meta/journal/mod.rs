@@ -224,7 +224,7 @@ impl Journal {
                 return Ok(());
             }
             if state.leading {
-                // A sync may hang for ever, and somebody else may find that the store has stopped.
+                // A sync may hang for ever, and another thread may find that the store has stopped.
                 self.progress.wait_for(&mut state, GLANCE);
             } else {
                 self.lead(&mut state);

@@ -14,8 +14,8 @@ const WINDOW: usize = 1024 * 1024;
 /// Passes every whole row to `visit`, in order. Returns the places of the others: from which byte to which.
 ///
 /// A row's value has a checksum over tree, key and fields. If one does not fit, the next row is searched
-/// for at the place where this one says that it ends, and then byte by byte. It must be above the row
-/// before the damage.
+/// for at the place where this one says that it ends. After that it is searched for byte by byte. It must
+/// be above the row before the damage.
 pub(super) fn rows_left(
     place: &Place,
     visit: &mut dyn FnMut(Row) -> Result<()>,

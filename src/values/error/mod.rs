@@ -220,8 +220,8 @@ pub enum Error {
     /// A file of the journal or of the snapshot does not hold what was written there. Nothing was changed.
     ///
     /// When an open answers this, no index proves what the file held. A running store that has found its
-    /// own files damaged answers this to every call that would change something, so that nothing more
-    /// depends on them. Close it and open it again: it then writes them anew from the index.
+    /// own files damaged answers this to every call that would change something. So nothing more depends on
+    /// them. Close it and open it again: it then writes them anew from the index.
     #[error(
         "{path} is damaged at byte {offset}: {reason}; close the store and open it again; if that is refused, restore the file from a backup or use Options::salvage"
     )]

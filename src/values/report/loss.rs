@@ -9,9 +9,9 @@ use crate::{DamagedFile, PartNumber, Upload, UploadId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SalvageReport {
-    /// Where the old files are. These are the journal, the snapshot and the index as they were, blobs that
-    /// no part refers to any more, and `lost.txt`, the list of what is lost. The store does not read them
-    /// again: remove the directory when nobody needs it.
+    /// Where the old files are: the journal, the snapshot and the index as they were, and blobs that no
+    /// part refers to any more. The file `lost.txt` lists what is lost. The store does not read them again:
+    /// remove the directory when nobody needs it.
     pub aside: PathBuf,
     /// The files that were damaged. Empty if an earlier open had done the work and was interrupted at its
     /// end.

@@ -30,8 +30,8 @@ pub struct Stats {
     /// or [`verify`](crate::PartStore::verify) finds them.
     ///
     /// If any are listed, every call that changes something is refused with
-    /// [`Error::Damaged`](crate::Error::Damaged), because the journal cannot be made shorter, and after a
-    /// kill the store would not open. Reads still work. [`close`](crate::PartStore::close) the store and
+    /// [`Error::Damaged`](crate::Error::Damaged). The reason: the journal cannot be made shorter, and after
+    /// a kill the store would not open. Reads still work. [`close`](crate::PartStore::close) the store and
     /// open it again: the open writes the files anew from the index.
     pub damaged_files: Vec<DamagedFile>,
     /// Bodies that are being received.
