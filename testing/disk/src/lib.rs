@@ -1,4 +1,4 @@
-//! A disk that crashes: the [log](log) of what was asked of it, and what a crash may leave under a
+//! A disk that crashes: the [log] of what was asked of it, and what a crash may leave under a
 //! [loss policy](loss::Policy).
 
 pub mod image;
