@@ -140,7 +140,7 @@ impl Options {
     ///
     /// # Cost
     /// After a clean close: one scan of the index and one of the journal, about 5 us of a processor a part.
-    /// After anything else the index is rebuilt: about 20 us a part.
+    /// After anything else the index is rebuilt: about 15 us a part.
     ///
     /// # Errors
     /// - [`Error::StoreLocked`]: the store is already open.

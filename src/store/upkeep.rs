@@ -95,7 +95,7 @@ impl PartStore {
     /// store can be used in the meantime. Damaged files and blobs are listed, not returned as errors.
     ///
     /// # Cost
-    /// About 13 us of a processor a part. With [`Scope::Everything`] also one read of all blobs.
+    /// About 12 us of a processor a part. With [`Scope::Everything`] also one read of all blobs.
     ///
     /// # Errors
     /// - [`Error::Closed`]: the store is closed, or was closed in the meantime.

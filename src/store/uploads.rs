@@ -139,7 +139,7 @@ impl PartStore {
     /// being received get [`Error::NoSuchUpload`] when they finish ([R31](crate::rules#r31)).
     ///
     /// # Cost
-    /// One sync of the journal, and 12 to 28 us of a processor a part. Three rows of the index change for
+    /// One sync of the journal, and 11 to 22 us of a processor a part. Three rows of the index change for
     /// each part, at places that are far from each other. If the index is larger than [its
     /// cache](Options::index_cache), they are read from the disk. The call works on a full disk.
     ///
