@@ -2,7 +2,7 @@
 
 // The checks below are pure: they read and change nothing but their arguments.
 
-use crate::ingest::Checksums;
+use crate::format::record::PartRecord;
 use crate::{
     CompletedPart, ETag, Error, MinimumAt, Numbering, Options, PageLimit, PartNumber, PartOptions,
     Result,
@@ -65,19 +65,19 @@ pub(crate) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> 
     Ok(())
 }
 
-/// Checks R7, and the other checksums that a client may declare. `md5` is the body's.
-pub(crate) fn check_digests(options: &PartOptions, md5: ETag, sums: &Checksums) -> Result<()> {
+/// Checks R7, and the other checksums that a client may declare, against those of the body.
+pub(crate) fn check_digests(options: &PartOptions, part: &PartRecord) -> Result<()> {
     if let Some(declared) = options.md5 {
         let expected = hex::encode(declared.as_bytes());
-        compare("Content-MD5", expected, md5.to_string())?;
+        compare("Content-MD5", expected, part.etag.to_string())?;
     }
     if let Some(declared) = options.crc32 {
         let hex = |crc: u32| format!("{crc:08x}");
-        compare("CRC-32", hex(declared), hex(sums.crc32))?;
+        compare("CRC-32", hex(declared), hex(part.crc32))?;
     }
     if let Some(declared) = options.crc64 {
         let hex = |crc: u64| format!("{crc:016x}");
-        compare("CRC-64", hex(declared), hex(sums.crc64))?;
+        compare("CRC-64", hex(declared), hex(part.crc64))?;
     }
     Ok(())
 }

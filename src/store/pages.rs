@@ -6,25 +6,26 @@ use crate::{
     ListObjects, ListParts, ListUploads, Object, Part, PartStore, Result, Upload, UploadInfo,
 };
 
-/// The entries of the pages that `fetch` gets one after the other. `None` is the end. An error is the last
-/// entry.
-struct Pages<T, F> {
+/// The entries of pages, which `fetch` gets one after the other: it answers a query with a page and the query of
+/// the next one. An error is the last entry.
+struct Pages<Q, T, F> {
     page: vec::IntoIter<T>,
+    /// What the next page is asked with; `None` behind the last.
+    next: Option<Q>,
     fetch: F,
-    is_done: bool,
 }
 
-impl<T, F: FnMut() -> Result<Option<Vec<T>>>> Pages<T, F> {
-    fn new(fetch: F) -> Self {
+impl<Q, T, F: FnMut(Q) -> Result<(Vec<T>, Option<Q>)>> Pages<Q, T, F> {
+    fn new(first: Q, fetch: F) -> Self {
         Self {
             page: Vec::new().into_iter(),
+            next: Some(first),
             fetch,
-            is_done: false,
         }
     }
 }
 
-impl<T, F: FnMut() -> Result<Option<Vec<T>>>> Iterator for Pages<T, F> {
+impl<Q, T, F: FnMut(Q) -> Result<(Vec<T>, Option<Q>)>> Iterator for Pages<Q, T, F> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
@@ -32,59 +33,40 @@ impl<T, F: FnMut() -> Result<Option<Vec<T>>>> Iterator for Pages<T, F> {
             if let Some(entry) = self.page.next() {
                 return Some(Ok(entry));
             }
-            if self.is_done {
-                return None;
-            }
-            match (self.fetch)() {
-                Ok(Some(page)) => self.page = page.into_iter(),
-                Ok(None) => self.is_done = true,
-                Err(error) => {
-                    self.is_done = true;
-                    return Some(Err(error));
-                }
+            match (self.fetch)(self.next.take()?) {
+                Ok((page, next)) => (self.page, self.next) = (page.into_iter(), next),
+                Err(error) => return Some(Err(error)),
             }
         }
     }
 }
 
 pub(super) fn parts(store: &PartStore, upload: &Upload) -> impl Iterator<Item = Result<Part>> {
-    let mut query = Some(ListParts::new());
-    Pages::new(move || {
-        let Some(asked) = query.take() else {
-            return Ok(None);
-        };
+    Pages::new(ListParts::new(), |asked| {
         let page = store.list_parts(upload, &asked)?;
-        query = page.next.map(|last| asked.marker(last.into()));
-        Ok(Some(page.parts))
+        let next = page.next.map(|last| asked.marker(last.into()));
+        Ok((page.parts, next))
     })
 }
 
 pub(super) fn uploads(store: &PartStore, prefix: &str) -> impl Iterator<Item = Result<UploadInfo>> {
-    let mut query = Some(ListUploads::new().prefix(prefix));
-    Pages::new(move || {
-        let Some(asked) = query.take() else {
-            return Ok(None);
-        };
+    Pages::new(ListUploads::new().prefix(prefix), |asked| {
         let page = store.list_uploads(&asked)?;
-        query = page.next.map(|last| {
+        let next = page.next.map(|last| {
             let asked = asked.key_marker(last.key);
             match last.id {
                 Some(id) => asked.upload_id_marker(id),
                 None => asked,
             }
         });
-        Ok(Some(page.uploads))
+        Ok((page.uploads, next))
     })
 }
 
 pub(super) fn objects(store: &PartStore) -> impl Iterator<Item = Result<Object>> {
-    let mut query = Some(ListObjects::new());
-    Pages::new(move || {
-        let Some(asked) = query.take() else {
-            return Ok(None);
-        };
+    Pages::new(ListObjects::new(), |asked| {
         let page = store.list_objects(&asked)?;
-        query = page.next.map(|last| asked.marker(last));
-        Ok(Some(page.objects))
+        let next = page.next.map(|last| asked.marker(last));
+        Ok((page.objects, next))
     })
 }

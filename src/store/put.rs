@@ -8,7 +8,7 @@ use super::engine::Engine;
 use super::from_memory;
 use crate::blob::{DurableBlob, StagedBlob};
 use crate::format::record::PartRecord;
-use crate::ingest::{BodyHasher, Checksums};
+use crate::ingest::BodyHasher;
 use crate::meta::{Change, SpaceUse};
 use crate::values::digest::BlockCrcs;
 use crate::values::part::Slot;
@@ -77,8 +77,15 @@ pub(super) fn store_body(
     let sums = hasher.checksums();
     // 4. The body's MD5 was computed at the same time. From here on it is needed.
     hasher.settle_until(&engine.closing)?;
-    rules::check_digests(options, hasher.etag(), &sums)?;
-    let part = record_of(&mut hasher, &sums);
+    let part = PartRecord {
+        size: sums.blocks.size,
+        etag: hasher.etag(),
+        content,
+        crc32: sums.crc32,
+        crc64: sums.crc64,
+        stored_ms: clock::now_ms(),
+    };
+    rules::check_digests(options, &part)?;
     let new_blob = is_new.then_some(&sums.blocks);
     // 5.
     let published = durable.map_or(Ok(()), |durable| durable.publish(&content));
@@ -116,17 +123,6 @@ fn make_durable(
         }
         (Body::Staged(staged), _) => staged.sync().map(Some),
         (Body::Memory(bytes), _) => from_memory::write(engine, hasher, &bytes).map(Some),
-    }
-}
-
-fn record_of(hasher: &mut BodyHasher, sums: &Checksums) -> PartRecord {
-    PartRecord {
-        size: sums.blocks.size,
-        etag: hasher.etag(),
-        content: hasher.content(),
-        crc32: sums.crc32,
-        crc64: sums.crc64,
-        stored_ms: clock::now_ms(),
     }
 }
 
