@@ -16,8 +16,9 @@ use crc_fast::CrcAlgorithm;
 use md5_lanes::{BodyMd5, Lanes};
 
 use crate::going::Closing;
+use crate::values::checksum::Algorithms;
 use crate::values::digest::{BLOCK_LEN, BlockCrcs};
-use crate::{ContentHash, ETag, Result};
+use crate::{Checksum, Checksums, ContentHash, ETag, ETagKind, Result};
 
 /// How many bytes are hashed between two checks for closing: some milliseconds.
 const PIECE: usize = 16 * 1024 * 1024;
@@ -33,14 +34,15 @@ pub(crate) struct BodyHasher {
 
 /// The checksums of a body: all of its digests except MD5 and BLAKE3.
 #[derive(Clone, Debug)]
-pub(crate) struct Checksums {
-    pub crc32: u32,
-    pub crc64: u64,
+pub(crate) struct Computed {
+    /// All but the MD5, if that is the ETag.
+    pub known: Checksums,
     pub blocks: BlockCrcs,
 }
 
 impl BodyHasher {
-    pub(crate) fn new(lanes: &Arc<Lanes>) -> Self {
+    pub(crate) fn new(lanes: &Arc<Lanes>, etag: ETagKind, wanted: Algorithms) -> Self {
+        let _ = (etag, wanted);
         Self {
             md5: BodyMd5::new(Arc::clone(lanes)),
             blake3: blake3::Hasher::new(),
@@ -107,10 +109,13 @@ impl BodyHasher {
     }
 
     /// The checksums of what was taken.
-    pub(crate) fn checksums(&self) -> Checksums {
-        Checksums {
-            crc32: self.sums.blocks.crc32(),
-            crc64: self.sums.crc64.finalize(),
+    pub(crate) fn checksums(&self) -> Computed {
+        let own = [
+            Checksum::Crc32(self.sums.blocks.crc32()),
+            Checksum::Crc64Xz(self.sums.crc64.finalize()),
+        ];
+        Computed {
+            known: own.into_iter().collect(),
             blocks: self.sums.blocks.clone(),
         }
     }

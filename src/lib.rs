@@ -131,6 +131,7 @@ mod health;
 mod ingest;
 mod locks;
 mod meta;
+mod namespaces;
 mod pins;
 mod process;
 mod room;
@@ -147,17 +148,22 @@ mod verify;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use store::{ObjectReader, PartReader, PartStore, PartWriter};
+pub use store::{ObjectReader, ObjectWriter, PartReader, PartStore, PartWriter};
+pub use values::checksum::{Checksum, ChecksumAlgorithm, Checksums};
 pub use values::digest::{ContentHash, ContentMd5, ETag, ObjectETag};
 pub use values::error::{Error, ErrorKind, Result};
-pub use values::id::{MAX_KEY_LEN, Upload, UploadId};
+pub use values::id::{Upload, UploadId};
+pub use values::key::{Key, MAX_KEY_LEN, MAX_NAMESPACE_LEN};
 pub use values::listing::{
-    ListObjects, ListParts, ListUploads, ObjectPage, PartPage, UploadMarker, UploadPage,
+    KeyEntry, KeyPage, ListKeys, ListNamespaces, ListObjects, ListParts, ListUploads,
+    NamespacePage, ObjectPage, PartPage, UploadMarker, UploadPage,
 };
+pub use values::namespace::{Namespace, Quota, Usage};
 pub use values::object::{Object, ObjectPart, UploadInfo};
-pub use values::options::{Background, MinimumAt, Numbering, Options, PageLimit, PartOptions};
+pub use values::options::{Background, ETagKind, MinimumAt, Numbering, Options, PageLimit};
 pub use values::part::{CompletedPart, Part, PartNumber};
 pub use values::report::{
     DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Progress,
     RecoveryReport, SalvageReport, Scope, Stats, SweepReport, VerifyReport,
 };
+pub use values::request::{CompleteOptions, Condition, ObjectOptions, PartOptions, UploadOptions};

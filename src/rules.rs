@@ -2,10 +2,10 @@
 
 // The checks below are pure: they read and change nothing but their arguments.
 
-use crate::format::record::PartRecord;
+use crate::format::record::Completion;
 use crate::{
-    CompletedPart, ETag, Error, MinimumAt, Numbering, Options, PageLimit, PartNumber, PartOptions,
-    Result,
+    Checksums, CompleteOptions, CompletedPart, Condition, ETag, Error, Key, MinimumAt, Numbering,
+    ObjectETag, Options, PageLimit, PartNumber, PartOptions, Result, UploadId,
 };
 
 /// The longest page, entries (R16).
@@ -66,31 +66,49 @@ pub(crate) fn check_minimum(limits: &Options, number: PartNumber, size: u64) -> 
 }
 
 /// Checks R7, and the other checksums that a client may declare, against those of the body.
-pub(crate) fn check_digests(options: &PartOptions, part: &PartRecord) -> Result<()> {
-    if let Some(declared) = options.md5 {
-        let expected = hex::encode(declared.as_bytes());
-        compare("Content-MD5", expected, part.etag.to_string())?;
-    }
-    if let Some(declared) = options.crc32 {
-        let hex = |crc: u32| format!("{crc:08x}");
-        compare("CRC-32", hex(declared), hex(part.crc32))?;
-    }
-    if let Some(declared) = options.crc64 {
-        let hex = |crc: u64| format!("{crc:016x}");
-        compare("CRC-64", hex(declared), hex(part.crc64))?;
+///
+/// # Errors
+/// [`Error::BadDigest`]. [`Error::InvalidArgument`] for a checksum that was not computed.
+pub(crate) fn check_digests(declared: &Checksums, computed: &Checksums) -> Result<()> {
+    for expected in declared.iter() {
+        let algorithm = expected.algorithm();
+        let found = computed.get(algorithm).ok_or_else(|| Error::InvalidArgument {
+            argument: "checksum",
+            found: algorithm.to_string(),
+            expected: "an algorithm that was asked for before the body, or when the upload was initiated",
+        })?;
+        if found != expected {
+            return Err(Error::BadDigest {
+                algorithm: algorithm.name(),
+                expected: expected.to_hex(),
+                found: found.to_hex(),
+            });
+        }
     }
     Ok(())
 }
 
-fn compare(algorithm: &'static str, expected: String, found: String) -> Result<()> {
-    if expected == found {
+/// Checks what a call wants the current object of a key to be.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`]. [`Error::NoSuchKey`] if the key has no object, and must have one with a
+/// certain ETag.
+pub(crate) fn check_condition(
+    condition: Condition,
+    key: &Key,
+    current: Option<(UploadId, ObjectETag)>,
+) -> Result<()> {
+    let holds = match (condition, current) {
+        (Condition::Always, _) | (Condition::IfAbsent, None) => true,
+        (Condition::IfMatch(_), None) => return Err(key.not_found()),
+        (Condition::IfMatch(wanted), Some((_, etag))) => wanted == etag,
+        (Condition::IfCurrent(wanted), Some((id, _))) => wanted == id,
+        (Condition::IfAbsent, Some(_)) | (Condition::IfCurrent(_), None) => false,
+    };
+    if holds {
         return Ok(());
     }
-    Err(Error::BadDigest {
-        algorithm,
-        expected,
-        found,
-    })
+    Err(Error::PreconditionFailed { key: key.clone() })
 }
 
 /// Checks R19.
@@ -118,15 +136,33 @@ pub(crate) fn check_order(limits: &Options, list: &[CompletedPart]) -> Result<()
     }
 }
 
-/// Checks R22: a listed part has the ETag that the client got for it.
-pub(crate) fn check_current(line: &CompletedPart, etag: ETag) -> Result<()> {
-    if line.etag == etag {
-        return Ok(());
+/// Checks R22: a listed part has the ETag and the checksums that the client knows.
+pub(crate) fn check_current(line: &CompletedPart, etag: ETag, known: &Checksums) -> Result<()> {
+    if line.etag != etag {
+        let reason = "it was replaced since; it has another ETag now";
+        return Err(unusable(line, reason));
     }
-    Err(unusable(
-        line,
-        "it was replaced since; it has another ETag now",
-    ))
+    for checksum in line.checksums.iter() {
+        if known.get(checksum.algorithm()) != Some(checksum) {
+            let reason = "it does not have the checksum that is listed";
+            return Err(unusable(line, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Checks what a completion declares about the whole object.
+///
+/// # Errors
+/// [`Error::BadDigest`]. [`Error::InvalidArgument`] for a checksum that the object does not have.
+/// [`Error::IncompleteBody`] for another size.
+pub(crate) fn check_whole(options: &CompleteOptions, done: &Completion) -> Result<()> {
+    if let Some(declared) = options.size.filter(|declared| *declared != done.size) {
+        let received = done.size;
+        return Err(Error::IncompleteBody { declared, received });
+    }
+    check_digests(&options.declared, &done.checksums)?;
+    check_digests(&options.declared_composite, &done.composite)
 }
 
 /// The error of R20: a listed part does not exist.

@@ -99,7 +99,7 @@ impl Sweep<'_, '_> {
             }
             if !change.is_empty() {
                 // This batch is not waited for. If a crash loses it, the blob is checked once more.
-                let _ = self.meta.commit(&change, SpaceUse::Sweeps)?;
+                let _ = self.meta.commit(change, SpaceUse::Sweeps)?;
             }
             drop(claimed);
             self.looked_at(found - (round.candidates.len() - before));
@@ -256,7 +256,7 @@ impl Sweep<'_, '_> {
                 None => orphans.push(*content),
             }
         }
-        let ticket = (!change.is_empty()).then(|| self.meta.commit(&change, SpaceUse::Sweeps));
+        let ticket = (!change.is_empty()).then(|| self.meta.commit(change, SpaceUse::Sweeps));
         // The claim on blobs that remain ends before the disk is waited for.
         let mut removed = [dead.as_slice(), &orphans].concat();
         removed.sort_unstable();

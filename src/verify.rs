@@ -3,17 +3,22 @@
 //! The store can be used in the meantime. What looks wrong is read again under the lock or pin that keeps
 //! it unchanged.
 
+use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::blob::BlobStore;
-use crate::format::record::UploadState;
+use crate::format::record::{KeyRecord, UploadState};
 use crate::going::Going;
-use crate::locks::UploadLocks;
+use crate::locks::Locks;
 use crate::meta::MetaStore;
+use crate::namespaces::Namespaces;
 use crate::pins::Pins;
 use crate::values::id::Upload;
-use crate::{ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, VerifyReport};
+use crate::values::namespace::NamespaceId;
+use crate::{
+    ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, Usage, VerifyReport,
+};
 
 /// Blobs looked up at a time.
 const GROUP: usize = 256;
@@ -24,7 +29,8 @@ pub(crate) struct Verify<'a, 'g> {
     pub meta: &'a MetaStore,
     pub blobs: &'a BlobStore,
     pub pins: &'a Arc<Pins>,
-    pub locks: &'a UploadLocks,
+    pub locks: &'a Locks,
+    pub namespaces: &'a Namespaces,
     /// It counts bytes.
     pub going: &'a Going<'g>,
 }
@@ -39,6 +45,8 @@ impl Verify<'_, '_> {
         self.meta.check_files(self.going, &mut report.files)?;
         self.verify_uploads(report)?;
         self.verify_belongings(report)?;
+        self.verify_keys(report)?;
+        self.verify_usage(report)?;
         self.verify_parts(report)?;
         self.verify_references(report)?;
         self.verify_blobs(scope, report)?;
@@ -90,17 +98,17 @@ impl Verify<'_, '_> {
         };
         self.meta.metadata(id, &upload)?;
         let is_open = upload.state == UploadState::Open;
-        Ok(self.meta.has_name(&upload.key, id)? != is_open)
+        Ok(self.meta.has_name((upload.namespace, &upload.key), id)? != is_open)
     }
 
     /// Each name and each piece of metadata belongs to an upload.
     fn verify_belongings(&self, report: &mut VerifyReport) -> Result<()> {
         let (mut names, mut pieces) = (Vec::new(), Vec::new());
         self.meta
-            .uploads_in_progress(Bound::Unbounded, &mut |key, id| {
+            .uploads_in_progress(Bound::Unbounded, &mut |(namespace, key), id| {
                 self.row()?;
-                if self.meta.upload(id)?.is_none_or(|upload| upload.key != key) {
-                    names.push((key.to_owned(), id));
+                if !self.has_key(id, (namespace, key))? {
+                    names.push(((namespace, key.to_owned()), id));
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -111,10 +119,10 @@ impl Verify<'_, '_> {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        for (key, id) in names {
+        for ((namespace, key), id) in names {
             let _still = self.locks.lock(id)?;
-            let upload = self.meta.upload(id)?;
-            if self.meta.has_name(&key, id)? && upload.is_none_or(|upload| upload.key != key) {
+            let name = (namespace, key.as_str());
+            if self.meta.has_name(name, id)? && !self.has_key(id, name)? {
                 report.inconsistent.push(format!(
                     "upload {id}: it has a name, but does not exist under this key"
                 ));
@@ -127,6 +135,104 @@ impl Verify<'_, '_> {
                     .inconsistent
                     .push(format!("upload {id}: it has metadata, but does not exist"));
             }
+        }
+        Ok(())
+    }
+
+    fn has_key(&self, id: UploadId, (namespace, key): (NamespaceId, &str)) -> Result<bool> {
+        let upload = self.meta.upload(id)?;
+        Ok(
+            upload
+                .is_some_and(|upload| (upload.namespace, upload.key.as_str()) == (namespace, key)),
+        )
+    }
+
+    /// Each key has an object, and says the same of it as the object's row.
+    fn verify_keys(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta
+            .keys(Bound::Unbounded, &mut |(namespace, key), current| {
+                self.row()?;
+                if self.key_is_wrong((namespace, key), &current)? {
+                    suspects.push(self.namespaces.upload(namespace, key, current.id));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        for object in suspects {
+            let _still = self.locks.lock_key(object.full_key())?;
+            let Ok(space) = self.namespaces.find(object.namespace()) else {
+                report.inconsistent.push(format!(
+                    "key {}: its namespace does not exist",
+                    object.full_key()
+                ));
+                continue;
+            };
+            let name = (space.id, object.key());
+            let _whole = self.locks.lock(object.id())?;
+            if let Some(current) = self.meta.key(name)?
+                && current.id == object.id()
+                && self.key_is_wrong(name, &current)?
+            {
+                report.inconsistent.push(format!(
+                    "key {}: its object {} does not exist, or is another than it says",
+                    object.full_key(),
+                    object.id()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn key_is_wrong(&self, name: (NamespaceId, &str), current: &KeyRecord) -> Result<bool> {
+        let Some(upload) = self.meta.upload(current.id)? else {
+            return Ok(true);
+        };
+        let UploadState::Completed(done) = &upload.state else {
+            return Ok(true);
+        };
+        let is_named = (upload.namespace, upload.key.as_str()) == name;
+        Ok(!is_named || KeyRecord::of(current.id, done) != *current)
+    }
+
+    /// What each namespace is said to hold is what its rows add up to. It is compared only if nothing was
+    /// changed in the meantime.
+    fn verify_usage(&self, report: &mut VerifyReport) -> Result<()> {
+        let before = self.meta.newest();
+        let (mut said, mut found) = (BTreeMap::new(), BTreeMap::<_, Usage>::new());
+        self.meta
+            .all_usage(NamespaceId::DEFAULT, &mut |namespace, stripe, usage| {
+                self.row()?;
+                said.insert((namespace, stripe), usage);
+                Ok(ControlFlow::Continue(()))
+            })?;
+        self.meta.uploads(None, &mut |id, upload| {
+            self.row()?;
+            let usage = found.entry((upload.namespace, id.spread())).or_default();
+            match upload.state {
+                UploadState::Open => usage.open_uploads += 1,
+                UploadState::Completed(_) => usage.objects += 1,
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.meta
+            .all_parts_by_namespace(&mut |namespace, id, part| {
+                self.row()?;
+                found.entry((namespace, id.spread())).or_default().bytes += part.size;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        self.meta
+            .keys(Bound::Unbounded, &mut |(namespace, _), current| {
+                self.row()?;
+                found
+                    .entry((namespace, current.id.spread()))
+                    .or_default()
+                    .keys += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        if self.meta.newest() == before && said != found {
+            report.inconsistent.push(
+                "a namespace: what it is said to hold is not what its rows add up to".to_owned(),
+            );
         }
         Ok(())
     }
@@ -269,7 +375,8 @@ impl Verify<'_, '_> {
         let mut parts = Vec::new();
         for (id, number) in self.meta.references(content, NAMED)? {
             if let Some(upload) = self.meta.upload(id)? {
-                parts.push((Upload::new(upload.key, id), number));
+                let name = self.namespaces.upload(upload.namespace, &upload.key, id);
+                parts.push((name, number));
             }
         }
         Ok(parts)

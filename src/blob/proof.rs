@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 use super::BlobStore;
 use crate::file::{self, Dir, Handle};
 use crate::values::digest::{BLOCK_LEN, BlockCrcs, ProvenBlob};
-use crate::{ContentHash, ETag, Result};
+use crate::{ContentHash, Result};
 
 impl BlobStore {
     /// Whether the blob has a file of at least `len` bytes that can be opened.
@@ -57,7 +57,7 @@ fn prove(handle: &Handle, content: &ContentHash) -> Result<Option<ProvenBlob>> {
     }
     let is_named = blake3.finalize().as_bytes() == content.as_bytes();
     Ok(is_named.then(|| ProvenBlob {
-        etag: ETag::from_md5(md5.finalize().into()),
+        md5: md5.finalize().into(),
         crc32: blocks.crc32(),
         crc64: crc64.finalize(),
         blocks,

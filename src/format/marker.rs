@@ -1,9 +1,12 @@
 //! [`Marker`]: what a clean close knew of journal and index. The next open checks it before it trusts them.
 
 use super::cursor::Cursor;
+use super::mutation::Tree;
 use super::tally::Tally;
 
-const MAGIC: [u8; 8] = *b"PSclean\x01";
+const MAGIC: [u8; 8] = *b"PSclean\x02";
+/// What format 1 had there.
+const MAGIC_1: [u8; 8] = *b"PSclean\x01";
 
 /// Whether files without a row may lie in `blobs/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +46,17 @@ pub(crate) fn encode(marker: &Marker) -> Vec<u8> {
 pub(crate) fn decode(bytes: &[u8]) -> Option<Marker> {
     let (fields, crc) = bytes.split_last_chunk::<4>()?;
     let mut cursor = Cursor::new(fields);
-    if u32::from_be_bytes(*crc) != crc32fast::hash(fields) || cursor.array::<8>()? != MAGIC {
+    if u32::from_be_bytes(*crc) != crc32fast::hash(fields) {
         return None;
     }
+    let trees = match cursor.array::<8>()? {
+        MAGIC => Tree::ALL.len(),
+        MAGIC_1 => Tree::IN_FORMAT_1,
+        _ => return None,
+    };
     let marker = Marker {
         seq: cursor.u64()?,
-        tally: Tally::decode(cursor.array()?)?,
+        tally: Tally::decode(&mut cursor, trees)?,
         orphans: if cursor.u8()? == 0 {
             Orphans::RuledOut
         } else {

@@ -22,10 +22,14 @@ pub(crate) enum Tree {
     Blobs = 5,
     Refs = 6,
     Garbage = 7,
+    /// Since format 2.
+    Keys = 8,
+    Namespaces = 9,
+    Usage = 10,
 }
 
 impl Tree {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Uploads,
         Self::UploadNames,
         Self::Metadata,
@@ -33,7 +37,13 @@ impl Tree {
         Self::Blobs,
         Self::Refs,
         Self::Garbage,
+        Self::Keys,
+        Self::Namespaces,
+        Self::Usage,
     ];
+
+    /// How many of [`ALL`](Self::ALL) format 1 had: the first ones.
+    pub(crate) const IN_FORMAT_1: usize = 7;
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -44,6 +54,9 @@ impl Tree {
             Self::Blobs => "blobs",
             Self::Refs => "refs",
             Self::Garbage => "garbage",
+            Self::Keys => "keys",
+            Self::Namespaces => "namespaces",
+            Self::Usage => "usage",
         }
     }
 

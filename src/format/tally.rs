@@ -1,8 +1,9 @@
 //! [`Tally`]: the sum over all rows. It is kept up to date as rows change, and compared when an index is
 //! opened (I9).
 
+use super::cursor::Cursor;
 use super::mutation::Tree;
-use super::record::{self, PartRecord};
+use super::record::{self, BlobHead, PartRecord};
 
 /// Sums over all rows. Their order does not matter, so any thread may add and subtract rows one by one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +23,6 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) const ENCODED_LEN: usize = 8 * Tree::ALL.len() + 8 * 4 + 16;
-
     fn of_row(tree: Tree, key: &[u8], value: &[u8]) -> Self {
         let mut tally = Self {
             bytes: (key.len() + value.len()) as u64,
@@ -42,7 +41,9 @@ impl Tally {
             }
             Tree::Blobs if key.ends_with(&[0, 0]) => {
                 tally.blobs = 1;
-                tally.blob_bytes = fields.and_then(record::blob_size).unwrap_or(0);
+                tally.blob_bytes = fields
+                    .and_then(BlobHead::decode)
+                    .map_or(0, |(head, _)| head.size);
             }
             _ => {}
         }
@@ -85,6 +86,17 @@ impl Tally {
             .chain([bytes, blobs, blob_bytes, part_bytes])
     }
 
+    fn sums(&mut self) -> [&mut u64; 4] {
+        let Self {
+            bytes,
+            blobs,
+            blob_bytes,
+            part_bytes,
+            ..
+        } = self;
+        [bytes, blobs, blob_bytes, part_bytes]
+    }
+
     pub(crate) fn rows_of(&self, tree: Tree) -> u64 {
         self.rows.get(tree.at()).copied().unwrap_or_default()
     }
@@ -103,13 +115,16 @@ impl Tally {
         bytes
     }
 
-    pub(crate) fn decode(bytes: [u8; Self::ENCODED_LEN]) -> Option<Self> {
-        let mut cursor = super::cursor::Cursor::new(&bytes);
+    /// Reads the tally of a store whose rows were in the first `trees` trees.
+    pub(crate) fn decode(cursor: &mut Cursor<'_>, trees: usize) -> Option<Self> {
         let mut tally = Self {
             hash: cursor.array().map(u128::from_be_bytes)?,
             ..Self::default()
         };
-        for counter in tally.counters() {
+        for rows in tally.rows.iter_mut().take(trees) {
+            *rows = cursor.u64()?;
+        }
+        for counter in tally.sums() {
             *counter = cursor.u64()?;
         }
         Some(tally)

@@ -5,37 +5,78 @@
 //! blob that loses a reference gets a garbage row in the same batch, so no crash can hide it from the sweep
 //! (I7).
 
+use std::collections::BTreeMap;
+
 use crate::format::mutation::{Batch, Tree};
-use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};
+use crate::format::record::{
+    self, Completion, KeyRecord, NamespaceRecord, PartRecord, UploadRecord, UploadState,
+};
 use crate::values::digest::BlockCrcs;
-use crate::values::part::Slot;
-use crate::{ContentHash, PartNumber, UploadId};
+use crate::values::namespace::{NamespaceId, UsageChange};
+use crate::{ContentHash, PartNumber, Result, UploadId, Usage};
 
 #[derive(Debug, Default)]
 pub(crate) struct Change {
     batch: Batch,
+    /// By namespace and stripe.
+    usage: BTreeMap<(NamespaceId, u8), UsageChange>,
 }
 
 impl Change {
+    /// The rows that the change sets and removes, without those of [`usage`](Self::usage).
     pub(crate) fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// What the change adds to each namespace, and takes away.
+    pub(crate) fn usage(&self) -> BTreeMap<NamespaceId, UsageChange> {
+        let mut by_namespace = BTreeMap::<_, UsageChange>::new();
+        for ((namespace, _), change) in &self.usage {
+            by_namespace.entry(*namespace).or_default().add(*change);
+        }
+        by_namespace
+    }
+
+    /// The whole batch. `before` says what a row of usage has.
+    pub(super) fn into_batch(
+        mut self,
+        before: impl Fn(NamespaceId, u8) -> Result<Usage>,
+    ) -> Result<Batch> {
+        for ((namespace, stripe), change) in std::mem::take(&mut self.usage) {
+            let key = record::usage_key(namespace, stripe);
+            let usage = change.applied_to(before(namespace, stripe)?);
+            if usage.is_empty() {
+                self.batch.remove(Tree::Usage, &key);
+            } else {
+                self.put(Tree::Usage, &key, &record::usage_fields(&usage));
+            }
+        }
+        Ok(self.batch)
+    }
+
+    /// Counts what an upload or object adds to its namespace.
+    pub(crate) fn count(&mut self, namespace: NamespaceId, id: UploadId, change: UsageChange) {
+        let stripe = (namespace, id.spread());
+        self.usage.entry(stripe).or_default().add(change);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
 
-    /// An upload begins.
+    /// An upload begins, or an object is made at once.
     pub(crate) fn initiate(&mut self, id: UploadId, upload: &UploadRecord, metadata: &[u8]) {
-        for (number, row) in (0..).zip(record::metadata_rows(metadata)) {
-            self.put(
-                Tree::Metadata,
-                &record::numbered_key(&id.to_bytes(), number),
-                row,
-            );
-        }
+        self.put_metadata(id, metadata);
         self.put(Tree::Uploads, &id.to_bytes(), &upload.encode());
-        self.put(Tree::UploadNames, &record::name_key(&upload.key, id), &[]);
+        if upload.state == UploadState::Open {
+            let name = record::name_key(upload.namespace, &upload.key, id);
+            self.put(Tree::UploadNames, &name, &[]);
+        }
+        self.count(
+            upload.namespace,
+            id,
+            UsageChange::of_upload(upload.state == UploadState::Open),
+        );
     }
 
     /// Adds the rows of a blob whose file is durable (I1).
@@ -52,11 +93,12 @@ impl Change {
     /// Sets a part, in place of the one that had its number.
     pub(crate) fn put_part(
         &mut self,
-        slot: Slot<'_>,
+        (namespace, id, number): (NamespaceId, UploadId, PartNumber),
         part: &PartRecord,
         replaced: Option<&PartRecord>,
     ) {
-        let (id, number) = (slot.upload.id(), slot.number);
+        let before = replaced.map_or(0, |before| before.size);
+        self.count(namespace, id, UsageChange::of_bytes(part.size, before));
         self.put(Tree::Refs, &record::ref_key(&part.content, id, number), &[]);
         self.put(Tree::Parts, &record::part_key(id, number), &part.encode());
         if let Some(before) = replaced.filter(|before| before.content != part.content) {
@@ -65,7 +107,12 @@ impl Change {
     }
 
     /// Removes a part, with its reference.
-    pub(crate) fn remove_part(&mut self, id: UploadId, number: PartNumber, part: &PartRecord) {
+    pub(crate) fn remove_part(
+        &mut self,
+        (namespace, id, number): (NamespaceId, UploadId, PartNumber),
+        part: &PartRecord,
+    ) {
+        self.count(namespace, id, UsageChange::of_bytes(0, part.size));
         self.batch
             .remove(Tree::Parts, &record::part_key(id, number));
         self.drop_reference(&part.content, id, number);
@@ -79,17 +126,75 @@ impl Change {
             ..upload.clone()
         };
         self.put(Tree::Uploads, &id.to_bytes(), &completed.encode());
+        self.batch.remove(
+            Tree::UploadNames,
+            &record::name_key(upload.namespace, &upload.key, id),
+        );
+        self.count(upload.namespace, id, UsageChange::OF_COMPLETION);
+    }
+
+    /// Replaces the metadata of an object, whose row is `before` now and `upload` afterwards.
+    pub(crate) fn replace_metadata(
+        &mut self,
+        id: UploadId,
+        before: &UploadRecord,
+        (upload, metadata): (&UploadRecord, &[u8]),
+    ) {
+        let rows = record::metadata_row_count(upload.metadata_len);
+        for number in rows..record::metadata_row_count(before.metadata_len) {
+            let key = record::numbered_key(&id.to_bytes(), number);
+            self.batch.remove(Tree::Metadata, &key);
+        }
+        self.put_metadata(id, metadata);
+        self.put(Tree::Uploads, &id.to_bytes(), &upload.encode());
+    }
+
+    /// Makes an object the current one of its key. `before` is the key's object so far.
+    pub(crate) fn set_key(
+        &mut self,
+        (namespace, key): (NamespaceId, &str),
+        current: &KeyRecord,
+        before: Option<UploadId>,
+    ) {
+        self.put(
+            Tree::Keys,
+            &record::object_key(namespace, key),
+            &current.encode(),
+        );
+        self.count(namespace, current.id, UsageChange::OF_KEY);
+        if let Some(before) = before {
+            self.count(namespace, before, UsageChange::OF_LOST_KEY);
+        }
+    }
+
+    /// Takes its object, `before`, from a key.
+    pub(crate) fn remove_key(&mut self, (namespace, key): (NamespaceId, &str), before: UploadId) {
         self.batch
-            .remove(Tree::UploadNames, &record::name_key(&upload.key, id));
+            .remove(Tree::Keys, &record::object_key(namespace, key));
+        self.count(namespace, before, UsageChange::OF_LOST_KEY);
+    }
+
+    /// Sets a namespace.
+    pub(crate) fn put_namespace(&mut self, name: &str, record: &NamespaceRecord) {
+        self.put(Tree::Namespaces, name.as_bytes(), &record.encode());
+    }
+
+    /// Removes an empty namespace.
+    pub(crate) fn remove_namespace(&mut self, name: &str) {
+        self.batch.remove(Tree::Namespaces, name.as_bytes());
     }
 
     /// Removes an upload or object. [`remove_part`](Self::remove_part) removes its parts.
     pub(crate) fn remove_upload(&mut self, id: UploadId, upload: &UploadRecord) {
         self.batch.remove(Tree::Uploads, &id.to_bytes());
-        if upload.state == UploadState::Open {
-            self.batch
-                .remove(Tree::UploadNames, &record::name_key(&upload.key, id));
+        let is_open = upload.state == UploadState::Open;
+        if is_open {
+            self.batch.remove(
+                Tree::UploadNames,
+                &record::name_key(upload.namespace, &upload.key, id),
+            );
         }
+        self.count(upload.namespace, id, UsageChange::of_lost_upload(is_open));
         for number in 0..record::metadata_row_count(upload.metadata_len) {
             self.batch.remove(
                 Tree::Metadata,
@@ -111,6 +216,13 @@ impl Change {
     /// Removes the garbage row of a blob that the sweep has checked.
     pub(crate) fn remove_garbage(&mut self, content: &ContentHash) {
         self.batch.remove(Tree::Garbage, content.as_bytes());
+    }
+
+    fn put_metadata(&mut self, id: UploadId, metadata: &[u8]) {
+        for (number, row) in (0..).zip(record::metadata_rows(metadata)) {
+            let key = record::numbered_key(&id.to_bytes(), number);
+            self.put(Tree::Metadata, &key, row);
+        }
     }
 
     fn drop_reference(&mut self, content: &ContentHash, id: UploadId, number: PartNumber) {

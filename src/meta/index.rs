@@ -327,7 +327,14 @@ impl Sled {
                 Tree::UploadNames,
                 Tree::Metadata,
             ],
-            &[Tree::Refs, Tree::Blobs, Tree::Garbage],
+            &[
+                Tree::Refs,
+                Tree::Blobs,
+                Tree::Garbage,
+                Tree::Keys,
+                Tree::Namespaces,
+                Tree::Usage,
+            ],
         ];
         let [first, second] = halves;
         let (first, second) = std::thread::scope(|scope| {

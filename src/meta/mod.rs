@@ -35,7 +35,6 @@ pub(crate) use journal::{SpaceUse, Ticket};
 use marker::MarkerFile;
 pub(crate) use open::Opening;
 pub(crate) use pulse::{GLANCE, Pulse};
-pub(crate) use query::after_name;
 pub(crate) use snapshot::Extent;
 use snapshot::Snapshots;
 pub(crate) use truth::Known;
@@ -103,18 +102,20 @@ impl MetaStore {
     /// Appends the change to the journal and applies it to the index. Readers see it at once. It is durable
     /// after [`wait`](Self::wait).
     ///
-    /// The caller holds the lock that covers the rows. For the rows of an upload and its references that is
-    /// the upload's lock. For those of a blob it is a pin or a claim on the content hash. So the mutations
+    /// The caller holds the lock that covers the rows. For the rows of an upload, its references and its
+    /// share of its namespace's usage that is the upload's lock. For a key's object it is the key's lock.
+    /// For the rows of a blob it is a pin or a claim on the content hash. So the mutations
     /// of a row are in the journal in the order in which the index gets them.
     ///
     /// # Errors
     /// - [`Error::StorageFull`], [`Error::Damaged`]: nothing was changed.
     /// - [`Error::Poisoned`], [`Error::Index`]: only opening the store again tells whether the change was
     ///   kept.
-    pub(crate) fn commit(&self, change: &Change, space: SpaceUse) -> Result<Ticket> {
+    pub(crate) fn commit(&self, change: Change, space: SpaceUse) -> Result<Ticket> {
         // An index that does not answer would never get what the journal has.
         self.check()?;
-        let batch = change.batch();
+        let batch =
+            &change.into_batch(|namespace, stripe| self.usage_of_stripe(namespace, stripe))?;
         let len = batch.payload().len();
         let _assured = space.helped_by(&self.ballast, || self.index.assure(len, space))?;
         let ticket = self.journal.append(batch, space)?;
@@ -137,6 +138,11 @@ impl MetaStore {
     /// [`Error::Poisoned`] (I8).
     pub(crate) fn wait_for_all(&self) -> Result<()> {
         self.journal.wait(self.journal.newest())
+    }
+
+    /// Sequence number of the newest batch.
+    pub(crate) fn newest(&self) -> u64 {
+        self.journal.newest().seq()
     }
 
     /// Whether the store may still acknowledge (I8).

@@ -78,6 +78,8 @@ pub(crate) struct Opening<'a> {
     pub closing: &'a Closing,
     pub salvaging: Salvaging,
     pub blobs: &'a dyn Blobs,
+    /// Called before the first byte is written that older versions cannot read. Nothing was changed before.
+    pub accept_format: &'a dyn Fn() -> Result<()>,
 }
 
 /// The truth as it was found or made whole, and what was done for that.
@@ -104,6 +106,7 @@ impl Opening<'_> {
         let meta = self.lock.dir().dir("meta")?;
         let marker_file = MarkerFile::new(meta.at("CLEAN"));
         let whole = self.find_truth(&meta, &marker_file)?;
+        (self.accept_format)()?;
         marker_file.remove()?;
         let (truth, marker) = (whole.truth, whole.marker);
         let (index, index_recovery) = self.trust(&truth, marker.as_ref())?;
@@ -163,6 +166,7 @@ impl Opening<'_> {
             && damage.tells_of_damage()
             && self.salvaging == Salvaging::Allowed
         {
+            (self.accept_format)()?;
             salvaged = Some(self.salvage(meta, marker.as_ref(), damage)?);
             marker = None;
             read = Truth::read(meta, self.options, None);

@@ -105,7 +105,7 @@ mod tests {
                 let key = (at * 7 % 199).to_be_bytes();
                 let value = at.to_be_bytes();
                 visit(&Mutation {
-                    tree: Tree::ALL[at as usize % 7],
+                    tree: Tree::ALL[at as usize % Tree::ALL.len()],
                     key: &key,
                     value: (at % 5 != 0).then_some(&value),
                 })

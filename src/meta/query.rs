@@ -4,9 +4,12 @@ use std::ops::{Bound, ControlFlow};
 
 use super::MetaStore;
 use crate::format::mutation::Tree;
-use crate::format::record::{self, PartRecord, UploadRecord};
+use crate::format::record::{
+    self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, UploadRecord,
+};
 use crate::values::digest::BlockCrcs;
-use crate::{ContentHash, Error, PartNumber, Result, UploadId};
+use crate::values::namespace::NamespaceId;
+use crate::{ContentHash, Error, PartNumber, Result, UploadId, Usage};
 
 /// What a visitor returns: continue, or stop.
 pub(crate) type Visited = Result<ControlFlow<()>>;
@@ -38,19 +41,97 @@ impl MetaStore {
             .and_then(|key| UploadId::from_bytes(&key)))
     }
 
-    /// The metadata that the upload was initiated with. `None` if the upload was removed since `upload` was
-    /// read.
+    /// The metadata that the upload was initiated with. `None` if the upload was removed or changed since
+    /// `upload` was read.
     pub(crate) fn metadata(&self, id: UploadId, upload: &UploadRecord) -> Result<Option<Vec<u8>>> {
         let mut metadata = Vec::with_capacity(upload.metadata_len as usize);
         for number in 0..record::metadata_row_count(upload.metadata_len) {
             let key = record::numbered_key(&id.to_bytes(), number);
-            match self.row(Tree::Metadata, &key, |fields| Some(fields.to_vec()))? {
+            match self.row(Tree::Metadata, &key, |fields| Some(fields.bytes.to_vec()))? {
                 Some(row) => metadata.extend(row),
-                None if self.upload(id)?.is_none() => return Ok(None),
+                None if self.upload(id)?.as_ref() != Some(upload) => return Ok(None),
                 None => return Err(damaged(Tree::Metadata, &key)),
             }
         }
         Ok(Some(metadata))
+    }
+
+    /// The current object of a key.
+    pub(crate) fn key(&self, (namespace, key): (NamespaceId, &str)) -> Result<Option<KeyRecord>> {
+        let key = record::object_key(namespace, key);
+        self.row(Tree::Keys, &key, KeyRecord::decode)
+    }
+
+    /// Visits keys with their current objects, from a place in the order of namespaces, then keys.
+    pub(crate) fn keys(
+        &self,
+        from: Bound<&[u8]>,
+        visit: &mut dyn FnMut((NamespaceId, &str), KeyRecord) -> Visited,
+    ) -> Result<()> {
+        self.index.scan(Tree::Keys, from, &mut |key, value| {
+            let current = decode(Tree::Keys, key, value, KeyRecord::decode)?;
+            let name = record::parse_object_key(key).ok_or_else(|| damaged(Tree::Keys, key))?;
+            visit(name, current)
+        })
+    }
+
+    /// The error for a key whose object has no row.
+    pub(crate) fn damaged_key(&self, (namespace, key): (NamespaceId, &str)) -> Error {
+        damaged(Tree::Keys, &record::object_key(namespace, key))
+    }
+
+    /// Visits all namespaces but the default one.
+    pub(crate) fn namespaces(
+        &self,
+        visit: &mut dyn FnMut(&str, NamespaceRecord) -> Visited,
+    ) -> Result<()> {
+        let tree = Tree::Namespaces;
+        self.index.scan(tree, Bound::Unbounded, &mut |key, value| {
+            let record = decode(tree, key, value, NamespaceRecord::decode)?;
+            visit(
+                std::str::from_utf8(key).map_err(|_| damaged(tree, key))?,
+                record,
+            )
+        })
+    }
+
+    /// What those uploads and objects of a namespace add up to that share a stripe.
+    pub(crate) fn usage_of_stripe(&self, namespace: NamespaceId, stripe: u8) -> Result<Usage> {
+        let key = record::usage_key(namespace, stripe);
+        Ok(self
+            .row(Tree::Usage, &key, record::read_usage)?
+            .unwrap_or_default())
+    }
+
+    /// What a namespace holds: the sum of at most 256 rows.
+    pub(crate) fn usage(&self, namespace: NamespaceId) -> Result<Usage> {
+        let mut usage = Usage::default();
+        self.all_usage(namespace, &mut |found, _, stripe| {
+            if found == namespace {
+                usage.add(&stripe);
+            }
+            Ok(enough(found != namespace))
+        })?;
+        Ok(usage)
+    }
+
+    /// Visits the sums from those of a namespace on, by namespace and stripe.
+    pub(crate) fn all_usage(
+        &self,
+        from: NamespaceId,
+        visit: &mut dyn FnMut(NamespaceId, u8, Usage) -> Visited,
+    ) -> Result<()> {
+        let (tree, from) = (Tree::Usage, record::usage_key(from, 0));
+        self.index
+            .scan(tree, Bound::Included(&from), &mut |key, value| {
+                let (namespace, stripe) =
+                    record::parse_usage_key(key).ok_or_else(|| damaged(tree, key))?;
+                visit(
+                    namespace,
+                    stripe,
+                    decode(tree, key, value, record::read_usage)?,
+                )
+            })
     }
 
     pub(crate) fn part(&self, id: UploadId, number: PartNumber) -> Result<Option<PartRecord>> {
@@ -97,23 +178,47 @@ impl MetaStore {
             })
     }
 
-    /// Visits open uploads from a place in the order of keys, then ids.
+    /// Visits every part with the namespace of its upload. It is the default one for a part without an
+    /// upload, which no store makes.
+    pub(crate) fn all_parts_by_namespace(
+        &self,
+        visit: &mut dyn FnMut(NamespaceId, UploadId, PartRecord) -> Visited,
+    ) -> Result<()> {
+        // Parts stand in the order of their uploads.
+        let mut last = None;
+        self.all_parts(&mut |id, _, part| {
+            let namespace = match last {
+                Some((known, namespace)) if known == id => namespace,
+                _ => self
+                    .upload(id)?
+                    .map_or(NamespaceId::DEFAULT, |upload| upload.namespace),
+            };
+            last = Some((id, namespace));
+            visit(namespace, id, part)
+        })
+    }
+
+    /// Visits open uploads from a place in the order of namespaces, keys, then ids.
     pub(crate) fn uploads_in_progress(
         &self,
         from: Bound<&[u8]>,
-        visit: &mut dyn FnMut(&str, UploadId) -> Visited,
+        visit: &mut dyn FnMut((NamespaceId, &str), UploadId) -> Visited,
     ) -> Result<()> {
         self.index.scan(Tree::UploadNames, from, &mut |key, value| {
             decode(Tree::UploadNames, key, value, |_| Some(()))?;
-            let (name, id) =
+            let (namespace, name, id) =
                 record::parse_name_key(key).ok_or_else(|| damaged(Tree::UploadNames, key))?;
-            visit(name, id)
+            visit((namespace, name), id)
         })
     }
 
     /// Whether listings of open uploads find this one.
-    pub(crate) fn has_name(&self, key: &str, id: UploadId) -> Result<bool> {
-        let name = record::name_key(key, id);
+    pub(crate) fn has_name(
+        &self,
+        (namespace, key): (NamespaceId, &str),
+        id: UploadId,
+    ) -> Result<bool> {
+        let name = record::name_key(namespace, key, id);
         Ok(self.row(Tree::UploadNames, &name, |_| Some(()))?.is_some())
     }
 
@@ -139,21 +244,19 @@ impl MetaStore {
     /// What the blob must hold. `None` if no blob has this hash.
     pub(crate) fn blob(&self, content: &ContentHash) -> Result<Option<BlockCrcs>> {
         let first_key = record::numbered_key(content.as_bytes(), 0);
-        let Some(first) = self.row(Tree::Blobs, &first_key, |fields| Some(fields.to_vec()))? else {
+        let mut sums = BlockCrcs::default();
+        let first = self.row(Tree::Blobs, &first_key, |fields| {
+            let (head, crcs) = BlobHead::decode(fields)?;
+            sums.size = head.size;
+            record::read_crcs(crcs, &mut sums.crcs)
+        })?;
+        if first.is_none() {
             return Ok(None);
-        };
-        let (size, crcs) = first
-            .split_first_chunk::<8>()
-            .ok_or_else(|| damaged(Tree::Blobs, &first_key))?;
-        let mut sums = BlockCrcs {
-            size: u64::from_be_bytes(*size),
-            crcs: Vec::new(),
-        };
-        record::read_crcs(crcs, &mut sums.crcs).ok_or_else(|| damaged(Tree::Blobs, &first_key))?;
+        }
         for number in 1..record::blob_row_count(sums.size) {
             let key = record::numbered_key(content.as_bytes(), number);
             let row = self.row(Tree::Blobs, &key, |fields| {
-                record::read_crcs(fields, &mut sums.crcs)
+                record::read_crcs(fields.bytes, &mut sums.crcs)
             })?;
             row.ok_or_else(|| damaged(Tree::Blobs, &key))?;
         }
@@ -231,7 +334,7 @@ impl MetaStore {
         self.row(
             Tree::Blobs,
             &record::numbered_key(content.as_bytes(), 0),
-            record::blob_size,
+            |fields| Some(BlobHead::decode(fields)?.0.size),
         )
     }
 
@@ -280,21 +383,12 @@ impl MetaStore {
         &self,
         tree: Tree,
         key: &[u8],
-        read: impl FnOnce(&[u8]) -> Option<T>,
+        read: impl FnOnce(Fields<'_>) -> Option<T>,
     ) -> Result<Option<T>> {
         let value = self.index.get(tree, key)?;
         value
             .map(|value| decode(tree, key, &value, read))
             .transpose()
-    }
-}
-
-/// The place where a listing of `key`'s uploads after `id` begins, or of all keys after `key`.
-pub(crate) fn after_name(key: &str, id: Option<UploadId>) -> Vec<u8> {
-    match id {
-        Some(id) => record::name_key(key, id),
-        // This is above every id of this key and below every longer key, because the separator is NUL.
-        None => [key.as_bytes(), &[0], &[0xff; UploadId::BYTES]].concat(),
     }
 }
 
@@ -314,7 +408,7 @@ fn decode<T>(
     tree: Tree,
     key: &[u8],
     value: &[u8],
-    read: impl FnOnce(&[u8]) -> Option<T>,
+    read: impl FnOnce(Fields<'_>) -> Option<T>,
 ) -> Result<T> {
     record::unseal(tree, key, value)
         .and_then(read)

@@ -1,8 +1,8 @@
 //! Turns rows into the public types.
 
 use super::engine::Engine;
-use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
-use crate::{Object, ObjectETag, Part, PartNumber, Result, Upload, UploadInfo, clock};
+use crate::format::record::{Completion, KeyRecord, PartRecord, UploadRecord, UploadState};
+use crate::{KeyEntry, Object, Part, PartNumber, Result, Upload, UploadInfo, clock};
 
 pub(super) fn part(number: PartNumber, record: &PartRecord) -> Part {
     Part {
@@ -10,8 +10,7 @@ pub(super) fn part(number: PartNumber, record: &PartRecord) -> Part {
         size: record.size,
         etag: record.etag,
         content: record.content,
-        crc32: record.crc32,
-        crc64: record.crc64,
+        checksums: record.known_checksums(),
         stored_at: clock::time_of(record.stored_ms),
     }
 }
@@ -36,35 +35,65 @@ pub(super) fn upload(
 /// The object of a completed upload.
 ///
 /// # Errors
-/// [`Error::NoSuchObject`](crate::Error::NoSuchObject) if the upload is open, or was removed in the
-/// meantime.
-pub(super) fn object(engine: &Engine, upload: &Upload, record: &UploadRecord) -> Result<Object> {
-    let UploadState::Completed(done) = &record.state else {
-        return Err(upload.object_not_found());
-    };
-    let metadata = engine.meta.metadata(upload.id(), record)?;
+/// [`Error::NoSuchObject`](crate::Error::NoSuchObject) if the upload does not exist under this key, or is
+/// open.
+pub(super) fn object(engine: &Engine, upload: &Upload) -> Result<Object> {
+    // The metadata of an object can be replaced. Under the lock, its rows and the object's belong together.
+    let _whole = engine.locks.lock(upload.id())?;
+    locked_object(engine, upload)
+}
+
+/// The same, for a caller that holds the object's lock.
+pub(super) fn locked_object(engine: &Engine, upload: &Upload) -> Result<Object> {
+    let (record, done) = completed(engine, upload)?;
+    let metadata = engine.meta.metadata(upload.id(), &record)?;
     let metadata = metadata.ok_or_else(|| upload.object_not_found())?;
-    Ok(object_with(upload, record, done, metadata))
+    Ok(object_with(upload, record.initiated_ms, &done, metadata))
+}
+
+/// The row of an object.
+///
+/// # Errors
+/// [`Error::NoSuchObject`](crate::Error::NoSuchObject).
+pub(super) fn completed(engine: &Engine, upload: &Upload) -> Result<(UploadRecord, Completion)> {
+    let record = engine.record(upload)?;
+    let found = record.and_then(|record| match &record.state {
+        UploadState::Completed(done) => Some((record.clone(), done.clone())),
+        UploadState::Open => None,
+    });
+    found.ok_or_else(|| upload.object_not_found())
 }
 
 /// The object that this completion makes of an upload.
 pub(super) fn object_with(
     upload: &Upload,
-    record: &UploadRecord,
+    initiated_ms: u64,
     done: &Completion,
     metadata: Vec<u8>,
 ) -> Object {
     Object {
         upload: upload.clone(),
-        etag: ObjectETag {
-            md5: done.md5,
-            parts: done.parts,
-        },
+        etag: done.etag,
         size: done.size,
         parts: done.parts,
-        crc64: done.crc64,
-        initiated_at: clock::time_of(record.initiated_ms),
+        checksums: done.checksums,
+        composite: done.composite,
+        initiated_at: clock::time_of(initiated_ms),
         completed_at: clock::time_of(done.completed_ms),
+        modified_at: clock::time_of(done.modified_ms),
         metadata,
+    }
+}
+
+/// What a listing says of a key.
+pub(super) fn key_entry(key: &str, current: &KeyRecord) -> KeyEntry {
+    KeyEntry {
+        key: key.to_owned(),
+        id: current.id,
+        size: current.size,
+        etag: current.etag,
+        modified_at: clock::time_of(current.modified_ms),
+        checksums: current.checksums.iter().collect(),
+        composite: current.composite.iter().collect(),
     }
 }

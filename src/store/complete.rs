@@ -4,26 +4,35 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use md5::{Digest as _, Md5};
-
 use super::answers;
-use super::end::{Leaving, UploadKind};
+use super::current::{Current, Taking};
+use super::end::{Leaving, Successor, UploadKind};
 use super::engine::Engine;
 use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
 use crate::meta::{Change, SpaceUse, Ticket};
-use crate::values::crc64::Combined;
-use crate::{CompletedPart, Object, PartNumber, Result, Upload, clock, rules};
+use crate::values::combine;
+use crate::values::digest::etag_of_parts;
+use crate::{CompleteOptions, CompletedPart, Object, PartNumber, Result, Upload, clock, rules};
 
 pub(super) fn complete(
     engine: &Engine,
     upload: &Upload,
     list: &[CompletedPart],
-    replaced: Option<&Upload>,
+    options: &CompleteOptions,
 ) -> Result<Object> {
     rules::check_not_empty(list)?;
     engine.meta.check()?;
     let digest = digest_of(list);
-    let other = replaced.unwrap_or(upload);
+    let other = options.replaced.as_ref().unwrap_or(upload);
+    let keys = engine
+        .locks
+        .lock_keys(upload.full_key(), other.full_key())?;
+    let current = options
+        .current
+        .map(|condition| Current::find(engine, upload.full_key(), condition))
+        .transpose()?;
+    let leaver = current.as_ref().and_then(Current::object);
+    let other = leaver.or(options.replaced.as_ref()).unwrap_or(upload);
     let one_order = engine.locks.lock_both(upload.id(), other.id())?;
     let record = engine.record(upload)?.ok_or_else(|| upload.not_found())?;
     // Read now, because another call may have removed the object when the answer is due.
@@ -33,45 +42,58 @@ pub(super) fn complete(
         UploadState::Completed(done) if done.list == digest => {
             // R25, R26: the call that completed the upload may still be waiting for the disk.
             let done = done.clone();
-            drop(one_order);
+            drop((one_order, keys));
             engine.meta.wait_for_all()?;
             done
         }
         UploadState::Completed(_) => return Err(upload.not_found()),
         UploadState::Open => {
+            current.as_ref().map_or(Ok(()), Current::check)?;
             let selection = select(engine, upload, list)?;
-            let completion = selection.completion(digest);
-            let leaving = leaving(engine, upload, selection.unlisted, replaced)?;
-            let ticket = commit(engine, upload, (&record, completion.clone()), &leaving)?;
-            drop(one_order);
+            let completion = selection.completion(&record, digest)?;
+            rules::check_whole(options, &completion)?;
+            let leaving = Leaves {
+                replaced: replaced(engine, options, leaver)?,
+                unlisted: Leaving::of_parts(record.namespace, upload.id(), selection.unlisted),
+            };
+            let taking = current.as_ref().map(Current::taking);
+            let completed = (&record, &completion);
+            let ticket = commit(engine, upload, completed, taking, &leaving)?;
+            drop((one_order, keys));
             engine.meta.wait(ticket)?;
             completion
         }
     };
-    Ok(answers::object_with(upload, &record, &completion, metadata))
+    Ok(answers::object_with(
+        upload,
+        record.initiated_ms,
+        &completion,
+        metadata,
+    ))
 }
 
 /// The parts that the list selects, and those that it leaves out.
 struct Selection {
-    listed: usize,
-    size: u64,
-    md5: [u8; 16],
-    crc64: u64,
+    listed: Vec<(PartNumber, PartRecord)>,
     unlisted: Vec<(PartNumber, PartRecord)>,
 }
 
 impl Selection {
-    fn completion(&self, list: [u8; 32]) -> Completion {
-        let parts = u16::try_from(self.listed);
-        assert!(parts.is_ok(), "more parts than part numbers");
-        Completion {
-            completed_ms: clock::now_ms(),
-            size: self.size,
-            parts: parts.unwrap_or_default(),
-            md5: self.md5,
-            crc64: self.crc64,
+    fn completion(&self, upload: &UploadRecord, list: [u8; 32]) -> Result<Completion> {
+        let parts = || self.listed.iter().map(|(_, part)| part);
+        let etag = etag_of_parts(parts().map(|part| part.etag));
+        let completed_ms = clock::now_ms();
+        let sums = || parts().map(|part| (part.known_checksums(), part.size));
+        Ok(Completion {
+            completed_ms,
+            modified_ms: completed_ms,
+            size: parts().map(|part| part.size).sum(),
+            parts: etag.parts,
+            etag,
+            checksums: combine::whole(sums(), upload.composite),
+            composite: combine::composite(sums(), upload.composite),
             list,
-        }
+        })
     }
 }
 
@@ -84,7 +106,7 @@ fn select(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Se
     engine.meta.parts(upload.id(), 0, &mut |number, part| {
         match wanted.get(&number) {
             Some(line) => {
-                rules::check_current(line, part.etag)?;
+                rules::check_current(line, part.etag, &part.known_checksums())?;
                 listed.push((number, part));
             }
             None => unlisted.push((number, part)),
@@ -102,62 +124,56 @@ fn select(engine: &Engine, upload: &Upload, list: &[CompletedPart]) -> Result<Se
         .iter()
         .map(|(number, part)| (*number, part.etag, part.size));
     rules::check_sizes(&engine.options, sizes)?;
-    Ok(sum_up(&listed, unlisted))
-}
-
-fn sum_up(
-    listed: &[(PartNumber, PartRecord)],
-    unlisted: Vec<(PartNumber, PartRecord)>,
-) -> Selection {
-    let mut md5 = Md5::new();
-    let (mut size, mut crc64) = (0, Combined::new());
-    for (_, part) in listed {
-        md5.update(part.etag.as_bytes());
-        crc64.push(part.crc64, part.size);
-        size += part.size;
-    }
-    Selection {
-        listed: listed.len(),
-        size,
-        md5: md5.finalize().into(),
-        crc64: crc64.crc(),
-        unlisted,
-    }
+    Ok(Selection { listed, unlisted })
 }
 
 /// What is removed when the upload becomes an object: the object that it replaces, and the parts that are
 /// not listed (R24).
-fn leaving(
+struct Leaves {
+    replaced: Option<Leaving>,
+    unlisted: Leaving,
+}
+
+/// The object that is removed: the current one of the key, or the one that the caller names.
+fn replaced(
     engine: &Engine,
-    upload: &Upload,
-    unlisted: Vec<(PartNumber, PartRecord)>,
-    replaced: Option<&Upload>,
-) -> Result<Vec<Leaving>> {
-    let find = |object| Leaving::find(engine, object, UploadKind::Completed);
-    // First, so that its row is removed right after the upload's row is changed. A reader without a lock
-    // may see both objects for a moment, but never neither.
-    let mut leaving = Vec::from_iter(replaced.map(find).transpose()?);
-    leaving.push(Leaving::of_parts(upload.id(), unlisted));
-    Ok(leaving)
+    options: &CompleteOptions,
+    current: Option<&Upload>,
+) -> Result<Option<Leaving>> {
+    let object = current.or(options.replaced.as_ref());
+    object
+        .map(|object| Leaving::find(engine, object, UploadKind::Completed))
+        .transpose()
 }
 
 /// Commits one batch: the upload becomes an object, and what is leaving is removed.
 fn commit(
     engine: &Engine,
     upload: &Upload,
-    (record, completion): (&UploadRecord, Completion),
-    leaving: &[Leaving],
+    (record, completion): (&UploadRecord, &Completion),
+    taking: Option<Taking<'_>>,
+    leaving: &Leaves,
 ) -> Result<Ticket> {
-    let contents = leaving.iter().flat_map(Leaving::contents);
-    let _pinned = engine.pins.pin(contents.collect())?;
+    let all = leaving.replaced.iter().chain([&leaving.unlisted]);
+    let _pinned = engine.pins.pin(all.flat_map(Leaving::contents).collect())?;
     let mut change = Change::default();
-    change.complete(upload.id(), record, completion);
-    for one in leaving {
-        one.remove(&mut change);
+    change.complete(upload.id(), record, completion.clone());
+    let successor = match &taking {
+        Some(taking) => {
+            taking.take(&mut change, upload.id(), completion);
+            Successor::Object
+        }
+        None => Successor::None,
+    };
+    if let Some(replaced) = &leaving.replaced {
+        // Right after the rows of its successor. A reader without a lock may see both objects for a moment,
+        // but never neither.
+        replaced.remove(&mut change, successor);
     }
+    leaving.unlisted.remove(&mut change, Successor::None);
     // Counts as growth even if it frees more than it adds: the spare segment is reserved for batches that
     // only free space.
-    engine.meta.commit(&change, SpaceUse::Grows)
+    engine.commit(change, SpaceUse::Grows)
 }
 
 /// Identifies a completion, so that the same one is recognised when it comes again (R25).

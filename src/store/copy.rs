@@ -1,7 +1,7 @@
 //! Copies a part: writes the rows of a put, for bytes that are already stored. No byte is copied.
 
 use super::engine::Engine;
-use super::put::{admit, commit};
+use super::put::{admit, commit_part};
 use super::read::{PartReader, crcs_of};
 use crate::format::record::PartRecord;
 use crate::values::part::Slot;
@@ -27,13 +27,6 @@ pub(super) fn copy(engine: &Engine, source: &PartReader, slot: Slot<'_>) -> Resu
     // before the part's, and its file stays.
     let sums = crcs_of(engine, &part.content)?;
     engine.blobs.require_sound(&part.content, &sums)?;
-    let record = PartRecord {
-        size: part.size,
-        etag: part.etag,
-        content: part.content,
-        crc32: part.crc32,
-        crc64: part.crc64,
-        stored_ms: clock::now_ms(),
-    };
-    commit(engine, slot, &record, None)
+    let record = PartRecord::copied(part, clock::now_ms());
+    commit_part(engine, slot, &record, None)
 }

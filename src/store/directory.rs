@@ -9,7 +9,7 @@ use crate::meta::MetaStore;
 use crate::values::options::{JournalOptions, Making};
 use crate::{Error, Options, Result};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The first line of the `FORMAT` file. The second line is the number.
 const MAGIC: &str = "partstore format";
 
@@ -17,6 +17,8 @@ const MAGIC: &str = "partstore format";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Store,
+    /// Of an older format, which this version continues.
+    OlderStore,
     Nothing,
 }
 
@@ -76,7 +78,6 @@ fn refuse_missing(path: &Path, options: &Options) -> Result<()> {
 }
 
 fn create(root: &Dir, options: &JournalOptions) -> Result<()> {
-    let format = format!("{MAGIC}\n{FORMAT}\n");
     BlobStore::create(root)?;
     root.create_dir("meta")?;
     MetaStore::create(&root.dir("meta")?, options)?;
@@ -84,6 +85,20 @@ fn create(root: &Dir, options: &JournalOptions) -> Result<()> {
     // The directories above may be just as new, whoever made them.
     file::sync_parents(root.path())?;
     // The last step: without this file all others are the remains of a creation that did not finish.
+    write_format(root)
+}
+
+/// Makes an older store one of this format. From here on older versions refuse it, and rows of the new form
+/// may be written. Rows of the old form stay as they are.
+pub(crate) fn accept_format(root: &Dir, found: Found) -> Result<()> {
+    match found {
+        Found::OlderStore => write_format(root),
+        Found::Store | Found::Nothing => Ok(()),
+    }
+}
+
+fn write_format(root: &Dir) -> Result<()> {
+    let format = format!("{MAGIC}\n{FORMAT}\n");
     file::write_durably(&root.at("FORMAT"), format.as_bytes())
 }
 
@@ -98,6 +113,7 @@ fn read_format(root: &Dir) -> Result<Found> {
         .and_then(|rest| rest.trim().parse::<u32>().ok());
     match format {
         Some(FORMAT) => Ok(Found::Store),
+        Some(1) => Ok(Found::OlderStore),
         Some(found) if found > FORMAT => Err(Error::NewerFormat {
             path: root.path().to_owned(),
             found,

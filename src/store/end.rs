@@ -8,6 +8,7 @@ use super::engine::Engine;
 use crate::format::record::{PartRecord, UploadRecord, UploadState};
 use crate::going::Going;
 use crate::meta::{Change, SpaceUse, Ticket};
+use crate::values::namespace::NamespaceId;
 use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId};
 
 /// Whether an open upload or an object is meant.
@@ -19,10 +20,14 @@ pub(super) enum UploadKind {
 
 /// Parts that are removed. If their upload or object is removed, too, it has that as well.
 ///
-/// I4: its owner holds the upload's lock, and pins the contents until the change is committed.
+/// I4: its owner holds the upload's lock, and that of its key if it is an object. It pins the contents until
+/// the change is committed.
 pub(super) struct Leaving {
+    namespace: NamespaceId,
     id: UploadId,
     upload: Option<UploadRecord>,
+    /// Whether it is the current object of its key.
+    pub is_current: bool,
     parts: Vec<(PartNumber, PartRecord)>,
 }
 
@@ -36,20 +41,30 @@ impl Leaving {
             UploadKind::Open => upload.not_found(),
             UploadKind::Completed => upload.object_not_found(),
         })?;
-        let mut leaving = Self::of_parts(upload.id(), Vec::new());
+        let mut leaving = Self::of_parts(record.namespace, upload.id(), Vec::new());
         engine.meta.parts(upload.id(), 0, &mut |number, part| {
             leaving.parts.push((number, part));
             Ok(ControlFlow::Continue(()))
         })?;
+        if kind == UploadKind::Completed {
+            let current = engine.meta.key((record.namespace, &record.key))?;
+            leaving.is_current = current.is_some_and(|current| current.id == upload.id());
+        }
         leaving.upload = Some(record);
         Ok(leaving)
     }
 
     /// Some parts of an upload that remains.
-    pub(super) fn of_parts(id: UploadId, parts: Vec<(PartNumber, PartRecord)>) -> Self {
+    pub(super) fn of_parts(
+        namespace: NamespaceId,
+        id: UploadId,
+        parts: Vec<(PartNumber, PartRecord)>,
+    ) -> Self {
         Self {
+            namespace,
             id,
             upload: None,
+            is_current: false,
             parts,
         }
     }
@@ -58,14 +73,27 @@ impl Leaving {
         self.parts.iter().map(|(_, part)| part.content)
     }
 
-    pub(super) fn remove(&self, change: &mut Change) {
+    /// Removes all of it. If another object takes its key, that key's row was set before.
+    pub(super) fn remove(&self, change: &mut Change, successor: Successor) {
         if let Some(record) = &self.upload {
+            if self.is_current && successor == Successor::None {
+                // Before the object, so that whoever has read the key finds out that it has changed.
+                change.remove_key((record.namespace, &record.key), self.id);
+            }
             change.remove_upload(self.id, record);
         }
         for (number, part) in &self.parts {
-            change.remove_part(self.id, *number, part);
+            change.remove_part((self.namespace, self.id, *number), part);
         }
     }
+}
+
+/// What becomes of the key whose current object is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Successor {
+    None,
+    /// Another object is its current one, by the same batch.
+    Object,
 }
 
 /// Removes an upload or an object with all its parts, durably. A sweep removes their blobs later (R31).
@@ -75,27 +103,39 @@ pub(super) fn end(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<
     engine.meta.wait(ticket)
 }
 
-/// Commits one batch, and does not wait for it. If the disk has no room for it, a sweep first removes what
-/// other calls have released.
+/// Commits one batch, and does not wait for it.
 fn commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Ticket> {
-    match try_commit(engine, upload, kind) {
+    with_room(engine, || {
+        let _key = match kind {
+            UploadKind::Open => None,
+            UploadKind::Completed => Some(engine.locks.lock_key(upload.full_key())?),
+        };
+        let _one_order = engine.locks.lock(upload.id())?;
+        let leaving = Leaving::find(engine, upload, kind)?;
+        commit_leaving(engine, &leaving)
+    })
+}
+
+/// Does what frees space. If the disk has no room for that, a sweep first removes what other calls have
+/// released.
+pub(super) fn with_room<T>(engine: &Engine, run: impl Fn() -> Result<T>) -> Result<T> {
+    match run() {
         Err(Error::StorageFull { .. }) => {
             // The call does not report the progress of this sweep.
             engine.sweep(&Going::until(&engine.closing))?;
             engine.closing.check()?;
-            try_commit(engine, upload, kind)
+            run()
         }
         done => done,
     }
 }
 
-fn try_commit(engine: &Engine, upload: &Upload, kind: UploadKind) -> Result<Ticket> {
-    let _one_order = engine.locks.lock(upload.id())?;
-    let leaving = Leaving::find(engine, upload, kind)?;
+/// Commits the removal of a whole upload or object, whose locks the caller holds.
+pub(super) fn commit_leaving(engine: &Engine, leaving: &Leaving) -> Result<Ticket> {
     let _pinned = engine.pins.pin(leaving.contents().collect())?;
     let mut change = Change::default();
-    leaving.remove(&mut change);
-    engine.meta.commit(&change, SpaceUse::Frees)
+    leaving.remove(&mut change, Successor::None);
+    engine.commit(change, SpaceUse::Frees)
 }
 
 /// Aborts the uploads that were initiated longer ago than `age` (R33), until `going` says no. One sync
@@ -125,10 +165,10 @@ fn expired(engine: &Engine, age: Duration, going: &Going<'_>) -> Result<Vec<Uplo
     let mut expired = Vec::new();
     engine
         .meta
-        .uploads_in_progress(Bound::Unbounded, &mut |key, id| {
+        .uploads_in_progress(Bound::Unbounded, &mut |(namespace, key), id| {
             let record = engine.meta.upload(id)?;
             if record.is_some_and(|record| engine.ages.is_older(id, record.initiated_ms, age_ms)) {
-                expired.push(Upload::new(key, id));
+                expired.push(engine.namespaces.upload(namespace, key, id));
             }
             Ok(match going.advance_a_little(0) {
                 Ok(()) => ControlFlow::Continue(()),

@@ -12,8 +12,9 @@ use crate::file::{self, Lock};
 use crate::format::marker::Orphans;
 use crate::format::record::{UploadRecord, UploadState};
 use crate::going::{Closing, Going};
-use crate::locks::UploadLocks;
-use crate::meta::{MetaStore, Opening};
+use crate::locks::Locks;
+use crate::meta::{Change, MetaStore, Opening, SpaceUse, Ticket};
+use crate::namespaces::Namespaces;
 use crate::pins::Pins;
 use crate::process::Process;
 use crate::room::Room;
@@ -21,10 +22,12 @@ use crate::suspects::{Need, Suspects};
 use crate::sweep::Sweep;
 use crate::sync::Mutex;
 use crate::values::id::IdSource;
-use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
+use crate::values::namespace::NamespaceId;
+use crate::{Key, LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, Upload};
 
 use super::ages::Ages;
 use super::directory::{self, Found};
+use super::upgrade;
 
 /// The last snapshot and the last sweep.
 #[derive(Default)]
@@ -40,7 +43,8 @@ pub(crate) struct Engine {
     pub buffers: Arc<Buffers>,
     pub lanes: Arc<Lanes>,
     pub pins: Arc<Pins>,
-    pub locks: UploadLocks,
+    pub locks: Locks,
+    pub namespaces: Namespaces,
     pub ids: IdSource,
     pub ages: Ages,
     pub room: Arc<Room>,
@@ -77,15 +81,16 @@ impl Engine {
             closing: &closing,
             salvaging: options.salvaging,
             blobs: &blobs,
+            accept_format: &|| directory::accept_format(lock.dir(), found),
         };
         let (meta, recovered) = opening.open()?;
-        if found == Found::Store {
+        if found != Found::Nothing {
             // The ballast may have been removed by the last close, or by this open.
             room.lay_ballast();
         }
         let orphans = match found {
             Found::Nothing => Orphans::RuledOut,
-            Found::Store => recovered.orphans,
+            Found::Store | Found::OlderStore => recovered.orphans,
         };
         let recovery = RecoveryReport {
             created: found == Found::Nothing,
@@ -98,13 +103,15 @@ impl Engine {
             salvaged: recovered.salvaged,
             elapsed: started.elapsed(),
         };
+        upgrade::count_usage(&meta)?;
         let ids = IdSource::after(meta.newest_upload()?);
         Ok(Self {
             ages: Ages::from_now_on(ids.newest()),
             ids,
             suspects: Suspects::new(orphans),
             pins: Pins::new(meta.pulse()),
-            locks: UploadLocks::new(meta.pulse()),
+            locks: Locks::new(meta.pulse()),
+            namespaces: Namespaces::open(&meta)?,
             room: Arc::new(room),
             blobs: Arc::new(blobs),
             buffers,
@@ -126,12 +133,26 @@ impl Engine {
         self.meta.close(orphans)
     }
 
+    /// Commits a change, if the quotas of its namespaces allow it. See [`MetaStore::commit`].
+    pub(crate) fn commit(&self, change: Change, space: SpaceUse) -> Result<Ticket> {
+        self.namespaces.commit(&self.meta, change, space)
+    }
+
     /// The record of an upload that has this id **and** this key, open or completed (R9).
     pub(crate) fn record(&self, upload: &Upload) -> Result<Option<UploadRecord>> {
-        Ok(self
-            .meta
-            .upload(upload.id())?
-            .filter(|record| record.key == upload.key()))
+        let record = self.meta.upload(upload.id())?;
+        Ok(record.filter(|record| self.has_key(record, upload.full_key())))
+    }
+
+    fn has_key(&self, record: &UploadRecord, key: &Key) -> bool {
+        let is_in = match record.namespace {
+            NamespaceId::DEFAULT => key.namespace().is_empty(),
+            id => {
+                let space = self.namespaces.find(key.namespace());
+                space.is_ok_and(|space| space.id == id)
+            }
+        };
+        is_in && record.key == key.as_str()
     }
 
     /// The record of an open upload.
@@ -184,6 +205,7 @@ impl Engine {
         let open_uploads = tally.rows_of(Tree::UploadNames);
         Ok(Stats {
             open_uploads,
+            keys: tally.rows_of(Tree::Keys),
             objects: tally.rows_of(Tree::Uploads).saturating_sub(open_uploads),
             parts: tally.rows_of(Tree::Parts),
             part_bytes: tally.part_bytes,

@@ -1,15 +1,15 @@
-//! Lists parts by number, uploads by key and initiation, and objects by initiation, in pages (R15 to R18,
-//! R32).
+//! Lists parts by number, keys, uploads by key and initiation, objects by initiation, and namespaces by name,
+//! in pages (R15 to R18, R32).
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
 use super::answers;
 use super::engine::Engine;
-use crate::format::record::UploadState;
-use crate::meta::after_name;
+use super::roll_up::{RollUp, Start};
+use crate::format::record::{UploadState, after_name, object_key};
 use crate::{
-    Error, ListObjects, ListParts, ListUploads, ObjectPage, PartPage, Result, Upload, UploadId,
-    UploadMarker, UploadPage, rules,
+    Error, KeyPage, ListKeys, ListNamespaces, ListObjects, ListParts, ListUploads, NamespacePage,
+    ObjectPage, PartPage, Result, Upload, UploadMarker, UploadPage, rules,
 };
 
 pub(super) fn parts(engine: &Engine, upload: &Upload, query: &ListParts) -> Result<PartPage> {
@@ -36,20 +36,123 @@ pub(super) fn parts(engine: &Engine, upload: &Upload, query: &ListParts) -> Resu
 
 pub(super) fn uploads(engine: &Engine, query: &ListUploads) -> Result<UploadPage> {
     let limit = rules::page_len(&engine.options, "max-uploads", query.limit)?;
-    let mut listing = Listing {
-        query,
-        limit,
-        page: UploadPage::default(),
-        last: None,
+    let namespace = engine.namespaces.find(&query.namespace)?.id;
+    let roll_up = RollUp {
+        namespace,
+        prefix: &query.prefix,
+        delimiter: query.delimiter.as_deref(),
     };
-    let mut from = Start::of(query);
-    loop {
-        let skip_to = listing.read_from(engine, &from)?;
-        match skip_to {
-            Some(next) => from = Start::At(next),
-            None => return Ok(listing.page),
+    let after = query.key_marker.as_deref().map(|key| {
+        let rest = after_name(namespace, key, query.id_marker);
+        (key, rest, query.id_marker.is_none())
+    });
+    let mut page = UploadPage::default();
+    let mut last: Option<UploadMarker> = None;
+    let mut from = roll_up.start(after);
+    while let Some(start) = from.take() {
+        let mut skip_to = None;
+        let visit = &mut |(found, key): (_, &str), id| {
+            if found != namespace || !key.starts_with(&query.prefix) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if page.uploads.len() + page.common_prefixes.len() == limit {
+                page.next.clone_from(&last);
+                return Ok(ControlFlow::Break(()));
+            }
+            if let Some(common) = roll_up.rolled_up(key) {
+                page.common_prefixes.push(common.to_owned());
+                last = Some(UploadMarker {
+                    key: common.to_owned(),
+                    id: None,
+                });
+                skip_to = roll_up.behind(common);
+                return Ok(ControlFlow::Break(()));
+            }
+            let upload = Upload::new((query.namespace.as_str(), key), id);
+            let info = engine
+                .record_if_open(&upload)
+                .and_then(|record| answers::upload(engine, &upload, &record));
+            match info {
+                Ok(info) => {
+                    page.uploads.push(info);
+                    last = Some(UploadMarker {
+                        key: key.to_owned(),
+                        id: Some(id),
+                    });
+                }
+                // It was completed or aborted since its name was read.
+                Err(Error::NoSuchUpload { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        engine.meta.uploads_in_progress(start.bound(), visit)?;
+        from = skip_to.map(Start::At);
+    }
+    Ok(page)
+}
+
+pub(super) fn keys(engine: &Engine, query: &ListKeys) -> Result<KeyPage> {
+    let limit = match query.limit {
+        Some(0) => 0,
+        limit => rules::page_len(&engine.options, "max-keys", limit)?,
+    };
+    let namespace = engine.namespaces.find(&query.namespace)?.id;
+    let mut page = KeyPage::default();
+    if limit == 0 {
+        return Ok(page);
+    }
+    let roll_up = RollUp {
+        namespace,
+        prefix: &query.prefix,
+        delimiter: query.delimiter.as_deref(),
+    };
+    let after = query.after.as_deref();
+    let after = after.map(|key| (key, object_key(namespace, key), true));
+    let mut last: Option<String> = None;
+    let mut from = roll_up.start(after);
+    while let Some(start) = from.take() {
+        let mut skip_to = None;
+        let visit = &mut |(found, key): (_, &str), current| {
+            if found != namespace || !key.starts_with(&query.prefix) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if page.keys.len() + page.common_prefixes.len() == limit {
+                page.next.clone_from(&last);
+                return Ok(ControlFlow::Break(()));
+            }
+            if let Some(common) = roll_up.rolled_up(key) {
+                page.common_prefixes.push(common.to_owned());
+                last = Some(common.to_owned());
+                skip_to = roll_up.behind(common);
+                return Ok(ControlFlow::Break(()));
+            }
+            page.keys.push(answers::key_entry(key, &current));
+            last = Some(key.to_owned());
+            Ok(ControlFlow::Continue(()))
+        };
+        engine.meta.keys(start.bound(), visit)?;
+        from = skip_to.map(Start::At);
+    }
+    Ok(page)
+}
+
+pub(super) fn namespaces(engine: &Engine, query: &ListNamespaces) -> Result<NamespacePage> {
+    let limit = rules::page_len(&engine.options, "max-buckets", query.limit)?;
+    let (names, more) = engine.namespaces.names(&query.after, limit);
+    let mut page = NamespacePage {
+        next: names.last().filter(|_| more).cloned(),
+        ..NamespacePage::default()
+    };
+    for name in names {
+        match engine.namespaces.describe(&engine.meta, &name) {
+            Ok(namespace) => page.namespaces.push(namespace),
+            // It was removed since its name was read.
+            Err(Error::NoSuchNamespace { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(page)
 }
 
 pub(super) fn objects(engine: &Engine, query: &ListObjects) -> Result<ObjectPage> {
@@ -63,8 +166,8 @@ pub(super) fn objects(engine: &Engine, query: &ListObjects) -> Result<ObjectPage
             page.next = page.objects.last().map(|last| last.upload.id());
             return Ok(ControlFlow::Break(()));
         }
-        let upload = Upload::new(record.key.clone(), id);
-        match answers::object(engine, &upload, &record) {
+        let upload = engine.namespaces.upload(record.namespace, &record.key, id);
+        match answers::object(engine, &upload) {
             Ok(object) => page.objects.push(object),
             // It was removed since its record was read.
             Err(Error::NoSuchObject { .. }) => {}
@@ -73,119 +176,4 @@ pub(super) fn objects(engine: &Engine, query: &ListObjects) -> Result<ObjectPage
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(page)
-}
-
-/// Where reading begins, in the order of names.
-enum Start {
-    At(Vec<u8>),
-    After(Vec<u8>),
-}
-
-impl Start {
-    fn of(query: &ListUploads) -> Self {
-        let Some(marker) = query
-            .key_marker
-            .as_deref()
-            .filter(|marker| *marker >= query.prefix.as_str())
-        else {
-            return Self::At(query.prefix.clone().into_bytes());
-        };
-        // After a page that ended with a common prefix, the next one begins behind all keys that were
-        // rolled up to it.
-        match rolled_up(query, marker)
-            .filter(|common| *common == marker && query.id_marker.is_none())
-        {
-            Some(common) => {
-                successor(common).map_or_else(|| Self::After(after_name(marker, None)), Self::At)
-            }
-            None => Self::After(after_name(marker, query.id_marker)),
-        }
-    }
-
-    fn bound(&self) -> Bound<&[u8]> {
-        match self {
-            Self::At(name) => Bound::Included(name),
-            Self::After(name) => Bound::Excluded(name),
-        }
-    }
-}
-
-/// A page that is being made.
-struct Listing<'a> {
-    query: &'a ListUploads,
-    limit: usize,
-    page: UploadPage,
-    /// Where the page would end now.
-    last: Option<UploadMarker>,
-}
-
-impl Listing<'_> {
-    /// Reads names until the page is full, the prefix ends, or a common prefix is found. In the last case,
-    /// returns the place behind it.
-    fn read_from(&mut self, engine: &Engine, from: &Start) -> Result<Option<Vec<u8>>> {
-        let mut skip_to = None;
-        engine
-            .meta
-            .uploads_in_progress(from.bound(), &mut |key, id| {
-                if !key.starts_with(&self.query.prefix) {
-                    return Ok(ControlFlow::Break(()));
-                }
-                if self.page.uploads.len() + self.page.common_prefixes.len() == self.limit {
-                    self.page.next.clone_from(&self.last);
-                    return Ok(ControlFlow::Break(()));
-                }
-                if let Some(common) = rolled_up(self.query, key) {
-                    self.page.common_prefixes.push(common.to_owned());
-                    self.last = Some(UploadMarker {
-                        key: common.to_owned(),
-                        id: None,
-                    });
-                    skip_to = successor(common);
-                    return Ok(ControlFlow::Break(()));
-                }
-                self.push(engine, key, id)?;
-                Ok(ControlFlow::Continue(()))
-            })?;
-        Ok(skip_to)
-    }
-
-    fn push(&mut self, engine: &Engine, key: &str, id: UploadId) -> Result<()> {
-        let upload = Upload::new(key, id);
-        let info = engine
-            .record_if_open(&upload)
-            .and_then(|record| answers::upload(engine, &upload, &record));
-        match info {
-            Ok(info) => {
-                self.page.uploads.push(info);
-                self.last = Some(UploadMarker {
-                    key: key.to_owned(),
-                    id: Some(id),
-                });
-                Ok(())
-            }
-            // It was completed or aborted since its name was read.
-            Err(Error::NoSuchUpload { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// The common prefix that `key` is rolled up to: up to and including the first delimiter after the prefix.
-fn rolled_up<'a>(query: &ListUploads, key: &'a str) -> Option<&'a str> {
-    let delimiter = query.delimiter.as_deref()?;
-    let behind = key.strip_prefix(query.prefix.as_str())?;
-    let end = query.prefix.len() + behind.find(delimiter)? + delimiter.len();
-    key.get(..end)
-}
-
-/// The first name that does not begin with `prefix`. `None` if no such name exists.
-fn successor(prefix: &str) -> Option<Vec<u8>> {
-    let mut bytes = prefix.as_bytes().to_vec();
-    while let Some(last) = bytes.pop() {
-        if let Some(next) = last.checked_add(1) {
-            bytes.push(next);
-            return Some(bytes);
-        }
-    }
-    None
 }

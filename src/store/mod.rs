@@ -3,14 +3,17 @@
 
 mod ages;
 mod answers;
+mod buckets;
 mod complete;
 mod copy;
+mod current;
 mod directory;
 mod end;
 mod engine;
 mod from_memory;
 mod housekeeping;
 mod initiate;
+mod keys;
 mod list;
 mod objects;
 mod pages;
@@ -18,16 +21,19 @@ mod parts;
 mod put;
 mod read;
 mod receiving;
+mod roll_up;
 mod shared;
+mod upgrade;
 mod upkeep;
 mod uploads;
+mod whole;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use read::{ObjectReader, PartReader};
-pub use writer::PartWriter;
+pub use writer::{ObjectWriter, PartWriter};
 
 use engine::Engine;
 use shared::Shared;

@@ -15,11 +15,7 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn object(&self, object: &Upload) -> Result<Object> {
-        let engine = self.engine()?;
-        let record = engine
-            .record(object)?
-            .ok_or_else(|| object.object_not_found())?;
-        answers::object(&engine, object, &record)
+        answers::object(&*self.engine()?, object)
     }
 
     /// Opens an object for verified reading: as a whole, from any place, or by part.
@@ -36,8 +32,8 @@ impl PartStore {
     /// Lists a page of the objects, in the order in which their uploads were initiated.
     /// [`objects`](Self::objects) lists all.
     ///
-    /// Which object is the current one of a key is for your server to record. After a crash between a
-    /// completion and that record, the server compares the record with this list.
+    /// It lists the objects of all namespaces, also those that are not the current one of their key.
+    /// [`list_keys`](Self::list_keys) lists the others.
     ///
     /// # Cost
     /// Some microseconds for each object, and for each open upload between them.

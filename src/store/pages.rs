@@ -3,7 +3,8 @@
 use std::vec;
 
 use crate::{
-    ListObjects, ListParts, ListUploads, Object, Part, PartStore, Result, Upload, UploadInfo,
+    KeyEntry, ListKeys, ListObjects, ListParts, ListUploads, Object, Part, PartStore, Result,
+    Upload, UploadInfo,
 };
 
 /// The entries of pages, which `fetch` gets one after the other: it answers a query with a page and the query of
@@ -60,6 +61,19 @@ pub(super) fn uploads(store: &PartStore, prefix: &str) -> impl Iterator<Item = R
             }
         });
         Ok((page.uploads, next))
+    })
+}
+
+pub(super) fn keys(
+    store: &PartStore,
+    namespace: &str,
+    prefix: &str,
+) -> impl Iterator<Item = Result<KeyEntry>> {
+    let first = ListKeys::new().namespace(namespace).prefix(prefix);
+    Pages::new(first, |asked| {
+        let page = store.list_keys(&asked)?;
+        let next = page.next.map(|last| asked.after(last));
+        Ok((page.keys, next))
     })
 }
 

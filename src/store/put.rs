@@ -7,12 +7,14 @@ use super::answers;
 use super::engine::Engine;
 use super::from_memory;
 use crate::blob::{DurableBlob, StagedBlob};
-use crate::format::record::PartRecord;
+use crate::format::record::{PartRecord, UploadRecord};
 use crate::ingest::BodyHasher;
 use crate::meta::{Change, SpaceUse};
+use crate::values::checksum::Algorithms;
 use crate::values::digest::BlockCrcs;
+use crate::values::namespace::UsageChange;
 use crate::values::part::Slot;
-use crate::{ContentHash, Part, PartOptions, Result, clock, rules};
+use crate::{Checksums, ContentHash, Part, PartOptions, Result, clock, rules};
 
 /// Where the bytes of a body are when its BLAKE3 hash is known.
 pub(super) enum Body {
@@ -38,34 +40,77 @@ pub(super) fn put_bytes(
     options: &PartOptions,
 ) -> Result<Part> {
     let len = body.len() as u64;
-    admit(engine, slot, options)?;
+    let upload = admit(engine, slot, options)?;
     rules::check_received(&engine.options, options, len)?;
     rules::check_length(options, len)?;
     rules::check_minimum(&engine.options, slot.number, len)?;
     let mut room = engine.room.reserve(len)?;
-    let mut hasher = BodyHasher::new(&engine.lanes);
-    hasher.begin_digests_of(&body, &engine.closing)?;
-    let part = store_body(engine, slot, Body::Memory(body), hasher, options)?;
+    let hasher = hash_bytes(engine, &body, upload.wanted, options)?;
+    let part = store_part(engine, slot, Body::Memory(body), hasher, options)?;
     room.written(len);
     Ok(part)
 }
 
-/// Step 1: checks what can be checked before a body is invited (R1, R3, R9, R10a), except room on the disk.
-/// A server calls it before it sends `100 Continue`.
-pub(super) fn admit(engine: &Engine, slot: Slot<'_>, options: &PartOptions) -> Result<()> {
-    rules::check_announced(&engine.options, slot.number, options)?;
-    engine.meta.check()?;
-    engine.record_if_open(slot.upload).map(drop)
+/// Begins the digests of a body that is in memory.
+pub(super) fn hash_bytes(
+    engine: &Engine,
+    body: &Bytes,
+    wanted: Algorithms,
+    options: &PartOptions,
+) -> Result<BodyHasher> {
+    let mut hasher = hasher(engine, wanted, options);
+    hasher.begin_digests_of(body, &engine.closing)?;
+    Ok(hasher)
 }
 
-/// Steps 2 to 8, once the body's hash is known. Their order is the promise (I1, I4).
-pub(super) fn store_body(
+/// Computes what the upload wants, and what the request declares or asks for.
+pub(super) fn hasher(engine: &Engine, wanted: Algorithms, options: &PartOptions) -> BodyHasher {
+    let wanted = wanted
+        .union(options.wanted)
+        .union(options.declared.algorithms());
+    BodyHasher::new(&engine.lanes, engine.options.etag, wanted)
+}
+
+/// Steps 2 to 8 for a part.
+pub(super) fn store_part(
     engine: &Engine,
     slot: Slot<'_>,
     body: Body,
-    mut hasher: BodyHasher,
+    hasher: BodyHasher,
     options: &PartOptions,
 ) -> Result<Part> {
+    store_body(engine, body, hasher, &options.declared, |part, new_blob| {
+        commit_part(engine, slot, part, new_blob)
+    })
+}
+
+/// Step 1: checks what can be checked before a body is invited (R1, R3, R9, R10a), except room on the disk.
+/// A server calls it before it sends `100 Continue`. Returns the upload's record.
+pub(super) fn admit(
+    engine: &Engine,
+    slot: Slot<'_>,
+    options: &PartOptions,
+) -> Result<UploadRecord> {
+    rules::check_announced(&engine.options, slot.number, options)?;
+    engine.meta.check()?;
+    let record = engine.record_if_open(slot.upload)?;
+    let adds = UsageChange::of_bytes(options.length.unwrap_or(0), 0);
+    engine
+        .namespaces
+        .check(&engine.meta, record.namespace, adds)?;
+    Ok(record)
+}
+
+/// Steps 2 to 8, once the body's hash is known. Their order is the promise (I1, I4).
+///
+/// `commit` does 6 and 7 with the part's record, and with what its blob holds if that is new.
+pub(super) fn store_body<T>(
+    engine: &Engine,
+    body: Body,
+    mut hasher: BodyHasher,
+    declared: &Checksums,
+    commit: impl FnOnce(&PartRecord, Option<&BlockCrcs>) -> Result<T>,
+) -> Result<T> {
     let content = hasher.content();
     // 2. I4: the blob is pinned before it is looked for, and until the part is durable. So no sweep can remove
     // it in between.
@@ -81,16 +126,15 @@ pub(super) fn store_body(
         size: sums.blocks.size,
         etag: hasher.etag(),
         content,
-        crc32: sums.crc32,
-        crc64: sums.crc64,
         stored_ms: clock::now_ms(),
+        checksums: sums.known,
     };
-    rules::check_digests(options, &part)?;
+    rules::check_digests(declared, &part.known_checksums())?;
     let new_blob = is_new.then_some(&sums.blocks);
     // 5.
     let published = durable.map_or(Ok(()), |durable| durable.publish(&content));
     // 6 and 7.
-    let committed = published.and_then(|()| commit(engine, slot, &part, new_blob));
+    let committed = published.and_then(|()| commit(&part, new_blob));
     if committed.is_err() && is_new && engine.meta.health().cause().is_none() {
         // I7: the file may exist without a row, so a sweep must check it. A store that has stopped may have
         // the row in the journal only. The next open finds that out.
@@ -126,18 +170,19 @@ fn make_durable(
     }
 }
 
-/// Steps 6 and 7: commits the part under its number, if the upload is still open (R10b, R11). Returns when
-/// that is durable.
-pub(super) fn commit(
+/// Steps 6 and 7 for a part: commits it under its number, if the upload is still open (R10b, R11). Returns
+/// when that is durable.
+pub(super) fn commit_part(
     engine: &Engine,
     slot: Slot<'_>,
     part: &PartRecord,
     new_blob: Option<&BlockCrcs>,
 ) -> Result<Part> {
+    let id = slot.upload.id();
     let ticket = {
-        let _one_order = engine.locks.lock(slot.upload.id())?;
-        engine.record_if_open(slot.upload)?;
-        let replaced = engine.meta.part(slot.upload.id(), slot.number)?;
+        let _one_order = engine.locks.lock(id)?;
+        let upload = engine.record_if_open(slot.upload)?;
+        let replaced = engine.meta.part(id, slot.number)?;
         // I4: the blob that loses a reference is pinned, so a sweep sees it before or after this change,
         // not halfway.
         let _pinned = replaced
@@ -148,8 +193,9 @@ pub(super) fn commit(
         if let Some(sums) = new_blob {
             change.add_blob(&part.content, sums);
         }
-        change.put_part(slot, part, replaced.as_ref());
-        engine.meta.commit(&change, SpaceUse::Grows)?
+        let place = (upload.namespace, id, slot.number);
+        change.put_part(place, part, replaced.as_ref());
+        engine.commit(change, SpaceUse::Grows)?
     };
     // No lock is held here, so that commits can gather into a group.
     engine.meta.wait(ticket)?;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use super::answers;
 use super::engine::Engine;
+use super::keys;
 use super::shared::Shared;
 use crate::blob::{BlobReader, BlobStore};
 use crate::format::record::UploadState;
 use crate::pins::Pinned;
 use crate::values::digest::BlockCrcs;
-use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
+use crate::{ContentHash, Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
 
 /// Reads a part. [`PartStore::open_part`](crate::PartStore::open_part) and [`ObjectReader::part`] make it.
 ///
@@ -142,15 +143,25 @@ pub struct ObjectReader {
 impl ObjectReader {
     pub(super) fn open(shared: &Arc<Shared>, upload: &Upload) -> Result<Self> {
         let engine = shared.engine()?;
+        Self::open_in(shared, &engine, upload)
+    }
+
+    /// Opens the current object of a key.
+    pub(super) fn open_key(shared: &Arc<Shared>, key: &Key) -> Result<Self> {
+        let engine = shared.engine()?;
+        keys::find(&engine, key, |object| {
+            Self::open_in(shared, &engine, object)
+        })
+    }
+
+    fn open_in(shared: &Arc<Shared>, engine: &Engine, upload: &Upload) -> Result<Self> {
         let (object, parts) = {
             // A completion changes the index row by row. Under the upload's lock, all of its rows are
             // changed, or none.
             let _whole = engine.locks.lock(upload.id())?;
-            let record = engine.record(upload)?;
-            let record = record.ok_or_else(|| upload.object_not_found())?;
             (
-                answers::object(&engine, upload, &record)?,
-                parts_of(&engine, upload)?,
+                answers::locked_object(engine, upload)?,
+                parts_of(engine, upload)?,
             )
         };
         let pinned = engine
@@ -179,6 +190,12 @@ impl ObjectReader {
     #[must_use]
     pub fn object(&self) -> &Object {
         &self.object
+    }
+
+    /// Whether its pins hold the blobs in this store since the store was last opened
+    /// ([I4](crate::rules#i4)).
+    pub(super) fn is_of(&self, engine: &Engine) -> bool {
+        self.pinned.is_of(&engine.pins)
     }
 
     /// Returns the parts and their places, in order.

@@ -1,22 +1,34 @@
-//! [`Receiving`]: a part's body while it arrives.
+//! [`Receiving`]: a body while it arrives, of a part or of a whole object.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use super::engine::Engine;
 use super::put::{self, Body};
 use super::shared::Shared;
+use super::whole;
 use crate::blob::StagedBlob;
 use crate::buffers::{Buffer, Buffers};
 use crate::ingest::BodyHasher;
 use crate::room::Reservation;
+use crate::values::checksum::Algorithms;
 use crate::values::part::Slot;
-use crate::{Error, Options, Part, PartNumber, PartOptions, Result, Upload, rules};
+use crate::{
+    Checksums, Error, Key, Object, ObjectOptions, Options, Part, PartNumber, PartOptions, Result,
+    Upload, rules,
+};
 
-/// What a [`PartWriter`](super::PartWriter) has received, and where the bytes are written.
+/// What the bytes will be.
+pub(super) enum Target {
+    Part { upload: Upload, number: PartNumber },
+    Object { key: Key, options: ObjectOptions },
+}
+
+/// What a [`PartWriter`](super::PartWriter) or an [`ObjectWriter`](super::ObjectWriter) has received, and
+/// where the bytes are written.
 pub(super) struct Receiving {
     shared: Arc<Shared>,
-    pub upload: Upload,
-    pub number: PartNumber,
+    pub target: Target,
     options: PartOptions,
     limits: Options,
     staged: StagedBlob,
@@ -35,20 +47,41 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    pub(super) fn open(shared: &Arc<Shared>, slot: Slot<'_>, options: PartOptions) -> Result<Self> {
+    /// Begins the body of a part.
+    pub(super) fn part(shared: &Arc<Shared>, slot: Slot<'_>, options: PartOptions) -> Result<Self> {
         let engine = shared.engine()?;
-        let expected = options.length.unwrap_or(0);
-        put::admit(&engine, slot, &options)?;
-        engine.room.check(expected)?;
-        Ok(Self {
-            shared: Arc::clone(shared),
+        let upload = put::admit(&engine, slot, &options)?;
+        let target = Target::Part {
             upload: slot.upload.clone(),
             number: slot.number,
+        };
+        Self::open(shared, &engine, target, (upload.wanted, options))
+    }
+
+    /// Begins the body of an object.
+    pub(super) fn object(shared: &Arc<Shared>, key: Key, options: ObjectOptions) -> Result<Self> {
+        let engine = shared.engine()?;
+        whole::admit(&engine, &key, &options)?;
+        let body = options.body;
+        let target = Target::Object { key, options };
+        Self::open(shared, &engine, target, (Algorithms::default(), body))
+    }
+
+    fn open(
+        shared: &Arc<Shared>,
+        engine: &Engine,
+        target: Target,
+        (wanted, options): (Algorithms, PartOptions),
+    ) -> Result<Self> {
+        engine.room.check(options.length.unwrap_or(0))?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            target,
+            hasher: put::hasher(engine, wanted, &options),
             options,
             limits: engine.options.clone(),
             staged: engine.blobs.stage()?,
             room: engine.room.reservation(),
-            hasher: BodyHasher::new(&engine.lanes),
             buffers: Arc::clone(&engine.buffers),
             buffer: None,
             received: 0,
@@ -62,24 +95,60 @@ impl Receiving {
         self.received
     }
 
-    /// Does what [`PartWriter::finish`](super::PartWriter::finish) says.
-    pub(super) fn finish(mut self) -> Result<Part> {
-        self.shared.check_open()?;
-        self.check_whole()?;
-        rules::check_length(&self.options, self.received)?;
-        rules::check_minimum(&self.limits, self.number, self.received)?;
-        if let Some(buffer) = self.buffer.take() {
-            self.write_and_hash(buffer)?;
-        }
-        let engine = self.shared.engine()?;
+    /// Does what [`PartWriter::finish_with`](super::PartWriter::finish_with) says.
+    pub(super) fn finish_part(mut self, trailer: &Checksums) -> Result<Part> {
+        let (upload, number) = match &self.target {
+            Target::Part { upload, number } => (upload.clone(), *number),
+            Target::Object { .. } => return Err(Error::Closed),
+        };
+        let shared = Arc::clone(&self.shared);
+        shared.check_open()?;
+        self.declare(trailer)?;
+        rules::check_minimum(&self.limits, number, self.received)?;
+        self.write_rest()?;
+        let engine = shared.engine()?;
         let slot = Slot {
-            upload: &self.upload,
-            number: self.number,
+            upload: &upload,
+            number,
         };
         let body = Body::Staged(self.staged);
-        let part = put::store_body(&engine, slot, body, self.hasher, &self.options)?;
-        self.shared.notice_work(&engine);
+        let part = put::store_part(&engine, slot, body, self.hasher, &self.options)?;
+        shared.notice_work(&engine);
         Ok(part)
+    }
+
+    /// Does what [`ObjectWriter::finish_with`](super::ObjectWriter::finish_with) says.
+    pub(super) fn finish_object(mut self, trailer: &Checksums) -> Result<Object> {
+        let shared = Arc::clone(&self.shared);
+        shared.check_open()?;
+        self.declare(trailer)?;
+        self.write_rest()?;
+        let Target::Object { key, mut options } = self.target else {
+            return Err(Error::Closed);
+        };
+        options.body = self.options;
+        let engine = shared.engine()?;
+        let body = Body::Staged(self.staged);
+        let object = whole::store(&engine, &key, body, self.hasher, &options)?;
+        shared.notice_work(&engine);
+        Ok(object)
+    }
+
+    /// The body has ended, and this is declared behind it.
+    fn declare(&mut self, trailer: &Checksums) -> Result<()> {
+        self.check_whole()?;
+        rules::check_length(&self.options, self.received)?;
+        for checksum in trailer.iter() {
+            self.options = self.options.checksum(checksum);
+        }
+        Ok(())
+    }
+
+    fn write_rest(&mut self) -> Result<()> {
+        match self.buffer.take() {
+            Some(buffer) => self.write_and_hash(buffer),
+            None => Ok(()),
+        }
     }
 
     /// Reads `body` to its end and writes it.

@@ -128,6 +128,7 @@ impl PartStore {
             blobs,
             pins,
             locks,
+            namespaces,
             closing,
             ..
         } = &*engine;
@@ -137,6 +138,7 @@ impl PartStore {
             blobs,
             pins,
             locks,
+            namespaces,
             going: &going,
         };
         let mut report = VerifyReport::default();

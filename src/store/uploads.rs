@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::end::{self, UploadKind};
 use super::{PartStore, answers, complete, initiate, list, pages};
 use crate::going::Going;
-use crate::{CompletedPart, ListUploads, Object, Result, Upload, UploadInfo, UploadPage};
+use crate::{
+    CompleteOptions, CompletedPart, Key, ListUploads, Object, Result, Upload, UploadInfo,
+    UploadOptions, UploadPage,
+};
 #[cfg(doc)]
 use crate::{Error, Options};
 
@@ -15,11 +18,12 @@ impl PartStore {
     ///
     /// # Errors
     /// As for [`initiate_upload_with`](Self::initiate_upload_with).
-    pub fn initiate_upload(&self, key: &str) -> Result<Upload> {
-        self.initiate_upload_with(key, &[])
+    pub fn initiate_upload(&self, key: impl Into<Key>) -> Result<Upload> {
+        self.initiate_upload_with(key, UploadOptions::new())
     }
 
-    /// Initiates an upload under `key`, with opaque `metadata` that the object will have.
+    /// Initiates an upload under `key`. The options are the metadata that the object will have, or
+    /// [`UploadOptions`].
     ///
     /// On `Ok` the upload is durable. A key may have any number of uploads at the
     /// same time.
@@ -29,14 +33,19 @@ impl PartStore {
     ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: the key is empty or holds a NUL.
+    /// - [`Error::NoSuchNamespace`]: the namespace does not exist.
     /// - [`Error::KeyTooLong`]: the key is longer than [`Options::max_key_len`].
     /// - [`Error::MetadataTooLarge`]: the metadata is longer than [`Options::max_metadata_len`].
     /// - [`Error::StorageFull`], [`Error::Poisoned`], [`Error::Damaged`], [`Error::Closed`]: the disk is
     ///   full, or the store has stopped, is damaged or closed.
     /// - [`Error::NoRandomness`]: the operating system gave no random bytes.
     /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
-    pub fn initiate_upload_with(&self, key: &str, metadata: &[u8]) -> Result<Upload> {
-        initiate::initiate(&*self.engine()?, key, metadata)
+    pub fn initiate_upload_with(
+        &self,
+        key: impl Into<Key>,
+        options: impl Into<UploadOptions>,
+    ) -> Result<Upload> {
+        initiate::initiate(&*self.engine()?, key.into(), &options.into())
     }
 
     /// Returns an open upload: when it was initiated, and its metadata.
@@ -98,7 +107,38 @@ impl PartStore {
     ///   full, or the store has stopped, is damaged or closed.
     /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn complete_upload(&self, upload: &Upload, parts: &[CompletedPart]) -> Result<Object> {
-        self.change(|engine| complete::complete(engine, upload, parts, None))
+        self.complete_upload_with(upload, parts, &CompleteOptions::new())
+    }
+
+    /// Completes an upload as the options say. With [`make_current`](CompleteOptions::make_current) the
+    /// object becomes the current one of its key, and the object before it is removed, in one commit.
+    ///
+    /// `Ok` and `Err` mean the same as for [`complete_upload`](Self::complete_upload). Readers of a removed
+    /// object continue. Concurrent calls under one key have one order.
+    ///
+    /// The list alone decides whether a completion is the same. Once the upload is completed, in whichever
+    /// way, the same list again gets the same answer and changes nothing, whatever the options say
+    /// ([R25](crate::rules#r25), [R26](crate::rules#r26)).
+    ///
+    /// # Cost
+    /// About a microsecond for each part of the upload ([R29](crate::rules#r29)). Each part of an object
+    /// that is removed costs what [removing](Self::remove_object) it costs. One sync of the journal.
+    ///
+    /// # Errors
+    /// As for [`complete_upload`](Self::complete_upload), and
+    /// - [`Error::PreconditionFailed`], [`Error::NoSuchKey`]: the condition does not hold.
+    /// - [`Error::BadDigest`]: the object has another checksum than the one that is declared.
+    /// - [`Error::IncompleteBody`]: the object has another size than the one that is declared.
+    /// - [`Error::InvalidArgument`]: a declared checksum is one that the object does not have.
+    /// - [`Error::QuotaExceeded`]: the namespace may not have one more key.
+    /// - [`Error::NoSuchObject`]: the object to be [replaced](CompleteOptions::replacing) does not exist.
+    pub fn complete_upload_with(
+        &self,
+        upload: &Upload,
+        parts: &[CompletedPart],
+        options: &CompleteOptions,
+    ) -> Result<Object> {
+        self.change(|engine| complete::complete(engine, upload, parts, options))
     }
 
     /// Completes an upload, and removes the object that it replaces, in one commit. After a crash at any
@@ -132,7 +172,8 @@ impl PartStore {
         parts: &[CompletedPart],
         replaced: &Upload,
     ) -> Result<Object> {
-        self.change(|engine| complete::complete(engine, upload, parts, Some(replaced)))
+        let options = CompleteOptions::new().replacing(replaced);
+        self.complete_upload_with(upload, parts, &options)
     }
 
     /// Aborts an open upload. On `Ok` the upload and its parts are removed, durably. Bodies that are still

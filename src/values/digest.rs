@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use md5::{Digest as _, Md5};
 
 use crate::{Error, Result};
 
@@ -51,24 +52,57 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// The ETag of a part: the MD5 of its bytes ([R14](crate::rules#r14)).
+/// The ETag of a part. It is the MD5 of its bytes ([R14](crate::rules#r14)), or with
+/// [`ETagKind::Opaque`](crate::ETagKind::Opaque) the first 20 bytes of their BLAKE3 hash.
 ///
-/// `Display` gives the 32 lower-case hex digits. [`quoted`](ETag::quoted) gives the form of the header.
-/// `FromStr` takes digits of either case, plain or inside `"` or `&quot;` ([R22](crate::rules#r22)).
+/// `Display` gives the 32 or 40 lower-case hex digits. [`quoted`](ETag::quoted) gives the form of the
+/// header. `FromStr` takes digits of either case, plain or inside `"` or `&quot;`
+/// ([R22](crate::rules#r22)).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ETag([u8; 16]);
+pub struct ETag(Tag);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Tag {
+    Md5([u8; 16]),
+    Opaque([u8; ETag::OPAQUE_LEN]),
+}
 
 impl ETag {
-    /// Returns the MD5 digest as bytes.
+    /// Length of an opaque ETag, bytes.
+    pub(crate) const OPAQUE_LEN: usize = 20;
+
+    /// Returns the digest as bytes: 16 of an MD5, 20 of an opaque ETag.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Tag::Md5(md5) => md5,
+            Tag::Opaque(bytes) => bytes,
+        }
+    }
+
+    /// Returns the MD5 digest, if it is one.
+    #[must_use]
+    pub fn md5(&self) -> Option<[u8; 16]> {
+        match self.0 {
+            Tag::Md5(md5) => Some(md5),
+            Tag::Opaque(_) => None,
+        }
     }
 
     /// Makes the ETag of bytes that have this MD5 digest.
     #[must_use]
     pub fn from_md5(md5: [u8; 16]) -> Self {
-        Self(md5)
+        Self(Tag::Md5(md5))
+    }
+
+    /// Makes the opaque ETag with these bytes.
+    pub(crate) fn opaque(bytes: [u8; Self::OPAQUE_LEN]) -> Self {
+        Self(Tag::Opaque(bytes))
+    }
+
+    /// Makes the opaque ETag of what has this BLAKE3 hash.
+    pub(crate) fn of_blake3(hash: &[u8; 32]) -> Self {
+        Self::opaque(hash.first_chunk().copied().unwrap_or_default())
     }
 
     /// Returns the value of an `ETag` header: the hex digits in double quotes.
@@ -80,7 +114,7 @@ impl ETag {
 
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(&hex::encode(self.as_bytes()))
     }
 }
 
@@ -94,29 +128,52 @@ impl FromStr for ETag {
     type Err = Error;
 
     /// # Errors
-    /// [`Error::InvalidArgument`] when the text without its quotes is not 32 hex digits.
+    /// [`Error::InvalidArgument`] when the text without its quotes is not 32 or 40 hex digits.
     fn from_str(text: &str) -> Result<Self> {
-        let mut md5 = [0; 16];
-        match hex::decode_to_slice(text.trim().replace("&quot;", "").replace('"', ""), &mut md5) {
-            Ok(()) => Ok(Self(md5)),
-            Err(_) => Err(Error::InvalidArgument {
-                argument: "ETag",
-                found: text.chars().take(80).collect(),
-                expected: "32 hex digits, quoted or not",
-            }),
-        }
+        let digits = text.trim().replace("&quot;", "").replace('"', "");
+        let bytes = hex::decode(digits).unwrap_or_default();
+        let md5 = bytes.as_slice().try_into().ok().map(Self::from_md5);
+        let opaque = || bytes.as_slice().try_into().ok().map(Self::opaque);
+        md5.or_else(opaque).ok_or_else(|| Error::InvalidArgument {
+            argument: "ETag",
+            found: text.chars().take(80).collect(),
+            expected: "32 or 40 hex digits, quoted or not",
+        })
     }
 }
 
-/// The ETag of an object: the MD5 of its parts' MD5 digests, then `-` and the number of parts
-/// ([R34](crate::rules#r34)).
+/// The ETag of an object.
+///
+/// - Of a completed upload: a digest of its parts' ETags, then `-` and the number of parts
+///   ([R34](crate::rules#r34)). It is their MD5 if all of them are MD5s.
+/// - Of an object that was [put](crate::PartStore::put_object) as a whole: that of its one part.
+///
+/// `FromStr` takes what `Display` gives, digits of either case, plain or quoted.
+///
+/// ```
+/// use partstore::ObjectETag;
+/// let etag = "\"59d3b3a9d1e6c3b0cc0d1c0f8a2b8c11-3\"".parse::<ObjectETag>()?;
+/// assert_eq!(etag.to_string(), "59d3b3a9d1e6c3b0cc0d1c0f8a2b8c11-3");
+/// # Ok::<(), partstore::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectETag {
-    pub(crate) md5: [u8; 16],
+    pub(crate) tag: ETag,
+    /// 0 for an object that was put as a whole.
     pub(crate) parts: u16,
 }
 
 impl ObjectETag {
+    /// The ETag of an object that was put as a whole.
+    pub(crate) fn of_whole(tag: ETag) -> Self {
+        Self { tag, parts: 0 }
+    }
+
+    /// The ETag of so many parts.
+    pub(crate) fn of_parts(tag: ETag, parts: u16) -> Self {
+        Self { tag, parts }
+    }
+
     /// Returns the value of an `ETag` header: the ETag in double quotes.
     #[must_use]
     pub fn quoted(&self) -> String {
@@ -126,7 +183,10 @@ impl ObjectETag {
 
 impl fmt::Display for ObjectETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", hex::encode(self.md5), self.parts)
+        match self.parts {
+            0 => self.tag.fmt(f),
+            parts => write!(f, "{}-{parts}", self.tag),
+        }
     }
 }
 
@@ -134,6 +194,55 @@ impl fmt::Debug for ObjectETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectETag({self})")
     }
+}
+
+impl From<ETag> for ObjectETag {
+    /// The ETag of an object that was put as a whole.
+    fn from(tag: ETag) -> Self {
+        Self::of_whole(tag)
+    }
+}
+
+impl FromStr for ObjectETag {
+    type Err = Error;
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] when the text is not the ETag of an object.
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || Error::InvalidArgument {
+            argument: "ETag",
+            found: text.chars().take(80).collect(),
+            expected: "32 or 40 hex digits, then perhaps a hyphen and a number of parts",
+        };
+        let plain = text.trim().replace("&quot;", "").replace('"', "");
+        let (tag, parts) = match plain.split_once('-') {
+            None => (plain.as_str(), 0),
+            Some((tag, parts)) => {
+                let number = parts.parse::<crate::PartNumber>().map_err(|_| refuse())?;
+                (tag, number.get())
+            }
+        };
+        let tag = tag.parse().map_err(|_| refuse())?;
+        Ok(Self { tag, parts })
+    }
+}
+
+/// The ETag of an object of parts with these ETags ([R34](crate::rules#r34)).
+pub(crate) fn etag_of_parts(parts: impl Iterator<Item = ETag> + Clone) -> ObjectETag {
+    let number = u16::try_from(parts.clone().count());
+    assert!(number.is_ok(), "more parts than part numbers");
+    let tag = if parts.clone().all(|etag| etag.md5().is_some()) {
+        let mut md5 = Md5::new();
+        parts.for_each(|etag| md5.update(etag.as_bytes()));
+        ETag::from_md5(md5.finalize().into())
+    } else {
+        let mut hasher = blake3::Hasher::new();
+        parts.for_each(|etag| {
+            hasher.update(etag.as_bytes());
+        });
+        ETag::of_blake3(hasher.finalize().as_bytes())
+    };
+    ObjectETag::of_parts(tag, number.unwrap_or_default())
 }
 
 /// A declared `Content-MD5`: the base64 form of 16 bytes (RFC 1864).
@@ -221,7 +330,7 @@ impl BlockCrcs {
 /// What the bytes of a blob's file prove, if their hash is the blob's.
 #[derive(Clone, Debug)]
 pub(crate) struct ProvenBlob {
-    pub etag: ETag,
+    pub md5: [u8; 16],
     pub crc32: u32,
     pub crc64: u64,
     pub blocks: BlockCrcs,

@@ -5,10 +5,7 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::sync::Mutex;
-use crate::{Error, Result};
-
-/// The longest object key, bytes, inclusive. The limit is S3's; COS allows 850 bytes, percent-encoded.
-pub const MAX_KEY_LEN: usize = 1024;
+use crate::{Error, Key, Result};
 
 const HEX_BYTES: usize = 32;
 const TICK_BYTES: usize = 4;
@@ -69,7 +66,7 @@ impl UploadId {
         (self.seconds, nanos)
     }
 
-    /// A number that spreads ids evenly over the locks.
+    /// Its stripe: a number that spreads ids evenly over the locks.
     pub(crate) fn spread(&self) -> u8 {
         self.hex.last().copied().unwrap_or_default()
     }
@@ -119,14 +116,14 @@ impl FromStr for UploadId {
 /// forget that check.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Upload {
-    key: String,
+    key: Key,
     id: UploadId,
 }
 
 impl Upload {
     /// Names an upload. Each call that takes it checks whether it exists.
     #[must_use]
-    pub fn new(key: impl Into<String>, id: UploadId) -> Self {
+    pub fn new(key: impl Into<Key>, id: UploadId) -> Self {
         Self {
             key: key.into(),
             id,
@@ -137,13 +134,25 @@ impl Upload {
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`] when `id` is malformed ([R9](crate::rules#r9)).
-    pub fn parse(key: impl Into<String>, id: &str) -> Result<Self> {
+    pub fn parse(key: impl Into<Key>, id: &str) -> Result<Self> {
         Ok(Self::new(key, id.parse()?))
     }
 
-    /// Returns the object key, as it was given at initiation.
+    /// Returns the object key, as it was given at initiation, without its namespace.
     #[must_use]
     pub fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// Returns the name of the namespace. It is empty for the default one.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.key.namespace()
+    }
+
+    /// Returns the object key with its namespace.
+    #[must_use]
+    pub fn full_key(&self) -> &Key {
         &self.key
     }
 
@@ -161,7 +170,7 @@ impl Upload {
 
     pub(crate) fn object_not_found(&self) -> Error {
         Error::NoSuchObject {
-            key: self.key.clone(),
+            key: self.key.as_str().to_owned(),
             id: self.id.to_string(),
         }
     }
@@ -172,24 +181,6 @@ impl Upload {
             number,
         }
     }
-}
-
-/// Refuses keys that are empty, longer than `maximum` bytes, or hold a NUL. The index uses NUL as a
-/// separator.
-pub(crate) fn check_key(key: &str, maximum: usize) -> Result<()> {
-    let length = key.len();
-    if length > maximum {
-        return Err(Error::KeyTooLong { length, maximum });
-    }
-    if key.is_empty() || key.contains('\0') {
-        let expected = "at least one byte of UTF-8 without a NUL character";
-        return Err(Error::InvalidArgument {
-            argument: "key",
-            found: key.to_owned(),
-            expected,
-        });
-    }
-    Ok(())
 }
 
 /// Makes ids whose texts ascend, whatever the clock does.

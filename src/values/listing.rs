@@ -1,7 +1,11 @@
-//! Listings: the queries [`ListParts`], [`ListUploads`] and [`ListObjects`], and the pages that answer
-//! them.
+//! Listings: the queries [`ListParts`], [`ListUploads`], [`ListKeys`], [`ListObjects`] and
+//! [`ListNamespaces`], and the pages that answer them.
 
-use crate::{Object, Part, PartNumber, UploadId, UploadInfo};
+use std::time::SystemTime;
+
+use crate::{
+    ChecksumAlgorithm, Namespace, Object, ObjectETag, Part, PartNumber, UploadId, UploadInfo,
+};
 
 /// Which parts [`list_parts`](crate::PartStore::list_parts) lists. If nothing is set, these are the first
 /// 1,000.
@@ -40,9 +44,10 @@ impl ListParts {
 
 /// Which open uploads [`list_uploads`](crate::PartStore::list_uploads) lists ([R32](crate::rules#r32)).
 ///
-/// If nothing is set, these are the first 1,000 uploads of the store.
+/// If nothing is set, these are the first 1,000 uploads of the default namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListUploads {
+    pub(crate) namespace: String,
     pub(crate) prefix: String,
     pub(crate) delimiter: Option<String>,
     pub(crate) key_marker: Option<String>,
@@ -55,6 +60,13 @@ impl ListUploads {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Lists the uploads of this namespace. Default: those of the default one.
+    #[must_use]
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.namespace = name.into();
+        self
     }
 
     /// Lists keys that begin with this.
@@ -88,6 +100,99 @@ impl ListUploads {
     }
 
     /// Lists at most this many uploads and common prefixes together: `1..=1000`. Default 1,000.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// Which keys [`list_keys`](crate::PartStore::list_keys) lists.
+///
+/// If nothing is set, these are the first 1,000 keys of the default namespace.
+///
+/// ```
+/// let folders = partstore::ListKeys::new().namespace("photos").prefix("2026/").delimiter("/");
+/// # let _ = folders;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListKeys {
+    pub(crate) namespace: String,
+    pub(crate) prefix: String,
+    pub(crate) delimiter: Option<String>,
+    pub(crate) after: Option<String>,
+    pub(crate) limit: Option<u32>,
+}
+
+impl ListKeys {
+    /// Makes a query that lists keys from the first.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lists the keys of this namespace. Default: those of the default one.
+    #[must_use]
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.namespace = name.into();
+        self
+    }
+
+    /// Lists keys that begin with this.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Rolls up all keys that hold this text after the prefix. Each different beginning, up to and
+    /// including the text, becomes one common prefix. An empty text rolls up nothing.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: impl Into<String>) -> Self {
+        self.delimiter = Some(delimiter.into()).filter(|text| !text.is_empty());
+        self
+    }
+
+    /// Lists keys after this one (`marker`, `start-after`). It need not be a key. If it is a common
+    /// prefix of this query, the keys that it stands for are left out.
+    #[must_use]
+    pub fn after(mut self, key: impl Into<String>) -> Self {
+        self.after = Some(key.into());
+        self
+    }
+
+    /// Lists at most this many keys and common prefixes together: `0..=1000`. Default 1,000. A page of 0
+    /// is empty, and counts as the last one.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// Which namespaces [`list_namespaces`](crate::PartStore::list_namespaces) lists. If nothing is set, these
+/// are the first 1,000.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListNamespaces {
+    pub(crate) after: String,
+    pub(crate) limit: Option<u32>,
+}
+
+impl ListNamespaces {
+    /// Makes a query that lists namespaces from the first.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lists names after this one.
+    #[must_use]
+    pub fn after(mut self, name: impl Into<String>) -> Self {
+        self.after = name.into();
+        self
+    }
+
+    /// Lists at most this many namespaces: `1..=1000`. Default 1,000.
     #[must_use]
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
@@ -156,6 +261,48 @@ pub struct UploadMarker {
     pub key: String,
     /// `NextUploadIdMarker`. `None` after a common prefix.
     pub id: Option<UploadId>,
+}
+
+/// One page of [`list_keys`](crate::PartStore::list_keys).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyPage {
+    /// Keys in the order of their bytes.
+    pub keys: Vec<KeyEntry>,
+    /// The common prefixes, ascending. Each ends with the delimiter.
+    pub common_prefixes: Vec<String>,
+    /// The [marker](ListKeys::after) of the next page. `None` on the last page (`IsTruncated` is false).
+    pub next: Option<String>,
+}
+
+/// A key and what a listing says of its current object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyEntry {
+    /// The key, without its namespace.
+    pub key: String,
+    /// The id of the object's upload.
+    pub id: UploadId,
+    /// Size of the object, bytes.
+    pub size: u64,
+    /// The ETag of the object.
+    pub etag: ObjectETag,
+    /// When the object was completed, or its metadata replaced.
+    pub modified_at: SystemTime,
+    /// The algorithms of the checksums of all its bytes.
+    pub checksums: Vec<ChecksumAlgorithm>,
+    /// The algorithms of the checksums of its parts' checksums.
+    pub composite: Vec<ChecksumAlgorithm>,
+}
+
+/// One page of [`list_namespaces`](crate::PartStore::list_namespaces).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NamespacePage {
+    /// Namespaces in the order of their names' bytes, without the default one.
+    pub namespaces: Vec<Namespace>,
+    /// The [marker](ListNamespaces::after) of the next page. `None` on the last page.
+    pub next: Option<String>,
 }
 
 /// One page of [`list_objects`](crate::PartStore::list_objects).

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{ObjectETag, Part, Upload};
+use crate::{Checksums, ObjectETag, Part, Upload};
 
 /// An open upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,19 +22,24 @@ pub struct UploadInfo {
 pub struct Object {
     /// The key and id of the upload, which name the object.
     pub upload: Upload,
-    /// MD5 of the parts' MD5 digests, and the number of parts ([R34](crate::rules#r34)).
+    /// Its ETag ([R34](crate::rules#r34)).
     pub etag: ObjectETag,
     /// Size of all parts, bytes.
     pub size: u64,
     /// Number of parts, `1..=10_000`.
     pub parts: u16,
-    /// CRC-64/XZ of the whole object, combined from its parts (COS's `x-cos-hash-crc64ecma`).
-    pub crc64: u64,
+    /// Checksums of all its bytes. Those of an object of several parts are combined from its parts.
+    pub checksums: Checksums,
+    /// Checksums of its parts' checksums (S3's `COMPOSITE`), for the algorithms that its upload asked for
+    /// in this way.
+    pub composite: Checksums,
     /// When it was initiated.
     pub initiated_at: SystemTime,
     /// When it was completed.
     pub completed_at: SystemTime,
-    /// What the caller gave at initiation, unchanged.
+    /// When its metadata was last [replaced](crate::PartStore::replace_metadata), or it was completed.
+    pub modified_at: SystemTime,
+    /// What the caller gave at initiation, or in place of that since.
     pub metadata: Vec<u8>,
 }
 

@@ -1,8 +1,8 @@
-//! [`Options`] of a store and [`PartOptions`] of one part: what a caller chooses.
+//! [`Options`] of a store: what its owner chooses.
 
 use std::time::Duration;
 
-use crate::{ContentMd5, MAX_KEY_LEN, PartNumber, Result};
+use crate::{MAX_KEY_LEN, PartNumber};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -25,6 +25,7 @@ pub struct Options {
     pub(crate) max_part_number: PartNumber,
     pub(crate) max_key_len: usize,
     pub(crate) numbering: Numbering,
+    pub(crate) etag: ETagKind,
     pub(crate) page_limit: PageLimit,
     pub(crate) max_metadata_len: usize,
     pub(crate) headroom: u64,
@@ -79,6 +80,18 @@ pub enum PageLimit {
     Clamp,
 }
 
+/// What the ETag of a part is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ETagKind {
+    /// The MD5 of its bytes, as most servers have it.
+    #[default]
+    Md5,
+    /// The first 20 bytes of the BLAKE3 hash of its bytes. Both protocols allow an ETag that is not an
+    /// MD5. The MD5 is computed only for a body that declares it.
+    Opaque,
+}
+
 /// Who does the store's housekeeping: sweeps, snapshots and expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -126,6 +139,7 @@ impl Options {
             max_part_number: PartNumber::MAX,
             max_key_len: MAX_KEY_LEN,
             numbering: Numbering::Consecutive,
+            etag: ETagKind::Md5,
             page_limit: PageLimit::Refuse,
             max_metadata_len: 8 * 1024,
             headroom: 64 * MIB,
@@ -199,6 +213,14 @@ impl Options {
     #[must_use]
     pub fn numbering(mut self, numbering: Numbering) -> Self {
         self.numbering = numbering;
+        self
+    }
+
+    /// Sets what the ETags of new parts are. Default [`ETagKind::Md5`]. Parts keep the ETags that they were
+    /// put with.
+    #[must_use]
+    pub fn etag(mut self, kind: ETagKind) -> Self {
+        self.etag = kind;
         self
     }
 
@@ -313,73 +335,6 @@ impl Options {
     #[must_use]
     pub fn fold_in_memory(mut self, bytes: usize) -> Self {
         self.journal.spill_at = bytes;
-        self
-    }
-}
-
-/// What a request declares about one part's body. All of it is optional.
-///
-/// ```
-/// use partstore::PartOptions;
-/// let options = PartOptions::new().content_length(0).content_md5("1B2M2Y8AsgTpgAmY7PhCfg==")?;
-/// assert_eq!(PartOptions::new().content_md5("not base64").unwrap_err().code(), "InvalidDigest");
-/// # let _ = options;
-/// # Ok::<(), partstore::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartOptions {
-    pub(crate) length: Option<u64>,
-    pub(crate) md5: Option<ContentMd5>,
-    pub(crate) crc32: Option<u32>,
-    pub(crate) crc64: Option<u64>,
-}
-
-impl PartOptions {
-    /// Declares nothing.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Declares the body's length, bytes: `Content-Length`, or `x-amz-decoded-content-length`. A body of
-    /// another length is refused ([R8](crate::rules#r8)).
-    #[must_use]
-    pub fn content_length(mut self, bytes: u64) -> Self {
-        self.length = Some(bytes);
-        self
-    }
-
-    /// Declares the body's MD5 by the text of a `Content-MD5` header. A body with another MD5 is refused
-    /// ([R7](crate::rules#r7)).
-    ///
-    /// # Errors
-    /// [`Error::InvalidDigest`](crate::Error::InvalidDigest) if the text is not base64 of 16 bytes
-    /// ([R6](crate::rules#r6)).
-    pub fn content_md5(mut self, base64: &str) -> Result<Self> {
-        self.md5 = Some(base64.parse()?);
-        Ok(self)
-    }
-
-    /// Declares the body's MD5 as 16 bytes. A body with another MD5 is refused ([R7](crate::rules#r7)).
-    #[must_use]
-    pub fn md5(mut self, md5: [u8; 16]) -> Self {
-        self.md5 = Some(md5.into());
-        self
-    }
-
-    /// Declares the body's CRC-32 (ISO-HDLC, S3's `CRC32`). A body with another one is refused
-    /// ([R7](crate::rules#r7)).
-    #[must_use]
-    pub fn crc32(mut self, crc: u32) -> Self {
-        self.crc32 = Some(crc);
-        self
-    }
-
-    /// Declares the body's CRC-64/XZ (COS's `x-cos-hash-crc64ecma`). A body with another one is refused
-    /// ([R7](crate::rules#r7)).
-    #[must_use]
-    pub fn crc64(mut self, crc: u64) -> Self {
-        self.crc64 = Some(crc);
         self
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use crate::{ContentHash, ETag, Error, Result, Upload};
+use crate::{Checksum, Checksums, ContentHash, ETag, Error, Result, Upload};
 
 /// The number of a part: `1..=10_000` ([R1](crate::rules#r1)).
 ///
@@ -90,14 +90,14 @@ pub struct Part {
     pub number: PartNumber,
     /// Its size, bytes.
     pub size: u64,
-    /// The MD5 of its bytes, which is the ETag ([R14](crate::rules#r14)).
+    /// Its ETag ([R14](crate::rules#r14)): the MD5 of its bytes, unless the store was opened with
+    /// [`ETagKind::Opaque`](crate::ETagKind::Opaque).
     pub etag: ETag,
     /// The BLAKE3 hash of its bytes, which is the name of their blob.
     pub content: ContentHash,
-    /// CRC-32 (ISO-HDLC) of its bytes, as S3's `x-amz-checksum-crc32`.
-    pub crc32: u32,
-    /// CRC-64/XZ of its bytes, as COS's `x-cos-hash-crc64ecma`.
-    pub crc64: u64,
+    /// Checksums of its bytes: CRC-32, CRC-64/XZ, the MD5 if it is known, and those that its upload or its
+    /// own options asked for.
+    pub checksums: Checksums,
     /// When it was stored, by the host's clock, to the millisecond.
     pub stored_at: SystemTime,
 }
@@ -119,13 +119,26 @@ pub struct CompletedPart {
     pub number: PartNumber,
     /// Its ETag, as the client knows it.
     pub etag: ETag,
+    /// Its checksums, as far as the client says them. The part must have each of them.
+    pub checksums: Checksums,
 }
 
 impl CompletedPart {
     /// Names a part for a completion.
     #[must_use]
     pub fn new(number: PartNumber, etag: ETag) -> Self {
-        Self { number, etag }
+        Self {
+            number,
+            etag,
+            checksums: Checksums::new(),
+        }
+    }
+
+    /// Adds a checksum of the part, as S3's `<ChecksumCRC32>` elements have them.
+    #[must_use]
+    pub fn checksum(mut self, checksum: Checksum) -> Self {
+        self.checksums = self.checksums.with(checksum);
+        self
     }
 
     /// Reads the two texts of a `<Part>` element.
@@ -133,7 +146,7 @@ impl CompletedPart {
     /// # Errors
     /// - [`Error::InvalidPartNumber`]: the number is below 1, or not an integer.
     /// - [`Error::InvalidPart`]: the number is above 10,000 ([R20](crate::rules#r20)), or the ETag is not
-    ///   the hex form of an MD5 ([R22](crate::rules#r22)). No part can have such a number or ETag.
+    ///   one that a store gives ([R22](crate::rules#r22)). No part can have such a number or ETag.
     pub fn parse(number: &str, etag: &str) -> Result<Self> {
         let unusable = |reason| Error::InvalidPart {
             number: number.chars().take(32).collect(),
@@ -152,8 +165,8 @@ impl CompletedPart {
         let number = number.parse()?;
         let etag = etag
             .parse()
-            .map_err(|_| unusable("its ETag is not the hex form of an MD5 digest"))?;
-        Ok(Self { number, etag })
+            .map_err(|_| unusable("its ETag is not one that a store gives"))?;
+        Ok(Self::new(number, etag))
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::rows::{Row, RowWriter};
 use super::streams::{Stream, Streams};
 use super::{Blobs, Losses};
 use crate::format::mutation::Tree;
-use crate::format::record;
+use crate::format::record::{self, BlobHead};
 use crate::values::digest::BlockCrcs;
 use crate::{ContentHash, Result};
 
@@ -62,12 +62,14 @@ fn size_of_whole(rows: &[Row]) -> Option<u64> {
     let mut sums = BlockCrcs::default();
     for (number, row) in (0..).zip(rows) {
         let (_, at) = row.key.split_last_chunk::<2>()?;
-        let mut fields = record::unseal(row.tree, &row.key, row.value.as_deref()?)?;
+        let fields = record::unseal(row.tree, &row.key, row.value.as_deref()?)?;
+        let mut crcs = fields.bytes;
         if number == 0 {
-            sums.size = record::blob_size(fields)?;
-            fields = fields.get(8..)?;
+            let head;
+            (head, crcs) = BlobHead::decode(fields)?;
+            sums.size = head.size;
         }
-        record::read_crcs(fields, &mut sums.crcs)?;
+        record::read_crcs(crcs, &mut sums.crcs)?;
         if u16::from_be_bytes(*at) != number {
             return None;
         }

@@ -10,13 +10,17 @@ use super::super::fold::Fold;
 use super::super::index::Index;
 use super::super::rows::Row;
 use super::streams::{Stream, Streams};
-use super::{Blobs, Losses};
+use super::{Blobs, Losses, Spaces};
 use crate::format::mutation::{Mutation, Tree};
-use crate::format::record::{self, Completion, PartRecord, UploadRecord, UploadState};
-use crate::values::part::Slot;
-use crate::{ContentHash, Loss, PartNumber, Result, Upload, UploadId, clock};
-
-use md5::{Digest, Md5};
+use crate::format::record::{
+    self, Completion, Fields, KeyRecord, PartRecord, UploadRecord, UploadState,
+};
+use crate::values::checksum::Algorithms;
+use crate::values::digest;
+use crate::values::namespace::NamespaceId;
+use crate::{
+    Checksum, ContentHash, ETag, Loss, ObjectETag, PartNumber, Result, Upload, UploadId, clock,
+};
 
 /// Rows in the order of uploads. The keys of names and references here begin with the upload's id.
 pub(super) struct Judge<'a> {
@@ -25,13 +29,16 @@ pub(super) struct Judge<'a> {
     /// Whether batches are lost, so that the index may have newer rows.
     pub batches_lost: bool,
     pub losses: &'a mut Losses,
+    pub spaces: &'a mut Spaces,
 }
 
 /// All that is known of an upload.
 struct Known {
     id: UploadId,
     record: Option<UploadRecord>,
-    key: Option<String>,
+    name: Option<(NamespaceId, String)>,
+    /// Whether it is the current object of its key.
+    is_current: bool,
     metadata: Vec<(u16, Vec<u8>)>,
     parts: Vec<(PartNumber, PartRecord)>,
 }
@@ -49,6 +56,7 @@ impl Judge<'_> {
             rows.open(Tree::Metadata)?,
             rows.open(Tree::Parts)?,
             by_upload.open(Tree::Refs)?,
+            by_upload.open(Tree::Keys)?,
         ];
         while let Some(id) = next_id(&mut streams)? {
             let known = self.known(id, &mut streams)?;
@@ -57,15 +65,15 @@ impl Judge<'_> {
         Ok(())
     }
 
-    fn known(&mut self, id: UploadId, streams: &mut [Stream; 5]) -> Result<Known> {
+    fn known(&mut self, id: UploadId, streams: &mut [Stream; 6]) -> Result<Known> {
         let prefix = id.to_bytes();
-        let [uploads, names, metadata, parts, references] = streams;
+        let [uploads, names, metadata, parts, references, keys] = streams;
         let record = uploads.take(&prefix)?.pop();
         let record = record.and_then(|row| decode(&row, UploadRecord::decode));
         let name = names.take(&prefix)?.pop().and_then(|row| row.value);
         let metadata = metadata.take(&prefix)?.into_iter().filter_map(|row| {
             let (_, piece) = record::parse_metadata_key(&row.key)?;
-            Some((piece, decode(&row, |fields| Some(fields.to_vec()))?))
+            Some((piece, decode(&row, |fields| Some(fields.bytes.to_vec()))?))
         });
         let parts = parts.take(&prefix)?.into_iter().filter_map(|row| {
             let (_, number) = record::parse_part_key(&row.key)?;
@@ -74,7 +82,11 @@ impl Judge<'_> {
         let mut known = Known {
             id,
             record,
-            key: name.and_then(|key| String::from_utf8(key).ok()),
+            name: name.and_then(|name| {
+                let (namespace, key) = record::parse_object_key(&name)?;
+                Some((namespace, key.to_owned()))
+            }),
+            is_current: !keys.take(&prefix)?.is_empty(),
             metadata: metadata.collect(),
             parts: parts.collect(),
         };
@@ -121,10 +133,14 @@ impl Judge<'_> {
                 Some(proven) => {
                     let part = PartRecord {
                         size: proven.blocks.size,
-                        etag: proven.etag,
+                        etag: ETag::from_md5(proven.md5),
                         content,
-                        crc32: proven.crc32,
-                        crc64: proven.crc64,
+                        checksums: [
+                            Checksum::Crc32(proven.crc32),
+                            Checksum::Crc64Xz(proven.crc64),
+                        ]
+                        .into_iter()
+                        .collect(),
                         stored_ms: id.unix_seconds() * 1000,
                     };
                     known.parts.push((number, part));
@@ -148,11 +164,14 @@ impl Judge<'_> {
                 given_back: given_back.clone(),
             });
             return match given_back {
-                Some(upload) => write(fold, &upload, &open_again(upload.key()), &[], &known.parts),
+                Some(upload) => {
+                    let record = open_again(NamespaceId::DEFAULT, upload.key());
+                    write(fold, (known.id, false), &record, &[], &known.parts)
+                }
                 None => Ok(()),
             };
         };
-        let upload = Upload::new(record.key.clone(), known.id);
+        let upload = Upload::new(self.spaces.key_of(&record), known.id);
         if let UploadState::Completed(done) = &record.state
             && !adds_up(done, &known.parts)
         {
@@ -163,7 +182,7 @@ impl Judge<'_> {
             });
             record = UploadRecord {
                 metadata_len: record.metadata_len,
-                ..open_again(&record.key)
+                ..open_again(record.namespace, &record.key)
             };
         }
         let metadata = whole_metadata(record.metadata_len, &known.metadata);
@@ -174,12 +193,13 @@ impl Judge<'_> {
         }
         let metadata = metadata.unwrap_or_default();
         record.metadata_len = u32::try_from(metadata.len()).unwrap_or(0);
-        write(fold, &upload, &record, &metadata, &known.parts)
+        let whole = (known.id, known.is_current);
+        write(fold, whole, &record, &metadata, &known.parts)
     }
 }
 
 /// The smallest id that any stream continues with. Keys that begin with no id are skipped.
-fn next_id(streams: &mut [Stream; 5]) -> Result<Option<UploadId>> {
+fn next_id(streams: &mut [Stream; 6]) -> Result<Option<UploadId>> {
     let mut smallest = None;
     for stream in streams {
         let id = loop {
@@ -195,7 +215,7 @@ fn next_id(streams: &mut [Stream; 5]) -> Result<Option<UploadId>> {
     Ok(smallest)
 }
 
-fn decode<T>(row: &Row, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+fn decode<T>(row: &Row, read: impl FnOnce(Fields<'_>) -> Option<T>) -> Option<T> {
     record::unseal(row.tree, &row.key, row.value.as_deref()?).and_then(read)
 }
 
@@ -203,7 +223,7 @@ fn index_row<T>(
     index: &Index,
     tree: Tree,
     key: &[u8],
-    read: impl FnOnce(&[u8]) -> Option<T>,
+    read: impl FnOnce(Fields<'_>) -> Option<T>,
 ) -> Option<T> {
     let value = index.get(tree, key).ok()??;
     record::unseal(tree, key, &value).and_then(read)
@@ -211,22 +231,24 @@ fn index_row<T>(
 
 /// Makes the row of an open upload again from its name.
 fn named(known: &Known) -> Option<UploadRecord> {
-    let key = known.key.clone()?;
+    let (namespace, key) = known.name.clone()?;
     let lens = known.metadata.iter().map(|(_, piece)| piece.len());
     Some(UploadRecord {
-        key,
         initiated_ms: known.id.unix_seconds() * 1000,
         metadata_len: u32::try_from(lens.sum::<usize>()).unwrap_or(0),
-        state: UploadState::Open,
+        ..open_again(namespace, &key)
     })
 }
 
 /// Makes an open upload of what is not proven whole. It begins now, so that it does not expire at once.
-fn open_again(key: &str) -> UploadRecord {
+fn open_again(namespace: NamespaceId, key: &str) -> UploadRecord {
     UploadRecord {
+        namespace,
         key: key.to_owned(),
         initiated_ms: clock::now_ms(),
         metadata_len: 0,
+        wanted: Algorithms::default(),
+        composite: Algorithms::default(),
         state: UploadState::Open,
     }
 }
@@ -238,13 +260,15 @@ fn stand_in(id: UploadId) -> Upload {
 
 /// Whether these are the parts that the upload was completed with.
 fn adds_up(done: &Completion, parts: &[(PartNumber, PartRecord)]) -> bool {
-    let mut md5 = Md5::new();
-    for (_, part) in parts {
-        md5.update(part.etag.as_bytes());
-    }
     let size: u64 = parts.iter().map(|(_, part)| part.size).sum();
-    let found: [u8; 16] = md5.finalize().into();
-    usize::from(done.parts) == parts.len() && done.size == size && done.md5 == found
+    let etags = || parts.iter().map(|(_, part)| part.etag);
+    // An object that was put or copied as a whole may have the ETag of another object's parts. Then only
+    // number and size tell.
+    let etag_fits = match done.etag.parts {
+        0 => parts.len() > 1 || etags().all(|etag| ObjectETag::from(etag) == done.etag),
+        _ => digest::etag_of_parts(etags()) == done.etag,
+    };
+    usize::from(done.parts) == parts.len() && done.size == size && etag_fits
 }
 
 /// `None` if a piece is missing, or if together they have another length.
@@ -260,22 +284,21 @@ fn whole_metadata(len: u32, pieces: &[(u16, Vec<u8>)]) -> Option<Vec<u8>> {
 /// The rows of an upload, as a store would have written them.
 fn write(
     fold: &mut Fold,
-    upload: &Upload,
+    (id, is_current): (UploadId, bool),
     record: &UploadRecord,
     metadata: &[u8],
     parts: &[(PartNumber, PartRecord)],
 ) -> Result<()> {
     let mut change = Change::default();
-    change.initiate(upload.id(), record, metadata);
-    if let UploadState::Completed(done) = &record.state {
-        change.complete(upload.id(), record, done.clone());
+    change.initiate(id, record, metadata);
+    if let UploadState::Completed(done) = &record.state
+        && is_current
+    {
+        let current = KeyRecord::of(id, done);
+        change.set_key((record.namespace, &record.key), &current, None);
     }
     for (number, part) in parts {
-        let slot = Slot {
-            upload,
-            number: *number,
-        };
-        change.put_part(slot, part, None);
+        change.put_part((record.namespace, id, *number), part, None);
     }
     let mutations =
         crate::format::mutation::mutations(change.batch().payload()).unwrap_or_default();

@@ -23,11 +23,15 @@ use super::snapshot::Snapshots;
 use crate::file::{self, Dir};
 use crate::format::marker::Marker;
 use crate::format::mutation::{Mutation, Tree};
-use crate::format::record::{self, UploadRecord};
+use crate::format::record::{self, Fields, KeyRecord, NamespaceRecord, UploadRecord};
 use crate::going::{Closing, Going};
 use crate::values::digest::ProvenBlob;
+use crate::values::namespace::NamespaceId;
 use crate::values::options::JournalOptions;
-use crate::{ContentHash, DamagedFile, Loss, PartNumber, Result, SalvageReport, Upload, UploadId};
+use crate::{
+    ContentHash, DamagedFile, Key, Loss, PartNumber, Quota, Result, SalvageReport, Upload,
+    UploadId, clock,
+};
 use evidence::{Gathered, gather};
 use judge::Judge;
 use streams::Streams;
@@ -119,12 +123,14 @@ impl Salvage<'_> {
         })?;
         let by_upload = Streams::of(by_upload.fold, &by_upload.dir, &mut |_, _, _| Ok(false))?;
         let mut kept = self.begin(work, "kept")?;
+        let mut spaces = Spaces::read(&known)?;
         losses.list.append(&mut gathered.lost);
         Judge {
             blobs: self.blobs,
             index: gathered.index.as_ref(),
             batches_lost: gathered.batches_lost,
             losses,
+            spaces: &mut spaces,
         }
         .run((&known, &by_upload), &mut kept.fold)?;
         let kept = Streams::of(kept.fold, &kept.dir, &mut |_, _, _| Ok(false))?;
@@ -132,7 +138,7 @@ impl Salvage<'_> {
         gathered.index = None;
         let new = Snapshots::new(switch::prepare(self.meta, "snapshot")?, 0);
         new.put(gathered.newest, &mut |writer| {
-            self.write_rows((&kept, &known), losses, writer)
+            self.write_rows((&kept, &known), &spaces, losses, writer)
         })?;
         new.check(gathered.newest, &Going::until(&Closing::default()))?;
         Ok(gathered)
@@ -156,13 +162,16 @@ impl Salvage<'_> {
     fn write_rows(
         &self,
         (kept, known): (&Streams, &Streams),
+        spaces: &Spaces,
         losses: &mut Losses,
         writer: &mut RowWriter,
     ) -> Result<()> {
         for tree in Tree::ALL {
             match tree {
                 Tree::Blobs => contents::write((kept, known), self.blobs, losses, writer)?,
-                Tree::Garbage => {}
+                // The open adds up what each namespace holds.
+                Tree::Garbage | Tree::Usage => {}
+                Tree::Namespaces => spaces.write(writer)?,
                 _ => {
                     let mut rows = kept.open(tree)?;
                     while let Some(row) = rows.next()? {
@@ -187,12 +196,17 @@ struct Begun {
     fold: Fold,
 }
 
-/// Adds names and references under keys that begin with the upload's id. So the name of an upload, and what
-/// refers to which blob, come with the upload.
+/// Adds names, keys and references under keys that begin with the upload's id. So the name of an upload,
+/// whether it is the current object of its key, and what refers to which blob, come with the upload.
 fn add_by_upload(fold: &mut Fold, tree: Tree, key: &[u8], value: &[u8]) -> Result<bool> {
     let moved = match tree {
-        Tree::UploadNames => record::parse_name_key(key)
-            .map(|(name, id)| (id.to_bytes().to_vec(), name.as_bytes().to_vec())),
+        Tree::UploadNames => record::parse_name_key(key).map(|(namespace, name, id)| {
+            let name = record::object_key(namespace, name);
+            (id.to_bytes().to_vec(), name)
+        }),
+        Tree::Keys => record::unseal(tree, key, value)
+            .and_then(KeyRecord::decode)
+            .map(|current| (current.id.to_bytes().to_vec(), key.to_vec())),
         Tree::Refs => record::parse_ref_key(key).map(|(content, id, number)| {
             let part = record::part_key(id, number);
             ([part.as_slice(), content.as_bytes()].concat(), Vec::new())
@@ -205,6 +219,63 @@ fn add_by_upload(fold: &mut Fold, tree: Tree, key: &[u8], value: &[u8]) -> Resul
         fold.add(&Mutation { tree, key, value })?;
     }
     Ok(true)
+}
+
+/// The namespaces of the result.
+#[derive(Default)]
+pub(super) struct Spaces {
+    by_id: BTreeMap<NamespaceId, (String, NamespaceRecord)>,
+}
+
+impl Spaces {
+    fn read(known: &Streams) -> Result<Self> {
+        let mut spaces = Self::default();
+        let mut rows = known.open(Tree::Namespaces)?;
+        while let Some(row) = rows.next()? {
+            let value = row.value.as_deref().unwrap_or_default();
+            spaces.add(&row.key, record::unseal(row.tree, &row.key, value));
+        }
+        Ok(spaces)
+    }
+
+    fn add(&mut self, name: &[u8], fields: Option<Fields<'_>>) {
+        let name = std::str::from_utf8(name).ok();
+        let record = fields.and_then(NamespaceRecord::decode);
+        if let Some((name, record)) = name.zip(record) {
+            self.by_id.insert(record.id, (name.to_owned(), record));
+        }
+    }
+
+    /// The key of an upload. If the row of its namespace is lost, the namespace gets another name.
+    fn key_of(&mut self, upload: &UploadRecord) -> Key {
+        let id = upload.namespace;
+        if id == NamespaceId::DEFAULT {
+            return Key::from(&upload.key);
+        }
+        let (name, _) = self.by_id.entry(id).or_insert_with(|| {
+            let record = NamespaceRecord {
+                id,
+                created_ms: clock::now_ms(),
+                quota: Quota::new(),
+            };
+            (format!("salvaged-{}", id.0), record)
+        });
+        Key::new(name.as_str(), upload.key.as_str())
+    }
+
+    fn write(&self, writer: &mut RowWriter) -> Result<()> {
+        let by_name: BTreeMap<_, _> = self
+            .by_id
+            .values()
+            .map(|(name, record)| (name, record))
+            .collect();
+        for (name, record) in by_name {
+            let (tree, key) = (Tree::Namespaces, name.as_bytes());
+            let value = record::seal(tree, key, &record.encode());
+            writer.push(tree, key, Some(&value))?;
+        }
+        Ok(())
+    }
 }
 
 /// What cannot be given back.
@@ -237,17 +308,24 @@ impl Losses {
         let Some(mut rows) = Snapshots::new(dir.clone(), 0).open(seq)? else {
             return Ok(self.list);
         };
+        let mut spaces = Spaces::default();
         while let Some(row) = rows.next()? {
-            if row.tree != Tree::Uploads {
-                break;
+            let value = row.value.as_deref().unwrap_or_default();
+            let fields = record::unseal(row.tree, &row.key, value);
+            match row.tree {
+                Tree::Uploads => {
+                    let id = UploadId::from_bytes(&row.key).filter(|id| ids.contains(id));
+                    keys.extend(id.zip(fields.and_then(UploadRecord::decode)));
+                }
+                Tree::Namespaces => spaces.add(&row.key, fields),
+                _ => {}
             }
-            let id = UploadId::from_bytes(&row.key).filter(|id| ids.contains(id));
-            let fields =
-                record::unseal(row.tree, &row.key, row.value.as_deref().unwrap_or_default());
-            let upload = fields.and_then(UploadRecord::decode);
-            keys.extend(id.zip(upload.map(|upload| upload.key)));
         }
-        let name = |id| Upload::new(keys.get(&id).cloned().unwrap_or_default(), id);
+        let mut names = BTreeMap::new();
+        for (id, record) in keys {
+            names.insert(id, spaces.key_of(&record));
+        }
+        let name = |id| Upload::new(names.get(&id).cloned().unwrap_or(Key::from("")), id);
         let mut list = self.list;
         list.extend(self.parts.into_iter().map(|(id, number)| Loss::Part {
             upload: name(id),

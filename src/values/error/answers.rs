@@ -11,7 +11,8 @@ pub enum ErrorKind {
     Request,
     /// Send the same request again. It did not arrive whole, or met a failure that may pass.
     Retry,
-    /// Make room on the disk, then send the request again. Add space, or abort and expire uploads.
+    /// Make room on the disk or in the namespace, then send the request again. Add space, raise the quota,
+    /// or abort and expire uploads.
     Room,
     /// Close the store and open it again. It has stopped, and nothing acknowledged is lost.
     Reopen,
@@ -44,6 +45,11 @@ impl Error {
             | Self::NoSuchUpload { .. }
             | Self::NoSuchObject { .. }
             | Self::NoSuchPart { .. }
+            | Self::NoSuchKey { .. }
+            | Self::PreconditionFailed { .. }
+            | Self::NoSuchNamespace { .. }
+            | Self::NamespaceExists { .. }
+            | Self::NamespaceNotEmpty { .. }
             | Self::EmptyPartList
             | Self::InvalidPart { .. }
             | Self::InvalidPartOrder { .. } => ErrorKind::Request,
@@ -52,7 +58,7 @@ impl Error {
             | Self::BodyUnreadable { .. }
             | Self::NoRandomness { .. }
             | Self::Io { .. } => ErrorKind::Retry,
-            Self::StorageFull { .. } => ErrorKind::Room,
+            Self::StorageFull { .. } | Self::QuotaExceeded { .. } => ErrorKind::Room,
             Self::Displaced { .. }
             | Self::Poisoned { .. }
             | Self::Closed
@@ -96,7 +102,12 @@ impl Error {
             Self::BadDigest { .. } => ("BadDigest", 400),
             Self::IncompleteBody { .. } | Self::BodyUnreadable { .. } => ("IncompleteBody", 400),
             Self::NoSuchUpload { .. } => ("NoSuchUpload", 404),
-            Self::NoSuchObject { .. } => ("NoSuchKey", 404),
+            Self::NoSuchObject { .. } | Self::NoSuchKey { .. } => ("NoSuchKey", 404),
+            Self::PreconditionFailed { .. } => ("PreconditionFailed", 412),
+            Self::NoSuchNamespace { .. } => ("NoSuchBucket", 404),
+            Self::NamespaceExists { .. } => ("BucketAlreadyExists", 409),
+            Self::NamespaceNotEmpty { .. } => ("BucketNotEmpty", 409),
+            Self::QuotaExceeded { .. } => ("QuotaExceeded", 403),
             Self::NoSuchPart { .. } => ("InvalidPartNumber", 416),
             Self::EmptyPartList => ("MalformedXML", 400),
             Self::InvalidPart { .. } => ("InvalidPart", 400),

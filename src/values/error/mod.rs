@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 pub use answers::ErrorKind;
 
-use crate::{ContentHash, ETag, PartNumber};
+use crate::{ContentHash, ETag, Key, PartNumber};
 
 /// A `Result` whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -139,6 +139,57 @@ pub enum Error {
         key: String,
         /// The upload's id.
         id: String,
+    },
+
+    /// The key has no current object.
+    #[error("the key {key} has no object")]
+    NoSuchKey {
+        /// The key.
+        key: Key,
+    },
+
+    /// The condition of a call does not hold: the key has an object, has none, or has another one.
+    #[error("the key {key} does not meet the condition of the request; look at it again")]
+    PreconditionFailed {
+        /// The key.
+        key: Key,
+    },
+
+    /// No namespace has this name.
+    #[error("the namespace {name:?} does not exist")]
+    NoSuchNamespace {
+        /// The name.
+        name: String,
+    },
+
+    /// A namespace with this name exists.
+    #[error("the namespace {name:?} exists")]
+    NamespaceExists {
+        /// The name.
+        name: String,
+    },
+
+    /// A namespace that is to be removed has keys, objects or open uploads.
+    #[error("the namespace {name:?} is not empty; remove its objects and abort its uploads first")]
+    NamespaceNotEmpty {
+        /// The name.
+        name: String,
+    },
+
+    /// The call would exceed the [quota](crate::Quota) of its namespace. Nothing was stored. Removing and
+    /// aborting still work, and make room.
+    #[error(
+        "the namespace {namespace:?} would have {proposed} {what}, and its quota is {maximum}; remove objects, abort uploads, or raise the quota"
+    )]
+    QuotaExceeded {
+        /// The name of the namespace.
+        namespace: String,
+        /// What is limited: `bytes` or `keys`.
+        what: &'static str,
+        /// How many there would be.
+        proposed: u64,
+        /// The quota, inclusive.
+        maximum: u64,
     },
 
     /// The upload or object has no part with this number.

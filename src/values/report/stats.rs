@@ -13,6 +13,8 @@ pub struct Stats {
     pub open_uploads: u64,
     /// Completed uploads that are not removed.
     pub objects: u64,
+    /// Keys that have a current object, of all namespaces.
+    pub keys: u64,
     /// Parts of open uploads and of objects.
     pub parts: u64,
     /// Sizes of the parts, bytes.
