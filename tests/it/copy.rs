@@ -103,8 +103,8 @@ fn an_object_that_is_copied_part_by_part_has_the_same_etag() {
     let list = lines(&copied);
     let made = fixture.store.complete_upload(&target, &list).unwrap();
     assert_eq!(
-        (made.etag, made.size, made.crc64),
-        (object.etag, object.size, object.crc64)
+        (made.etag, made.size, made.checksums),
+        (object.etag, object.size, object.checksums)
     );
     drop(reader);
     fixture.store.remove_object(&object.upload).unwrap();

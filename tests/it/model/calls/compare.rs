@@ -22,8 +22,8 @@ pub(super) fn completed(entry: &mut Entry, list: Vec<CompletedPart>, object: &Ob
     assert_eq!(object.etag.to_string(), entry.etag());
     assert_eq!(usize::from(object.parts), entry.parts.len());
     assert_eq!(
-        (object.size, object.crc64),
-        (bytes.len() as u64, crc64(&bytes))
+        (object.size, object.checksums.crc64_xz()),
+        (bytes.len() as u64, Some(crc64(&bytes)))
     );
 }
 
