@@ -49,6 +49,11 @@ impl Locks {
         self.uploads.at(id.spread())
     }
 
+    /// Returns when every change is applied that was appended before.
+    pub(crate) fn pass_uploads(&self) -> Result<()> {
+        (0..=u8::MAX).try_for_each(|stripe| self.uploads.at(stripe).map(drop))
+    }
+
     /// Locks two uploads for one change.
     pub(crate) fn lock_both(&self, one: UploadId, other: UploadId) -> Result<Both<'_>> {
         self.uploads.both(one.spread(), other.spread())

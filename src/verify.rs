@@ -198,6 +198,8 @@ impl Verify<'_, '_> {
     /// changed in the meantime.
     fn verify_usage(&self, report: &mut VerifyReport) -> Result<()> {
         let before = self.meta.newest();
+        // What was appended before has been applied when its lock is free.
+        self.locks.pass_uploads()?;
         let (mut said, mut found) = (BTreeMap::new(), BTreeMap::<_, Usage>::new());
         self.meta
             .all_usage(NamespaceId::DEFAULT, &mut |namespace, stripe, usage| {

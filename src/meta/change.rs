@@ -120,7 +120,7 @@ impl Change {
 
     /// An open upload becomes an object.
     pub(crate) fn complete(&mut self, id: UploadId, upload: &UploadRecord, completion: Completion) {
-        let state = UploadState::Completed(completion);
+        let state = UploadState::Completed(Box::new(completion));
         let completed = UploadRecord {
             state,
             ..upload.clone()

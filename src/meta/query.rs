@@ -76,7 +76,7 @@ impl MetaStore {
     }
 
     /// The error for a key whose object has no row.
-    pub(crate) fn damaged_key(&self, (namespace, key): (NamespaceId, &str)) -> Error {
+    pub(crate) fn damaged_key((namespace, key): (NamespaceId, &str)) -> Error {
         damaged(Tree::Keys, &record::object_key(namespace, key))
     }
 

@@ -43,6 +43,21 @@ pub(super) fn object(engine: &Engine, upload: &Upload) -> Result<Object> {
     locked_object(engine, upload)
 }
 
+/// The same, for a listing that has read the object's row. An object without metadata is listed as it was
+/// then, so a listing never misses both an object and its successor.
+pub(super) fn listed_object(
+    engine: &Engine,
+    upload: &Upload,
+    record: &UploadRecord,
+) -> Result<Object> {
+    match &record.state {
+        UploadState::Completed(done) if record.metadata_len == 0 => {
+            Ok(object_with(upload, record.initiated_ms, done, Vec::new()))
+        }
+        _ => object(engine, upload),
+    }
+}
+
 /// The same, for a caller that holds the object's lock.
 pub(super) fn locked_object(engine: &Engine, upload: &Upload) -> Result<Object> {
     let (record, done) = completed(engine, upload)?;
@@ -58,7 +73,7 @@ pub(super) fn locked_object(engine: &Engine, upload: &Upload) -> Result<Object> 
 pub(super) fn completed(engine: &Engine, upload: &Upload) -> Result<(UploadRecord, Completion)> {
     let record = engine.record(upload)?;
     let found = record.and_then(|record| match &record.state {
-        UploadState::Completed(done) => Some((record.clone(), done.clone())),
+        UploadState::Completed(done) => Some((record.clone(), (**done).clone())),
         UploadState::Open => None,
     });
     found.ok_or_else(|| upload.object_not_found())

@@ -41,7 +41,7 @@ pub(super) fn complete(
     let completion = match &record.state {
         UploadState::Completed(done) if done.list == digest => {
             // R25, R26: the call that completed the upload may still be waiting for the disk.
-            let done = done.clone();
+            let done = (**done).clone();
             drop((one_order, keys));
             engine.meta.wait_for_all()?;
             done
@@ -50,7 +50,7 @@ pub(super) fn complete(
         UploadState::Open => {
             current.as_ref().map_or(Ok(()), Current::check)?;
             let selection = select(engine, upload, list)?;
-            let completion = selection.completion(&record, digest)?;
+            let completion = selection.completion(&record, digest);
             rules::check_whole(options, &completion)?;
             let leaving = Leaves {
                 replaced: replaced(engine, options, leaver)?,
@@ -58,7 +58,7 @@ pub(super) fn complete(
             };
             let taking = current.as_ref().map(Current::taking);
             let completed = (&record, &completion);
-            let ticket = commit(engine, upload, completed, taking, &leaving)?;
+            let ticket = commit(engine, upload, completed, taking.as_ref(), &leaving)?;
             drop((one_order, keys));
             engine.meta.wait(ticket)?;
             completion
@@ -79,21 +79,21 @@ struct Selection {
 }
 
 impl Selection {
-    fn completion(&self, upload: &UploadRecord, list: [u8; 32]) -> Result<Completion> {
+    fn completion(&self, upload: &UploadRecord, list: [u8; 32]) -> Completion {
         let parts = || self.listed.iter().map(|(_, part)| part);
         let etag = etag_of_parts(parts().map(|part| part.etag));
         let completed_ms = clock::now_ms();
         let sums = || parts().map(|part| (part.known_checksums(), part.size));
-        Ok(Completion {
+        Completion {
             completed_ms,
             modified_ms: completed_ms,
             size: parts().map(|part| part.size).sum(),
             parts: etag.parts,
             etag,
-            checksums: combine::whole(sums(), upload.composite),
-            composite: combine::composite(sums(), upload.composite),
+            checksums: combine::whole(&sums(), upload.composite),
+            composite: combine::composite(&sums(), upload.composite),
             list,
-        })
+        }
     }
 }
 
@@ -151,14 +151,14 @@ fn commit(
     engine: &Engine,
     upload: &Upload,
     (record, completion): (&UploadRecord, &Completion),
-    taking: Option<Taking<'_>>,
+    taking: Option<&Taking<'_>>,
     leaving: &Leaves,
 ) -> Result<Ticket> {
     let all = leaving.replaced.iter().chain([&leaving.unlisted]);
     let _pinned = engine.pins.pin(all.flat_map(Leaving::contents).collect())?;
     let mut change = Change::default();
     change.complete(upload.id(), record, completion.clone());
-    let successor = match &taking {
+    let successor = match taking {
         Some(taking) => {
             taking.take(&mut change, upload.id(), completion);
             Successor::Object

@@ -3,9 +3,9 @@
 
 use super::engine::Engine;
 use crate::format::record::{Completion, KeyRecord};
-use crate::meta::Change;
+use crate::meta::{Change, MetaStore};
 use crate::values::namespace::NamespaceId;
-use crate::{Condition, Key, Result, Upload, UploadId, rules};
+use crate::{Condition, Error, Key, Result, Upload, UploadId, rules};
 
 /// The current object of a key, for a caller that holds the key's lock.
 pub(super) struct Current<'a> {
@@ -66,5 +66,29 @@ impl Taking<'_> {
     /// Makes this object the current one. The change removes the one before, too.
     pub(super) fn take(&self, change: &mut Change, id: UploadId, completion: &Completion) {
         change.set_key(self.key, &KeyRecord::of(id, completion), self.before);
+    }
+}
+
+/// Does something with the current object of a key. If another object becomes the current one in the
+/// meantime, does it with that one.
+pub(super) fn find<T>(
+    engine: &Engine,
+    key: &Key,
+    mut look: impl FnMut(&Upload) -> Result<T>,
+) -> Result<T> {
+    let namespace = engine.namespaces.find(key.namespace())?.id;
+    let mut before = None;
+    loop {
+        let current = engine.meta.key((namespace, key.as_str()))?;
+        let id = current.ok_or_else(|| key.not_found())?.id;
+        if before == Some(id) {
+            // An object is removed behind the row that names it.
+            return Err(MetaStore::damaged_key((namespace, key.as_str())));
+        }
+        before = Some(id);
+        match look(&Upload::new(key, id)) {
+            Err(Error::NoSuchObject { .. }) => {}
+            found => return found,
+        }
     }
 }

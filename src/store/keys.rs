@@ -4,11 +4,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::engine::Engine;
-use super::{ObjectReader, ObjectWriter, PartStore, answers, list, pages, whole};
-use crate::{
-    Condition, Error, Key, KeyEntry, KeyPage, ListKeys, Object, ObjectOptions, Result, Upload,
-};
+use super::{ObjectReader, ObjectWriter, PartStore, answers, current, list, pages, whole};
+use crate::{Condition, Key, KeyEntry, KeyPage, ListKeys, Object, ObjectOptions, Result, Upload};
 #[cfg(doc)]
 use crate::{Namespace, Options, PartOptions};
 
@@ -152,7 +149,7 @@ impl PartStore {
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn object_by_key(&self, key: impl Into<Key>) -> Result<Object> {
         let engine = self.engine()?;
-        find(&engine, &key.into(), |object| {
+        current::find(&engine, &key.into(), |object| {
             answers::object(&engine, object)
         })
     }
@@ -202,29 +199,5 @@ impl PartStore {
     /// As for [`list_keys`](Self::list_keys).
     pub fn keys(&self, namespace: &str, prefix: &str) -> impl Iterator<Item = Result<KeyEntry>> {
         pages::keys(self, namespace, prefix)
-    }
-}
-
-/// Does something with the current object of a key. If another object becomes the current one in the
-/// meantime, does it with that one.
-pub(super) fn find<T>(
-    engine: &Engine,
-    key: &Key,
-    mut look: impl FnMut(&Upload) -> Result<T>,
-) -> Result<T> {
-    let namespace = engine.namespaces.find(key.namespace())?.id;
-    let mut before = None;
-    loop {
-        let current = engine.meta.key((namespace, key.as_str()))?;
-        let id = current.ok_or_else(|| key.not_found())?.id;
-        if before == Some(id) {
-            // An object is removed behind the row that names it.
-            return Err(engine.meta.damaged_key((namespace, key.as_str())));
-        }
-        before = Some(id);
-        match look(&Upload::new(key, id)) {
-            Err(Error::NoSuchObject { .. }) => {}
-            found => return found,
-        }
     }
 }

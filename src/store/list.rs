@@ -167,7 +167,7 @@ pub(super) fn objects(engine: &Engine, query: &ListObjects) -> Result<ObjectPage
             return Ok(ControlFlow::Break(()));
         }
         let upload = engine.namespaces.upload(record.namespace, &record.key, id);
-        match answers::object(engine, &upload) {
+        match answers::listed_object(engine, &upload, &record) {
             Ok(object) => page.objects.push(object),
             // It was removed since its record was read.
             Err(Error::NoSuchObject { .. }) => {}

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::answers;
+use super::current;
 use super::engine::Engine;
-use super::keys;
 use super::shared::Shared;
 use crate::blob::{BlobReader, BlobStore};
 use crate::format::record::UploadState;
@@ -149,7 +149,7 @@ impl ObjectReader {
     /// Opens the current object of a key.
     pub(super) fn open_key(shared: &Arc<Shared>, key: &Key) -> Result<Self> {
         let engine = shared.engine()?;
-        keys::find(&engine, key, |object| {
+        current::find(&engine, key, |object| {
             Self::open_in(shared, &engine, object)
         })
     }

@@ -174,7 +174,7 @@ impl<D: Fn(ObjectETag) -> Completion> NewObject<'_, D> {
             metadata_len: rules::metadata_len(&engine.options, self.metadata)?,
             wanted: Algorithms::default(),
             composite: Algorithms::default(),
-            state: UploadState::Completed(done.clone()),
+            state: UploadState::Completed(Box::new(done.clone())),
         };
         let ticket = {
             let _key = engine.locks.lock_key(key)?;
@@ -264,7 +264,7 @@ pub(super) fn replace_metadata(
         done.modified_ms = clock::now_ms();
         let record = UploadRecord {
             metadata_len,
-            state: UploadState::Completed(done.clone()),
+            state: UploadState::Completed(Box::new(done.clone())),
             ..before.clone()
         };
         let mut change = Change::default();

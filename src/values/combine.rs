@@ -8,7 +8,7 @@ use crate::{Checksum, ChecksumAlgorithm, Checksums};
 /// The checksums of all bytes of an object. `parts` gives the checksums and the size of each part. An
 /// algorithm is left out if a part lacks its checksum, or if the object has its composite one.
 pub(crate) fn whole(
-    parts: impl Iterator<Item = (Checksums, u64)> + Clone,
+    parts: &(impl Iterator<Item = (Checksums, u64)> + Clone),
     composite: Algorithms,
 ) -> Checksums {
     let all = ChecksumAlgorithm::ALL.into_iter();
@@ -33,7 +33,7 @@ fn combined(
 /// The checksums of the parts' checksums, for these algorithms. One is left out if a part lacks its
 /// checksum.
 pub(crate) fn composite(
-    parts: impl Iterator<Item = (Checksums, u64)> + Clone,
+    parts: &(impl Iterator<Item = (Checksums, u64)> + Clone),
     algorithms: Algorithms,
 ) -> Checksums {
     let composite = |algorithm: ChecksumAlgorithm| {

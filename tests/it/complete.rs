@@ -124,6 +124,10 @@ fn a_line_of_a_completion_is_read_leniently_and_refused_clearly() {
         let line = CompletedPart::parse("7", &text).unwrap();
         assert_eq!((line.number, line.etag), (number(7), etag), "{text:?}");
     }
+    // The ETags of a store with opaque ones have 40 digits.
+    let opaque = "e1e5b4965bc7d30880ed6d226f78a5390f1c09fc";
+    let line = CompletedPart::parse("7", opaque).unwrap();
+    assert_eq!(line.etag.to_string(), opaque);
     let argument = ("InvalidArgument", 400);
     let part = ("InvalidPart", 400);
     let refused = [
@@ -138,7 +142,8 @@ fn a_line_of_a_completion_is_read_leniently_and_refused_clearly() {
         ("1", "", part),
         ("1", &hex[1..], part),
         ("1", "59adb24ef3cdbe0297f05b395827453f-1", part),
-        ("1", "e1e5b4965bc7d30880ed6d226f78a5390f1c09fc", part),
+        ("1", "e1e5b4965bc7d30880ed6d226f78a5390f1c09", part),
+        ("1", "e1e5b4965bc7d30880ed6d226f78a5390f1c09fc00", part),
     ];
     for (number, etag, expected) in refused {
         let answer = CompletedPart::parse(number, etag);

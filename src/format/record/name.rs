@@ -87,14 +87,9 @@ pub(crate) fn name_key(namespace: NamespaceId, key: &str, id: UploadId) -> Vec<u
 
 /// The place where a listing of `key`'s uploads after `id` begins, or of all keys after `key`.
 pub(crate) fn after_name(namespace: NamespaceId, key: &str, id: Option<UploadId>) -> Vec<u8> {
-    match id {
-        Some(id) => name_key(namespace, key, id),
-        // This is above every id of this key and below every longer key, because the separator is NUL.
-        None => {
-            let key = object_key(namespace, key);
-            [key.as_slice(), &[0], &[0xff; UploadId::BYTES]].concat()
-        }
-    }
+    // Without an id: above every id of this key and below every longer key, because the separator is NUL.
+    let id = id.map_or([0xff; UploadId::BYTES], UploadId::to_bytes);
+    [object_key(namespace, key).as_slice(), &[0], &id].concat()
 }
 
 pub(crate) fn parse_name_key(bytes: &[u8]) -> Option<(NamespaceId, &str, UploadId)> {

@@ -25,7 +25,7 @@ pub(crate) struct UploadRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum UploadState {
     Open,
-    Completed(Completion),
+    Completed(Box<Completion>),
 }
 
 /// What the upload became when it was completed.
@@ -85,14 +85,16 @@ impl UploadRecord {
         };
         match fields.version {
             Version::One if cursor.is_empty() => {}
-            Version::One => record.state = UploadState::Completed(Completion::first(&mut cursor)?),
+            Version::One => {
+                record.state = UploadState::Completed(Box::new(Completion::first(&mut cursor)?));
+            }
             Version::Two => {
                 record.namespace = NamespaceId(cursor.u32()?);
                 record.wanted = take_algorithms(&mut cursor)?;
                 record.composite = take_algorithms(&mut cursor)?;
                 record.state = match cursor.u8()? {
                     OPEN => UploadState::Open,
-                    COMPLETED => UploadState::Completed(Completion::decode(&mut cursor)?),
+                    COMPLETED => UploadState::Completed(Box::new(Completion::decode(&mut cursor)?)),
                     _ => return None,
                 };
             }
