@@ -1,11 +1,14 @@
 //! Stores of every format open, with all that they hold.
 //!
 //! A fixture is made once, by the version that introduces a format, and never again:
-//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-1-salt cargo test --test it format`.
+//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-2 cargo test --test it format`.
 
 use std::path::Path;
 
-use partstore::{ListObjects, ListUploads, PartStore, Scope, Upload};
+use partstore::{
+    ChecksumAlgorithm, CompleteOptions, Condition, ETagKind, IndexRecovery, ListObjects,
+    ListUploads, ObjectOptions, PartStore, Quota, Scope, Upload, UploadOptions,
+};
 
 use crate::fixture::{bytes, copy_tree, free_options, lines, number, read_object, read_part};
 
@@ -19,9 +22,6 @@ fn a_store_of_format_1_opens_with_all_that_it_holds() {
 
 #[test]
 fn a_store_of_format_1_with_salts_opens_with_all_that_it_holds() {
-    if let Some(to) = std::env::var_os("PARTSTORE_WRITE_FIXTURE") {
-        write_format_1(Path::new(&to));
-    }
     opens_with_all_that_it_holds("format-1-salt");
 }
 
@@ -70,33 +70,142 @@ fn opens_with_all_that_it_holds(fixture: &str) {
     let whole = [vec![b'x'; LARGE], bytes(3, 1000)].concat();
     assert_eq!(read_object(&store, &object.upload), whole);
     assert!(store.verify(Scope::Everything).unwrap().is_clean());
+
+    // The store is of the newest format now. It knows what it holds, and old rows serve new calls.
+    let format = std::fs::read_to_string(root.join("FORMAT")).unwrap();
+    assert_eq!(format, "partstore format\n2\n");
+    let usage = store.namespace("").unwrap().usage;
+    let parts = 2 * LARGE as u64 + 100 + 1000;
+    assert_eq!((usage.keys, usage.objects), (0, 1));
+    assert_eq!((usage.bytes, usage.open_uploads), (parts, 1));
+    store
+        .make_current(&object.upload, Condition::IfAbsent)
+        .unwrap();
+    let source = store.open_key("object").unwrap();
+    store
+        .copy_object(&source, "copy", &ObjectOptions::new())
+        .unwrap();
+    store.close().unwrap();
+    let store = free_options().open(&root).unwrap();
+    assert_eq!(store.recovery().index, IndexRecovery::Trusted);
+    assert_eq!(store.namespace("").unwrap().usage.keys, 2);
+    let found = store.object_by_key("object").unwrap();
+    assert_eq!(found.upload, object.upload);
+    assert_eq!(read_object(&store, &found.upload), whole);
+    assert!(store.verify(Scope::Everything).unwrap().is_clean());
 }
 
-fn write_format_1(to: &Path) {
+/// Whatever a crash in the middle of the first open leaves: the next one finds all of it.
+#[test]
+fn an_upgrade_that_is_cut_off_is_done_by_the_next_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1-salt");
+    for step in 0..3 {
+        let root = dir.path().join(format!("data-{step}"));
+        copy_tree(&fixture, &root);
+        match step {
+            // Killed before the new format was durable.
+            0 => std::fs::write(root.join("FORMAT.tmp"), "partstore for").unwrap(),
+            // Killed when it was, and nothing else.
+            1 => std::fs::write(root.join("FORMAT"), "partstore format\n2\n").unwrap(),
+            // Killed when the sums were written: they are not added twice.
+            _ => {
+                let store = free_options().open(&root).unwrap();
+                let killed = dir.path().join("killed");
+                copy_tree(&root, &killed);
+                drop(store);
+                std::fs::remove_dir_all(&root).unwrap();
+                std::fs::rename(&killed, &root).unwrap();
+            }
+        }
+        let store = free_options().open(&root).unwrap();
+        let usage = store.namespace("").unwrap().usage;
+        assert_eq!((usage.objects, usage.open_uploads), (1, 1), "{step}");
+        assert_eq!(usage.bytes, 2 * LARGE as u64 + 100 + 1000);
+        assert!(store.verify(Scope::Everything).unwrap().is_clean());
+    }
+}
+
+/// A store of the newest format, with keys, namespaces and a quota.
+#[test]
+fn a_store_of_format_2_opens_with_all_that_it_holds() {
+    if let Some(to) = std::env::var_os("PARTSTORE_WRITE_FIXTURE") {
+        write_format_2(Path::new(&to));
+    }
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("data");
-    let store = free_options()
-        .headroom(0)
-        .journal_sizes(8192, 16 * 1024)
-        .open(&root)
-        .unwrap();
-    let done = store.initiate_upload("object").unwrap();
-    let first = store.put_part(&done, number(3), vec![b'x'; LARGE]).unwrap();
-    let second = store.put_part(&done, number(4), bytes(3, 1000)).unwrap();
-    store.put_part(&done, number(7), "not listed").unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2");
+    copy_tree(&fixture, &root);
+    let store = free_options().open(&root).unwrap();
+    let namespace = store.namespace("bucket/ü").unwrap();
+    assert_eq!(namespace.quota, Quota::new().bytes(1_000_000).keys(10));
+    assert_eq!((namespace.usage.keys, namespace.usage.objects), (2, 3));
+    assert_eq!(
+        (namespace.usage.bytes, namespace.usage.open_uploads),
+        (3317, 1)
+    );
+    let put = store.object_by_key(("bucket/ü", "put")).unwrap();
+    assert_eq!(put.metadata, bytes(4, 3500));
+    assert_eq!(put.etag.to_string(), "b0cb42e7ac6cd0e1d4d1ed5ea8ed2bf6");
+    assert_eq!(read_object(&store, &put.upload), bytes(5, 100));
+    let completed = store.object_by_key(("bucket/ü", "completed")).unwrap();
+    let sha256 = completed.composite.get(ChecksumAlgorithm::Sha256).unwrap();
+    assert_eq!(sha256.to_hex(), "");
+    assert!(
+        completed
+            .checksums
+            .get(ChecksumAlgorithm::Crc64Nvme)
+            .is_some()
+    );
+    assert_eq!(read_object(&store, &completed.upload), bytes(6, 2000));
+    assert_eq!(store.keys("", "").count(), 1);
+    let opaque = store.object_by_key("opaque").unwrap();
+    assert_eq!(opaque.etag.to_string().len(), 40);
+    assert!(store.verify(Scope::Everything).unwrap().is_clean());
+}
+
+fn write_format_2(to: &Path) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("data");
+    let options = free_options().headroom(0).journal_sizes(8192, 16 * 1024);
+    let store = options.clone().open(&root).unwrap();
     store
-        .complete_upload(&done, &lines(&[first, second]))
+        .create_namespace("bucket/ü", Quota::new().bytes(1_000_000).keys(10))
         .unwrap();
-    let open = store
-        .initiate_upload_with("open/файл", &bytes(9, 5000))
+    store.create_namespace("gone", Quota::new()).unwrap();
+    store.remove_namespace("gone").unwrap();
+    let with = ObjectOptions::new().metadata(bytes(4, 3500));
+    store
+        .put_object_with(("bucket/ü", "put"), bytes(5, 100), &with)
         .unwrap();
-    store.put_part(&open, number(1), bytes(1, 100)).unwrap();
+    let wanted = UploadOptions::new()
+        .checksum(ChecksumAlgorithm::Crc64Nvme)
+        .checksum(ChecksumAlgorithm::Sha256);
+    let upload = store
+        .initiate_upload_with(("bucket/ü", "completed"), wanted)
+        .unwrap();
+    let (first, second) = (
+        bytes(6, 2000)[..1500].to_vec(),
+        bytes(6, 2000)[1500..].to_vec(),
+    );
+    let parts = [
+        store.put_part(&upload, number(1), first).unwrap(),
+        store.put_part(&upload, number(2), second).unwrap(),
+    ];
+    let current = CompleteOptions::new().make_current(Condition::IfAbsent);
+    store
+        .complete_upload_with(&upload, &lines(&parts), &current)
+        .unwrap();
+    let aside = store.initiate_upload(("bucket/ü", "aside")).unwrap();
+    let part = store.put_part(&aside, number(1), bytes(7, 1000)).unwrap();
+    store.complete_upload(&aside, &lines(&[part])).unwrap();
+    let open = store.initiate_upload(("bucket/ü", "open")).unwrap();
+    store.put_part(&open, number(3), bytes(8, 217)).unwrap();
     rewrite_until_snapshot(&store, &open);
-    store.put_part(&open, number(1), bytes(2, 100)).unwrap();
-    store.put_part(&open, number(2), "").unwrap();
-    store
-        .put_part(&open, number(10_000), vec![b'x'; LARGE])
-        .unwrap();
+    store.close().unwrap();
+    let store = options.etag(ETagKind::Opaque).open(&root).unwrap();
+    store.put_part(&open, number(1), "").unwrap();
+    store.put_object("opaque", bytes(9, 10)).unwrap();
     store.sweep().unwrap();
     store.close().unwrap();
     // As after a crash: the index is no part of the format.

@@ -261,7 +261,7 @@ fn a_client_cannot_make_a_torn_tail_look_like_damage() {
     fixture.initiate("first");
     fixture
         .store
-        .initiate_upload_with("second", &forged_frames())
+        .initiate_upload_with("second", forged_frames())
         .unwrap();
     let root = fixture.killed();
     // The header of the last frame did not reach the disk; what is behind it did.

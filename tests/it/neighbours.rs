@@ -302,7 +302,7 @@ fn a_directory_under_the_name_of_what_a_store_can_do_without_is_no_obstacle() {
         let store = fixture.options.clone().open(fixture.root());
         let store = store.unwrap_or_else(|error| panic!("{name}: {error}"));
         for at in 0..200 {
-            let other = store.initiate_upload(&format!("key-{at}")).unwrap();
+            let other = store.initiate_upload(format!("key-{at}")).unwrap();
             store.abort_upload(&other).unwrap();
         }
         assert!(store.maintain().unwrap().snapshot, "{name}");

@@ -115,7 +115,7 @@ fn every_change_of_the_directory_asks_whether_it_is_still_the_stores() {
     type Step<'a> = &'a dyn Fn(&Fixture) -> partstore::Result<()>;
     let fill = |fixture: &Fixture| -> partstore::Result<()> {
         for at in 0..200 {
-            fixture.store.initiate_upload(&format!("key-{at}"))?;
+            fixture.store.initiate_upload(format!("key-{at}"))?;
         }
         Ok(())
     };

@@ -69,7 +69,7 @@ fn names(parts: &[Part]) -> BTreeSet<String> {
 fn a_new_object_takes_the_place_of_the_old_one_and_nothing_else_is_left() {
     let mut fixture = Fixture::new();
     let store = &fixture.store;
-    let old = store.initiate_upload_with("key", &bytes(9, 8000)).unwrap();
+    let old = store.initiate_upload_with("key", bytes(9, 8000)).unwrap();
     let list = lines(&[fixture.put(&old, 1, b"old"), fixture.put(&old, 2, b"bytes")]);
     store.complete_upload(&old, &list).unwrap();
     let upload = store.initiate_upload_with("key", b"metadata").unwrap();

@@ -115,7 +115,7 @@ fn verify_lists_each_damaged_file_and_goes_on() {
 }
 
 fn put_until_refused(store: &PartStore, thread: usize, found: &AtomicBool) -> Vec<Vec<u8>> {
-    let upload = store.initiate_upload(&format!("upload-{thread}")).unwrap();
+    let upload = store.initiate_upload(format!("upload-{thread}")).unwrap();
     let mut kept = Vec::new();
     for at in 1..=2000 {
         if at == 50 && thread == 0 {

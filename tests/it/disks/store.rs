@@ -109,7 +109,7 @@ pub fn long_journal() -> &'static Long {
             let metadata = bytes(at, 8000);
             let upload = fixture
                 .store
-                .initiate_upload_with(&format!("key-{at}"), &metadata)
+                .initiate_upload_with(format!("key-{at}"), &metadata)
                 .unwrap();
             if at % 10 == 0 {
                 fixture.store.abort_upload(&upload).unwrap();

@@ -84,7 +84,7 @@ impl Work {
     }
 
     fn initiate(&self, key: &str) {
-        let initiate = || self.store.initiate_upload_with(key, &bytes(3, 50));
+        let initiate = || self.store.initiate_upload_with(key, bytes(3, 50));
         let upload = self.log.call(key, &What::Initiate, initiate);
         self.uploads.lock().extend(upload);
     }

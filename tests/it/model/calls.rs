@@ -171,7 +171,7 @@ impl Run {
         let store = &self.fixture.store;
         assert_eq!(code(store.initiate_upload("")), "InvalidArgument");
         assert_eq!(code(store.initiate_upload("a\0b")), "InvalidArgument");
-        assert_eq!(code(store.initiate_upload(&"k".repeat(1025))), "KeyTooLong");
+        assert_eq!(code(store.initiate_upload("k".repeat(1025))), "KeyTooLong");
         assert_eq!(
             code(store.initiate_upload_with("a", &[0; 8193])),
             "MetadataTooLarge"
