@@ -290,7 +290,7 @@ impl Namespaces {
             state.removed = true;
         }
         let mut change = Change::default();
-        change.remove_namespace(name);
+        change.remove_namespace(name, space.id);
         let ticket = meta
             .commit(change, SpaceUse::Frees)
             .inspect_err(|_| space.state.lock().removed = false)?;

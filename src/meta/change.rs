@@ -133,6 +133,15 @@ impl Change {
         self.count(upload.namespace, id, UsageChange::OF_COMPLETION);
     }
 
+    /// Sets another completion of an object, which stays one.
+    pub(crate) fn change_object(&mut self, id: UploadId, before: &UploadRecord, done: Completion) {
+        let changed = UploadRecord {
+            state: UploadState::Completed(Box::new(done)),
+            ..before.clone()
+        };
+        self.put(Tree::Uploads, &id.to_bytes(), &changed.encode());
+    }
+
     /// Replaces the metadata of an object, whose row is `before` now and `upload` afterwards.
     pub(crate) fn replace_metadata(
         &mut self,
@@ -176,12 +185,16 @@ impl Change {
 
     /// Sets a namespace.
     pub(crate) fn put_namespace(&mut self, name: &str, record: &NamespaceRecord) {
-        self.put(Tree::Namespaces, name.as_bytes(), &record.encode());
+        let (by_name, by_id) = (record.encode(), record.encode_with(name));
+        self.put(Tree::Namespaces, name.as_bytes(), &by_name);
+        self.put(Tree::Namespaces, &record::namespace_key(record.id), &by_id);
     }
 
     /// Removes an empty namespace.
-    pub(crate) fn remove_namespace(&mut self, name: &str) {
+    pub(crate) fn remove_namespace(&mut self, name: &str, id: NamespaceId) {
         self.batch.remove(Tree::Namespaces, name.as_bytes());
+        self.batch
+            .remove(Tree::Namespaces, &record::namespace_key(id));
     }
 
     /// Removes an upload or object. [`remove_part`](Self::remove_part) removes its parts.

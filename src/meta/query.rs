@@ -87,6 +87,10 @@ impl MetaStore {
     ) -> Result<()> {
         let tree = Tree::Namespaces;
         self.index.scan(tree, Bound::Unbounded, &mut |key, value| {
+            // Another row of the same namespace.
+            if record::parse_namespace_key(key).is_some() {
+                return Ok(ControlFlow::Continue(()));
+            }
             let record = decode(tree, key, value, NamespaceRecord::decode)?;
             visit(
                 std::str::from_utf8(key).map_err(|_| damaged(tree, key))?,

@@ -50,7 +50,7 @@ pub(super) fn complete(
         UploadState::Open => {
             current.as_ref().map_or(Ok(()), Current::check)?;
             let selection = select(engine, upload, list)?;
-            let completion = selection.completion(&record, digest);
+            let completion = selection.completion(&record, (digest, current.is_some()));
             rules::check_whole(options, &completion)?;
             let leaving = Leaves {
                 replaced: replaced(engine, options, leaver)?,
@@ -79,7 +79,7 @@ struct Selection {
 }
 
 impl Selection {
-    fn completion(&self, upload: &UploadRecord, list: [u8; 32]) -> Completion {
+    fn completion(&self, upload: &UploadRecord, (list, current): ([u8; 32], bool)) -> Completion {
         let parts = || self.listed.iter().map(|(_, part)| part);
         let etag = etag_of_parts(parts().map(|part| part.etag));
         let completed_ms = clock::now_ms();
@@ -92,6 +92,7 @@ impl Selection {
             etag,
             checksums: combine::whole(&sums(), upload.composite),
             composite: combine::composite(&sums(), upload.composite),
+            current,
             list,
         }
     }

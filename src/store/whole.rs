@@ -95,6 +95,7 @@ fn whole(part: &PartRecord, etag: ObjectETag) -> Completion {
         etag,
         checksums: part.known_checksums(),
         composite: crate::Checksums::new(),
+        current: true,
         list: [0; 32],
     }
 }
@@ -144,6 +145,7 @@ pub(super) fn copy(
             etag,
             checksums: object.checksums,
             composite: object.composite,
+            current: true,
             list: [0; 32],
         },
     };
@@ -221,7 +223,7 @@ pub(super) fn make_current(engine: &Engine, object: &Upload, condition: Conditio
         let current = Current::find(engine, object.full_key(), condition)?;
         let other = current.object().unwrap_or(object);
         let _whole = engine.locks.lock_both(object.id(), other.id())?;
-        let (_, done) = answers::completed(engine, object)?;
+        let (record, mut done) = answers::completed(engine, object)?;
         current.check()?;
         if other.id() == object.id() && current.object().is_some() {
             None
@@ -234,6 +236,8 @@ pub(super) fn make_current(engine: &Engine, object: &Upload, condition: Conditio
                 .pins
                 .pin(replaced.iter().flat_map(Leaving::contents).collect())?;
             let mut change = Change::default();
+            done.current = true;
+            change.change_object(object.id(), &record, done.clone());
             current.taking().take(&mut change, object.id(), &done);
             if let Some(replaced) = &replaced {
                 replaced.remove(&mut change, Successor::Object);

@@ -6,7 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use partstore::{
-    Error, ListParts, ListUploads, Object, Options, Part, PartNumber, PartOptions, PartStore,
+    CompleteOptions, Condition, Error, Key, KeyEntry, ListNamespaces, ListParts, ListUploads,
+    Namespace, Object, ObjectOptions, Options, Part, PartNumber, PartOptions, PartStore, Quota,
     Upload, UploadId, UploadInfo,
 };
 
@@ -20,6 +21,8 @@ type Content = Result<Vec<u8>, String>;
 pub enum Thing {
     Upload,
     Object,
+    /// That it is the current object of its key.
+    Key,
     Part(PartNumber),
 }
 
@@ -27,13 +30,27 @@ pub enum Thing {
 pub struct Seen {
     uploads: Vec<(UploadInfo, Vec<(Part, Content)>)>,
     objects: Vec<(Object, Vec<Part>, Content)>,
+    keys: Vec<(String, KeyEntry)>,
+    namespaces: Vec<Namespace>,
 }
 
 impl Seen {
     /// Everything of a store whose uploads and objects have these names.
     pub fn of(store: &PartStore, names: &[Upload]) -> Self {
-        let page = store.list_uploads(&ListUploads::new()).unwrap();
-        let uploads = page.uploads.into_iter().map(|info| {
+        let mut namespaces = vec![store.namespace("").unwrap()];
+        let named = store.list_namespaces(&ListNamespaces::new()).unwrap();
+        namespaces.extend(named.namespaces);
+        let all = || namespaces.iter().map(|namespace| namespace.name.as_str());
+        let keys = all().flat_map(|name| {
+            let keys = store.keys(name, "");
+            keys.map(|entry| (name.to_owned(), entry.unwrap()))
+        });
+        let keys = keys.collect();
+        let uploads = all().flat_map(|name| {
+            let query = ListUploads::new().namespace(name);
+            store.list_uploads(&query).unwrap().uploads
+        });
+        let uploads = uploads.map(|info| {
             let parts = store
                 .list_parts(&info.upload, &ListParts::new())
                 .unwrap()
@@ -58,7 +75,17 @@ impl Seen {
         Self {
             uploads: uploads.collect(),
             objects: objects.collect(),
+            keys,
+            namespaces,
         }
+    }
+
+    /// What each namespace may hold.
+    pub fn quotas(&self) -> Vec<(&str, Quota)> {
+        let namespaces = self.namespaces.iter();
+        namespaces
+            .map(|namespace| (namespace.name.as_str(), namespace.quota))
+            .collect()
     }
 
     /// How many uploads and objects there are.
@@ -87,6 +114,10 @@ impl Seen {
             let id = object.upload.id();
             let text = format!("{object:?} {parts:?} {:?}", sum(content));
             things.insert((id, Thing::Object), text);
+        }
+        for (namespace, entry) in &self.keys {
+            let text = format!("{entry:?} in {namespace:?}");
+            things.insert((entry.id, Thing::Key), text);
         }
         things
     }
@@ -221,6 +252,43 @@ impl Past {
         self.fixture.store.remove_object(&removed).unwrap();
         self.note();
         self.put(&open, 2, 2);
+        self.live_in_a_bucket();
+    }
+
+    /// Keys, and a namespace with a quota.
+    fn live_in_a_bucket(&mut self) {
+        let quota = Quota::new().bytes(1 << 30);
+        self.fixture
+            .store
+            .create_namespace("bucket", quota)
+            .unwrap();
+        self.note();
+        self.put_object(("bucket", "key"), 3);
+        self.put_object(("bucket", "key"), 4);
+        self.put_object("key", 5);
+        let upload = self
+            .fixture
+            .store
+            .initiate_upload(("bucket", "done"))
+            .unwrap();
+        self.names.push(upload.clone());
+        self.note();
+        let part = self.put(&upload, 1, 7);
+        let current = CompleteOptions::new().make_current(Condition::Always);
+        let done = self
+            .fixture
+            .store
+            .complete_upload_with(&upload, &lines(&[part]), &current);
+        done.unwrap();
+        self.note();
+    }
+
+    fn put_object(&mut self, key: impl Into<Key>, seed: u64) {
+        let options = ObjectOptions::new().metadata(bytes(seed, 30));
+        let body = bytes(seed, 150);
+        let object = self.fixture.store.put_object_with(key, body, &options);
+        self.names.push(object.unwrap().upload);
+        self.note();
     }
 }
 

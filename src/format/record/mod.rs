@@ -16,7 +16,10 @@ pub(crate) use blob::{BlobHead, blob_row_count, blob_rows, read_crcs};
 pub(crate) use name::{
     KeyRecord, after_name, name_key, object_key, parse_name_key, parse_object_key, prefix_of,
 };
-pub(crate) use namespace::{NamespaceRecord, parse_usage_key, read_usage, usage_fields, usage_key};
+pub(crate) use namespace::{
+    NamespaceRecord, namespace_key, parse_namespace_key, parse_usage_key, read_usage, usage_fields,
+    usage_key,
+};
 pub(crate) use part::PartRecord;
 pub(crate) use upload::{Completion, UploadRecord, UploadState};
 

@@ -5,7 +5,7 @@ use super::Fields;
 use crate::values::namespace::NamespaceId;
 use crate::{Quota, Usage};
 
-/// A namespace. Its key is its name.
+/// A namespace. It has two rows: by its name, and by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NamespaceRecord {
     pub id: NamespaceId,
@@ -17,6 +17,9 @@ pub(crate) struct NamespaceRecord {
 const NO_LIMIT: u64 = u64::MAX;
 
 impl NamespaceRecord {
+    /// Length of the fields, bytes.
+    const LEN: usize = 4 + 8 + 2 * 8;
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut fields = self.id.0.to_be_bytes().to_vec();
         fields.extend_from_slice(&self.created_ms.to_be_bytes());
@@ -24,6 +27,22 @@ impl NamespaceRecord {
             fields.extend_from_slice(&limit.unwrap_or(NO_LIMIT).to_be_bytes());
         }
         fields
+    }
+
+    /// The fields of the row by number, which has the name, too. The two rows prove each other when one is
+    /// damaged.
+    pub(crate) fn encode_with(&self, name: &str) -> Vec<u8> {
+        [self.encode().as_slice(), name.as_bytes()].concat()
+    }
+
+    /// Reads the fields of the row by number.
+    pub(crate) fn decode_with(fields: Fields<'_>) -> Option<(Self, &str)> {
+        let (record, name) = fields.bytes.split_at_checked(Self::LEN)?;
+        let record = Self::decode(Fields {
+            bytes: record,
+            ..fields
+        })?;
+        Some((record, std::str::from_utf8(name).ok()?))
     }
 
     pub(crate) fn decode(fields: Fields<'_>) -> Option<Self> {
@@ -70,6 +89,18 @@ pub(crate) fn read_usage(fields: Fields<'_>) -> Option<Usage> {
         open_uploads: cursor.u64()?,
     };
     cursor.is_empty().then_some(usage)
+}
+
+/// The row of a namespace by its number. No name begins with NUL.
+pub(crate) fn namespace_key(id: NamespaceId) -> Vec<u8> {
+    [&[0], id.0.to_be_bytes().as_slice()].concat()
+}
+
+pub(crate) fn parse_namespace_key(key: &[u8]) -> Option<NamespaceId> {
+    let mut cursor = Cursor::new(key);
+    (cursor.u8()? == 0).then_some(())?;
+    let id = NamespaceId(cursor.u32()?);
+    cursor.is_empty().then_some(id)
 }
 
 /// The row of a stripe's sum.

@@ -41,6 +41,9 @@ pub(crate) struct Completion {
     pub checksums: Checksums,
     /// Of the parts' checksums.
     pub composite: Checksums,
+    /// Whether it was made the current object of its key. The key's row says so, too. Whoever takes the key
+    /// removes this object, so it stays true for as long as the object exists.
+    pub current: bool,
     /// BLAKE3 of the list that completed it. It identifies the same call when it comes again (R25). Zeros
     /// if no list did.
     pub list: [u8; 32],
@@ -112,6 +115,7 @@ impl Completion {
         put_object_etag(fields, self.etag);
         put_checksums(fields, &self.checksums);
         put_checksums(fields, &self.composite);
+        fields.push(self.current.into());
         fields.extend_from_slice(&self.list);
     }
 
@@ -124,6 +128,11 @@ impl Completion {
             etag: take_object_etag(cursor)?,
             checksums: take_checksums(cursor)?,
             composite: take_checksums(cursor)?,
+            current: match cursor.u8()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
             list: cursor.array()?,
         })
     }
@@ -139,6 +148,7 @@ impl Completion {
             etag: ObjectETag::of_parts(ETag::from_md5(cursor.array()?), parts),
             checksums: Checksums::new().with(Checksum::Crc64Xz(cursor.u64()?)),
             composite: Checksums::new(),
+            current: false,
             list: cursor.array()?,
         })
     }

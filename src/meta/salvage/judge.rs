@@ -292,7 +292,7 @@ fn write(
     let mut change = Change::default();
     change.initiate(id, record, metadata);
     if let UploadState::Completed(done) = &record.state
-        && is_current
+        && (is_current || done.current)
     {
         let current = KeyRecord::of(id, done);
         change.set_key((record.namespace, &record.key), &current, None);

@@ -15,6 +15,7 @@ mod switch;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Places;
+use super::change::Change;
 use super::fold::Fold;
 use super::index::Index;
 use super::journal;
@@ -22,7 +23,7 @@ use super::rows::RowWriter;
 use super::snapshot::Snapshots;
 use crate::file::{self, Dir};
 use crate::format::marker::Marker;
-use crate::format::mutation::{Mutation, Tree};
+use crate::format::mutation::{Mutation, Tree, mutations};
 use crate::format::record::{self, Fields, KeyRecord, NamespaceRecord, UploadRecord};
 use crate::going::{Closing, Going};
 use crate::values::digest::ProvenBlob;
@@ -129,10 +130,13 @@ impl Salvage<'_> {
             blobs: self.blobs,
             index: gathered.index.as_ref(),
             batches_lost: gathered.batches_lost,
-            losses,
+            losses: &mut *losses,
             spaces: &mut spaces,
         }
         .run((&known, &by_upload), &mut kept.fold)?;
+        let given = spaces.given.iter().cloned();
+        let given = given.map(|name| Loss::Namespace { name });
+        losses.list.extend(given);
         let kept = Streams::of(kept.fold, &kept.dir, &mut |_, _, _| Ok(false))?;
         // sled must be closed before its directory is removed.
         gathered.index = None;
@@ -225,6 +229,8 @@ fn add_by_upload(fold: &mut Fold, tree: Tree, key: &[u8], value: &[u8]) -> Resul
 #[derive(Default)]
 pub(super) struct Spaces {
     by_id: BTreeMap<NamespaceId, (String, NamespaceRecord)>,
+    /// The names that were given to those without one.
+    given: Vec<String>,
 }
 
 impl Spaces {
@@ -239,9 +245,13 @@ impl Spaces {
     }
 
     fn add(&mut self, name: &[u8], fields: Option<Fields<'_>>) {
-        let name = std::str::from_utf8(name).ok();
-        let record = fields.and_then(NamespaceRecord::decode);
-        if let Some((name, record)) = name.zip(record) {
+        let whole = if record::parse_namespace_key(name).is_some() {
+            fields.and_then(NamespaceRecord::decode_with)
+        } else {
+            let record = fields.and_then(NamespaceRecord::decode);
+            record.zip(std::str::from_utf8(name).ok())
+        };
+        if let Some((record, name)) = whole {
             self.by_id.insert(record.id, (name.to_owned(), record));
         }
     }
@@ -258,23 +268,22 @@ impl Spaces {
                 created_ms: clock::now_ms(),
                 quota: Quota::new(),
             };
-            (format!("salvaged-{}", id.0), record)
+            let name = format!("salvaged-{}", id.0);
+            self.given.push(name.clone());
+            (name, record)
         });
         Key::new(name.as_str(), upload.key.as_str())
     }
 
     fn write(&self, writer: &mut RowWriter) -> Result<()> {
-        let by_name: BTreeMap<_, _> = self
-            .by_id
-            .values()
-            .map(|(name, record)| (name, record))
-            .collect();
-        for (name, record) in by_name {
-            let (tree, key) = (Tree::Namespaces, name.as_bytes());
-            let value = record::seal(tree, key, &record.encode());
-            writer.push(tree, key, Some(&value))?;
+        let mut change = Change::default();
+        for (name, record) in self.by_id.values() {
+            change.put_namespace(name, record);
         }
-        Ok(())
+        let mut rows = mutations(change.batch().payload()).unwrap_or_default();
+        rows.sort_unstable_by_key(|row| row.key);
+        rows.iter()
+            .try_for_each(|row| writer.push(row.tree, row.key, row.value))
     }
 }
 

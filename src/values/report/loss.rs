@@ -96,6 +96,11 @@ pub enum Loss {
         /// The part.
         number: PartNumber,
     },
+    /// The name of a namespace, and its quota. What it holds is in a namespace with this name now.
+    Namespace {
+        /// The new name.
+        name: String,
+    },
     /// Metadata of an upload. It has none now. If the row with its length is lost, it has as much as was
     /// found.
     Metadata {
@@ -145,6 +150,7 @@ impl fmt::Display for Loss {
                 let (key, id) = (upload.key(), upload.id());
                 write!(f, "part {number} of {key:?} {id}")
             }
+            Self::Namespace { name } => write!(f, "the name of a namespace that is {name:?} now"),
             Self::Metadata { upload } => {
                 let (key, id) = (upload.key(), upload.id());
                 write!(f, "metadata of {key:?} {id}")

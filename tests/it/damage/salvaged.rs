@@ -201,7 +201,12 @@ fn of_a_snapshot_with_a_flipped_bit_no_part_is_lost() {
         let damage = Damage::Flip { at, mask: 2 };
         let (root, report) = bench.salvaged("flipped", &snapshot, &damage).unwrap();
         assert_eq!(report.damaged[0].path.file_name(), snapshot.file_name());
-        let seen = bench.seen_with_all(&bench.open(&root).unwrap());
+        let store = bench.open(&root).unwrap();
+        assert_eq!(
+            Seen::of(&store, &bench.past.names).quotas(),
+            bench.whole.quotas()
+        );
+        let seen = bench.seen_with_all(&store);
         for (name, text) in bench.whole.things() {
             let named = report.lost.iter().any(|loss| explains(loss, name));
             assert!(seen.get(&name) == Some(&text) || named, "{name:?} is gone");
