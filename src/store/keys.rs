@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{ObjectReader, ObjectWriter, PartStore, answers, current, list, pages, whole};
 use crate::{Condition, Key, KeyEntry, KeyPage, ListKeys, Object, ObjectOptions, Result, Upload};
 #[cfg(doc)]
-use crate::{Namespace, Options, PartOptions};
+use crate::{Error, Options};
 
 impl PartStore {
     /// Puts an object whose bytes are in memory, in place of the one that the key has. See

@@ -38,8 +38,8 @@ impl Seen {
     /// Everything of a store whose uploads and objects have these names.
     pub fn of(store: &PartStore, names: &[Upload]) -> Self {
         let mut namespaces = vec![store.namespace("").unwrap()];
-        let named = store.list_namespaces(&ListNamespaces::new()).unwrap();
-        namespaces.extend(named.namespaces);
+        let created = store.list_namespaces(&ListNamespaces::new()).unwrap();
+        namespaces.extend(created.namespaces);
         let all = || namespaces.iter().map(|namespace| namespace.name.as_str());
         let keys = all().flat_map(|name| {
             let keys = store.keys(name, "");
