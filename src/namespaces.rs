@@ -74,7 +74,7 @@ impl Space {
 
     /// Its state and what it holds.
     fn counted(&self, meta: &MetaStore) -> Result<(MutexGuard<'_, State>, Usage)> {
-        let mut state = self.state.lock();
+        let mut state = meta.pulse().lock(&self.state)?;
         let usage = match state.usage {
             Some(usage) => usage,
             // Whoever changes the rows has counted first, and so waits here.

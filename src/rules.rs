@@ -151,6 +151,18 @@ pub(crate) fn check_current(line: &CompletedPart, etag: ETag, known: &Checksums)
     Ok(())
 }
 
+/// Checks that a completion says in one way what it replaces.
+pub(crate) fn check_one_successor(options: &CompleteOptions) -> Result<()> {
+    match &options.replaced {
+        Some(replaced) if options.current.is_some() => Err(Error::InvalidArgument {
+            argument: "replacing",
+            found: replaced.id().to_string(),
+            expected: "none where the object becomes the current one of its key",
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Checks what a completion declares about the whole object.
 ///
 /// # Errors

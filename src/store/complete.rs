@@ -21,6 +21,7 @@ pub(super) fn complete(
     options: &CompleteOptions,
 ) -> Result<Object> {
     rules::check_not_empty(list)?;
+    rules::check_one_successor(options)?;
     engine.meta.check()?;
     let digest = digest_of(list);
     let other = options.replaced.as_ref().unwrap_or(upload);

@@ -35,6 +35,11 @@ impl RollUp<'_> {
         let Some((key, name, rolls_up)) = after.filter(|(key, ..)| *key >= self.prefix) else {
             return Some(Start::At(self.first()));
         };
+        let first = self.first();
+        if name < first {
+            // The names of other namespaces stand there.
+            return Some(Start::At(first));
+        }
         match self
             .rolled_up(key)
             .filter(|common| *common == key && rolls_up)

@@ -212,6 +212,7 @@ impl CompleteOptions {
     }
 
     /// Removes this object in the same commit, whatever its key. The call is refused if it does not exist.
+    /// It cannot be combined with [`make_current`](Self::make_current).
     #[must_use]
     pub fn replacing(mut self, object: &Upload) -> Self {
         self.replaced = Some(object.clone());

@@ -275,6 +275,8 @@ fn a_refused_completion_leaves_upload_and_key() {
     assert_eq!(fixture.store.object_by_key("key").unwrap(), current);
     assert_eq!(fixture.parts(&upload).len(), 1);
     let right = partstore::Checksum::Crc32(crc32fast::hash(b"bytes"));
+    let both = always().replacing(&current.upload);
+    assert_eq!(refusal(complete(both)), ("InvalidArgument", 400));
     complete(always().size(5).checksum(right)).unwrap();
     assert_sound(&fixture);
 }

@@ -67,6 +67,7 @@ fn listings_are_those_of_the_model_whatever_prefix_delimiter_marker_and_page() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     store.create_namespace("n", Quota::new()).unwrap();
+    store.create_namespace("m", Quota::new()).unwrap();
     let mut random = Random::new(14);
     let pieces = [
         "a",
@@ -81,7 +82,7 @@ fn listings_are_those_of_the_model_whatever_prefix_delimiter_marker_and_page() {
         "-",
         "--",
     ];
-    for namespace in ["", "n"] {
+    let filled = ["", "n", "m"].map(|namespace| {
         let mut all = BTreeSet::new();
         for _ in 0..120 {
             let len = 1 + random.below(5);
@@ -89,11 +90,16 @@ fn listings_are_those_of_the_model_whatever_prefix_delimiter_marker_and_page() {
             store.put_object((namespace, key.as_str()), "").unwrap();
             all.insert(key);
         }
+        (namespace, all)
+    });
+    for (namespace, all) in filled {
         let prefixes = ["", "a", "a/", "é", "/", "//", "ab-", "\u{10ffff}", "zzz"];
         let delimiters = ["", "/", "//", "é", "--", "\u{10ffff}", "b/"];
         let markers = [
             None,
             Some(""),
+            Some("\0"),
+            Some("\0\0\0\0\x02a"),
             Some("a"),
             Some("a/"),
             Some("é/"),
