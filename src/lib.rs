@@ -41,9 +41,13 @@
 //! - A **part** is bytes under a [number](PartNumber) in an upload.
 //! - A **blob** is bytes under their [BLAKE3 hash](ContentHash). It is stored once, however many parts have
 //!   it.
-//! - An **object** is a completed upload. It keeps the upload's id and its listed parts. A completion can
-//!   [replace another object](PartStore::complete_upload_replacing), which is then removed in the same
+//! - An **object** is a completed upload. It keeps the upload's id and its listed parts. A body can also be
+//!   [put as an object](PartStore::put_object) at once.
+//! - The **current object** of a [key](Key) is the one that the key [finds](PartStore::object_by_key).
+//!   Whatever takes its place, under a [condition](Condition) if the caller likes, removes it in the same
 //!   commit.
+//! - A **namespace** is a set of keys with a name of its own, such as a bucket. It may have a
+//!   [quota](Quota).
 //! - A **reference** is a record that says: this part uses this blob.
 //! - A **sweep** is the search for blobs without a reference, and the removal of their files.
 //! - **Housekeeping** is the work that no call waits for: it expires uploads, sweeps, and takes snapshots.
@@ -91,7 +95,8 @@
 //! - Readers see a change a moment before it is durable. Only the caller who made it is told when it is.
 //! - [`PartOptions::content_length`] is optional. The protocol makes servers insist on a length
 //!   ([R2](crate::rules#r2)); that check is your server's job.
-//! - Which object is the current one of a key is for your server to record.
+//! - A completion makes its object the current one of its key only if it is [told
+//!   so](CompleteOptions::make_current).
 //! - sled starts worker threads of its own, and ends them when they have nothing to do.
 //! - Only Linux is supported in practice, because of `fallocate`, directory syncs and file locks.
 //!
