@@ -1,79 +1,64 @@
 //! A part is replaced. A new object takes the place of an old one, in one commit.
 //!
-//! The server records which object a name means. Here a map in memory does.
-//!
 //! ```sh
 //! cargo run --example replace
 //! ```
 
-use std::collections::HashMap;
 use std::io::Read;
 
-use partstore::{CompletedPart, Error, Part, PartNumber, PartStore, Upload};
+use partstore::{
+    CompleteOptions, CompletedPart, Condition, Error, Object, PartNumber, PartStore, Result, Upload,
+};
 
-/// The object that each name means now.
-type Names = HashMap<&'static str, Upload>;
+const KEY: &str = "notes";
 
-/// Makes an object of one part, in place of the one that has its name.
-fn write(
-    store: &PartStore,
-    names: &mut Names,
-    name: &'static str,
-    bytes: &'static str,
-) -> partstore::Result<()> {
-    let upload = store.initiate_upload(name)?;
-    let part = store.put_part(&upload, PartNumber::MIN, bytes)?;
-    let object = complete(store, &upload, &part, names.get(name))?;
-    names.insert(name, object);
-    Ok(())
+/// Uploads one part. Of several puts to one number, the last one wins.
+fn upload(store: &PartStore, drafts: &[&'static str]) -> Result<(Upload, [CompletedPart; 1])> {
+    let upload = store.initiate_upload(KEY)?;
+    let mut last = None;
+    for draft in drafts {
+        last = Some(store.put_part(&upload, PartNumber::MIN, *draft)?);
+    }
+    let part = last.as_ref().map(CompletedPart::from);
+    Ok((upload, [part.expect("at least one draft")]))
 }
 
-/// After a crash at any moment exactly one of the two objects exists.
+/// After a crash at any moment the key has the object before or this one.
 fn complete(
     store: &PartStore,
-    upload: &Upload,
-    part: &Part,
-    replaced: Option<&Upload>,
-) -> partstore::Result<Upload> {
-    let list = [CompletedPart::from(part)];
-    let object = match replaced {
-        None => store.complete_upload(upload, &list)?,
-        Some(replaced) => store.complete_upload_replacing(upload, &list, replaced)?,
-    };
-    Ok(object.upload)
+    (upload, list): &(Upload, [CompletedPart; 1]),
+    condition: Condition,
+) -> Result<Object> {
+    let options = CompleteOptions::new().make_current(condition);
+    store.complete_upload_with(upload, list, &options)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let store = PartStore::open(dir.path().join("data"))?;
-    let mut names = Names::new();
 
-    write(&store, &mut names, "bucket/notes", "the first version")?;
-    let first = names["bucket/notes"].clone();
-    let mut reader = store.open_object(&first)?;
-    write(&store, &mut names, "bucket/notes", "the second version")?;
+    let first = upload(&store, &["a draft", "the first version"])?;
+    let first = complete(&store, &first, Condition::IfAbsent)?;
+    let mut reader = store.open_key(KEY)?;
+    let second = upload(&store, &["the second version"])?;
+    let second = complete(&store, &second, Condition::IfMatch(first.etag))?;
 
-    // A reader of the first object still gets its bytes.
+    // A reader of the first object still gets its bytes. Nobody else finds it.
     let mut text = String::new();
     reader.read_to_string(&mut text)?;
     assert_eq!(text, "the first version");
-    assert!(matches!(
-        store.open_object(&first),
-        Err(Error::NoSuchObject { .. })
-    ));
+    let gone = store.open_object(&first.upload);
+    assert!(matches!(gone, Err(Error::NoSuchObject { .. })));
 
-    // It is a compare-and-swap: replacing an object that is no longer current is refused and changes nothing.
-    let late = store.initiate_upload("bucket/notes")?;
-    store.put_part(&late, PartNumber::MIN, "not what belongs here")?;
-    // Of two parts with one number, the last one wins.
-    let part = store.put_part(&late, PartNumber::MIN, "the third version")?;
-    let refused = complete(&store, &late, &part, Some(&first));
-    assert!(matches!(refused, Err(Error::NoSuchObject { .. })));
-    let third = complete(&store, &late, &part, Some(&names["bucket/notes"]))?;
+    // Whoever has seen the first version only is refused, and changes nothing.
+    let third = upload(&store, &["the third version"])?;
+    let refused = complete(&store, &third, Condition::IfMatch(first.etag));
+    assert!(matches!(refused, Err(Error::PreconditionFailed { .. })));
+    complete(&store, &third, Condition::IfMatch(second.etag))?;
 
     let mut text = String::new();
-    store.open_object(&third)?.read_to_string(&mut text)?;
-    println!("bucket/notes: {text}");
+    store.open_key(KEY)?.read_to_string(&mut text)?;
+    println!("{KEY}: {text}");
     assert_eq!(text, "the third version");
     store.close()?;
     Ok(())
