@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:?}", store.list_keys(&query)?.common_prefixes);
 
     println!("{:?}", store.namespace("photos")?.usage);
-    for entry in store.keys("photos", "") {
+    for entry in store.keys(("photos", "")) {
         store.remove_key(("photos", entry?.key.as_str()), Condition::Always)?;
     }
     store.remove_namespace("photos")?;

@@ -192,12 +192,13 @@ impl PartStore {
         list::keys(&*self.engine()?, query)
     }
 
-    /// Lists all keys of a namespace that begin with `prefix`, in the order of their bytes. It fetches pages
-    /// of 1,000 as the entries are asked for. After an error the iterator ends.
+    /// Lists all keys that begin with `prefix`, in the order of their bytes. The prefix names the namespace,
+    /// too, and may be empty. It fetches pages of 1,000 as the entries are asked for. After an error the
+    /// iterator ends.
     ///
     /// # Errors
     /// As for [`list_keys`](Self::list_keys).
-    pub fn keys(&self, namespace: &str, prefix: &str) -> impl Iterator<Item = Result<KeyEntry>> {
-        pages::keys(self, namespace, prefix)
+    pub fn keys(&self, prefix: impl Into<Key>) -> impl Iterator<Item = Result<KeyEntry>> {
+        pages::keys(self, &prefix.into())
     }
 }

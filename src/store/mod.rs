@@ -3,7 +3,6 @@
 
 mod ages;
 mod answers;
-mod buckets;
 mod complete;
 mod copy;
 mod current;
@@ -15,6 +14,7 @@ mod housekeeping;
 mod initiate;
 mod keys;
 mod list;
+mod namespaces;
 mod objects;
 mod pages;
 mod parts;

@@ -3,7 +3,7 @@
 use std::vec;
 
 use crate::{
-    KeyEntry, ListKeys, ListObjects, ListParts, ListUploads, Object, Part, PartStore, Result,
+    Key, KeyEntry, ListKeys, ListObjects, ListParts, ListUploads, Object, Part, PartStore, Result,
     Upload, UploadInfo,
 };
 
@@ -50,8 +50,14 @@ pub(super) fn parts(store: &PartStore, upload: &Upload) -> impl Iterator<Item = 
     })
 }
 
-pub(super) fn uploads(store: &PartStore, prefix: &str) -> impl Iterator<Item = Result<UploadInfo>> {
-    Pages::new(ListUploads::new().prefix(prefix), |asked| {
+pub(super) fn uploads<'s>(
+    store: &'s PartStore,
+    prefix: &Key,
+) -> impl Iterator<Item = Result<UploadInfo>> + use<'s> {
+    let first = ListUploads::new()
+        .namespace(prefix.namespace())
+        .prefix(prefix.as_str());
+    Pages::new(first, |asked| {
         let page = store.list_uploads(&asked)?;
         let next = page.next.map(|last| {
             let asked = asked.key_marker(last.key);
@@ -64,12 +70,13 @@ pub(super) fn uploads(store: &PartStore, prefix: &str) -> impl Iterator<Item = R
     })
 }
 
-pub(super) fn keys(
-    store: &PartStore,
-    namespace: &str,
-    prefix: &str,
-) -> impl Iterator<Item = Result<KeyEntry>> {
-    let first = ListKeys::new().namespace(namespace).prefix(prefix);
+pub(super) fn keys<'s>(
+    store: &'s PartStore,
+    prefix: &Key,
+) -> impl Iterator<Item = Result<KeyEntry>> + use<'s> {
+    let first = ListKeys::new()
+        .namespace(prefix.namespace())
+        .prefix(prefix.as_str());
     Pages::new(first, |asked| {
         let page = store.list_keys(&asked)?;
         let next = page.next.map(|last| asked.after(last));

@@ -72,13 +72,14 @@ impl PartStore {
         list::uploads(&*self.engine()?, query)
     }
 
-    /// Lists all open uploads whose keys begin with `prefix`, by key, then by initiation. It fetches pages
-    /// of 1,000 as the entries are asked for. After an error the iterator ends.
+    /// Lists all open uploads whose keys begin with `prefix`, by key, then by initiation. The prefix names the
+    /// namespace, too, and may be empty. It fetches pages of 1,000 as the entries are asked for. After an
+    /// error the iterator ends.
     ///
     /// # Errors
     /// As for [`list_uploads`](Self::list_uploads).
-    pub fn uploads(&self, prefix: &str) -> impl Iterator<Item = Result<UploadInfo>> {
-        pages::uploads(self, prefix)
+    pub fn uploads(&self, prefix: impl Into<Key>) -> impl Iterator<Item = Result<UploadInfo>> {
+        pages::uploads(self, &prefix.into())
     }
 
     /// Completes an upload: the listed parts, in their order, become an object. Parts that are not listed

@@ -158,7 +158,7 @@ fn a_store_of_format_2_opens_with_all_that_it_holds() {
             .is_some()
     );
     assert_eq!(read_object(&store, &completed.upload), bytes(6, 2000));
-    assert_eq!(store.keys("", "").count(), 1);
+    assert_eq!(store.keys("").count(), 1);
     let opaque = store.object_by_key("opaque").unwrap();
     assert_eq!(opaque.etag.to_string().len(), 40);
     assert!(store.verify(Scope::Everything).unwrap().is_clean());

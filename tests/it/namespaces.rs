@@ -113,7 +113,7 @@ fn namespaces_do_not_see_each_other() {
             panic!("{page:?}")
         };
         assert_eq!(found.upload, uploads[at]);
-        assert_eq!(store.keys(name, "").count(), 1);
+        assert_eq!(store.keys((*name, "")).count(), 1);
         for other in all.iter().filter(|other| *other != name) {
             let mixed = Upload::new((*other, "key"), uploads[at].id());
             assert_eq!(refusal(store.upload(&mixed)), ("NoSuchUpload", 404));

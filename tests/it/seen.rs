@@ -42,7 +42,7 @@ impl Seen {
         namespaces.extend(created.namespaces);
         let all = || namespaces.iter().map(|namespace| namespace.name.as_str());
         let keys = all().flat_map(|name| {
-            let keys = store.keys(name, "");
+            let keys = store.keys((name, ""));
             keys.map(|entry| (name.to_owned(), entry.unwrap()))
         });
         let keys = keys.collect();

@@ -118,6 +118,14 @@ impl Judge<'_> {
 
     /// Handles a reference without a part: the blob's bytes say what the part's row said.
     fn add_parts_of_references(&mut self, known: &mut Known, references: &[Row]) -> Result<()> {
+        // Only the ETag of a whole object tells of which kind those of its parts were.
+        let is_opaque = known
+            .record
+            .as_ref()
+            .is_some_and(|record| match &record.state {
+                UploadState::Completed(done) => done.etag.tag.md5().is_none(),
+                UploadState::Open => false,
+            });
         for row in references {
             let Some((key, content)) = row.key.split_last_chunk::<32>() else {
                 continue;
@@ -133,7 +141,11 @@ impl Judge<'_> {
                 Some(proven) => {
                     let part = PartRecord {
                         size: proven.blocks.size,
-                        etag: ETag::from_md5(proven.md5),
+                        etag: if is_opaque {
+                            ETag::of_blake3(content.as_bytes())
+                        } else {
+                            ETag::from_md5(proven.md5)
+                        },
                         content,
                         checksums: [
                             Checksum::Crc32(proven.crc32),
