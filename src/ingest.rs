@@ -1,9 +1,11 @@
 //! The digests of a body, in one pass.
 //!
-//! - MD5 is the ETag.
-//! - BLAKE3 is the blob's name.
-//! - Reads are checked with the CRC-32 of each block.
-//! - Clients compare the CRC-32 and the CRC-64 of the whole body.
+//! - BLAKE3 is the blob's name. With [`ETagKind::Opaque`], the ETag is its beginning.
+//! - Reads are checked with the CRC-32 of each block. That of the whole body is combined from these.
+//! - Every body gets the CRC-64/XZ.
+//! - MD5 is the ETag with [`ETagKind::Md5`]. Otherwise it is computed if it is wanted.
+//! - Any other algorithm is computed if it is wanted. What is not wanted costs one look at an empty list for
+//!   each block.
 //!
 //! A body in memory is hashed where it is. It is [`Bytes`], which do not change. MD5 is computed [on
 //! another thread](md5_lanes), while the caller computes the rest and writes.
@@ -18,7 +20,8 @@ use md5_lanes::{BodyMd5, Lanes};
 use crate::going::Closing;
 use crate::values::checksum::Algorithms;
 use crate::values::digest::{BLOCK_LEN, BlockCrcs};
-use crate::{Checksum, Checksums, ContentHash, ETag, ETagKind, Result};
+use crate::values::hasher::Hasher;
+use crate::{Checksum, ChecksumAlgorithm, Checksums, ContentHash, ETag, ETagKind, Result};
 
 /// How many bytes are hashed between two checks for closing: some milliseconds.
 const PIECE: usize = 16 * 1024 * 1024;
@@ -27,26 +30,31 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// Hashes a body chunk by chunk.
 pub(crate) struct BodyHasher {
-    md5: BodyMd5,
+    etag: ETagKind,
+    /// `None` if nobody wants the MD5. Then the lane thread is neither started nor asked.
+    md5: Option<BodyMd5>,
     blake3: blake3::Hasher,
     sums: ChecksumHasher,
 }
 
-/// The checksums of a body: all of its digests except MD5 and BLAKE3.
+/// What was computed of a body, beside its BLAKE3 hash.
 #[derive(Clone, Debug)]
 pub(crate) struct Computed {
+    pub etag: ETag,
     /// All but the MD5, if that is the ETag.
-    pub known: Checksums,
+    pub checksums: Checksums,
     pub blocks: BlockCrcs,
 }
 
 impl BodyHasher {
+    /// Begins a body. Beside the store's own checksums it gets those that are `wanted`.
     pub(crate) fn new(lanes: &Arc<Lanes>, etag: ETagKind, wanted: Algorithms) -> Self {
-        let _ = (etag, wanted);
+        let md5 = etag == ETagKind::Md5 || wanted.contains(ChecksumAlgorithm::Md5);
         Self {
-            md5: BodyMd5::new(Arc::clone(lanes)),
+            etag,
+            md5: md5.then(|| BodyMd5::new(Arc::clone(lanes))),
             blake3: blake3::Hasher::new(),
-            sums: ChecksumHasher::new(),
+            sums: ChecksumHasher::new(wanted),
         }
     }
 
@@ -59,7 +67,7 @@ impl BodyHasher {
     /// Takes the next chunk for MD5 and BLAKE3, but not for the checksums. Whoever has the whole body first
     /// checks whether its bytes are already stored.
     pub(crate) fn begin_digests(&mut self, chunk: &Bytes) {
-        self.md5.begin(chunk.clone());
+        self.begin_md5(chunk);
         self.blake3.update(chunk);
     }
 
@@ -68,7 +76,7 @@ impl BodyHasher {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
     pub(crate) fn begin_digests_of(&mut self, body: &Bytes, closing: &Closing) -> Result<()> {
-        self.md5.begin(body.clone());
+        self.begin_md5(body);
         for piece in body.chunks(PIECE) {
             closing.check()?;
             self.blake3.update(piece);
@@ -76,20 +84,40 @@ impl BodyHasher {
         Ok(())
     }
 
+    fn begin_md5(&mut self, chunk: &Bytes) {
+        if let Some(md5) = &mut self.md5 {
+            md5.begin(chunk.clone());
+        }
+    }
+
     /// Takes the next chunk for the checksums.
     pub(crate) fn update_checksums(&mut self, chunk: &[u8]) {
         self.sums.update(chunk);
     }
 
-    /// Computes the checksums of the whole body, whose blocks have these CRCs.
-    pub(crate) fn update_known_checksums(&mut self, body: &[u8], blocks: BlockCrcs) {
-        self.sums.crc64.update(body);
+    /// Takes the whole body for the checksums. Its blocks are known to have these CRCs.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
+    pub(crate) fn update_known_checksums(
+        &mut self,
+        body: &[u8],
+        blocks: BlockCrcs,
+        closing: &Closing,
+    ) -> Result<()> {
+        for piece in body.chunks(PIECE) {
+            closing.check()?;
+            self.sums.update_known(piece);
+        }
         self.sums.blocks = blocks;
+        Ok(())
     }
 
     /// Waits until MD5 has reached the other digests, and gives up the chunk.
     pub(crate) fn settle(&mut self) {
-        self.md5.settle();
+        if let Some(md5) = &mut self.md5 {
+            md5.settle();
+        }
     }
 
     /// Does the same for a body that may be long.
@@ -97,8 +125,10 @@ impl BodyHasher {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
     pub(crate) fn settle_until(&mut self, closing: &Closing) -> Result<()> {
-        while !self.md5.settle_within(A_MOMENT) {
-            closing.check()?;
+        if let Some(md5) = &mut self.md5 {
+            while !md5.settle_within(A_MOMENT) {
+                closing.check()?;
+            }
         }
         Ok(())
     }
@@ -108,21 +138,23 @@ impl BodyHasher {
         ContentHash::from_bytes(*self.blake3.finalize().as_bytes())
     }
 
-    /// The checksums of what was taken.
-    pub(crate) fn checksums(&self) -> Computed {
-        let own = [
-            Checksum::Crc32(self.sums.blocks.crc32()),
-            Checksum::Crc64Xz(self.sums.crc64.finalize()),
-        ];
+    /// The digests of what was taken, whose BLAKE3 hash is `content`. Waits for the MD5.
+    pub(crate) fn finish(mut self, content: &ContentHash) -> Computed {
+        let md5 = self.md5.as_mut().map(BodyMd5::digest);
+        let (checksums, blocks) = self.sums.finish();
+        let (etag, checksums) = match (self.etag, md5) {
+            (ETagKind::Md5, Some(md5)) => (ETag::from_md5(md5), checksums),
+            (_, Some(md5)) => (
+                ETag::of_blake3(content.as_bytes()),
+                checksums.with(Checksum::Md5(md5)),
+            ),
+            (_, None) => (ETag::of_blake3(content.as_bytes()), checksums),
+        };
         Computed {
-            known: own.into_iter().collect(),
-            blocks: self.sums.blocks.clone(),
+            etag,
+            checksums,
+            blocks,
         }
-    }
-
-    /// The MD5 digest of what was taken. Waits for it.
-    pub(crate) fn etag(&mut self) -> ETag {
-        ETag::from_md5(self.md5.digest())
     }
 }
 
@@ -131,14 +163,24 @@ struct ChecksumHasher {
     blocks: BlockCrcs,
     /// The CRC-32 of the last block so far.
     last: crc32fast::Hasher,
+    /// What is wanted beside these and the MD5.
+    others: Vec<Hasher>,
 }
 
 impl ChecksumHasher {
-    fn new() -> Self {
+    fn new(wanted: Algorithms) -> Self {
+        let own = |algorithm: &ChecksumAlgorithm| {
+            matches!(
+                algorithm,
+                ChecksumAlgorithm::Md5 | ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc64Xz
+            )
+        };
+        let others = wanted.iter().filter(|algorithm| !own(algorithm));
         Self {
             crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz),
             blocks: BlockCrcs::default(),
             last: crc32fast::Hasher::new(),
+            others: others.map(Hasher::new).collect(),
         }
     }
 
@@ -151,7 +193,7 @@ impl ChecksumHasher {
                 self.last = crc32fast::Hasher::new();
                 self.blocks.crcs.push(0);
             }
-            self.crc64.update(next);
+            self.update_all_but_crc32(next);
             self.last.update(next);
             if let Some(crc) = self.blocks.crcs.last_mut() {
                 *crc = self.last.clone().finalize();
@@ -159,5 +201,29 @@ impl ChecksumHasher {
             self.blocks.size += next.len() as u64;
             rest = after;
         }
+    }
+
+    /// Takes bytes whose blocks' CRC-32s are known.
+    fn update_known(&mut self, bytes: &[u8]) {
+        for block in bytes.chunks(BLOCK_LEN) {
+            self.update_all_but_crc32(block);
+        }
+    }
+
+    /// Takes at most a block, so that the processor still has it in its cache for each algorithm.
+    fn update_all_but_crc32(&mut self, bytes: &[u8]) {
+        self.crc64.update(bytes);
+        for other in &mut self.others {
+            other.update(bytes);
+        }
+    }
+
+    fn finish(self) -> (Checksums, BlockCrcs) {
+        let own = [
+            Checksum::Crc32(self.blocks.crc32()),
+            Checksum::Crc64Xz(self.crc64.finalize()),
+        ];
+        let others = self.others.into_iter().map(Hasher::finalize);
+        (own.into_iter().chain(others).collect(), self.blocks)
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn hash_bytes(
     Ok(hasher)
 }
 
-/// Computes what the upload wants, and what the request declares or asks for.
+/// Begins the digests of a body: the store's own, what the upload wants, and what the request declares or
+/// asks for.
 pub(super) fn hasher(engine: &Engine, wanted: Algorithms, options: &PartOptions) -> BodyHasher {
     let wanted = wanted
         .union(options.wanted)
@@ -119,18 +120,18 @@ pub(super) fn store_body<T>(
     let is_new = matches!(stored, Stored::Absent);
     // 3.
     let durable = make_durable(engine, body, stored, &mut hasher)?;
-    let sums = hasher.checksums();
     // 4. The body's MD5 was computed at the same time. From here on it is needed.
     hasher.settle_until(&engine.closing)?;
+    let computed = hasher.finish(&content);
     let part = PartRecord {
-        size: sums.blocks.size,
-        etag: hasher.etag(),
+        size: computed.blocks.size,
+        etag: computed.etag,
         content,
         stored_ms: clock::now_ms(),
-        checksums: sums.known,
+        checksums: computed.checksums,
     };
     rules::check_digests(declared, &part.known_checksums())?;
-    let new_blob = is_new.then_some(&sums.blocks);
+    let new_blob = is_new.then_some(&computed.blocks);
     // 5.
     let published = durable.map_or(Ok(()), |durable| durable.publish(&content));
     // 6 and 7.
@@ -162,7 +163,7 @@ fn make_durable(
     match (body, stored) {
         (Body::Staged(_), Stored::Sound(_)) => Ok(None),
         (Body::Memory(bytes), Stored::Sound(blocks)) => {
-            hasher.update_known_checksums(&bytes, blocks);
+            hasher.update_known_checksums(&bytes, blocks, &engine.closing)?;
             Ok(None)
         }
         (Body::Staged(staged), _) => staged.sync().map(Some),

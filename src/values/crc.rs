@@ -15,12 +15,17 @@ struct Polynomial {
 }
 
 impl Polynomial {
+    const CRC_32: Self = Self {
+        reflected: 0xedb8_8320,
+        bits: 32,
+    };
+
     fn of(algorithm: ChecksumAlgorithm) -> Option<Self> {
         let (reflected, bits) = match algorithm {
-            ChecksumAlgorithm::Crc32 => (0xedb8_8320, 32),
+            ChecksumAlgorithm::Crc32 => return Some(Self::CRC_32),
             ChecksumAlgorithm::Crc32c => (0x82f6_3b78, 32),
             ChecksumAlgorithm::Crc64Xz => (0xc96c_5795_d787_0f42, 64),
-            ChecksumAlgorithm::Crc64Nvme => (0x9a6c_9329_ac4b_cb9b, 64),
+            ChecksumAlgorithm::Crc64Nvme => (0x9a6c_9329_ac4b_c9b5, 64),
             ChecksumAlgorithm::Md5 | ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => {
                 return None;
             }
@@ -70,12 +75,19 @@ pub(crate) struct Combined {
 impl Combined {
     /// `None` unless the algorithm [combines](ChecksumAlgorithm::combines).
     pub(crate) fn new(algorithm: ChecksumAlgorithm) -> Option<Self> {
-        let polynomial = Polynomial::of(algorithm)?;
-        Some(Self {
+        Polynomial::of(algorithm).map(Self::of)
+    }
+
+    pub(crate) fn crc32() -> Self {
+        Self::of(Polynomial::CRC_32)
+    }
+
+    fn of(polynomial: Polynomial) -> Self {
+        Self {
             polynomial,
             crc: 0,
             factor: (0, polynomial.one()),
-        })
+        }
     }
 
     /// Adds a part of `len` bytes behind what was added before.

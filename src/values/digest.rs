@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 
+use super::crc::Combined;
 use crate::{Error, Result};
 
 /// The BLAKE3 hash of a blob's bytes. It identifies the blob, and it is the name of its file (what `b3sum`
@@ -304,12 +305,11 @@ impl BlockCrcs {
 
     /// The CRC-32 of the whole blob, combined from those of its blocks.
     pub(crate) fn crc32(&self) -> u32 {
-        let mut whole = crc32fast::Hasher::new();
+        let mut whole = Combined::crc32();
         for (at, crc) in (0..).zip(&self.crcs) {
-            let len = self.block_len(at) as u64;
-            whole.combine(&crc32fast::Hasher::new_with_initial_len(*crc, len));
+            whole.push((*crc).into(), self.block_len(at) as u64);
         }
-        whole.finalize()
+        u32::try_from(whole.crc()).unwrap_or_default()
     }
 
     /// Bytes in block `at`, which lies inside the blob.
