@@ -31,7 +31,7 @@ pub fn run(load: &Load) {
     );
 }
 
-fn ways() -> [Way; 8] {
+fn ways() -> [Way; 10] {
     [
         store::put(),
         store::put_stored(),
@@ -41,6 +41,8 @@ fn ways() -> [Way; 8] {
         Disk::way(Writes::Buffered),
         Obvious::way(),
         Md5::way(),
+        store::put_opaque(),
+        store::stream_opaque(RECEIVED),
     ]
 }
 
@@ -66,14 +68,29 @@ fn columns() -> Vec<Column> {
         "obvious GB/s",
         "ns/B",
         "MD5 alone GB/s",
+        "opaque ETags GB/s",
+        "× disk",
+        "as streams GB/s",
+        "× disk",
     ];
     let mut columns = vec![Column::text("parts × at a time", 0)];
     columns.extend(heads.map(Column::figures));
     columns
 }
 
-fn row(case: Case, measured: &[Measured; 8]) -> Vec<String> {
-    let [put, stored, stream, direct, huge, buffered, obvious, md5] = measured;
+fn row(case: Case, measured: &[Measured; 10]) -> Vec<String> {
+    let [
+        put,
+        stored,
+        stream,
+        direct,
+        huge,
+        buffered,
+        obvious,
+        md5,
+        opaque,
+        opaque_stream,
+    ] = measured;
     let disk = direct.rate.max(buffered.rate);
     let best = disk.max(huge.rate);
     let two = |figure: f64| format!("{figure:.2}");
@@ -100,5 +117,9 @@ fn row(case: Case, measured: &[Measured; 8]) -> Vec<String> {
         two(obvious.rate),
         two(obvious.cpu),
         two(md5.rate),
+        two(opaque.rate),
+        two(opaque.rate / disk),
+        two(opaque_stream.rate),
+        two(opaque_stream.rate / disk),
     ]
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use partstore::{Background, Options, PartNumber, PartOptions, PartStore, Result, Upload};
+use partstore::{
+    Background, ETagKind, Options, PartNumber, PartOptions, PartStore, Result, Upload,
+};
 
 use crate::measure::{Taker, Way};
 use crate::streams::at_once;
@@ -16,14 +18,20 @@ const SETTLERS: u32 = 16;
 /// `put_part` of bytes in memory.
 #[must_use]
 pub fn put() -> Way {
-    Way::new(|dir, _| Parts::open(dir, Call::Put))
+    Way::new(|dir, _| Parts::open(dir, ETagKind::Md5, Call::Put))
+}
+
+/// `put_part` of bytes in memory, in a store whose ETags are opaque: no MD5 is computed.
+#[must_use]
+pub fn put_opaque() -> Way {
+    Way::new(|dir, _| Parts::open(dir, ETagKind::Opaque, Call::Put))
 }
 
 /// `put_part` of bytes that the store has already, from another upload: nothing is written but the journal.
 #[must_use]
 pub fn put_stored() -> Way {
     Way::new(|dir, parts| {
-        let taker = Parts::open(dir, Call::Put);
+        let taker = Parts::open(dir, ETagKind::Md5, Call::Put);
         taker.put_earlier(parts);
         taker
     })
@@ -32,7 +40,17 @@ pub fn put_stored() -> Way {
 /// `part_writer`, fed so many bytes at a time, as a server receives a body from a socket.
 #[must_use]
 pub fn stream(received: usize) -> Way {
-    Way::new(move |dir, _| Parts::open(dir, Call::Stream { received }))
+    stream_with(ETagKind::Md5, received)
+}
+
+/// The same in a store whose ETags are opaque.
+#[must_use]
+pub fn stream_opaque(received: usize) -> Way {
+    stream_with(ETagKind::Opaque, received)
+}
+
+fn stream_with(etag: ETagKind, received: usize) -> Way {
+    Way::new(move |dir, _| Parts::open(dir, etag, Call::Stream { received }))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +66,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn open(dir: &Path, call: Call) -> Self {
-        let store = settled(&dir.join("data"));
+    fn open(dir: &Path, etag: ETagKind, call: Call) -> Self {
+        let store = settled_with(&dir.join("data"), etag);
         let upload = store.initiate_upload("bench").expect("an upload");
         Self {
             store,
@@ -100,7 +118,12 @@ impl Taker for Parts {
 /// When the store cannot be opened or written.
 #[must_use]
 pub fn settled(data: &Path) -> PartStore {
-    let options = Options::cos().min_part_size(0).background(Background::Host);
+    settled_with(data, ETagKind::Md5)
+}
+
+fn settled_with(data: &Path, etag: ETagKind) -> PartStore {
+    let options = Options::cos().min_part_size(0).etag(etag);
+    let options = options.background(Background::Host);
     let store = options.open(data).expect("a store");
     let upload = store.initiate_upload("settle in").expect("an upload");
     let bodies = one_for_each_directory();

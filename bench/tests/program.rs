@@ -35,7 +35,7 @@ fn ingest_has_a_row_for_each_size_and_number_of_streams() {
     let rows = rows(&load.split(' ').collect::<Vec<_>>());
     let cases: Vec<_> = rows.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(cases, ["1 MiB × 3", "2 MiB × 3"]);
-    assert!(rows.iter().all(|row| row.len() == 21 && is_rate(&row[1])));
+    assert!(rows.iter().all(|row| row.len() == 25 && is_rate(&row[1])));
 }
 
 #[test]
