@@ -3,6 +3,7 @@
 
 mod contended;
 mod expected;
+mod keys;
 mod log;
 mod writers;
 
