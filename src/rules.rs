@@ -4,8 +4,9 @@
 
 use crate::format::record::Completion;
 use crate::{
-    Checksums, CompleteOptions, CompletedPart, Condition, ETag, Error, Key, MinimumAt, Numbering,
-    ObjectETag, Options, PageLimit, PartNumber, PartOptions, Result, UploadId,
+    Checksum, ChecksumAlgorithm, Checksums, CompleteOptions, CompletedPart, Condition, ETag, Error,
+    Key, MinimumAt, Numbering, ObjectETag, Options, PageLimit, PartNumber, PartOptions, Result,
+    UploadId, UploadOptions,
 };
 
 /// The longest page, entries (R16).
@@ -86,6 +87,48 @@ pub(crate) fn check_digests(declared: &Checksums, computed: &Checksums) -> Resul
         }
     }
     Ok(())
+}
+
+/// Checks that a checksum behind the body does not contradict one that was declared before it. One of the
+/// two cannot be the body's.
+///
+/// # Errors
+/// [`Error::InvalidArgument`].
+pub(crate) fn check_trailer(declared: &Checksums, trailer: &Checksums) -> Result<()> {
+    let contradicts = |checksum: &Checksum| {
+        let before = declared.get(checksum.algorithm());
+        before.is_some_and(|before| before != *checksum)
+    };
+    match trailer.iter().find(contradicts) {
+        Some(checksum) => Err(Error::InvalidArgument {
+            argument: "checksum",
+            found: format!("two values of {}", checksum.algorithm()),
+            expected: "one value, before the body or behind it",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Checks that an upload asks for composite checksums only of algorithms that have them. S3 has none of a
+/// CRC-64, because that of the whole follows from those of the parts.
+///
+/// # Errors
+/// [`Error::InvalidArgument`].
+pub(crate) fn check_composite(options: &UploadOptions) -> Result<()> {
+    let crc64 = |algorithm: &ChecksumAlgorithm| {
+        matches!(
+            algorithm,
+            ChecksumAlgorithm::Crc64Xz | ChecksumAlgorithm::Crc64Nvme
+        )
+    };
+    match options.composite.iter().find(crc64) {
+        Some(algorithm) => Err(Error::InvalidArgument {
+            argument: "composite",
+            found: algorithm.to_string(),
+            expected: "an algorithm other than a CRC-64, which only all bytes of an object have",
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Checks what a call wants the current object of a key to be.

@@ -29,6 +29,8 @@ pub(super) fn upload(
         upload: upload.clone(),
         initiated_at: clock::time_of(record.initiated_ms),
         metadata: metadata.ok_or_else(|| upload.not_found())?,
+        checksums: record.wanted.iter().collect(),
+        composite: record.composite.iter().collect(),
     })
 }
 

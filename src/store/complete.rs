@@ -91,7 +91,7 @@ impl Selection {
             size: parts().map(|part| part.size).sum(),
             parts: etag.parts,
             etag,
-            checksums: combine::whole(&sums(), upload.composite),
+            checksums: combine::whole(&sums()),
             composite: combine::composite(&sums(), upload.composite),
             current,
             list,

@@ -9,6 +9,7 @@ use crate::{Key, Result, Upload, UploadOptions, clock, rules};
 pub(super) fn initiate(engine: &Engine, key: Key, options: &UploadOptions) -> Result<Upload> {
     key.check(engine.options.max_key_len)?;
     let metadata_len = rules::metadata_len(&engine.options, &options.metadata)?;
+    rules::check_composite(options)?;
     let namespace = engine.namespaces.find(key.namespace())?;
     namespace.check(&engine.meta, UsageChange::default())?;
     engine.room.check(metadata_len.into())?;

@@ -115,7 +115,8 @@ impl PartStore {
     ///
     /// The source is the part as it was when `source` was opened. It may be anywhere in this store, and may
     /// have been replaced or removed since. A part may be copied onto itself. The new part has its size,
-    /// ETag, content and checksums, and its own `stored_at`.
+    /// ETag, content and checksums, and its own `stored_at`. A checksum that the upload
+    /// [asks for](crate::UploadOptions::checksum), and that the source lacks, is computed.
     ///
     /// `Ok` and `Err` mean the same as for [`put_part_with`](Self::put_part_with), also among concurrent
     /// puts. A range of a part is other bytes: [`put_part_from`](Self::put_part_from) takes them from the
@@ -123,7 +124,7 @@ impl PartStore {
     ///
     /// # Cost
     /// One sync of the journal, shared with concurrent calls. The first time that this process relies on
-    /// the blob, it also syncs and reads its file once.
+    /// the blob, it also syncs and reads its file once. Checksums that the source lacks cost one more read.
     ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: another store opened `source`, or this one did before it was closed

@@ -110,7 +110,11 @@ pub(super) fn open_part(
     }
 }
 
-fn open_blob(engine: &Engine, content: ContentHash) -> Result<BlobReader<Arc<BlobStore>>> {
+/// Opens the blob of a part, which is pinned.
+pub(super) fn open_blob(
+    engine: &Engine,
+    content: ContentHash,
+) -> Result<BlobReader<Arc<BlobStore>>> {
     let sums = crcs_of(engine, &content)?;
     engine.blobs.open_blob(content, sums)
 }

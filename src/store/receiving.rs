@@ -138,6 +138,7 @@ impl Receiving {
     fn declare(&mut self, trailer: &Checksums) -> Result<()> {
         self.check_whole()?;
         rules::check_length(&self.options, self.received)?;
+        rules::check_trailer(&self.options.declared, trailer)?;
         for checksum in trailer.iter() {
             self.options = self.options.checksum(checksum);
         }

@@ -32,7 +32,8 @@ impl PartStore {
     /// One sync of the journal, shared with concurrent calls.
     ///
     /// # Errors
-    /// - [`Error::InvalidArgument`]: the key is empty or holds a NUL.
+    /// - [`Error::InvalidArgument`]: the key is empty or holds a NUL, or a CRC-64 is to be
+    ///   [composite](UploadOptions::composite).
     /// - [`Error::NoSuchNamespace`]: the namespace does not exist.
     /// - [`Error::KeyTooLong`]: the key is longer than [`Options::max_key_len`].
     /// - [`Error::MetadataTooLarge`]: the metadata is longer than [`Options::max_metadata_len`].
@@ -99,7 +100,8 @@ impl PartStore {
     /// - [`Error::NoSuchUpload`]: the upload does not exist under this key, or was completed with another
     ///   list ([R9](crate::rules#r9), [R25](crate::rules#r25)).
     /// - [`Error::InvalidPartOrder`]: the numbers do not ascend ([R21](crate::rules#r21)).
-    /// - [`Error::InvalidPart`]: a part was never put, or has another ETag now ([R22](crate::rules#r22)).
+    /// - [`Error::InvalidPart`]: a part was never put, has another ETag now, or does not have a checksum that
+    ///   is listed for it ([R22](crate::rules#r22)).
     ///   With [`Numbering::Consecutive`](crate::Numbering::Consecutive) also: a part follows a gap
     ///   ([R23](crate::rules#r23)).
     /// - [`Error::EntityTooSmall`]: a part other than the last is below the minimum
@@ -117,9 +119,9 @@ impl PartStore {
     /// `Ok` and `Err` mean the same as for [`complete_upload`](Self::complete_upload). Readers of a removed
     /// object continue. Concurrent calls under one key have one order.
     ///
-    /// The list alone decides whether a completion is the same. Once the upload is completed, in whichever
-    /// way, the same list again gets the same answer and changes nothing, whatever the options say
-    /// ([R25](crate::rules#r25), [R26](crate::rules#r26)).
+    /// The numbers and ETags of the list alone decide whether a completion is the same. Once the upload is
+    /// completed, in whichever way, the same list again gets the same answer and changes nothing, whatever
+    /// the options and the listed checksums say ([R25](crate::rules#r25), [R26](crate::rules#r26)).
     ///
     /// # Cost
     /// About a microsecond for each part of the upload ([R29](crate::rules#r29)). Each part of an object

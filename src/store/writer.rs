@@ -64,7 +64,7 @@ impl PartWriter {
     ///
     /// # Errors
     /// As for [`finish`](Self::finish), and [`Error::InvalidArgument`]: a checksum has an algorithm that
-    /// was not [computed](PartOptions::compute).
+    /// was not [computed](PartOptions::compute), or was declared with another value before the body.
     pub fn finish_with(self, declared: &Checksums) -> Result<Part> {
         self.body.take()?.finish_part(declared)
     }
@@ -159,7 +159,7 @@ impl ObjectWriter {
     ///
     /// # Errors
     /// As for [`finish`](Self::finish), and [`Error::InvalidArgument`]: a checksum has an algorithm that
-    /// was not [computed](PartOptions::compute).
+    /// was not [computed](PartOptions::compute), or was declared with another value before the body.
     pub fn finish_with(self, declared: &Checksums) -> Result<Object> {
         self.body.take()?.finish_object(declared)
     }

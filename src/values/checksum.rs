@@ -111,6 +111,14 @@ impl Algorithms {
         Self(self.0 | other.0)
     }
 
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = ChecksumAlgorithm> {
         let all = ChecksumAlgorithm::ALL.into_iter();
         all.filter(move |algorithm| self.contains(*algorithm))

@@ -5,14 +5,11 @@ use super::crc::Combined;
 use super::hasher::Hasher;
 use crate::{Checksum, ChecksumAlgorithm, Checksums};
 
-/// The checksums of all bytes of an object. `parts` gives the checksums and the size of each part. An
-/// algorithm is left out if a part lacks its checksum, or if the object has its composite one.
-pub(crate) fn whole(
-    parts: &(impl Iterator<Item = (Checksums, u64)> + Clone),
-    composite: Algorithms,
-) -> Checksums {
+/// The checksums of all bytes of an object, for every algorithm that combines. `parts` gives the checksums
+/// and the size of each part. An algorithm is left out if a part lacks its checksum.
+pub(crate) fn whole(parts: &(impl Iterator<Item = (Checksums, u64)> + Clone)) -> Checksums {
     let all = ChecksumAlgorithm::ALL.into_iter();
-    let combining = all.filter(|algorithm| algorithm.combines() && !composite.contains(*algorithm));
+    let combining = all.filter(|algorithm| algorithm.combines());
     combining
         .filter_map(|algorithm| combined(parts.clone(), algorithm))
         .collect()

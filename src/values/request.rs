@@ -37,6 +37,9 @@ impl UploadOptions {
     /// Computes this checksum of each part, beside the store's own. If it [combines], the object gets that
     /// of all its bytes (S3's `FULL_OBJECT`). Otherwise it gets the [composite](Self::composite) one.
     ///
+    /// It costs a pass over the bytes while the processor has them in its cache. What is not asked for costs
+    /// nothing. CRC-32 and CRC-64/XZ are always computed.
+    ///
     /// [combines]: ChecksumAlgorithm::combines
     #[must_use]
     pub fn checksum(mut self, algorithm: ChecksumAlgorithm) -> Self {
@@ -48,7 +51,12 @@ impl UploadOptions {
     }
 
     /// Computes this checksum of each part. The object gets the checksum of the parts' checksums (S3's
-    /// `COMPOSITE`).
+    /// `COMPOSITE`). It gets that of all its bytes, too, if the checksum [combines].
+    ///
+    /// CRC-64/XZ and CRC-64/NVME have no composite form, as in S3: initiating the upload is refused with
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument).
+    ///
+    /// [combines]: ChecksumAlgorithm::combines
     #[must_use]
     pub fn composite(mut self, algorithm: ChecksumAlgorithm) -> Self {
         self.wanted = self.wanted.with(algorithm);
@@ -226,14 +234,17 @@ impl CompleteOptions {
         self
     }
 
-    /// Declares a checksum of all bytes of the object.
+    /// Declares a checksum of all bytes of the object ([`Object::checksums`](crate::Object::checksums)). The
+    /// completion is refused if the object has another one, or none of this algorithm.
     #[must_use]
     pub fn checksum(mut self, checksum: Checksum) -> Self {
         self.declared = self.declared.with(checksum);
         self
     }
 
-    /// Declares a checksum of the parts' checksums.
+    /// Declares a checksum of the parts' checksums ([`Object::composite`](crate::Object::composite)),
+    /// without the `-N` of a header. The completion is refused if the object has another one, or none of
+    /// this algorithm.
     #[must_use]
     pub fn composite(mut self, checksum: Checksum) -> Self {
         self.declared_composite = self.declared_composite.with(checksum);

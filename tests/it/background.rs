@@ -21,10 +21,10 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 /// How many threads of this process have the name.
-fn threads_named_partstore() -> usize {
+pub fn threads_named(wanted: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
-    names.filter(|name| name.trim_end() == "partstore").count()
+    names.filter(|name| name.trim_end() == wanted).count()
 }
 
 /// In a process of its own: the other tests have threads of this name, too.
@@ -35,21 +35,21 @@ fn there_is_one_thread_from_open_to_close() {
         in_own_process(name, "alone");
         return;
     }
-    assert_eq!(threads_named_partstore(), 0);
+    assert_eq!(threads_named("partstore"), 0);
     let mut fixture = Fixture::with(with_thread());
     // A thread gives itself its name once it runs.
-    wait_until("the thread", || threads_named_partstore() == 1);
+    wait_until("the thread", || threads_named("partstore") == 1);
     let upload = fixture.initiate("key");
     fixture.put(&upload, 1, b"bytes");
-    assert_eq!(threads_named_partstore(), 1, "and no other");
+    assert_eq!(threads_named("partstore"), 1, "and no other");
     fixture.reopen();
-    wait_until("the thread", || threads_named_partstore() == 1);
+    wait_until("the thread", || threads_named("partstore") == 1);
     fixture.store.close().unwrap();
-    assert_eq!(threads_named_partstore(), 0, "gone when close returns");
+    assert_eq!(threads_named("partstore"), 0, "gone when close returns");
     drop(fixture);
     let fixture = Fixture::new();
     fixture.put(&fixture.initiate("key"), 1, b"bytes");
-    assert_eq!(threads_named_partstore(), 0, "none when the host does it");
+    assert_eq!(threads_named("partstore"), 0, "none when the host does it");
 }
 
 #[test]

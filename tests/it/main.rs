@@ -3,6 +3,7 @@
 mod abort;
 mod background;
 mod bad_input;
+mod checksums;
 mod closing;
 mod complete;
 mod concurrency;
