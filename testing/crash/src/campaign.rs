@@ -130,6 +130,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
         for workload in [
             Workload::Random,
             Workload::Threads,
+            Workload::Keys,
             Workload::FailedSync,
             Workload::Repaired,
             Workload::Groups,

@@ -4,6 +4,8 @@ use md5::{Digest, Md5};
 use partstore::{CompletedPart, ETag, Error, PartNumber};
 use serde::{Deserialize, Serialize};
 
+use super::keys::Way;
+
 /// Bytes that follow from a number and a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Body {
@@ -77,6 +79,18 @@ pub enum Action {
         /// The name of the file.
         content: String,
     },
+    CreateNamespace,
+    /// A key is given an object with this body, or loses the one that it has.
+    SetKey {
+        key: String,
+        way: Way,
+        body: Body,
+    },
+    /// The object of a key gets other metadata.
+    Describe {
+        key: String,
+        long: bool,
+    },
     Sweep,
     Maintain,
     Close,
@@ -95,6 +109,9 @@ impl Action {
             | Self::Remove { upload } => Some(upload),
             Self::Damage { .. }
             | Self::DamageTruth { .. }
+            | Self::CreateNamespace
+            | Self::SetKey { .. }
+            | Self::Describe { .. }
             | Self::Sweep
             | Self::Maintain
             | Self::Close

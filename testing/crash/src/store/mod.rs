@@ -1,6 +1,7 @@
 //! The part store as a subject.
 
 mod history;
+mod keys;
 mod oracle;
 mod workload;
 

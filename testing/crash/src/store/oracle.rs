@@ -13,9 +13,10 @@ use partstore::{
     Scope, Upload,
 };
 use partstore_model::history::{self, State, Successor, What};
+use partstore_model::register;
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
-use super::options;
+use super::{keys, options};
 use crate::shim;
 use crate::subject::{ADDED, CLOSED, Moment, PROBED, SEEN, Stage, UNPROBED};
 
@@ -26,8 +27,14 @@ const PROBE_PARTS: u16 = 12;
 /// What the check puts.
 pub const FURTHER: Body = Body { id: 999, len: 3000 };
 
-/// What a store shows.
-type View = BTreeMap<String, State<Body>>;
+/// What a store shows: its uploads, and what its keys find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct View {
+    uploads: BTreeMap<String, State<Body>>,
+    keys: BTreeMap<String, keys::Found>,
+    /// Uploads of completions that were cut off.
+    of_keys: usize,
+}
 
 /// Opens the store and asks everything that a user can ask.
 pub fn check(dir: &Path, history: &History, moment: &Moment) -> Result<String, String> {
@@ -117,7 +124,7 @@ fn is_made_of(object: &Object, parts: &[(u16, Body)]) -> bool {
     }
     let md5 = ETag::from_md5(digests.finalize().into());
     object.size == size
-        && object.crc64 == crc.finalize()
+        && object.checksums.crc64_xz() == Some(crc.finalize())
         && usize::from(object.parts) == parts.len()
         && object.etag.to_string() == format!("{md5}-{}", parts.len())
 }
@@ -297,9 +304,16 @@ impl<'a> Judge<'a> {
 
     /// Everything that the store shows, but for the probe.
     fn view(&self, store: &PartStore) -> Result<View, String> {
-        let (mut view, mut probed) = (View::new(), false);
+        let (mut view, mut probed) = (View::default(), false);
+        view.keys = keys::view(store, &self.of_keys())?;
+        view.of_keys = keys::open_uploads(store)?;
+        let mut not_current = 0;
         let uploads = said("list_uploads", store.list_uploads(&ListUploads::new()))?;
         for info in uploads.uploads {
+            if keys::is_key("", info.upload.key()) {
+                view.of_keys += 1;
+                continue;
+            }
             let page = said(
                 "list_parts",
                 store.list_parts(&info.upload, &ListParts::new()),
@@ -314,6 +328,10 @@ impl<'a> Judge<'a> {
             self.add(&mut view, &info.upload, &info.metadata, State::Open(parts))?;
         }
         for object in said("list_objects", store.list_objects(&ListObjects::new()))?.objects {
+            if keys::is_key(object.upload.namespace(), object.upload.key()) {
+                not_current += 1;
+                continue;
+            }
             let reader = said("open_object", store.open_object(&object.upload))?;
             let mut parts = Vec::new();
             for placed in reader.parts() {
@@ -329,6 +347,11 @@ impl<'a> Judge<'a> {
                 &object.metadata,
                 State::Object(parts),
             )?;
+        }
+        not_current -= view.keys.len();
+        // Each was cut off between its completion and what makes it current.
+        if not_current > self.calls.len() {
+            return Err(format!("{not_current} objects have no key"));
         }
         if self.moment.stage == Stage::Probed && !probed {
             return Err("the part that the first check put is lost".to_owned());
@@ -350,7 +373,7 @@ impl<'a> Judge<'a> {
         let len = metadata.len();
         let name = self.names.get(&(key, metadata.to_vec()));
         let name = name.ok_or_else(|| format!("nobody initiated {key} with these {len} bytes"))?;
-        match view.insert((*name).to_owned(), seen) {
+        match view.uploads.insert((*name).to_owned(), seen) {
             Some(_) => Err(format!("{name} is there twice")),
             None => Ok(()),
         }
@@ -377,7 +400,35 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The bodies that keys were to find.
+    fn of_keys(&self) -> Vec<Body> {
+        let bodies = self
+            .calls
+            .iter()
+            .filter_map(|(_, call)| match &call.action {
+                Action::SetKey { body, .. } => Some(*body),
+                _ => None,
+            });
+        bodies.collect()
+    }
+
+    fn judge_keys(&self, view: &View) -> Result<(), String> {
+        let may_count = self.calls.iter().filter(|(_, call)| Self::may_count(call));
+        let calls = may_count.filter_map(|(at, call)| {
+            let span = self.moment.of(*at);
+            let known = register::Call {
+                value: (),
+                acknowledged: self.done(*at, call),
+                begun: span.begun?,
+                ended: span.acked,
+            };
+            Some((&call.action, known))
+        });
+        keys::judge(calls, &view.keys)
+    }
+
     fn judge(&self, view: &View) -> Result<(), String> {
+        self.judge_keys(view)?;
         let known: BTreeSet<&str> = self
             .calls
             .iter()
@@ -398,7 +449,7 @@ impl<'a> Judge<'a> {
                     .collect::<Vec<_>>(),
                 successors: &self.successors(name, view),
             };
-            upload.explain(view.get(name)).map_err(|reason| {
+            upload.explain(view.uploads.get(name)).map_err(|reason| {
                 let told: Vec<_> = calls
                     .iter()
                     .map(|(call, what)| format!("{:?}: {what:?}", self.moment.of(*call)))
@@ -444,7 +495,7 @@ impl<'a> Judge<'a> {
         may_count()
             .filter_map(|(at, call)| {
                 let upload = call.action.successor_of(object)?;
-                let seen = view.get(upload);
+                let seen = view.uploads.get(upload);
                 let is_there = matches!(seen, Some(State::Object(_)));
                 Some(Successor {
                     acknowledged: self.done(*at, call),

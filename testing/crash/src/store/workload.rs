@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use partstore::{Error, PartOptions, PartStore, Upload};
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
+use super::keys;
 use super::options;
 use super::oracle::FURTHER;
 use crate::shim::{self, Failure, Fault, Kind, Plan};
@@ -34,6 +35,9 @@ pub enum Workload {
     Random,
     /// Random calls from 4 to 8 threads.
     Threads,
+    /// Keys in two namespaces are given objects in every way: from one thread with an even seed, which closes
+    /// the store and opens it again now and then, from four with an odd one.
+    Keys,
     /// As `Random`, and one sync fails; the store is opened again after that.
     FailedSync,
     /// Uploads are initiated from 8 threads: with an even seed, frames of equal length in groups; with
@@ -58,7 +62,7 @@ impl Workload {
         Plan {
             fault,
             without: None,
-            slow_syncs: matches!(self, Self::Threads | Self::Groups),
+            slow_syncs: matches!(self, Self::Threads | Self::Groups | Self::Keys),
         }
     }
 }
@@ -174,6 +178,19 @@ impl Player {
                     scope.spawn(move || self.random(random, CALLS / threads, false));
                 }
             }),
+            Workload::Keys => {
+                self.call(Action::CreateNamespace, keys::create_namespace);
+                if seed.is_multiple_of(2) {
+                    self.keys(0, Rng::with_seed(seed), CALLS / 2, true);
+                } else {
+                    std::thread::scope(|scope| {
+                        for thread in 0..4 {
+                            let random = Rng::with_seed(seed.wrapping_mul(1000) + thread);
+                            scope.spawn(move || self.keys(thread, random, CALLS / 8, false));
+                        }
+                    });
+                }
+            }
             Workload::Groups => std::thread::scope(|scope| {
                 let len = if seed.is_multiple_of(2) { 480 } else { 6000 };
                 for _ in 0..8 {
@@ -311,6 +328,39 @@ impl Player {
                 }
                 84..92 => self.sweep(),
                 92..98 => self.maintain(),
+                _ if alone => {
+                    self.close();
+                    self.reopen();
+                }
+                _ => self.maintain(),
+            }
+        }
+    }
+
+    /// Each thread has keys of its own.
+    fn keys(&self, thread: u64, mut random: Rng, calls: u64, alone: bool) {
+        for _ in 0..calls {
+            let key = keys::any_key(thread, &mut random);
+            match random.u32(0..100) {
+                0..75 => {
+                    let (way, body) = (keys::any_way(&mut random), any_body(&mut random));
+                    let action = Action::SetKey {
+                        key: key.clone(),
+                        way,
+                        body,
+                    };
+                    self.call(action, |store| keys::set(store, &key, way, body));
+                }
+                75..85 => {
+                    let long = random.bool();
+                    let action = Action::Describe {
+                        key: key.clone(),
+                        long,
+                    };
+                    self.call(action, |store| keys::describe(store, &key, long));
+                }
+                85..90 => self.sweep(),
+                90..97 => self.maintain(),
                 _ if alone => {
                     self.close();
                     self.reopen();
