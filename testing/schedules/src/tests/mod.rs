@@ -1,6 +1,7 @@
 //! What is tried, and what the tests share.
 
 mod copied;
+mod keys;
 mod lanes;
 mod order;
 mod replaced;
