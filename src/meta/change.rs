@@ -142,6 +142,35 @@ impl Change {
         self.put(Tree::Uploads, &id.to_bytes(), &changed.encode());
     }
 
+    /// Gives an upload or object, whose row is `before` now and `after` afterwards, another key. Its parts
+    /// have so many bytes.
+    pub(crate) fn rename(
+        &mut self,
+        id: UploadId,
+        (before, after): (&UploadRecord, &UploadRecord),
+        bytes: u64,
+    ) {
+        let is_open = after.state == UploadState::Open;
+        self.put(Tree::Uploads, &id.to_bytes(), &after.encode());
+        if is_open {
+            let name = |of: &UploadRecord| record::name_key(of.namespace, &of.key, id);
+            self.batch.remove(Tree::UploadNames, &name(before));
+            self.put(Tree::UploadNames, &name(after), &[]);
+        }
+        for change in [
+            UsageChange::of_lost_upload(is_open),
+            UsageChange::of_bytes(0, bytes),
+        ] {
+            self.count(before.namespace, id, change);
+        }
+        for change in [
+            UsageChange::of_upload(is_open),
+            UsageChange::of_bytes(bytes, 0),
+        ] {
+            self.count(after.namespace, id, change);
+        }
+    }
+
     /// Replaces the metadata of an object, whose row is `before` now and `upload` afterwards.
     pub(crate) fn replace_metadata(
         &mut self,

@@ -21,6 +21,7 @@ mod parts;
 mod put;
 mod read;
 mod receiving;
+mod rename;
 mod roll_up;
 mod shared;
 mod upgrade;

@@ -16,8 +16,8 @@ use crate::values::checksum::Algorithms;
 use crate::values::digest::BlockCrcs;
 use crate::values::namespace::UsageChange;
 use crate::{
-    Condition, Error, Key, Object, ObjectETag, ObjectOptions, PartNumber, Result, Upload, clock,
-    rules,
+    Condition, ETag, Error, Key, Object, ObjectETag, ObjectOptions, PartNumber, Result, Upload,
+    clock, rules,
 };
 
 /// Puts an object whose body is in memory.
@@ -132,10 +132,11 @@ pub(super) fn copy(
         engine.blobs.require_sound(&part.content, &sums)?;
         parts.push((part.number, PartRecord::copied(part, now)));
     }
+    let etags: Vec<_> = parts.iter().map(|(_, part)| part.etag).collect();
     let new_object = NewObject {
         parts: &parts,
         new_blob: None,
-        etag: object.etag,
+        etag: etag_of(options, object.etag, &etags),
         metadata: options.metadata.as_deref().unwrap_or(&object.metadata),
         done: |etag| Completion {
             completed_ms: now,
@@ -150,6 +151,14 @@ pub(super) fn copy(
         },
     };
     new_object.commit(engine, key, options.condition)
+}
+
+/// The ETag that an object with this one and these parts gets, as the options say.
+pub(super) fn etag_of(options: &ObjectOptions, etag: ObjectETag, parts: &[ETag]) -> ObjectETag {
+    match parts {
+        [only] if options.whole_etag => ObjectETag::of_whole(*only),
+        _ => etag,
+    }
 }
 
 /// An object that is made by one batch.

@@ -267,6 +267,8 @@ pub struct ObjectOptions {
     pub(crate) body: PartOptions,
     pub(crate) metadata: Option<Vec<u8>>,
     pub(crate) condition: Condition,
+    /// Whether an object of one part gets the ETag of that part.
+    pub(crate) whole_etag: bool,
 }
 
 impl ObjectOptions {
@@ -288,6 +290,14 @@ impl ObjectOptions {
     #[must_use]
     pub fn metadata(mut self, metadata: impl Into<Vec<u8>>) -> Self {
         self.metadata = Some(metadata.into());
+        self
+    }
+
+    /// Gives a copy of an object of one part the ETag of that part, as if its bytes had been put as a whole.
+    /// Default: the ETag of its source. An object of several parts keeps its ETag.
+    #[must_use]
+    pub fn whole_etag(mut self) -> Self {
+        self.whole_etag = true;
         self
     }
 

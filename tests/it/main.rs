@@ -41,6 +41,7 @@ mod pages;
 mod put;
 mod read;
 mod recovery;
+mod rename;
 mod replace;
 mod room;
 mod seen;
