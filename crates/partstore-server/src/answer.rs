@@ -10,7 +10,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use partstore::Part;
+use partstore::Checksums;
 use serde::Serialize;
 
 use crate::refusal::Refusal;
@@ -27,11 +27,11 @@ pub fn ok() -> Response<Body> {
     Response::new(empty())
 }
 
-/// The answer to a part that was stored.
-pub fn stored(part: &Part) -> Response<Body> {
+/// The answer to a part or an object that was stored. The ETag is quoted.
+pub fn stored(etag: &str, checksums: &Checksums) -> Response<Body> {
     let mut response = ok();
-    set(&mut response, "etag", part.etag.quoted());
-    set_crc64(&mut response, part.crc64);
+    set(&mut response, "etag", etag);
+    set_crc64(&mut response, checksums);
     response
 }
 
@@ -69,8 +69,10 @@ pub fn set(response: &mut Response<Body>, name: &'static str, value: impl AsRef<
 }
 
 /// CRC-64/XZ, as an unsigned decimal number.
-pub fn set_crc64(response: &mut Response<Body>, crc64: u64) {
-    set(response, "x-cos-hash-crc64ecma", crc64.to_string());
+pub fn set_crc64(response: &mut Response<Body>, checksums: &Checksums) {
+    if let Some(crc64) = checksums.crc64_xz() {
+        set(response, "x-cos-hash-crc64ecma", crc64.to_string());
+    }
 }
 
 /// The id by which an answer is found in the log.

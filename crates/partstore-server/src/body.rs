@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
-use partstore::{Error, Part, PartWriter};
+use partstore::{Error, Object, ObjectWriter, Part, PartWriter};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
@@ -40,6 +40,39 @@ async fn joined<T, E: Into<Refusal>>(task: JoinHandle<Result<T, E>>) -> Result<T
     match task.await {
         Ok(result) => result.map_err(Into::into),
         Err(panic) => Err(Refusal::internal(panic.to_string())),
+    }
+}
+
+/// What a body is written to.
+pub trait Writer: Sized + Send + 'static {
+    /// What the store makes of the body.
+    type Stored: Send + 'static;
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error>;
+    fn finish(self) -> Result<Self::Stored, Error>;
+}
+
+impl Writer for PartWriter {
+    type Stored = Part;
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        Self::append(self, bytes)
+    }
+
+    fn finish(self) -> Result<Part, Error> {
+        Self::finish(self)
+    }
+}
+
+impl Writer for ObjectWriter {
+    type Stored = Object;
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        Self::append(self, bytes)
+    }
+
+    fn finish(self) -> Result<Object, Error> {
+        Self::finish(self)
     }
 }
 
@@ -93,9 +126,8 @@ impl Upstream {
         Ok(batch)
     }
 
-    /// Sends the body to the store, as a part. If the client breaks off or is refused, nothing of the part
-    /// remains.
-    pub async fn store(mut self, mut writer: PartWriter) -> Result<Part, Refusal> {
+    /// Sends the body to the store. If the client breaks off or is refused, nothing of it remains.
+    pub async fn store<W: Writer>(mut self, mut writer: W) -> Result<W::Stored, Refusal> {
         let mut gathered = self.batch().await;
         loop {
             let batch = match gathered {

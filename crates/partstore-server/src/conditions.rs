@@ -3,10 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use partstore::{Condition, Error, Key, ObjectETag, PartStore};
 
 use crate::refusal::Refusal;
-use crate::request::{digits, is_digits, text};
+use crate::request::{cos_header, digits, is_digits, text};
 
 /// What conditions are compared with.
 pub struct State<'a> {
@@ -51,6 +52,69 @@ pub fn check(headers: &HeaderMap, prefix: &str, state: &State<'_>) -> Result<Out
         return Ok(Outcome::NotModified);
     }
     Ok(Outcome::Met)
+}
+
+/// What a request that makes an object wants the object of its name to be.
+#[derive(Clone, Debug)]
+pub enum Before {
+    /// The store checks it in the commit.
+    Checked(Condition),
+    /// One that exists, and matches the text of `If-Match`.
+    Matching(String),
+}
+
+impl Before {
+    /// `If-None-Match: *` or `If-Match`, with one ETag or `*`.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let wanted = cos_header(headers, IF_MATCH.as_str())?;
+        match (wanted, text(headers, &IF_NONE_MATCH)?) {
+            (None, None) => Ok(Self::Checked(Condition::Always)),
+            (None, Some("*")) => Ok(Self::Checked(Condition::IfAbsent)),
+            (Some(tag), None) if !tag.contains(',') => Ok(match tag.parse::<ObjectETag>() {
+                Ok(etag) => Self::Checked(Condition::IfMatch(etag)),
+                Err(_) => Self::Matching(tag.to_owned()),
+            }),
+            _ => Err(Refusal::not_implemented(
+                "a request that makes an object has If-None-Match: *, or If-Match with one ETag",
+            )),
+        }
+    }
+
+    /// What the store is to check: for `*`, that the object is the one that exists now.
+    pub fn decide(&self, store: &PartStore, key: &Key) -> Result<Condition, Refusal> {
+        match self {
+            Self::Checked(condition) => Ok(*condition),
+            Self::Matching(tag) => {
+                let object = store.object_by_key(key)?;
+                if !matches_any(tag, &object.etag.quoted()) {
+                    return Err(Refusal::precondition_failed(
+                        "the object of this name has another ETag",
+                    ));
+                }
+                Ok(Condition::IfCurrent(object.upload.id()))
+            }
+        }
+    }
+
+    /// Makes an object under the condition. If another object gets the name in the meantime, looks again.
+    pub fn hold<T>(
+        &self,
+        store: &PartStore,
+        key: &Key,
+        make: impl Fn(Condition) -> Result<T, Error>,
+    ) -> Result<T, Refusal> {
+        loop {
+            let made = make(self.decide(store, key)?);
+            let changed = matches!(
+                made,
+                Err(Error::PreconditionFailed { .. } | Error::NoSuchKey { .. })
+            );
+            match self {
+                Self::Matching(_) if changed => {}
+                _ => return Ok(made?),
+            }
+        }
+    }
 }
 
 /// Some clients omit the quotes.

@@ -5,16 +5,17 @@
 //! ```
 //!
 //! A request passes through [`server`] (connections), [`service`] (what is asked for, by [`request`] and
-//! [`signature`]), and one of [`operations`]. From there [`body`] and [`names`] call the store. Errors come back as
+//! [`signature`]), and one of [`operations`]. From there [`body`] calls the store. Errors come back as
 //! [`refusal`]s. `README.md`, beside this directory, has the requests as lines for a shell.
 
 mod answer;
 mod args;
 mod body;
+mod bucket;
 mod conditions;
 mod document;
+mod layout;
 mod metadata;
-mod names;
 mod operations;
 mod refusal;
 mod request;
@@ -35,10 +36,10 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use args::Args;
-use names::Names;
 use server::Server;
 use service::Service;
 
@@ -83,12 +84,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     for path in &recovery.foreign {
         tracing::warn!(path = %path.display(), "not the store's, left alone");
     }
-    let names = Names::load(store.clone())?;
+    layout::upgrade(&store)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(STORE_THREADS)
         .build()?;
-    runtime.block_on(serve(args, &store, names))?;
+    runtime.block_on(serve(args, &store))?;
     // Waits for calls that are under way.
     drop(runtime);
     store.close()?;
@@ -96,15 +97,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failure> {
+async fn serve(args: &Args, store: &PartStore) -> Result<(), Failure> {
     let (stop, break_off) = (CancellationToken::new(), CancellationToken::new());
     let service = Service {
         store: store.clone(),
-        names,
         keys: args.keys(),
         patience: args.patience,
         copies: Semaphore::new(COPIES),
-        break_off: break_off.clone(),
         spelling: spelling::learn().await?,
     };
     if service.keys.is_none() {
@@ -114,6 +113,7 @@ async fn serve(args: &Args, store: &PartStore, names: Names) -> Result<(), Failu
     let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
     let signals = [signal(terminate)?, signal(interrupt)?];
     tokio::spawn(stop_on_signals(stop.clone(), break_off.clone(), signals));
+    tokio::spawn(close_on(break_off.clone(), store.clone()));
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     let server = Server {
@@ -139,6 +139,13 @@ async fn stop_on_signals(
         }
         token.cancel();
     }
+}
+
+/// Closes the store when the grace is over. Calls that take long, such as copies, then end soon.
+async fn close_on(break_off: CancellationToken, store: PartStore) {
+    break_off.cancelled().await;
+    // The result is that of the call at the end.
+    let _ = spawn_blocking(move || store.close()).await;
 }
 
 /// A connection takes a file descriptor, and a body takes another one.

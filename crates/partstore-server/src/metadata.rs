@@ -60,7 +60,6 @@ pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
         "x-cos-server-side-encryption-customer-algorithm",
         "x-cos-forbid-overwrite",
         "x-cos-callback",
-        "if-match",
         "if-modified-since",
         "if-unmodified-since",
     ] {

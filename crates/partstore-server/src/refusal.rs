@@ -28,8 +28,6 @@ macro_rules! refusals {
 
 refusals! {
     access_denied "AccessDenied" FORBIDDEN;
-    bucket_exists "BucketAlreadyExists" CONFLICT;
-    bucket_not_empty "BucketNotEmpty" CONFLICT;
     expired "ExpiredToken" FORBIDDEN;
     incomplete_body "IncompleteBody" BAD_REQUEST;
     internal "InternalError" INTERNAL_SERVER_ERROR;
@@ -44,9 +42,7 @@ refusals! {
     method_not_allowed "MethodNotAllowed" METHOD_NOT_ALLOWED;
     missing_content_length "MissingContentLength" LENGTH_REQUIRED;
     missing_content_md5 "MissingContentMD5" BAD_REQUEST;
-    no_such_bucket "NoSuchBucket" NOT_FOUND;
     no_such_copy_source "NoSuchCopySource" NOT_FOUND;
-    no_such_key "NoSuchKey" NOT_FOUND;
     not_implemented "NotImplemented" NOT_IMPLEMENTED;
     precondition_failed "PreconditionFailed" PRECONDITION_FAILED;
     request_time_out "RequestTimeOut" BAD_REQUEST;

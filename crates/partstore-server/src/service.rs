@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, IF_NONE_MATCH, SERVER};
+use hyper::header::{CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH, SERVER};
 use hyper::http::Extensions;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, header::HeaderValue};
 use partstore::PartStore;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Body, RequestId, set};
 use crate::body::Upstream;
 use crate::metadata;
-use crate::names::Names;
 use crate::operations::{buckets, copies, deletes, listings, objects, uploads};
 use crate::refusal::Refusal;
 use crate::request::{Host, Query, Target, digits, text};
@@ -24,15 +22,12 @@ use crate::signature::KeyPair;
 /// What all requests share.
 pub struct Service {
     pub store: PartStore,
-    pub names: Names,
     /// `None`: anybody may do anything.
     pub keys: Option<KeyPair>,
     /// How long a client may be silent in the middle of a body.
     pub patience: Duration,
     /// Permits for copies.
     pub copies: Semaphore,
-    /// Cancelled when the grace of a stop is over.
-    pub break_off: CancellationToken,
     /// How the names of headers are written: see [`spelling`](crate::spelling).
     pub spelling: Extensions,
 }
@@ -159,15 +154,17 @@ async fn dispatch(method: &Method, call: Call) -> Answer {
             Method::PUT => !is_part && !call.target.key.is_empty(),
             _ => *method == Method::POST && names_upload,
         };
-        if !makes_object && call.headers.contains_key(IF_NONE_MATCH) {
-            let nothing = "If-None-Match is not known where no object is made";
-            return Err(Refusal::not_implemented(nothing));
+        for name in [IF_MATCH, IF_NONE_MATCH] {
+            if !makes_object && call.headers.contains_key(&name) {
+                let nothing = format!("{name} is not known where no object is made");
+                return Err(Refusal::not_implemented(nothing));
+            }
         }
     }
     match (method.as_str(), call.target.key.is_empty()) {
         // Aborting the upload of no key must not delete the bucket.
         (_, true) if is_part => Err(Refusal::invalid_argument("an upload belongs to a key")),
-        ("HEAD", true) => buckets::head(&call.with(&[])?),
+        ("HEAD", true) => buckets::head(call.with(&[])?).await,
         ("POST", true) if call.query.has("delete") => {
             deletes::delete_objects(call.with(&["delete"])?).await
         }

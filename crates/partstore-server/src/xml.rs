@@ -63,8 +63,8 @@ pub enum CopyResult {
 pub struct Copied {
     #[serde(rename = "ETag")]
     pub etag: String,
-    #[serde(rename = "CRC64")]
-    pub crc64: u64,
+    #[serde(rename = "CRC64", skip_serializing_if = "Option::is_none")]
+    pub crc64: Option<u64>,
     pub last_modified: String,
 }
 

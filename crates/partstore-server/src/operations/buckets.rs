@@ -1,32 +1,33 @@
 //! Buckets: PUT, HEAD, DELETE, and GET, which lists objects.
 
-use std::ops::Bound;
+use partstore::{Error, Key, KeyPage, ListKeys, PartStore, Quota};
 
-use super::described::Described;
 use super::iso;
 use crate::answer::{self, Answer};
 use crate::body::blocking;
-use crate::names::{Names, Step};
+use crate::metadata;
 use crate::refusal::Refusal;
-use crate::request::Target;
+use crate::request::{Encoding, Query};
 use crate::service::Call;
 use crate::xml;
 
 /// `PUT /`
 pub async fn create(call: Call) -> Answer {
-    blocking(move || call.service.names.create_bucket(&call.target.bucket)).await?;
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket);
+    blocking(move || store.create_namespace(&bucket, Quota::new())).await?;
     Ok(answer::ok())
 }
 
 /// `HEAD /`
-pub fn head(call: &Call) -> Answer {
-    call.service.names.check_bucket(&call.target.bucket)?;
+pub async fn head(call: Call) -> Answer {
+    call.require_bucket().await?;
     Ok(answer::ok())
 }
 
-/// `DELETE /`
+/// `DELETE /`. A bucket with open uploads is not empty.
 pub async fn delete(call: Call) -> Answer {
-    blocking(move || call.service.names.delete_bucket(&call.target.bucket)).await?;
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket);
+    blocking(move || store.remove_namespace(&bucket)).await?;
     Ok(answer::no_content())
 }
 
@@ -34,137 +35,67 @@ pub async fn delete(call: Call) -> Answer {
 pub async fn list(call: Call) -> Answer {
     let encoding = call.query.encoding()?;
     let limit = call.query.page_length("max-keys")?;
-    let (prefix, delimiter, marker) = (
-        call.query.text("prefix"),
-        call.query.text("delimiter"),
-        call.query.text("marker"),
-    );
-    let listing = Listing {
-        bucket: call.target.bucket.clone(),
-        prefix,
-        delimiter,
-        limit,
-    };
-    let (listing, marker, page) = blocking(move || {
-        let page = listing.page(&call.service.names, &marker)?;
-        Ok::<_, Refusal>((listing, marker, page))
+    let (store, bucket, query) = (call.service.store.clone(), call.target.bucket, call.query);
+    let asked = asked(&bucket, &query, limit);
+    let (bucket, page, contents) = blocking(move || {
+        let page = store.list_keys(&asked)?;
+        let contents = contents(&store, &bucket, &page, encoding)?;
+        Ok::<_, Refusal>((bucket, page, contents))
     })
     .await?;
-    let contents = page.objects.iter().map(|(key, object)| xml::Contents {
-        key: encoding.write(key),
-        last_modified: iso(object.modified),
-        etag: object.etag.clone(),
-        size: object.size,
-        owner: xml::Owner::default(),
-        storage_class: object.storage_class(),
-    });
-    let prefixes = page.prefixes.iter().map(|prefix| xml::CommonPrefix {
+    let prefixes = page.common_prefixes.iter();
+    let prefixes = prefixes.map(|prefix| xml::CommonPrefix {
         prefix: encoding.write(prefix),
     });
     answer::xml(&xml::ListBucketResult {
-        name: &listing.bucket,
+        name: &bucket,
         encoding_type: encoding.name(),
-        prefix: encoding.write(&listing.prefix),
-        marker: encoding.write(&marker),
+        prefix: encoding.write(&query.text("prefix")),
+        marker: encoding.write(&query.text("marker")),
         max_keys: limit,
-        delimiter: encoding.write(&listing.delimiter),
+        delimiter: encoding.write(&query.text("delimiter")),
         is_truncated: page.next.is_some(),
         next_marker: page.next.as_deref().map(|next| encoding.write(next)),
-        contents: contents.collect(),
+        contents,
         common_prefixes: prefixes.collect(),
     })
 }
 
-struct Listing {
-    bucket: String,
-    prefix: String,
-    delimiter: String,
-    limit: u32,
+/// What is asked for, in the store's words.
+fn asked(bucket: &str, query: &Query, limit: u32) -> ListKeys {
+    let asked = ListKeys::new()
+        .namespace(bucket)
+        .prefix(query.text("prefix"))
+        .delimiter(query.text("delimiter"))
+        .limit(limit);
+    match query.filled("marker") {
+        Some(marker) => asked.after(marker),
+        None => asked,
+    }
 }
 
-#[derive(Default)]
-struct Page {
-    objects: Vec<(String, Described)>,
-    prefixes: Vec<String>,
-    /// The last name of this page, when more names follow.
-    next: Option<String>,
-}
-
-impl Listing {
-    /// What stands behind `marker`, a key or a common prefix.
-    fn page(&self, names: &Names, marker: &str) -> Result<Page, Refusal> {
-        let mut page = Page::default();
-        let mut last = None;
-        let mut from = self.start(marker);
-        let from_next = |names: &Names, from: &Option<Bound<String>>| match from {
-            Some(from) => {
-                let from = from.as_ref().map(String::as_str);
-                names.next(&self.bucket, from, (&self.prefix, &self.delimiter))
-            }
-            None => Ok(None),
+/// The entries of a page, each of the object that the key has now. A key that has lost its object in the meantime is
+/// left out. The objects are looked at for their storage class: a page of the store does not have it.
+fn contents(
+    store: &PartStore,
+    bucket: &str,
+    page: &KeyPage,
+    encoding: Encoding,
+) -> Result<Vec<xml::Contents>, Refusal> {
+    let mut contents = Vec::with_capacity(page.keys.len());
+    for entry in &page.keys {
+        let object = match store.object_by_key(Key::new(bucket, &entry.key)) {
+            Err(Error::NoSuchKey { .. }) => continue,
+            found => found?,
         };
-        names.check_bucket(&self.bucket)?;
-        while let Some(step) = from_next(names, &from)? {
-            if page.objects.len() + page.prefixes.len() == self.limit as usize {
-                page.next = last;
-                break;
-            }
-            match step {
-                Step::Key(key) => {
-                    from = Some(Bound::Excluded(key.clone()));
-                    last = Some(key.clone());
-                    page.add(names, &self.bucket, key)?;
-                }
-                Step::Common(prefix) => {
-                    from = successor(&prefix).map(Bound::Included);
-                    last = Some(prefix.clone());
-                    page.prefixes.push(prefix);
-                }
-            }
-        }
-        Ok(page)
+        contents.push(xml::Contents {
+            key: encoding.write(&entry.key),
+            last_modified: iso(object.modified_at),
+            etag: object.etag.quoted(),
+            size: object.size,
+            owner: xml::Owner::default(),
+            storage_class: metadata::storage_class(&object.metadata),
+        });
     }
-
-    /// `None` when nothing can follow.
-    fn start(&self, marker: &str) -> Option<Bound<String>> {
-        if marker < self.prefix.as_str() {
-            return Some(Bound::Included(self.prefix.clone()));
-        }
-        let behind = marker
-            .strip_prefix(self.prefix.as_str())
-            .filter(|_| !self.delimiter.is_empty());
-        match behind.and_then(|behind| behind.find(&self.delimiter)) {
-            // All of it was rolled up.
-            Some(at) if self.prefix.len() + at + self.delimiter.len() == marker.len() => {
-                successor(marker).map(Bound::Included)
-            }
-            _ => Some(Bound::Excluded(marker.to_owned())),
-        }
-    }
-}
-
-impl Page {
-    fn add(&mut self, names: &Names, bucket: &str, key: String) -> Result<(), Refusal> {
-        let target = Target {
-            bucket: bucket.to_owned(),
-            key,
-        };
-        // It was deleted in the meantime, so it is not listed.
-        if let Some(described) = Described::find(names, &target)? {
-            self.objects.push((target.key, described));
-        }
-        Ok(())
-    }
-}
-
-/// The first text that does not begin with `prefix`.
-fn successor(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
+    Ok(contents)
 }

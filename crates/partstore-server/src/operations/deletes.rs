@@ -1,11 +1,13 @@
 //! Delete Multiple Objects.
 
+use partstore::{Condition, Key, PartStore};
+
 use super::received_document;
 use crate::answer::{self, Answer};
 use crate::body::blocking;
 use crate::document;
 use crate::refusal::Refusal;
-use crate::request::{Target, check_key};
+use crate::request::check_key;
 use crate::service::Call;
 use crate::xml;
 
@@ -16,18 +18,14 @@ pub async fn delete_objects(call: Call) -> Answer {
             "this request needs a Content-MD5",
         ));
     }
-    let (service, bucket) = (call.service.clone(), call.target.bucket.clone());
-    service.names.check_bucket(&bucket)?;
+    call.require_bucket().await?;
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
     let list = received_document(call).await?;
     let result = blocking(move || {
         let list = document::parse_deletion(&list)?;
         let mut result = xml::DeleteResult::default();
         for key in list.keys {
-            let target = Target {
-                bucket: bucket.clone(),
-                key: key.clone(),
-            };
-            match check_key(&key).and_then(|()| service.names.delete(&target)) {
+            match delete(&store, &bucket, &key) {
                 Ok(()) if list.quiet => {}
                 Ok(()) => result.deleted.push(xml::Deleted { key }),
                 Err(refusal) => result.error.push(xml::NotDeleted {
@@ -41,4 +39,10 @@ pub async fn delete_objects(call: Call) -> Answer {
     })
     .await?;
     answer::xml(&result)
+}
+
+fn delete(store: &PartStore, bucket: &str, key: &str) -> Result<(), Refusal> {
+    check_key(key)?;
+    store.remove_key(Key::new(bucket, key), Condition::Always)?;
+    Ok(())
 }

@@ -4,14 +4,13 @@ use std::time::SystemTime;
 
 use hyper::header::{ACCEPT_RANGES, CONTENT_TYPE, HeaderName, HeaderValue, LAST_MODIFIED};
 use hyper::{HeaderMap, Response, StatusCode};
-use partstore::{Object, ObjectReader};
+use partstore::{Checksums, Object};
 
 use crate::answer::{self, Answer, Body, set, set_crc64};
 use crate::conditions::State;
 use crate::metadata;
-use crate::names::{Names, Origin};
 use crate::refusal::Refusal;
-use crate::request::{Query, Target};
+use crate::request::Query;
 use crate::service::READ;
 
 /// What answers say of an object.
@@ -20,44 +19,21 @@ pub struct Described {
     pub etag: String,
     pub size: u64,
     pub modified: SystemTime,
-    pub crc64: u64,
+    pub checksums: Checksums,
     pub parts: u16,
     metadata: Vec<u8>,
 }
 
 impl Described {
-    /// The ETag of an object that was put at once is the MD5 of its bytes.
-    pub fn new(reader: &ObjectReader, origin: Origin) -> Self {
-        let described = Self::of(reader.object());
-        match (origin, reader.parts()) {
-            (Origin::Direct, [only]) => Self {
-                etag: only.part.etag.quoted(),
-                ..described
-            },
-            _ => described,
-        }
-    }
-
-    fn of(object: &Object) -> Self {
+    pub fn of(object: &Object) -> Self {
         Self {
             etag: object.etag.quoted(),
             size: object.size,
-            modified: object.completed_at,
-            crc64: object.crc64,
+            modified: object.modified_at,
+            checksums: object.checksums,
             parts: object.parts,
             metadata: object.metadata.clone(),
         }
-    }
-
-    /// Describes the object of a name, if it exists. Parts are read only when the ETag is that of a part.
-    pub fn find(names: &Names, target: &Target) -> Result<Option<Self>, Refusal> {
-        Ok(match names.look_at(target)? {
-            Some((object, Origin::Direct)) if object.parts == 1 => {
-                let opened = names.open(target)?;
-                opened.map(|(reader, origin)| Self::new(&reader, origin))
-            }
-            found => found.map(|(object, _)| Self::of(&object)),
-        })
     }
 
     pub fn state(&self) -> State<'_> {
@@ -65,10 +41,6 @@ impl Described {
             etag: &self.etag,
             modified: self.modified,
         }
-    }
-
-    pub fn storage_class(&self) -> String {
-        metadata::storage_class(&self.metadata)
     }
 
     pub fn metadata(&self) -> &[u8] {
@@ -101,7 +73,7 @@ impl Described {
         headers.insert(LAST_MODIFIED, self.last_modified());
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         set(&mut response, "etag", &self.etag);
-        set_crc64(&mut response, self.crc64);
+        set_crc64(&mut response, &self.checksums);
         if query.has("partNumber") {
             set(
                 &mut response,

@@ -23,7 +23,7 @@ pub async fn list_parts(call: Call) -> Answer {
     let marker = marker.ok_or_else(|| {
         Refusal::invalid_argument("part-number-marker must be an integer of at least 0")
     })?;
-    let upload = upload_of(&call)?;
+    let upload = upload_of(&call).await?;
     let Call {
         service, target, ..
     } = call;
@@ -59,25 +59,19 @@ pub async fn list_parts(call: Call) -> Answer {
 
 /// `GET /?uploads`
 pub async fn list_uploads(call: Call) -> Answer {
+    let encoding = call.query.encoding()?;
+    let limit = call.query.page_length("max-uploads")?;
+    call.require_bucket().await?;
     let Call {
         service,
         target,
         query,
         ..
     } = call;
-    let encoding = query.encoding()?;
-    let limit = query.page_length("max-uploads")?;
     let bucket = target.bucket;
     let asked = asked(&query, &bucket, limit)?;
-    service.names.check_bucket(&bucket)?;
     let page = blocking(move || service.store.list_uploads(&asked)).await?;
-    // The keys of the store begin with the bucket.
-    let key = |key: &str| {
-        let within = key
-            .strip_prefix(&bucket)
-            .and_then(|key| key.strip_prefix('/'));
-        encoding.write(within.unwrap_or(key))
-    };
+    let key = |key: &str| encoding.write(key);
     let (upload, common_prefixes) = entries(&page, &key);
     let next = page.next.as_ref();
     let next_id = |id: Option<UploadId>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -97,14 +91,15 @@ pub async fn list_uploads(call: Call) -> Answer {
     })
 }
 
-/// What is asked for, in the store's words: its keys begin with the bucket.
+/// What is asked for, in the store's words.
 fn asked(query: &Query, bucket: &str, limit: u32) -> Result<ListUploads, Refusal> {
     let mut asked = ListUploads::new()
-        .prefix(format!("{bucket}/{}", query.text("prefix")))
+        .namespace(bucket)
+        .prefix(query.text("prefix"))
         .delimiter(query.text("delimiter"))
         .limit(limit);
     if let Some(key) = query.filled("key-marker") {
-        asked = asked.key_marker(format!("{bucket}/{key}"));
+        asked = asked.key_marker(key);
         if let Some(id) = query.filled("upload-id-marker") {
             let malformed = |_| Refusal::invalid_argument("upload-id-marker is no upload id");
             asked = asked.upload_id_marker(id.parse().map_err(malformed)?);

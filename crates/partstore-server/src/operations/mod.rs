@@ -11,15 +11,12 @@ pub mod uploads;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
-use hyper::header::IF_NONE_MATCH;
 use md5::{Digest, Md5};
 use partstore::{ContentMd5, Error};
 
 use crate::body::blocking;
-use crate::names::Overwrite;
 use crate::refusal::Refusal;
-use crate::request::{cos_header, text};
+use crate::request::cos_header;
 use crate::service::Call;
 
 /// The XML of a request. The list of a Complete with 10,000 parts, SHA-512 and escaped quotes has 2.2 MB.
@@ -28,17 +25,6 @@ const MAX_DOCUMENT_LEN: usize = 4 * 1024 * 1024;
 /// A time as the XML of the protocol has it.
 fn iso(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
-}
-
-/// Whether the request may replace an object. Of the conditions for writing, only `If-None-Match: *` is known.
-fn overwrite(headers: &HeaderMap) -> Result<Overwrite, Refusal> {
-    match text(headers, &IF_NONE_MATCH)? {
-        None => Ok(Overwrite::Allowed),
-        Some("*") => Ok(Overwrite::Refused),
-        Some(_) => Err(Refusal::not_implemented(
-            "only If-None-Match: * is known here",
-        )),
-    }
 }
 
 /// The XML that a request carries, with the `Content-MD5` that it declares (R7).

@@ -1,47 +1,37 @@
 //! Objects: PUT, GET, HEAD, DELETE.
 
 use std::io::{Seek, SeekFrom};
-use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, IF_RANGE, RANGE, TRANSFER_ENCODING};
-use partstore::{CompletedPart, Error, Object, ObjectReader, PartNumber, PartOptions, Upload};
+use partstore::{Condition, Error, ObjectOptions, ObjectReader, PartNumber, PartOptions};
 
 use super::described::Described;
-use super::overwrite;
 use super::uploads::{declared, with_digest};
 use crate::answer::{self, Answer, set};
 use crate::body::{blocking, from_reader};
-use crate::conditions::{self, Outcome, Span};
+use crate::conditions::{self, Before, Outcome, Span};
 use crate::metadata;
-use crate::names::{Origin, Overwrite};
 use crate::refusal::Refusal;
-use crate::request::{Target, text};
-use crate::service::{Call, Service};
+use crate::request::text;
+use crate::service::Call;
 
-/// `PUT /key`: an upload with one part.
+/// `PUT /key`
+///
+/// As for a part, all that can be refused without the body is refused before its first byte is asked for.
 pub async fn put(call: Call) -> Answer {
-    let options = declared_of_object(&call)?;
-    let metadata = metadata::of(&call.headers)?;
-    let overwrite = overwrite(&call.headers)?;
-    let (service, target) = (call.service.clone(), call.target.clone());
-    let (draft, writer) = blocking(move || {
-        let draft = Draft::new(service, (target, overwrite), &metadata)?;
-        let writer = draft
-            .service
-            .store
-            .part_writer(&draft.upload, PartNumber::MIN, options)?;
-        Ok::<_, Refusal>((draft, writer))
+    let options = ObjectOptions::new()
+        .body(declared_of_object(&call)?)
+        .metadata(metadata::of(&call.headers)?);
+    let before = Before::of(&call.headers)?;
+    let (store, key) = (call.service.store.clone(), call.target.store_key());
+    let writer = blocking(move || {
+        let condition = before.decide(&store, &key)?;
+        Ok::<_, Refusal>(store.object_writer(key, options.only(condition))?)
     })
     .await?;
-    let part = call.body().store(writer).await;
-    let part = blocking(move || {
-        let part = part?;
-        draft.publish(&[CompletedPart::from(&part)])?;
-        Ok::<_, Refusal>(part)
-    })
-    .await?;
-    Ok(answer::stored(&part))
+    let object = call.body().store(writer).await?;
+    Ok(answer::stored(&object.etag.quoted(), &object.checksums))
 }
 
 /// Unlike a part, an object may come in chunks, without a length (436/7749). The Python SDK sends an empty file so.
@@ -50,57 +40,6 @@ fn declared_of_object(call: &Call) -> Result<PartOptions, Refusal> {
         with_digest(call, PartOptions::new())
     } else {
         declared(call)
-    }
-}
-
-/// The upload behind a simple PUT or a copy. Nobody else knows it. Dropping it aborts it.
-pub struct Draft {
-    pub service: Arc<Service>,
-    pub upload: Upload,
-    target: Target,
-    overwrite: Overwrite,
-    published: bool,
-}
-
-impl Draft {
-    /// Looks for an object that must not be replaced: now, before the body, and again when the draft is
-    /// published.
-    pub fn new(
-        service: Arc<Service>,
-        (target, overwrite): (Target, Overwrite),
-        metadata: &[u8],
-    ) -> Result<Self, Refusal> {
-        service.names.check_overwrite(&target, overwrite)?;
-        let upload = service.names.initiate(&target, Origin::Direct, metadata)?;
-        Ok(Self {
-            service,
-            upload,
-            target,
-            overwrite,
-            published: false,
-        })
-    }
-
-    pub fn publish(mut self, list: &[CompletedPart]) -> Result<Object, Refusal> {
-        let upload = (&self.upload, Origin::Direct);
-        let names = &self.service.names;
-        let object = names.complete(&self.target, upload, list, self.overwrite)?;
-        self.published = true;
-        Ok(object)
-    }
-}
-
-impl Drop for Draft {
-    /// It blocks, and runs on a thread that may.
-    fn drop(&mut self) {
-        if self.published {
-            return;
-        }
-        match self.service.store.abort_upload(&self.upload) {
-            Ok(()) | Err(Error::NoSuchUpload { .. }) => {}
-            // The next start aborts what this leaves.
-            Err(error) => tracing::warn!(%error, "the upload of a refused PUT stays"),
-        }
     }
 }
 
@@ -113,15 +52,9 @@ pub enum Wanted {
 
 /// `GET /key` and `HEAD /key`, with `partNumber`, `Range` and conditions.
 pub async fn get(call: Call, wanted: Wanted) -> Answer {
-    let service = call.service.clone();
-    let (call, (mut reader, origin)) = blocking(move || {
-        let opened = service.names.open(&call.target)?;
-        let absent = || Refusal::no_such_key(format!("there is no object {:?}", call.target.key));
-        let opened = opened.ok_or_else(absent)?;
-        Ok::<_, Refusal>((call, opened))
-    })
-    .await?;
-    let described = Described::new(&reader, origin);
+    let (store, key) = (call.service.store.clone(), call.target.store_key());
+    let mut reader = blocking(move || store.open_key(key)).await?;
+    let described = Described::of(reader.object());
     match conditions::check(&call.headers, "", &described.state())? {
         Outcome::Met => {}
         Outcome::NotModified => return Ok(described.not_modified()),
@@ -184,6 +117,7 @@ fn wanted_span(
 
 /// `DELETE /key`: 204 whether or not there was an object.
 pub async fn delete(call: Call) -> Answer {
-    blocking(move || call.service.names.delete(&call.target)).await?;
+    let (store, key) = (call.service.store.clone(), call.target.store_key());
+    blocking(move || store.remove_key(key, Condition::Always)).await?;
     Ok(answer::no_content())
 }

@@ -1,13 +1,13 @@
 //! Multipart uploads: Initiate, Upload Part, Complete, Abort.
 
-use partstore::{PartNumber, PartOptions, Upload};
+use partstore::{CompleteOptions, PartNumber, PartOptions, Upload};
 
-use super::{overwrite, received_document};
+use super::received_document;
 use crate::answer::{self, Answer, set_crc64};
 use crate::body::blocking;
+use crate::conditions::Before;
 use crate::document;
 use crate::metadata;
-use crate::names::Origin;
 use crate::refusal::Refusal;
 use crate::request::{Host, Target, cos_header, encode};
 use crate::service::Call;
@@ -19,13 +19,8 @@ pub async fn initiate(call: Call) -> Answer {
     let Call {
         service, target, ..
     } = call;
-    let (target, upload) = blocking(move || {
-        let upload = service
-            .names
-            .initiate(&target, Origin::Multipart, &metadata)?;
-        Ok::<_, Refusal>((target, upload))
-    })
-    .await?;
+    let key = target.store_key();
+    let upload = blocking(move || service.store.initiate_upload_with(key, &metadata)).await?;
     answer::xml(&xml::InitiateMultipartUploadResult {
         bucket: &target.bucket,
         key: &target.key,
@@ -40,11 +35,11 @@ pub async fn initiate(call: Call) -> Answer {
 pub async fn put_part(call: Call) -> Answer {
     let number = part_number(&call)?;
     let options = declared(&call)?;
-    let upload = upload_of(&call)?;
+    let upload = upload_of(&call).await?;
     let service = call.service.clone();
     let writer = blocking(move || service.store.part_writer(&upload, number, options)).await?;
     let part = call.body().store(writer).await?;
-    Ok(answer::stored(&part))
+    Ok(answer::stored(&part.etag.quoted(), &part.checksums))
 }
 
 /// R1.
@@ -69,28 +64,26 @@ pub fn with_digest(call: &Call, options: PartOptions) -> Result<PartOptions, Ref
 }
 
 /// R9: the upload that the request names, which may not exist.
-pub fn upload_of(call: &Call) -> Result<Upload, Refusal> {
-    call.service.names.check_bucket(&call.target.bucket)?;
+pub async fn upload_of(call: &Call) -> Result<Upload, Refusal> {
+    call.require_bucket().await?;
     let id = call.query.get("uploadId");
     let id = id.ok_or_else(|| Refusal::invalid_argument("uploadId is missing"))?;
-    Ok(Upload::parse(
-        Origin::Multipart.store_key(&call.target),
-        id,
-    )?)
+    Ok(Upload::parse(call.target.store_key(), id)?)
 }
 
 /// `POST /key?uploadId=ID`
 pub async fn complete(call: Call) -> Answer {
-    let upload = upload_of(&call)?;
-    let overwrite = overwrite(&call.headers)?;
+    let upload = upload_of(&call).await?;
+    let before = Before::of(&call.headers)?;
     let (service, target, host) = (call.service.clone(), call.target.clone(), call.host.clone());
     let list = received_document(call).await?;
     let (target, object) = blocking(move || {
         let list = document::parse_completion(&list)?;
-        let object =
-            service
-                .names
-                .complete(&target, (&upload, Origin::Multipart), &list, overwrite)?;
+        let complete = |condition| {
+            let options = CompleteOptions::new().make_current(condition);
+            service.store.complete_upload_with(&upload, &list, &options)
+        };
+        let object = before.hold(&service.store, upload.full_key(), complete)?;
         Ok::<_, Refusal>((target, object))
     })
     .await?;
@@ -100,7 +93,7 @@ pub async fn complete(call: Call) -> Answer {
         key: &target.key,
         etag: object.etag.quoted(),
     })?;
-    set_crc64(&mut response, object.crc64);
+    set_crc64(&mut response, &object.checksums);
     Ok(response)
 }
 
@@ -116,7 +109,7 @@ fn location(host: &Host, target: &Target) -> String {
 
 /// `DELETE /key?uploadId=ID`
 pub async fn abort(call: Call) -> Answer {
-    let upload = upload_of(&call)?;
+    let upload = upload_of(&call).await?;
     let service = call.service;
     blocking(move || service.store.abort_upload(&upload)).await?;
     Ok(answer::no_content())

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -43,6 +43,16 @@ impl Server {
     pub fn restart(&mut self) {
         let listen = self.address.to_string();
         (self.process, self.address) = spawn(self.data.path(), &listen, &self.args, &self.log);
+    }
+
+    /// Starts it again, and kills it after a time, whether or not it listens by then.
+    pub fn kill_in_its_start(&mut self, after: Duration) {
+        let log = fs::OpenOptions::new().append(true).open(self.log.path());
+        let mut command = process::command(self.data.path(), &self.address.to_string());
+        command.args(&self.args).stdout(Stdio::null());
+        self.process = command.stderr(log.unwrap()).spawn().unwrap();
+        std::thread::sleep(after);
+        self.kill();
     }
 
     /// `kill -9`

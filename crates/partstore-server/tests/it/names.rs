@@ -128,7 +128,9 @@ fn no_name_reaches_out_of_the_store() {
             .filter(|entry| entry.as_ref().unwrap().path().ends_with("escaped"))
             .count()
     };
-    let outside = files(&server, "meta").len();
+    // The first body makes the store complete its directory.
+    put(&server, "first", b"here").ok();
+    let outside = files(&server, "meta");
     for up in 0..6 {
         for name in [
             format!("{}escaped", "../".repeat(up)),
@@ -140,7 +142,7 @@ fn no_name_reaches_out_of_the_store() {
         }
     }
     assert_eq!(above(), 0);
-    assert_eq!(files(&server, "meta").len(), outside);
+    assert_eq!(files(&server, "meta"), outside);
     assert!(
         files(&server, "")
             .iter()

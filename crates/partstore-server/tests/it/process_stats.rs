@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use partstore::{ListObjects, ListUploads, Options};
+use partstore::{ListNamespaces, ListObjects, ListUploads, Options, PartStore};
 
 use crate::fixture::{Server, until};
 
@@ -67,21 +67,33 @@ pub fn staging_is_empty(server: &Server) {
 /// The keys of the uploads that a server has left open. It must have ended.
 pub fn open_uploads(server: &Server) -> Vec<String> {
     let store = Options::cos().open(server.data()).unwrap();
-    let uploads = store.list_uploads(&ListUploads::new()).unwrap().uploads;
+    let mut open = Vec::new();
+    for namespace in namespaces(&store) {
+        let query = ListUploads::new().namespace(namespace);
+        open.extend(store.list_uploads(&query).unwrap().uploads);
+    }
     store.close().unwrap();
-    uploads
-        .iter()
+    open.iter()
         .map(|open| open.upload.key().to_owned())
         .collect()
 }
 
-/// The keys of all objects in the store of a server that has ended.
+/// All namespaces, the default one too.
+fn namespaces(store: &PartStore) -> Vec<String> {
+    let page = store.list_namespaces(&ListNamespaces::new()).unwrap();
+    let names = page.namespaces.into_iter().map(|namespace| namespace.name);
+    [String::new()].into_iter().chain(names).collect()
+}
+
+/// The keys of all objects in the buckets of a server that has ended.
 pub fn objects(server: &Server) -> Vec<String> {
     let store = Options::cos().open(server.data()).unwrap();
     let objects = store.list_objects(&ListObjects::new()).unwrap().objects;
     store.close().unwrap();
-    objects
+    let in_buckets = objects
         .iter()
+        .filter(|object| !object.upload.namespace().is_empty());
+    in_buckets
         .map(|object| object.upload.key().to_owned())
         .collect()
 }

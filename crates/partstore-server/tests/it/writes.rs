@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::calls::{
     assert_refused, bytes, completion, copy, delete, deletion, etag, filled, get, initiate,
-    list_of, part_path, parts, path, put, put_part, server,
+    list_of, part_path, parts, path, put, put_part, server, upload,
 };
 use crate::client::Request;
 use crate::fixture::Server;
@@ -85,11 +85,9 @@ fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
         "Mon, 01 Jan 2001 00:00:00 GMT",
         "Fri, 01 Jan 2100 00:00:00 GMT",
     );
+    let two = format!("{tag}, \"x\"");
     for (name, value) in [
-        ("If-Match", tag.as_str()),
-        ("If-Match", "\"x\""),
-        ("If-Match", "*"),
-        ("If-Match", "false"),
+        ("If-Match", two.as_str()),
         ("If-Modified-Since", past),
         ("If-Modified-Since", future),
         ("If-Unmodified-Since", past),
@@ -114,16 +112,70 @@ fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
     assert_eq!(get(&server, "key").ok().body, b"part");
 }
 
-/// `If-None-Match: *` keeps an object from being replaced: to a request that makes none it would mean something else.
+#[test]
+fn who_knows_the_object_replaces_it_and_no_other() {
+    let server = server(&[]);
+    let absent = Request::new("PUT", path("key")).body("new");
+    for tag in [&*etag(b"object"), "*", "x"] {
+        let answer = absent.clone().header("If-Match", tag).send(&server);
+        assert_refused(&answer, (404, "NoSuchKey"));
+    }
+    for tag in [&*etag(b"object"), etag(b"object").trim_matches('"'), "*"] {
+        let (id, _) = upload(&server, "key");
+        for request in makers(&server, &id) {
+            put(&server, "key", b"object").ok();
+            let wrong = [&*etag(b"other"), "\"x\"", "false"];
+            for wrong in wrong {
+                let answer = request.clone().header("If-Match", wrong).send(&server);
+                assert_refused(&answer, (412, "PreconditionFailed"));
+            }
+            assert_eq!(get(&server, "key").ok().body, b"object");
+            request.header("If-Match", tag).send(&server).ok();
+            assert_ne!(get(&server, "key").ok().body, b"object");
+        }
+    }
+}
+
+#[test]
+fn of_two_completions_of_one_new_name_one_succeeds() {
+    let server = server(&[]);
+    for round in 0..10 {
+        let key = format!("key{round}");
+        let (one, other) = (upload(&server, &key).0, upload(&server, &key).0);
+        let complete = |id: &str| {
+            let list = list_of(&[(1, &etag(b"part"))]);
+            let request = completion((&key, id), list).header("If-None-Match", "*");
+            request.send(&server).status
+        };
+        let complete = &complete;
+        let mut statuses = thread::scope(|scope| {
+            let threads = [&one, &other].map(|id| scope.spawn(move || complete(id)));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        let winner = if statuses[0] == 200 { &one } else { &other };
+        // The one that succeeded gets its answer again; the other one's upload is still open.
+        assert_eq!(complete(winner), 200);
+        let loser = if winner == &one { &other } else { &one };
+        assert_eq!(parts(&server, (&key, loser)).len(), 1);
+        assert_eq!(complete(loser), 412);
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412]);
+    }
+}
+
+/// Conditions keep an object from being replaced: to a request that makes none they would mean something else.
 #[test]
 fn a_new_name_is_wanted_only_by_who_makes_an_object() {
     let (server, id) = filled();
     let before = parts(&server, ("key", &id));
     let tag = etag(b"object");
     let refused = (501, "NotImplemented");
-    for value in ["*", "\"x\"", &tag] {
+    for (name, value) in ["If-Match", "If-None-Match"]
+        .iter()
+        .flat_map(|name| ["*", "\"x\"", &tag].map(|value| (*name, value)))
+    {
         for request in changes(&server, &id) {
-            let request = request.header("If-None-Match", value);
+            let request = request.header(name, value);
             assert_refused(&request.send(&server), refused);
         }
     }

@@ -1,0 +1,23 @@
+//! Buckets and keys, in the store's words: a bucket is a namespace.
+
+use partstore::Key;
+
+use crate::body::blocking;
+use crate::refusal::Refusal;
+use crate::request::Target;
+use crate::service::Call;
+
+impl Target {
+    /// The key of an object, in its bucket.
+    pub fn store_key(&self) -> Key {
+        Key::new(&self.bucket, &self.key)
+    }
+}
+
+impl Call {
+    /// Refuses a request to a bucket that does not exist.
+    pub async fn require_bucket(&self) -> Result<(), Refusal> {
+        let (store, bucket) = (self.service.store.clone(), self.target.bucket.clone());
+        blocking(move || store.namespace(&bucket).map(drop)).await
+    }
+}
