@@ -4,6 +4,7 @@
 mod crowd;
 mod figures;
 mod ingest;
+mod keys;
 mod peers;
 mod programs;
 mod server;
@@ -14,6 +15,7 @@ use clap::Parser;
 use partstore_bench::Load;
 
 use figures::Figures;
+use keys::Keys;
 use peers::Peers;
 
 /// Measures partstore, each figure beside its floor.
@@ -24,6 +26,8 @@ enum Measure {
     Ingest(Load),
     /// What single calls cost, and how much memory they take
     Figures(Figures),
+    /// How long listings and the start of the server take with many keys
+    Keys(Keys),
     /// How fast parts come in through `partstore-server`
     #[command(
         mut_arg("mib", |mib| mib.default_value("1024")),
@@ -40,12 +44,18 @@ fn main() -> ExitCode {
         Measure::Ingest(load) => ingest::run(&load),
         Measure::Server(load) => server::run(&load),
         Measure::Peers(peers) => return peers.run(),
-        Measure::Figures(figures) => {
-            if let Err(error) = figures.run() {
-                eprintln!("{}", error.one_line());
-                return ExitCode::FAILURE;
-            }
-        }
+        Measure::Figures(figures) => return ended(figures.run()),
+        Measure::Keys(keys) => return ended(keys.run()),
     }
     ExitCode::SUCCESS
+}
+
+fn ended(result: partstore::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.one_line());
+            ExitCode::FAILURE
+        }
+    }
 }

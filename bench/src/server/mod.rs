@@ -12,8 +12,8 @@ use std::path::Path;
 use bytes::Bytes;
 use partstore_bench::{Bench, Case, Column, Load, Measured, Table, Taker, Way, machine, store};
 
-use http::Clients;
-use process::Server;
+pub use http::Clients;
+pub use process::Server;
 use sink::Sink;
 
 /// Bytes that a server receives at a time.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A server that runs until this is dropped.
 pub struct Server {
     process: Child,
@@ -32,6 +34,13 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Tells it to stop, and waits until it has closed its store.
+    pub fn stop(mut self) {
+        let signal = kill_process(Pid::from_child(&self.process), Signal::TERM);
+        signal.expect("a signal sent");
+        self.process.wait().expect("its end");
     }
 }
 
