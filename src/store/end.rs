@@ -77,7 +77,6 @@ impl Leaving {
     pub(super) fn remove(&self, change: &mut Change, successor: Successor) {
         if let Some(record) = &self.upload {
             if self.is_current && successor == Successor::None {
-                // Before the object, so that whoever has read the key finds out that it has changed.
                 change.remove_key((record.namespace, &record.key), self.id);
             }
             change.remove_upload(self.id, record);
