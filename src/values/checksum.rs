@@ -300,7 +300,8 @@ impl Checksums {
         }
     }
 
-    /// Returns the CRC-32 (ISO-HDLC), S3's `CRC32`. Every part and object has it.
+    /// Returns the CRC-32 (ISO-HDLC), S3's `CRC32`. Every part has it, and every object that was completed
+    /// since the store has format 2.
     #[must_use]
     pub fn crc32(&self) -> Option<u32> {
         self.crc32

@@ -38,6 +38,7 @@ pub struct Object {
     /// Checksums of all its bytes (S3's `FULL_OBJECT`): CRC-32, CRC-64/XZ, and each other CRC that all of
     /// its parts have. They are combined from those of the parts. An object that was put as a whole also has
     /// its MD5, SHA-1 and SHA-256, as far as they were computed.
+    /// An object that was completed while the store had format 1 has its CRC-64/XZ only.
     pub checksums: Checksums,
     /// Checksums of its parts' checksums (S3's `COMPOSITE`), for the algorithms that its upload asked for
     /// in this way. One is left out if a part lacks its checksum, which can be so after a
