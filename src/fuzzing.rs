@@ -10,15 +10,16 @@ use crate::Result;
 use crate::file::{Dir, Place};
 use crate::format::frame;
 use crate::format::mutation::{self, Batch, Tree};
-use crate::format::record;
-use crate::format::record::{PartRecord, UploadRecord};
+use crate::format::record::{
+    self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, UploadRecord, Version,
+};
 use crate::meta::journal::{self, Journal};
 use crate::meta::rows::{RowReader, RowWriter};
 
 /// A row set (`Some`) or removed (`None`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
-    /// The number of its tree, `1..=7`.
+    /// The number of its tree, `1..=10`.
     pub tree: u8,
     /// Its key, at most 1100 bytes.
     pub key: Vec<u8>,
@@ -158,40 +159,85 @@ pub fn seal(tree: u8, key: &[u8], fields: &[u8]) -> Option<Vec<u8>> {
 /// The fields of a row's value, if it is whole.
 #[must_use]
 pub fn unseal<'a>(tree: u8, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
-    record::unseal(Tree::from_number(tree)?, key, value)
+    Some(record::unseal(Tree::from_number(tree)?, key, value)?.bytes)
 }
 
-/// Reads fields as those of each kind of record. Returns how many kinds they could be.
+/// Reads fields as those of each kind of record, in both versions. Returns how many kinds they could be.
 ///
 /// # Panics
-/// If a record does not encode to the fields from which it was read.
+/// If a record of the newest version does not encode to the fields from which it was read, or one of an
+/// older version does not read the same once it is encoded.
 #[must_use]
 pub fn check_fields(fields: &[u8]) -> usize {
-    let upload = UploadRecord::decode(fields);
-    if let Some(upload) = &upload {
-        assert_eq!(upload.encode(), fields);
-        let _ = record::metadata_row_count(upload.metadata_len);
-    }
-    let part = PartRecord::decode(fields);
-    if let Some(part) = &part {
-        assert_eq!(part.encode(), fields);
-    }
-    let size = record::blob_size(fields);
-    let _ = size.map(record::blob_row_count);
+    let of = |version| Fields {
+        version,
+        bytes: fields,
+    };
+    let found = [Version::One, Version::Two].map(|version| check_version(of(version)));
     let mut crcs = Vec::new();
     let read = record::read_crcs(fields, &mut crcs);
     if read.is_some() {
         assert_eq!(crcs.len() * 4, fields.len());
     }
-    [
+    found.into_iter().sum::<usize>() + usize::from(read.is_some())
+}
+
+fn check_version(fields: Fields<'_>) -> usize {
+    let upload = UploadRecord::decode(fields);
+    if let Some(upload) = &upload {
+        let _ = record::metadata_row_count(upload.metadata_len);
+        check_encoded(fields, &upload.encode());
+        assert_eq!(
+            UploadRecord::decode(newest(&upload.encode())).as_ref(),
+            Some(upload)
+        );
+    }
+    let part = PartRecord::decode(fields);
+    if let Some(part) = &part {
+        check_encoded(fields, &part.encode());
+        assert_eq!(
+            PartRecord::decode(newest(&part.encode())).as_ref(),
+            Some(part)
+        );
+    }
+    let head = BlobHead::decode(fields);
+    if let Some((head, _)) = &head {
+        let _ = record::blob_row_count(head.size);
+    }
+    let key = KeyRecord::decode(fields);
+    if let Some(key) = &key {
+        check_encoded(newest(fields.bytes), &key.encode());
+    }
+    let namespace = NamespaceRecord::decode(fields);
+    if let Some(namespace) = &namespace {
+        check_encoded(newest(fields.bytes), &namespace.encode());
+    }
+    let usage = record::read_usage(fields);
+    if let Some(usage) = &usage {
+        check_encoded(newest(fields.bytes), &record::usage_fields(usage));
+    }
+    let could = [
         upload.is_some(),
         part.is_some(),
-        size.is_some(),
-        read.is_some(),
-    ]
-    .into_iter()
-    .filter(|could| *could)
-    .count()
+        head.is_some(),
+        key.is_some(),
+        namespace.is_some(),
+        usage.is_some(),
+    ];
+    could.into_iter().filter(|could| *could).count()
+}
+
+fn newest(bytes: &[u8]) -> Fields<'_> {
+    Fields {
+        version: Version::NEWEST,
+        bytes,
+    }
+}
+
+fn check_encoded(fields: Fields<'_>, encoded: &[u8]) {
+    if fields.version == Version::NEWEST {
+        assert_eq!(encoded, fields.bytes);
+    }
 }
 
 /// Reads a key as that of each tree. Returns how many trees it could belong to.
@@ -209,8 +255,20 @@ pub fn check_key(key: &[u8]) -> usize {
         assert_eq!(record::ref_key(content, *id, *number), key);
     }
     let name = record::parse_name_key(key);
-    if let Some((name, id)) = name {
-        assert_eq!(record::name_key(name, id), key);
+    if let Some((namespace, name, id)) = name {
+        assert_eq!(record::name_key(namespace, name, id), key);
+    }
+    let object = record::parse_object_key(key);
+    if let Some((namespace, name)) = object {
+        assert_eq!(record::object_key(namespace, name), key);
+    }
+    let usage = record::parse_usage_key(key);
+    if let Some((namespace, stripe)) = usage {
+        assert_eq!(record::usage_key(namespace, stripe), key);
+    }
+    let namespace = record::parse_namespace_key(key);
+    if let Some(id) = namespace {
+        assert_eq!(record::namespace_key(id), key);
     }
     let content = record::parse_content_key(key);
     if let Some(content) = &content {
@@ -220,6 +278,9 @@ pub fn check_key(key: &[u8]) -> usize {
         part.is_some(),
         reference.is_some(),
         name.is_some(),
+        object.is_some(),
+        usage.is_some(),
+        namespace.is_some(),
         content.is_some(),
     ]
     .into_iter()
