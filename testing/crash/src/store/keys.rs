@@ -33,6 +33,8 @@ pub enum Way {
     MakeCurrent,
     /// From an object under another key, which is removed again.
     Copy,
+    /// From an object under another key, in the other namespace or in this one.
+    Rename,
     Remove,
 }
 
@@ -63,7 +65,8 @@ pub fn any_way(random: &mut Rng) -> Way {
         0 | 1 => Way::Remove,
         2 | 3 => Way::Complete,
         4 => Way::MakeCurrent,
-        5 | 6 => Way::Copy,
+        5 => Way::Copy,
+        6 => Way::Rename,
         7 | 8 => Way::Stream,
         _ => Way::Put,
     }
@@ -87,6 +90,16 @@ pub fn set(store: &PartStore, name: &str, way: Way, body: Body) -> Result<()> {
                 let object = store.complete_upload(&upload, &[(&part).into()])?;
                 store.make_current(&object.upload, Condition::Always)?;
             }
+        }
+        Way::Rename => {
+            let namespace = if body.id.is_multiple_of(3) {
+                NAMESPACE
+            } else {
+                key.namespace()
+            };
+            let source = Key::new(namespace, format!("{name}-source"));
+            let object = store.put_object_with(&source, body.bytes(), &options)?;
+            store.rename_object(&object.upload, &key, &ObjectOptions::new())?;
         }
         Way::Copy => {
             let source = Key::new(key.namespace(), format!("{name}-source"));
