@@ -91,7 +91,7 @@ impl Selection {
             size: parts().map(|part| part.size).sum(),
             parts: etag.parts,
             etag,
-            checksums: combine::whole(&sums()),
+            checksums: combine::whole(parts().map(|part| (&part.checksums, part.size))),
             composite: combine::composite(&sums(), upload.composite),
             current,
             list,

@@ -7,24 +7,21 @@ use crate::{Checksum, ChecksumAlgorithm, Checksums};
 
 /// The checksums of all bytes of an object, for every algorithm that combines. `parts` gives the checksums
 /// and the size of each part. An algorithm is left out if a part lacks its checksum.
-pub(crate) fn whole(parts: &(impl Iterator<Item = (Checksums, u64)> + Clone)) -> Checksums {
+pub(crate) fn whole<'a>(parts: impl Iterator<Item = (&'a Checksums, u64)>) -> Checksums {
     let all = ChecksumAlgorithm::ALL.into_iter();
-    let combining = all.filter(|algorithm| algorithm.combines());
+    let mut combining: Vec<_> = all
+        .filter_map(|algorithm| Some((algorithm, Combined::new(algorithm)?)))
+        .collect();
+    for (known, size) in parts {
+        combining.retain_mut(|(algorithm, combined)| {
+            let crc = known.get(*algorithm).and_then(|checksum| checksum.crc());
+            crc.inspect(|crc| combined.push(*crc, size)).is_some()
+        });
+    }
     combining
-        .filter_map(|algorithm| combined(parts.clone(), algorithm))
+        .iter()
+        .filter_map(|(algorithm, combined)| Checksum::of_crc(*algorithm, combined.crc()))
         .collect()
-}
-
-fn combined(
-    mut parts: impl Iterator<Item = (Checksums, u64)>,
-    algorithm: ChecksumAlgorithm,
-) -> Option<Checksum> {
-    let mut combined = Combined::new(algorithm)?;
-    parts.try_for_each(|(known, size)| {
-        combined.push(known.get(algorithm)?.crc()?, size);
-        Some(())
-    })?;
-    Checksum::of_crc(algorithm, combined.crc())
 }
 
 /// The checksums of the parts' checksums, for these algorithms. One is left out if a part lacks its

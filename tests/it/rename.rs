@@ -37,7 +37,7 @@ fn an_object_gets_another_key_and_keeps_all_but_that() {
     let upload = store
         .initiate_upload_with("bucket/key", b"color=red")
         .unwrap();
-    let parts = [b"one", b"two"].map(|body| body.as_slice());
+    let parts = [b"one".as_slice(), b"two".as_slice()];
     let parts: Vec<_> = (1..)
         .zip(parts)
         .map(|(at, body)| fixture.put(&upload, at, body))
