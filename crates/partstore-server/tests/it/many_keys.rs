@@ -12,7 +12,7 @@ const PUTTERS: usize = 25;
 /// 100 keys of each of 25 folders, or with a letter more, of none.
 fn key(number: usize) -> String {
     let (folder, name) = (number / 100, number % 100);
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         format!("{folder:02}/{name:02}")
     } else {
         format!("{folder:02}x{name:02}")
