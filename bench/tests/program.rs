@@ -47,6 +47,23 @@ fn figures_name_what_they_measure() {
 }
 
 #[test]
+fn pages_of_keys_and_starts_of_the_server_are_timed() {
+    let rows = rows(&["keys", "--keys", "4000"]);
+    let figures: Vec<_> = rows.iter().map(|row| row[0].as_str()).collect();
+    let expected = [
+        "`put_object`, 4000 keys, 64 threads",
+        "`list_keys`, a page of 1,000 keys",
+        "a page of one common prefix, half of all keys",
+        "a page of 1,000 common prefixes",
+        "`open` after a clean close",
+        "start of the server to its first answer",
+    ];
+    assert_eq!(figures, expected);
+    let timed = rows.iter().map(|row| row[1].split(' ').next());
+    assert!(timed.flatten().all(|figure| figure.parse::<f64>().is_ok()));
+}
+
+#[test]
 fn the_server_stands_beside_the_store_and_a_sink() {
     let load = "server --rounds 1 --mib 4 --sizes 1 --streams 2";
     let rows = rows(&load.split(' ').collect::<Vec<_>>());

@@ -37,7 +37,7 @@ pub fn rows(base: &Path, rows: u32, report: &Report) -> Result<()> {
     let store = options().open(&root)?;
     reset_peak();
     for round in 0..rows.div_ceil(PARTS) {
-        let upload = store.initiate_upload(&format!("bench/rows/{round}"))?;
+        let upload = store.initiate_upload(format!("bench/rows/{round}"))?;
         fill(&store, &upload, round)?;
     }
     let memory = memory_now();

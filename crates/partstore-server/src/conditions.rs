@@ -104,14 +104,14 @@ impl Before {
         make: impl Fn(Condition) -> Result<T, Error>,
     ) -> Result<T, Refusal> {
         loop {
-            let made = make(self.decide(store, key)?);
+            let outcome = make(self.decide(store, key)?);
             let changed = matches!(
-                made,
+                outcome,
                 Err(Error::PreconditionFailed { .. } | Error::NoSuchKey { .. })
             );
             match self {
                 Self::Matching(_) if changed => {}
-                _ => return Ok(made?),
+                _ => return Ok(outcome?),
             }
         }
     }
