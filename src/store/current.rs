@@ -1,6 +1,7 @@
 //! The current object of a key: which one it is, what a call wants it to be, and how another takes its
 //! place.
 
+use super::answers;
 use super::engine::Engine;
 use crate::format::record::{Completion, KeyRecord};
 use crate::meta::{Change, MetaStore};
@@ -77,18 +78,26 @@ pub(super) fn find<T>(
     mut look: impl FnMut(&Upload) -> Result<T>,
 ) -> Result<T> {
     let namespace = engine.namespaces.find(key.namespace())?.id;
-    let mut before = None;
     loop {
         let current = engine.meta.key((namespace, key.as_str()))?;
-        let id = current.ok_or_else(|| key.not_found())?.id;
-        if before == Some(id) {
-            // An object is removed behind the row that names it.
-            return Err(MetaStore::damaged_key((namespace, key.as_str())));
-        }
-        before = Some(id);
-        match look(&Upload::new(key, id)) {
-            Err(Error::NoSuchObject { .. }) => {}
+        let object = Upload::new(key, current.ok_or_else(|| key.not_found())?.id);
+        match look(&object) {
+            Err(Error::NoSuchObject { .. }) => check_row(engine, namespace, &object)?,
             found => return found,
         }
+    }
+}
+
+/// Passes unless the key's row names an object that does not exist. Whoever changes both holds the object's
+/// lock, also when it is renamed and renamed back.
+fn check_row(engine: &Engine, namespace: NamespaceId, object: &Upload) -> Result<()> {
+    let _whole = engine.locks.lock(object.id())?;
+    let key = (namespace, object.key());
+    let current = engine.meta.key(key)?;
+    let names_it = current.is_some_and(|current| current.id == object.id());
+    match answers::completed(engine, object) {
+        Err(Error::NoSuchObject { .. }) if names_it => Err(MetaStore::damaged_key(key)),
+        Ok(_) | Err(Error::NoSuchObject { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! Uploads and objects get other keys, and keep the rest.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use partstore::{
     CompleteOptions, Condition, Error, ListUploads, ObjectOptions, Quota, Scope, Upload,
@@ -201,5 +202,32 @@ fn of_many_that_are_renamed_to_one_new_key_one_gets_it() {
     assert_eq!(store.object_by_key((BUCKET, "key")).unwrap(), winners[0]);
     assert_eq!(usage(&fixture, ""), [7, 7, 0, 70]);
     assert_eq!(usage(&fixture, BUCKET), [1, 1, 0, 10]);
+    assert_sound(&fixture);
+}
+
+#[test]
+fn an_object_that_is_renamed_to_and_fro_is_found_or_absent_and_never_damaged() {
+    let fixture = fixture();
+    let store = &fixture.store;
+    let object = store.put_object("one", "hello").unwrap();
+    let ended = AtomicBool::new(false);
+    race(3, |at| {
+        if at == 0 {
+            let mut upload = object.upload.clone();
+            for key in ["other", "one"].into_iter().cycle().take(400) {
+                let renamed = store.rename_object(&upload, key, &ObjectOptions::new());
+                upload = renamed.unwrap().upload;
+            }
+            ended.store(true, Ordering::Release);
+            return;
+        }
+        while !ended.load(Ordering::Acquire) {
+            match store.object_by_key("one") {
+                Ok(found) => assert_eq!(found, object),
+                Err(Error::NoSuchKey { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
     assert_sound(&fixture);
 }
