@@ -18,8 +18,9 @@ use crate::{Error, Key, Namespace, Quota, Result, Upload, UploadId, Usage, clock
 /// All namespaces. They take about 200 bytes each, and their names.
 pub(crate) struct Namespaces {
     known: RwLock<Known>,
-    /// One change of the set at a time.
-    changing: Mutex<()>,
+    /// One change of the set at a time. The greatest number that a namespace has had: a number is given once,
+    /// because a call may have found a namespace that was removed since.
+    changing: Mutex<NamespaceId>,
 }
 
 #[derive(Default)]
@@ -157,9 +158,10 @@ impl Namespaces {
             known.add(Space::new(name, &record));
             Ok(std::ops::ControlFlow::Continue(()))
         })?;
+        let greatest = known.by_id.keys().next_back().copied();
         Ok(Self {
             known: RwLock::new(known),
-            changing: Mutex::default(),
+            changing: Mutex::new(greatest.unwrap_or_default()),
         })
     }
 
@@ -246,18 +248,15 @@ impl Namespaces {
     /// Creates a namespace. It is durable with the ticket.
     pub(crate) fn create(&self, meta: &MetaStore, name: &str, quota: Quota) -> Result<Ticket> {
         key::check_namespace(name)?;
-        let _alone = meta.pulse().lock(&self.changing)?;
-        let last = {
-            let known = self.known.read_recursive();
-            if known.by_name.contains_key(name) {
-                return Err(Error::NamespaceExists {
-                    name: name.to_owned(),
-                });
-            }
-            known.by_id.keys().next_back().copied().unwrap_or_default()
-        };
+        let mut greatest = meta.pulse().lock(&self.changing)?;
+        if self.known.read_recursive().by_name.contains_key(name) {
+            return Err(Error::NamespaceExists {
+                name: name.to_owned(),
+            });
+        }
+        *greatest = NamespaceId(greatest.0.checked_add(1).ok_or_else(too_many)?);
         let record = NamespaceRecord {
-            id: NamespaceId(last.0.checked_add(1).ok_or_else(too_many)?),
+            id: *greatest,
             created_ms: clock::now_ms(),
             quota,
         };

@@ -77,22 +77,21 @@ pub(super) fn store(
         let new_object = NewObject {
             parts: &[(PartNumber::MIN, part.clone())],
             new_blob: new,
-            etag: ObjectETag::of_whole(part.etag),
             metadata: options.metadata.as_deref().unwrap_or_default(),
-            done: |etag| whole(part, etag),
+            done: whole(part),
         };
         new_object.commit(engine, key, options.condition)
     })
 }
 
 /// What a body makes of an object.
-fn whole(part: &PartRecord, etag: ObjectETag) -> Completion {
+fn whole(part: &PartRecord) -> Completion {
     Completion {
         completed_ms: part.stored_ms,
         modified_ms: part.stored_ms,
         size: part.size,
         parts: 1,
-        etag,
+        etag: ObjectETag::of_whole(part.etag),
         checksums: part.known_checksums(),
         composite: crate::Checksums::new(),
         current: true,
@@ -116,8 +115,7 @@ pub(super) fn copy(
         });
     }
     let object = source.object();
-    let limits = &engine.options;
-    key.check(limits.max_key_len)?;
+    key.check(engine.options.max_key_len)?;
     engine.meta.check()?;
     check_current(engine, key, options.condition, object.size)?;
     engine.room.check(0)?;
@@ -136,14 +134,13 @@ pub(super) fn copy(
     let new_object = NewObject {
         parts: &parts,
         new_blob: None,
-        etag: etag_of(options, object.etag, &etags),
         metadata: options.metadata.as_deref().unwrap_or(&object.metadata),
-        done: |etag| Completion {
+        done: Completion {
             completed_ms: now,
             modified_ms: now,
             size: object.size,
             parts: object.parts,
-            etag,
+            etag: etag_of(options, object.etag, &etags),
             checksums: object.checksums,
             composite: object.composite,
             current: true,
@@ -162,22 +159,21 @@ pub(super) fn etag_of(options: &ObjectOptions, etag: ObjectETag, parts: &[ETag])
 }
 
 /// An object that is made by one batch.
-struct NewObject<'a, D> {
+struct NewObject<'a> {
     parts: &'a [(PartNumber, PartRecord)],
     /// What the blob of its one part holds, if that is new.
     new_blob: Option<&'a BlockCrcs>,
-    etag: ObjectETag,
     metadata: &'a [u8],
-    done: D,
+    done: Completion,
 }
 
-impl<D: Fn(ObjectETag) -> Completion> NewObject<'_, D> {
+impl NewObject<'_> {
     /// Commits it as the current object of a key, and removes the one before. Returns when that is durable.
     fn commit(&self, engine: &Engine, key: &Key, condition: Condition) -> Result<Object> {
         let namespace = engine.namespaces.find(key.namespace())?.id;
         engine.ages.note(engine.ids.newest());
         let upload = Upload::new(key, engine.ids.next()?);
-        let done = (self.done)(self.etag);
+        let done = &self.done;
         let record = UploadRecord {
             namespace,
             key: key.as_str().to_owned(),
@@ -208,7 +204,7 @@ impl<D: Fn(ObjectETag) -> Completion> NewObject<'_, D> {
                 }
                 change.put_part((namespace, upload.id(), *number), part, None);
             }
-            current.taking().take(&mut change, upload.id(), &done);
+            current.taking().take(&mut change, upload.id(), done);
             if let Some(replaced) = &replaced {
                 replaced.remove(&mut change, Successor::Object);
             }
@@ -218,7 +214,7 @@ impl<D: Fn(ObjectETag) -> Completion> NewObject<'_, D> {
         Ok(answers::object_with(
             &upload,
             record.initiated_ms,
-            &done,
+            done,
             self.metadata.to_vec(),
         ))
     }

@@ -221,6 +221,32 @@ fn a_namespace_that_is_removed_holds_nothing() {
     });
 }
 
+/// Whoever has found a namespace that is removed puts nothing into the next one that is created.
+#[test]
+fn a_namespace_is_not_taken_for_one_that_was_removed() {
+    check(1500, || {
+        let store = open();
+        store.create_namespace(NAMESPACE, Quota::new()).unwrap();
+        let exchange = {
+            let store = store.clone();
+            task(move || {
+                let removed = store.remove_namespace(NAMESPACE).is_ok();
+                store.create_namespace("another", Quota::new()).unwrap();
+                removed
+            })
+        };
+        let put = {
+            let store = store.clone();
+            task(move || store.put_object((NAMESPACE, "key"), X).is_ok())
+        };
+        let done = join([exchange, put]);
+        assert_ne!(done[0], done[1]);
+        assert!(store.namespace("another").unwrap().usage.is_empty());
+        assert_eq!(store.keys(("another", "")).count(), 0);
+        assert_holds_what_is_referenced(&store);
+    });
+}
+
 /// Two bodies fit into a quota one by one, but not together.
 #[test]
 fn a_quota_is_not_exceeded_by_two_at_the_same_time() {
