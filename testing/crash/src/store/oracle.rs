@@ -13,10 +13,10 @@ use partstore::{
     Scope, Upload,
 };
 use partstore_model::history::{self, State, Successor, What};
-use partstore_model::register;
 
 use super::history::{Action, Body, Call, History, Outcome, number_of};
-use super::{keys, options};
+use super::keys::{self, Way};
+use super::options;
 use crate::shim;
 use crate::subject::{ADDED, CLOSED, Moment, PROBED, SEEN, Stage, UNPROBED};
 
@@ -307,7 +307,7 @@ impl<'a> Judge<'a> {
         let (mut view, mut probed) = (View::default(), false);
         view.keys = keys::view(store, &self.of_keys())?;
         view.of_keys = keys::open_uploads(store)?;
-        let mut not_current = 0;
+        let mut objects_of_keys = 0_usize;
         let uploads = said("list_uploads", store.list_uploads(&ListUploads::new()))?;
         for info in uploads.uploads {
             if keys::is_key("", info.upload.key()) {
@@ -329,7 +329,7 @@ impl<'a> Judge<'a> {
         }
         for object in said("list_objects", store.list_objects(&ListObjects::new()))?.objects {
             if keys::is_key(object.upload.namespace(), object.upload.key()) {
-                not_current += 1;
+                objects_of_keys += 1;
                 continue;
             }
             let reader = said("open_object", store.open_object(&object.upload))?;
@@ -348,10 +348,10 @@ impl<'a> Judge<'a> {
                 State::Object(parts),
             )?;
         }
-        not_current -= view.keys.len();
-        // Each was cut off between its completion and what makes it current.
-        if not_current > self.calls.len() {
-            return Err(format!("{not_current} objects have no key"));
+        let no_key = objects_of_keys.checked_sub(view.keys.len());
+        if no_key.is_none_or(|number| number > self.cut_off_before_they_were_current()) {
+            let found = view.keys.len();
+            return Err(format!("{objects_of_keys} objects for {found} keys"));
         }
         if self.moment.stage == Stage::Probed && !probed {
             return Err("the part that the first check put is lost".to_owned());
@@ -412,18 +412,21 @@ impl<'a> Judge<'a> {
         bodies.collect()
     }
 
+    /// How many calls may have left an object that no key finds.
+    fn cut_off_before_they_were_current(&self) -> usize {
+        let cut_off = self.calls.iter().filter(|(at, call)| {
+            let way = match &call.action {
+                Action::SetKey { way, .. } => Some(*way),
+                _ => None,
+            };
+            way == Some(Way::MakeCurrent) && !self.done(*at, call)
+        });
+        cut_off.count()
+    }
+
     fn judge_keys(&self, view: &View) -> Result<(), String> {
         let may_count = self.calls.iter().filter(|(_, call)| Self::may_count(call));
-        let calls = may_count.filter_map(|(at, call)| {
-            let span = self.moment.of(*at);
-            let known = register::Call {
-                value: (),
-                acknowledged: self.done(*at, call),
-                begun: span.begun?,
-                ended: span.acked,
-            };
-            Some((&call.action, known))
-        });
+        let calls = may_count.map(|(at, call)| (&call.action, self.done(*at, call)));
         keys::judge(calls, &view.keys)
     }
 
