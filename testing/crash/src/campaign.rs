@@ -310,7 +310,7 @@ const DIRECTED: [(&str, Workload, Option<Policy>); 12] = [
         Workload::Creation,
         Some(Policy::Kill),
     ),
-    ("fsync store/meta/journal (found)", Workload::Groups, None),
+    ("fsync store/meta/journal (found)", Workload::Keys, None),
     (
         "fsync store/meta/journal (remove)",
         Workload::Random,
