@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use super::current::Current;
-use super::end::{Leaving, Successor, UploadKind};
 use super::engine::Engine;
 use super::{PartStore, answers, whole};
 use crate::format::record::{Completion, UploadRecord, UploadState};
@@ -100,25 +99,15 @@ fn rename_object(
     let (renaming, ticket) = {
         let _keys = engine.locks.lock_keys(object.full_key(), key)?;
         let current = Current::find(engine, key, options.condition)?;
-        let replaced = current.object().filter(|current| **current != renamed);
-        let other = replaced.unwrap_or(object);
+        let other = current.object().unwrap_or(object);
         let _whole = engine.locks.lock_both(object.id(), other.id())?;
         let renaming = Renaming::find(engine, object, key, options)?;
         current.check()?;
-        let leaving = replaced
-            .map(|replaced| Leaving::find(engine, replaced, UploadKind::Completed))
-            .transpose()?;
-        let _pinned = engine
-            .pins
-            .pin(leaving.iter().flat_map(Leaving::contents).collect())?;
         let mut change = Change::default();
         renaming.apply(&mut change, object.id());
-        let taking = current.taking();
-        taking.take(&mut change, object.id(), &renaming.done);
+        let taking = (object.id(), &renaming.done);
+        let _pinned = whole::take_key(engine, &current, taking, &mut change)?;
         lose_old_key(engine, object, key, &mut change)?;
-        if let Some(leaving) = &leaving {
-            leaving.remove(&mut change, Successor::Object);
-        }
         (renaming, engine.commit(change, SpaceUse::Grows)?)
     };
     engine.meta.wait(ticket)?;

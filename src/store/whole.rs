@@ -12,12 +12,13 @@ use super::read::{ObjectReader, crcs_of};
 use crate::format::record::{Completion, PartRecord, UploadRecord, UploadState};
 use crate::ingest::BodyHasher;
 use crate::meta::{Change, SpaceUse};
+use crate::pins::Pinned;
 use crate::values::checksum::Algorithms;
 use crate::values::digest::BlockCrcs;
 use crate::values::namespace::UsageChange;
 use crate::{
     Condition, ETag, Error, Key, Object, ObjectETag, ObjectOptions, PartNumber, Result, Upload,
-    clock, rules,
+    UploadId, clock, rules,
 };
 
 /// Puts an object whose body is in memory.
@@ -189,13 +190,6 @@ impl NewObject<'_> {
             let other = current.object().unwrap_or(&upload);
             let _whole = engine.locks.lock_both(upload.id(), other.id())?;
             current.check()?;
-            let replaced = current
-                .object()
-                .map(|object| Leaving::find(engine, object, UploadKind::Completed))
-                .transpose()?;
-            let _pinned = engine
-                .pins
-                .pin(replaced.iter().flat_map(Leaving::contents).collect())?;
             let mut change = Change::default();
             change.initiate(upload.id(), &record, self.metadata);
             for (number, part) in self.parts {
@@ -204,10 +198,7 @@ impl NewObject<'_> {
                 }
                 change.put_part((namespace, upload.id(), *number), part, None);
             }
-            current.taking().take(&mut change, upload.id(), done);
-            if let Some(replaced) = &replaced {
-                replaced.remove(&mut change, Successor::Object);
-            }
+            let _pinned = take_key(engine, &current, (upload.id(), done), &mut change)?;
             engine.commit(change, SpaceUse::Grows)?
         };
         engine.meta.wait(ticket)?;
@@ -218,6 +209,28 @@ impl NewObject<'_> {
             self.metadata.to_vec(),
         ))
     }
+}
+
+/// Makes an object the current one of a key, and removes the one before, if that is another. The caller holds
+/// the locks of the key and of both objects, and the pins until the change is committed.
+pub(super) fn take_key(
+    engine: &Engine,
+    current: &Current<'_>,
+    (id, done): (UploadId, &Completion),
+    change: &mut Change,
+) -> Result<Pinned> {
+    let replaced = current
+        .object()
+        .filter(|object| object.id() != id)
+        .map(|object| Leaving::find(engine, object, UploadKind::Completed))
+        .transpose()?;
+    let contents = replaced.iter().flat_map(Leaving::contents);
+    let pinned = engine.pins.pin(contents.collect())?;
+    current.taking().take(change, id, done);
+    if let Some(replaced) = &replaced {
+        replaced.remove(change, Successor::Object);
+    }
+    Ok(pinned)
 }
 
 /// Makes an object that exists the current one of its key.
@@ -233,20 +246,10 @@ pub(super) fn make_current(engine: &Engine, object: &Upload, condition: Conditio
         if other.id() == object.id() && current.object().is_some() {
             None
         } else {
-            let replaced = current
-                .object()
-                .map(|object| Leaving::find(engine, object, UploadKind::Completed))
-                .transpose()?;
-            let _pinned = engine
-                .pins
-                .pin(replaced.iter().flat_map(Leaving::contents).collect())?;
             let mut change = Change::default();
             done.current = true;
             change.change_object(object.id(), &record, done.clone());
-            current.taking().take(&mut change, object.id(), &done);
-            if let Some(replaced) = &replaced {
-                replaced.remove(&mut change, Successor::Object);
-            }
+            let _pinned = take_key(engine, &current, (object.id(), &done), &mut change)?;
             Some(engine.commit(change, SpaceUse::Grows)?)
         }
     };
