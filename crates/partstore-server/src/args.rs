@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
-use crate::signature::KeyPair;
+use crate::cos::signature::KeyPair;
 
 /// A server that speaks the protocol of Tencent COS and keeps objects in a part store.
 #[derive(Parser, Debug)]

@@ -4,26 +4,13 @@
 //! cargo run --release -p partstore-server -- --data DIR --listen 127.0.0.1:9000
 //! ```
 //!
-//! A request passes through [`server`] (connections), [`service`] (what is asked for, by [`request`] and
-//! [`signature`]), and one of [`operations`]. From there [`body`] calls the store. Errors come back as
-//! [`refusal`]s. `README.md`, beside this directory, has the requests as lines for a shell.
+//! [`server`] has the connections. A request goes to the [`Front`](server::Front) of its protocol: [`cos`]. `README.md`,
+//! beside this directory, has the requests as lines for a shell.
 
-mod answer;
 mod args;
-mod body;
-mod bucket;
-mod conditions;
-mod document;
+mod cos;
 mod layout;
-mod metadata;
-mod operations;
-mod refusal;
-mod request;
 mod server;
-mod service;
-mod signature;
-mod spelling;
-mod xml;
 
 use std::io;
 use std::process::ExitCode;
@@ -40,8 +27,9 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use args::Args;
+use cos::service::Service;
+use cos::spelling;
 use server::Server;
-use service::Service;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -117,12 +105,13 @@ async fn serve(args: &Args, store: &PartStore) -> Result<(), Failure> {
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     let server = Server {
-        service: Arc::new(service),
-        max_connections: args.max_connections as usize,
+        room: Arc::new(Semaphore::new(args.max_connections as usize)),
+        patience: args.patience,
         grace: args.grace,
+        stop,
         break_off,
     };
-    server.run(listener, stop).await;
+    server.run(listener, Arc::new(service)).await;
     Ok(())
 }
 

@@ -1,15 +1,18 @@
 //! The server: connections, their limits, and how they end.
 
+use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
-use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,8 +21,6 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::service::Service;
 
 /// About the longest head of a request, and the most that is read from a socket at a time, bytes.
 const MAX_HEAD_LEN: usize = 256 * 1024;
@@ -32,33 +33,49 @@ const LINGER_TIME: Duration = Duration::from_secs(5);
 const LINGER_CHUNK: usize = 8 * 1024;
 const LINGER_SILENCE: Duration = Duration::from_millis(500);
 
+/// A protocol: what answers requests.
+pub trait Front: Send + Sync + 'static {
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+
+    /// Answers a request of `client`. The server carries this to its end, whether or not the client waits for the
+    /// answer. So a client that leaves leaves nothing half done.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// What the connections of all protocols share.
+#[derive(Clone)]
 pub struct Server {
-    pub service: Arc<Service>,
-    /// Further connections wait to be accepted.
-    pub max_connections: usize,
+    /// One permit for each connection. Further ones wait to be accepted.
+    pub room: Arc<Semaphore>,
+    /// How long a client may take nothing of its answer.
+    pub patience: Duration,
     /// How long requests that are under way may take when the server is told to stop.
     pub grace: Duration,
+    pub stop: CancellationToken,
     /// Ends what is under way at once, copies too.
     pub break_off: CancellationToken,
 }
 
 impl Server {
-    /// Serves until `stop`. Then it takes no more requests, lets those under way end, and after the grace breaks off
-    /// the rest. Returns when no request is under way.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+    /// Serves one protocol until `stop`. Then it takes no more requests, lets those under way end, and after the grace
+    /// breaks off the rest. Returns when no request is under way.
+    pub async fn run(self, listener: TcpListener, front: Arc<impl Front>) {
         let tasks = TaskTracker::new();
-        let room = Arc::new(Semaphore::new(self.max_connections));
         loop {
             let accepted = async {
-                let place = room.clone().acquire_owned().await;
+                let place = self.room.clone().acquire_owned().await;
                 (place, listener.accept().await)
             };
             let (place, accepted) = tokio::select! {
-                () = stop.cancelled() => break,
+                () = self.stop.cancelled() => break,
                 accepted = accepted => accepted,
             };
-            let socket = match accepted {
-                Ok((socket, _)) => socket,
+            let (socket, client) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // For example, no file descriptor is free. One will be.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -66,12 +83,13 @@ impl Server {
                     continue;
                 }
             };
-            let connection = connection(self.service.clone(), socket, tasks.clone(), stop.clone());
+            let connection = self.connection((socket, client), front.clone(), tasks.clone());
             let break_off = self.break_off.clone();
-            tasks.spawn(async move {
+            let connection = async move {
                 let _place = place;
                 break_off.run_until_cancelled(connection).await;
-            });
+            };
+            tasks.spawn(connection);
         }
         drop(listener);
         tasks.close();
@@ -82,40 +100,44 @@ impl Server {
             tasks.wait().await;
         }
     }
-}
 
-async fn connection(
-    service: Arc<Service>,
-    socket: TcpStream,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    // Answers are short, and wait for nothing.
-    let _ = socket.set_nodelay(true);
-    // A client that takes nothing of its answer for so long has left. `body` times what it sends.
-    let patience = u32::try_from(service.patience.as_millis()).unwrap_or(u32::MAX);
-    let _ = set_tcp_user_timeout(&socket, patience);
-    // Each request is a task of its own, so it ends even when its client leaves.
-    let answer =
-        service_fn(|request: Request<Incoming>| tasks.spawn(service.clone().answer(request)));
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(MAX_HEAD_LEN)
-        .half_close(true)
-        .preserve_header_case(true)
-        .serve_connection(TokioIo::new(socket), answer);
-    let mut stopping = pin!(stop.cancelled().fuse());
-    let ended = poll_fn(|context| {
-        if stopping.as_mut().poll(context).is_ready() {
-            Pin::new(&mut connection).graceful_shutdown();
+    fn connection(
+        &self,
+        (socket, client): (TcpStream, SocketAddr),
+        front: Arc<impl Front>,
+        tasks: TaskTracker,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (patience, stop) = (self.patience, self.stop.clone());
+        async move {
+            // Answers are short, and wait for nothing.
+            let _ = socket.set_nodelay(true);
+            // A client that takes nothing of its answer for so long has left. The front times what it sends.
+            let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+            let _ = set_tcp_user_timeout(&socket, patience);
+            // Each request is a task of its own, so it ends even when its client leaves.
+            let answer = service_fn(|request: Request<Incoming>| {
+                tasks.spawn(front.clone().answer(request, client))
+            });
+            let mut connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_PATIENCE)
+                .max_buf_size(MAX_HEAD_LEN)
+                .half_close(true)
+                .preserve_header_case(true)
+                .serve_connection(TokioIo::new(socket), answer);
+            let mut stopping = pin!(stop.cancelled().fuse());
+            let ended = poll_fn(|context| {
+                if stopping.as_mut().poll(context).is_ready() {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                connection.poll_without_shutdown(context)
+            });
+            if let Err(error) = ended.await {
+                tracing::debug!(%error, "a connection broke off");
+            }
+            linger(connection.into_parts().io.into_inner()).await;
         }
-        connection.poll_without_shutdown(context)
-    });
-    if let Err(error) = ended.await {
-        tracing::debug!(%error, "a connection broke off");
     }
-    linger(connection.into_parts().io.into_inner()).await;
 }
 
 /// Ends a connection so that the client gets the last answer, even while it is still sending. If unread bytes remained

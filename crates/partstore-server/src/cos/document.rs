@@ -5,7 +5,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde::Deserialize;
 
-use crate::refusal::Refusal;
+use crate::cos::refusal::Refusal;
 
 /// Known by the root element; a document with another one is refused.
 #[derive(Deserialize)]

@@ -14,10 +14,10 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use partstore::{ContentMd5, Error};
 
-use crate::body::blocking;
-use crate::refusal::Refusal;
-use crate::request::cos_header;
-use crate::service::Call;
+use crate::cos::body::blocking;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::cos_header;
+use crate::cos::service::Call;
 
 /// The XML of a request. The list of a Complete with 10,000 parts, SHA-512 and escaped quotes has 2.2 MB.
 const MAX_DOCUMENT_LEN: usize = 4 * 1024 * 1024;

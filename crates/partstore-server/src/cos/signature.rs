@@ -17,8 +17,8 @@ use hyper::header::{AUTHORIZATION, HOST};
 use hyper::http::request::Parts;
 use sha1::{Digest, Sha1};
 
-use crate::refusal::Refusal;
-use crate::request::{Host, Query, decode, encode, encode_bytes, text};
+use crate::cos::refusal::Refusal;
+use crate::cos::request::{Host, Query, decode, encode, encode_bytes, text};
 
 const COPY_SOURCE: &str = "x-cos-copy-source";
 

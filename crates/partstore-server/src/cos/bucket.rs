@@ -2,10 +2,10 @@
 
 use partstore::Key;
 
-use crate::body::blocking;
-use crate::refusal::Refusal;
-use crate::request::Target;
-use crate::service::Call;
+use crate::cos::body::blocking;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::Target;
+use crate::cos::service::Call;
 
 impl Target {
     /// The key of an object, in its bucket.

@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use percent_encoding::percent_decode_str;
 
-use crate::refusal::Refusal;
+use crate::cos::refusal::Refusal;
 
 /// COS: 850 bytes, counted as they stand in a URL.
 const MAX_KEY_LEN: usize = 850;

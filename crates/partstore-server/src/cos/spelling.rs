@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt, duplex};
 
-use crate::answer;
+use crate::cos::answer;
 
 const NAMES: [&str; 17] = [
     "Accept-Ranges",

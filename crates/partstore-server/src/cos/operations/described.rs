@@ -6,12 +6,12 @@ use hyper::header::{ACCEPT_RANGES, CONTENT_TYPE, HeaderName, HeaderValue, LAST_M
 use hyper::{HeaderMap, Response, StatusCode};
 use partstore::{Checksums, Object};
 
-use crate::answer::{self, Answer, Body, set, set_crc64};
-use crate::conditions::State;
-use crate::metadata;
-use crate::refusal::Refusal;
-use crate::request::Query;
-use crate::service::READ;
+use crate::cos::answer::{self, Answer, Body, set, set_crc64};
+use crate::cos::conditions::State;
+use crate::cos::metadata;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::Query;
+use crate::cos::service::READ;
 
 /// What answers say of an object.
 pub struct Described {

@@ -1,5 +1,6 @@
 //! [`Service`]: from a request to the operation that it asks for.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,13 +12,14 @@ use hyper::{HeaderMap, Method, Request, Response, header::HeaderValue};
 use partstore::PartStore;
 use tokio::sync::Semaphore;
 
-use crate::answer::{Answer, Body, RequestId, set};
-use crate::body::Upstream;
-use crate::metadata;
-use crate::operations::{buckets, copies, deletes, listings, objects, uploads};
-use crate::refusal::Refusal;
-use crate::request::{Host, Query, Target, digits, text};
-use crate::signature::KeyPair;
+use crate::cos::answer::{Answer, Body, RequestId, set};
+use crate::cos::body::Upstream;
+use crate::cos::metadata;
+use crate::cos::operations::{buckets, copies, deletes, listings, objects, uploads};
+use crate::cos::refusal::Refusal;
+use crate::cos::request::{Host, Query, Target, digits, text};
+use crate::cos::signature::KeyPair;
+use crate::server::Front;
 
 /// What all requests share.
 pub struct Service {
@@ -28,7 +30,7 @@ pub struct Service {
     pub patience: Duration,
     /// Permits for copies.
     pub copies: Semaphore,
-    /// How the names of headers are written: see [`spelling`](crate::spelling).
+    /// How the names of headers are written: see [`spelling`](crate::cos::spelling).
     pub spelling: Extensions,
 }
 
@@ -54,10 +56,10 @@ impl Call {
     }
 }
 
-impl Service {
-    /// Answers a request. What has begun is carried to its end, whether or not the client waits for the answer. So a
-    /// client that leaves leaves nothing half done.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+impl Front for Service {
+    type Body = Body;
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
         let (head, body) = request.into_parts();
         let spelling = self.spelling.clone();
         let id = RequestId::new();
@@ -76,7 +78,9 @@ impl Service {
         *response.extensions_mut() = spelling;
         response
     }
+}
 
+impl Service {
     /// Parses the head of a request, and checks its signature.
     fn admit(self: Arc<Self>, head: Parts, body: Incoming) -> Result<(Method, Call), Refusal> {
         let query = Query::parse(head.uri.query().unwrap_or_default())?;

@@ -3,13 +3,13 @@
 use partstore::{Error, Key, KeyPage, ListKeys, PartStore, Quota};
 
 use super::iso;
-use crate::answer::{self, Answer};
-use crate::body::blocking;
-use crate::metadata;
-use crate::refusal::Refusal;
-use crate::request::{Encoding, Query};
-use crate::service::Call;
-use crate::xml;
+use crate::cos::answer::{self, Answer};
+use crate::cos::body::blocking;
+use crate::cos::metadata;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::{Encoding, Query};
+use crate::cos::service::Call;
+use crate::cos::xml;
 
 /// `PUT /`
 pub async fn create(call: Call) -> Answer {

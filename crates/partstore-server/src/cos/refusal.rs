@@ -4,8 +4,8 @@ use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use partstore::Error;
 
-use crate::answer::{self, Body, RequestId};
-use crate::xml;
+use crate::cos::answer::{self, Body, RequestId};
+use crate::cos::xml;
 
 /// Why a request is refused, as the client is told.
 #[derive(Debug)]

@@ -3,15 +3,15 @@
 use partstore::{CompleteOptions, PartNumber, PartOptions, Upload};
 
 use super::received_document;
-use crate::answer::{self, Answer, set_crc64};
-use crate::body::blocking;
-use crate::conditions::Before;
-use crate::document;
-use crate::metadata;
-use crate::refusal::Refusal;
-use crate::request::{Host, Target, cos_header, encode};
-use crate::service::Call;
-use crate::xml;
+use crate::cos::answer::{self, Answer, set_crc64};
+use crate::cos::body::blocking;
+use crate::cos::conditions::Before;
+use crate::cos::document;
+use crate::cos::metadata;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::{Host, Target, cos_header, encode};
+use crate::cos::service::Call;
+use crate::cos::xml;
 
 /// `POST /key?uploads`
 pub async fn initiate(call: Call) -> Answer {

@@ -6,8 +6,8 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use partstore::{Condition, Error, Key, ObjectETag, PartStore};
 
-use crate::refusal::Refusal;
-use crate::request::{cos_header, digits, is_digits, text};
+use crate::cos::refusal::Refusal;
+use crate::cos::request::{cos_header, digits, is_digits, text};
 
 /// What conditions are compared with.
 pub struct State<'a> {

@@ -15,8 +15,8 @@ use partstore::{Error, Object, ObjectWriter, Part, PartWriter};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::answer::Body;
-use crate::refusal::Refusal;
+use crate::cos::answer::Body;
+use crate::cos::refusal::Refusal;
 
 /// Bytes of a batch, without its last frame.
 const BATCH_LEN: usize = 512 * 1024;

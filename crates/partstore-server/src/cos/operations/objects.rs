@@ -8,13 +8,13 @@ use partstore::{Condition, Error, ObjectOptions, ObjectReader, PartNumber, PartO
 
 use super::described::Described;
 use super::uploads::{declared, with_digest};
-use crate::answer::{self, Answer, set};
-use crate::body::{blocking, from_reader};
-use crate::conditions::{self, Before, Outcome, Span};
-use crate::metadata;
-use crate::refusal::Refusal;
-use crate::request::text;
-use crate::service::Call;
+use crate::cos::answer::{self, Answer, set};
+use crate::cos::body::{blocking, from_reader};
+use crate::cos::conditions::{self, Before, Outcome, Span};
+use crate::cos::metadata;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::text;
+use crate::cos::service::Call;
 
 /// `PUT /key`
 ///

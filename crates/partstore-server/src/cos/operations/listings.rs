@@ -4,13 +4,13 @@ use partstore::{ListParts, ListUploads, UploadId, UploadPage};
 
 use super::iso;
 use super::uploads::upload_of;
-use crate::answer::{self, Answer};
-use crate::body::blocking;
-use crate::metadata;
-use crate::refusal::Refusal;
-use crate::request::{Query, digits};
-use crate::service::Call;
-use crate::xml;
+use crate::cos::answer::{self, Answer};
+use crate::cos::body::blocking;
+use crate::cos::metadata;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::{Query, digits};
+use crate::cos::service::Call;
+use crate::cos::xml;
 
 /// `GET /key?uploadId=ID`
 pub async fn list_parts(call: Call) -> Answer {

@@ -3,13 +3,13 @@
 use partstore::{Condition, Key, PartStore};
 
 use super::received_document;
-use crate::answer::{self, Answer};
-use crate::body::blocking;
-use crate::document;
-use crate::refusal::Refusal;
-use crate::request::check_key;
-use crate::service::Call;
-use crate::xml;
+use crate::cos::answer::{self, Answer};
+use crate::cos::body::blocking;
+use crate::cos::document;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::check_key;
+use crate::cos::service::Call;
+use crate::cos::xml;
 
 /// `POST /?delete`: up to 1,000 objects, which need not exist. The answer has an entry for each.
 pub async fn delete_objects(call: Call) -> Answer {

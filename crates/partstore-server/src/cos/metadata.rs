@@ -6,8 +6,8 @@
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::refusal::Refusal;
-use crate::request::cos_header;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::cos_header;
 
 const KEPT: [&str; 7] = [
     "cache-control",

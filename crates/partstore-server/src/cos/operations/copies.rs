@@ -10,14 +10,14 @@ use partstore::{
 use super::described::Described;
 use super::iso;
 use super::uploads::{part_number, upload_of};
-use crate::answer::{self, Answer, set_crc64};
-use crate::body::blocking;
-use crate::conditions::{self, Before, Outcome, Span, copy_range};
-use crate::metadata;
-use crate::refusal::Refusal;
-use crate::request::{Host, Target, cos_header};
-use crate::service::{Call, Service};
-use crate::xml;
+use crate::cos::answer::{self, Answer, set_crc64};
+use crate::cos::body::blocking;
+use crate::cos::conditions::{self, Before, Outcome, Span, copy_range};
+use crate::cos::metadata;
+use crate::cos::refusal::Refusal;
+use crate::cos::request::{Host, Target, cos_header};
+use crate::cos::service::{Call, Service};
+use crate::cos::xml;
 
 /// `PUT /key?partNumber=N&uploadId=ID` with `x-cos-copy-source`
 pub async fn copy_part(call: Call) -> Answer {

@@ -13,7 +13,7 @@ use hyper::{Response, StatusCode};
 use partstore::Checksums;
 use serde::Serialize;
 
-use crate::refusal::Refusal;
+use crate::cos::refusal::Refusal;
 
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 pub type Answer = Result<Response<Body>, Refusal>;

@@ -1,0 +1,18 @@
+//! The protocol of Tencent COS.
+//!
+//! A request passes through [`service`] (what is asked for, by [`request`] and [`signature`]), and one of
+//! [`operations`]. From there [`body`] calls the store. Errors come back as [`refusal`]s.
+
+mod answer;
+mod body;
+mod bucket;
+mod conditions;
+mod document;
+mod metadata;
+mod operations;
+mod refusal;
+mod request;
+pub mod service;
+pub mod signature;
+pub mod spelling;
+mod xml;
