@@ -262,17 +262,29 @@ impl Spaces {
         if id == NamespaceId::DEFAULT {
             return Key::from(&upload.key);
         }
-        let (name, _) = self.by_id.entry(id).or_insert_with(|| {
-            let record = NamespaceRecord {
-                id,
-                created_ms: clock::now_ms(),
-                quota: Quota::new(),
-            };
-            let name = format!("salvaged-{}", id.0);
-            self.given.push(name.clone());
-            (name, record)
-        });
-        Key::new(name.as_str(), upload.key.as_str())
+        let name = match self.by_id.get(&id) {
+            Some((name, _)) => name.clone(),
+            None => self.give_name(id),
+        };
+        Key::new(name, upload.key.as_str())
+    }
+
+    fn give_name(&mut self, id: NamespaceId) -> String {
+        let mut name = format!("salvaged-{}", id.0);
+        for number in 2.. {
+            if !self.by_id.values().any(|(other, _)| *other == name) {
+                break;
+            }
+            name = format!("salvaged-{}-{number}", id.0);
+        }
+        let record = NamespaceRecord {
+            id,
+            created_ms: clock::now_ms(),
+            quota: Quota::new(),
+        };
+        self.given.push(name.clone());
+        self.by_id.insert(id, (name.clone(), record));
+        name
     }
 
     fn write(&self, writer: &mut RowWriter) -> Result<()> {

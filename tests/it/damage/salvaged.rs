@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use partstore::{Error, Loss, PartStore, SalvageReport, Scope, UploadId};
+use partstore::{Error, Key, Loss, PartStore, Quota, SalvageReport, Scope, Upload, UploadId};
 
 use super::{Bench, Damage, Outcome, blob_path, blobs_with_bytes, contents};
-use crate::fixture::{Doing, Random, copy_tree, files, race};
-use crate::seen::{Seen, Thing, frames, segments, tail};
+use crate::fixture::{Doing, Random, copy_tree, files, free_options, race};
+use crate::seen::{Past, Seen, Thing, frames, segments, tail};
 
 const THREADS: usize = 2;
+/// The only namespace of the past.
+const NAMESPACE: &str = "bucket";
 
 type Things = BTreeMap<(UploadId, Thing), String>;
 
@@ -46,7 +48,7 @@ impl Bench {
         assert_evidence_is_kept(&before, &root, &report);
         store.sweep().unwrap();
         self.assert_explained(&store, &report.lost);
-        let seen = self.seen_with_all(&store);
+        let seen = self.seen_with_all(&store, &report.lost);
         let found = store.verify(Scope::Everything).unwrap();
         assert!(
             found.is_clean() || has_lost_bytes(&report.lost),
@@ -55,16 +57,31 @@ impl Bench {
         store.close().unwrap();
         let store = self.open(&root).unwrap();
         assert!(store.recovery().salvaged.is_none() && store.recovery().repaired.is_empty());
-        assert_eq!(self.seen_with_all(&store), seen);
+        assert_eq!(self.seen_with_all(&store, &report.lost), seen);
         Some((root, report))
     }
 
-    fn seen_with_all(&self, store: &PartStore) -> Things {
-        Seen::of(store, &self.past.names).things()
+    /// Everything of the store. If a namespace has lost its name, what it holds is in one that the list
+    /// names, and is as it was otherwise. Here it has its old name.
+    fn seen_with_all(&self, store: &PartStore, lost: &[Loss]) -> Things {
+        let Some(given) = given_name(lost) else {
+            return Seen::of(store, &self.past.names).things();
+        };
+        let names: Vec<_> = self
+            .past
+            .names
+            .iter()
+            .map(|name| moved(name, given))
+            .collect();
+        let things = Seen::of(store, &names).things().into_iter();
+        let (new, old) = (format!("{given:?}"), format!("{NAMESPACE:?}"));
+        things
+            .map(|(thing, text)| (thing, text.replace(&new, &old)))
+            .collect()
     }
 
     fn assert_explained(&self, store: &PartStore, lost: &[Loss]) {
-        let (whole, seen) = (self.whole.things(), self.seen_with_all(store));
+        let (whole, seen) = (self.whole.things(), self.seen_with_all(store, lost));
         let batches = lost.iter().any(|loss| {
             matches!(
                 loss,
@@ -96,6 +113,22 @@ fn explains(loss: &Loss, (id, thing): (UploadId, Thing)) -> bool {
         }
         _ => false,
     }
+}
+
+/// The name that the namespace was given, if it has lost its own.
+fn given_name(lost: &[Loss]) -> Option<&str> {
+    lost.iter().find_map(|loss| match loss {
+        Loss::Namespace { name } => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// The upload under the name that its namespace has now.
+fn moved(upload: &Upload, given: &str) -> Upload {
+    if upload.namespace() != NAMESPACE {
+        return upload.clone();
+    }
+    Upload::new(Key::new(given, upload.key()), upload.id())
 }
 
 fn has_lost_bytes(lost: &[Loss]) -> bool {
@@ -206,7 +239,7 @@ fn of_a_snapshot_with_a_flipped_bit_no_part_is_lost() {
             Seen::of(&store, &bench.past.names).quotas(),
             bench.whole.quotas()
         );
-        let seen = bench.seen_with_all(&store);
+        let seen = bench.seen_with_all(&store, &report.lost);
         for (name, text) in bench.whole.things() {
             let named = report.lost.iter().any(|loss| explains(loss, name));
             assert!(seen.get(&name) == Some(&text) || named, "{name:?} is gone");
@@ -216,6 +249,57 @@ fn of_a_snapshot_with_a_flipped_bit_no_part_is_lost() {
             assert!(!is_part, "{loss}");
         }
     }
+}
+
+/// Where a snapshot has this text.
+fn places_of(text: &str, snapshot: &[u8]) -> Vec<usize> {
+    let has_it = |at: &usize| snapshot[*at..].starts_with(text.as_bytes());
+    (0..snapshot.len()).filter(has_it).collect()
+}
+
+/// Two rows have the name of a namespace. They are the last ones of a snapshot, so a cut takes both.
+#[test]
+fn what_a_namespace_held_is_given_back_if_its_name_is_lost() {
+    let bench = Bench::killed();
+    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    let snapshot = bench.snapshot();
+    let bytes = fs::read(bench.original.join(&snapshot)).unwrap();
+    // The row under the id comes first, and has the name in its value.
+    let damage = Damage::Truncate(places_of(NAMESPACE, &bytes)[0]);
+    let (root, report) = bench.salvaged("nameless", &snapshot, &damage).unwrap();
+    let given = given_name(&report.lost).unwrap();
+    let store = bench.open(&root).unwrap();
+    let seen = bench.seen_with_all(&store, &report.lost);
+    assert_eq!(seen, bench.whole.things());
+    assert!(store.keys((given, "")).count() > 1);
+    assert!(store.namespace(NAMESPACE).is_err());
+}
+
+#[test]
+fn a_namespace_without_a_name_is_not_given_one_that_exists() {
+    let mut past = Past::new(free_options().journal_sizes(4096, 0));
+    let store = &past.fixture.store;
+    store.create_namespace("salvaged-1", Quota::new()).unwrap();
+    store.put_object(("salvaged-1", "mine"), "bytes").unwrap();
+    let upload = past.initiate("more", 0);
+    while !past.fixture.store.maintain().unwrap().snapshot {
+        past.put(&upload, 1, 1);
+    }
+    let bench = Bench::of(past);
+    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    let root = bench.copy("nameless");
+    let snapshot = bench.snapshot();
+    let bytes = fs::read(root.join(&snapshot)).unwrap();
+    for at in places_of(NAMESPACE, &bytes) {
+        Damage::Flip { at, mask: 1 }.apply(&root, &snapshot);
+    }
+    let store = bench.salvage(&root);
+    let lost = store.recovery().salvaged.clone().unwrap().lost;
+    let given = given_name(&lost).unwrap();
+    assert_ne!(given, "salvaged-1");
+    let keys = |name| store.keys((name, "")).map(|entry| entry.unwrap().key);
+    assert!(keys("salvaged-1").eq(["mine"]));
+    assert!(keys(given).eq(["done", "key"]));
 }
 
 #[test]
@@ -318,7 +402,8 @@ fn a_salvage_that_is_cut_short_anywhere_is_finished_or_begun_again() {
     let file = sealed.strip_prefix(&bench.original).unwrap();
     let damage = Damage::Flip { at: 100, mask: 1 };
     let (done, report) = bench.salvaged("done", file, &damage).unwrap();
-    let seen = bench.seen_with_all(&bench.open(&done).unwrap());
+    let seen_in = |root: &Path| bench.seen_with_all(&bench.open(root).unwrap(), &report.lost);
+    let seen = seen_in(&done);
 
     let root = bench.copy("cut");
     damage.apply(&root, file);
@@ -338,10 +423,10 @@ fn a_salvage_that_is_cut_short_anywhere_is_finished_or_begun_again() {
             bench.salvage(&again)
         };
         assert!(store.recovery().salvaged.is_some());
-        assert_eq!(bench.seen_with_all(&store), seen);
+        assert_eq!(bench.seen_with_all(&store, &report.lost), seen);
         store.sweep().unwrap();
         drop(store);
-        assert_eq!(bench.seen_with_all(&bench.open(&again).unwrap()), seen);
+        assert_eq!(seen_in(&again), seen);
         let left: Vec<_> = files(&again.join("meta"))
             .into_iter()
             .filter(|name| name.contains(".new") || name.contains(".tmp") || name == "SALVAGED")
