@@ -32,6 +32,9 @@ pub(super) struct Judge<'a> {
     pub spaces: &'a mut Spaces,
 }
 
+/// Of all rows that are kept, and of the keys that have their row.
+type Folds<'a> = (&'a mut Fold, &'a mut Fold);
+
 /// All that is known of an upload.
 struct Known {
     id: UploadId,
@@ -44,11 +47,13 @@ struct Known {
 }
 
 impl Judge<'_> {
-    /// Passes each upload that is left, with its parts, to `fold`.
+    /// Passes each upload that is left, with its parts, to the first fold, and the rows of keys that are left
+    /// to the second one. They count before what objects say of themselves: where batches are lost, a
+    /// replaced object exists again.
     pub(super) fn run(
         &mut self,
         (rows, by_upload): (&Streams, &Streams),
-        fold: &mut Fold,
+        mut folds: Folds<'_>,
     ) -> Result<()> {
         let mut streams = [
             rows.open(Tree::Uploads)?,
@@ -60,7 +65,7 @@ impl Judge<'_> {
         ];
         while let Some(id) = next_id(&mut streams)? {
             let known = self.known(id, &mut streams)?;
-            self.keep(known, fold)?;
+            self.keep(known, &mut folds)?;
         }
         Ok(())
     }
@@ -164,7 +169,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    fn keep(&mut self, mut known: Known, fold: &mut Fold) -> Result<()> {
+    fn keep(&mut self, mut known: Known, folds: &mut Folds<'_>) -> Result<()> {
         let parts: Vec<_> = known.parts.iter().map(|(number, _)| *number).collect();
         let row = known.record.take();
         let row_is_lost = row.is_none();
@@ -178,7 +183,7 @@ impl Judge<'_> {
             return match given_back {
                 Some(upload) => {
                     let record = open_again(NamespaceId::DEFAULT, upload.key());
-                    write(fold, (known.id, false), &record, &[], &known.parts)
+                    write(folds, (known.id, false), &record, &[], &known.parts)
                 }
                 None => Ok(()),
             };
@@ -206,7 +211,7 @@ impl Judge<'_> {
         let metadata = metadata.unwrap_or_default();
         record.metadata_len = u32::try_from(metadata.len()).unwrap_or(0);
         let whole = (known.id, known.is_current);
-        write(fold, whole, &record, &metadata, &known.parts)
+        write(folds, whole, &record, &metadata, &known.parts)
     }
 }
 
@@ -295,7 +300,7 @@ fn whole_metadata(len: u32, pieces: &[(u16, Vec<u8>)]) -> Option<Vec<u8>> {
 
 /// The rows of an upload, as a store would have written them.
 fn write(
-    fold: &mut Fold,
+    (fold, keys): &mut Folds<'_>,
     (id, is_current): (UploadId, bool),
     record: &UploadRecord,
     metadata: &[u8],
@@ -314,7 +319,11 @@ fn write(
     }
     let mutations =
         crate::format::mutation::mutations(change.batch().payload()).unwrap_or_default();
-    mutations
-        .iter()
-        .try_for_each(|row: &Mutation<'_>| fold.add(row))
+    mutations.iter().try_for_each(|row: &Mutation<'_>| {
+        if is_current && row.tree == Tree::Keys {
+            keys.add(row)
+        } else {
+            fold.add(row)
+        }
+    })
 }

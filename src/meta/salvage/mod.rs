@@ -123,7 +123,7 @@ impl Salvage<'_> {
             add_by_upload(&mut by_upload.fold, tree, key, value)
         })?;
         let by_upload = Streams::of(by_upload.fold, &by_upload.dir, &mut |_, _, _| Ok(false))?;
-        let mut kept = self.begin(work, "kept")?;
+        let (mut kept, mut keys) = (self.begin(work, "kept")?, self.begin(work, "keys")?);
         let mut spaces = Spaces::read(&known)?;
         losses.list.append(&mut gathered.lost);
         Judge {
@@ -133,7 +133,11 @@ impl Salvage<'_> {
             losses: &mut *losses,
             spaces: &mut spaces,
         }
-        .run((&known, &by_upload), &mut kept.fold)?;
+        .run((&known, &by_upload), (&mut kept.fold, &mut keys.fold))?;
+        keys.fold.finish(None, &mut |tree, key, value| {
+            let value = Some(value);
+            kept.fold.add(&Mutation { tree, key, value })
+        })?;
         let given = spaces.given.iter().cloned();
         let given = given.map(|name| Loss::Namespace { name });
         losses.list.extend(given);
@@ -241,7 +245,18 @@ impl Spaces {
             let value = row.value.as_deref().unwrap_or_default();
             spaces.add(&row.key, record::unseal(row.tree, &row.key, value));
         }
+        spaces.forget_removed();
         Ok(spaces)
+    }
+
+    /// Forgets the older one of two with one name: the batch that removed it is lost. What is proven to be
+    /// in it makes it exist again, under another name.
+    fn forget_removed(&mut self) {
+        let numbers = self.by_id.iter();
+        let newest: BTreeMap<String, NamespaceId> =
+            numbers.map(|(id, (name, _))| (name.clone(), *id)).collect();
+        self.by_id
+            .retain(|id, (name, _)| newest.get(name) == Some(id));
     }
 
     fn add(&mut self, name: &[u8], fields: Option<Fields<'_>>) {

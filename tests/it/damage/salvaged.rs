@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use partstore::{Error, Key, Loss, PartStore, Quota, SalvageReport, Scope, Upload, UploadId};
+use partstore::{
+    CompleteOptions, Condition, Error, Key, ListParts, Loss, PartStore, Quota, SalvageReport,
+    Scope, Upload, UploadId,
+};
 
 use super::{Bench, Damage, Outcome, blob_path, blobs_with_bytes, contents};
-use crate::fixture::{Doing, Random, copy_tree, files, free_options, race};
+use crate::fixture::{Doing, Random, copy_tree, files, free_options, lines, number, race};
 use crate::seen::{Past, Seen, Thing, frames, segments, tail};
 
 const THREADS: usize = 2;
@@ -300,6 +303,91 @@ fn a_namespace_without_a_name_is_not_given_one_that_exists() {
     let keys = |name| store.keys((name, "")).map(|entry| entry.unwrap().key);
     assert!(keys("salvaged-1").eq(["mine"]));
     assert!(keys(given).eq(["done", "key"]));
+}
+
+/// A killed store, of which the batches that `lost` writes are damaged, and no other.
+fn without_batches<T>(
+    before: impl FnOnce(&PartStore) -> T,
+    lost: impl FnOnce(&PartStore),
+    after: impl FnOnce(&PartStore, &T),
+) -> (Bench, Vec<Loss>, T) {
+    let past = Past::new(free_options());
+    let store = &past.fixture.store;
+    let frames_now = || frames(&fs::read(tail(&past.fixture.root())).unwrap());
+    let had = before(store);
+    let from = frames_now().len();
+    lost(store);
+    let to = frames_now().len();
+    after(store, &had);
+    let all = frames_now();
+    let bench = Bench::of(past);
+    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    let file = tail(&bench.original);
+    for frame in &all[from..to] {
+        let at = frame.start + 40;
+        Damage::Flip { at, mask: 1 }.apply(&bench.original, &file);
+    }
+    let store = bench.salvage(&bench.original);
+    let lost = store.recovery().salvaged.clone().unwrap().lost;
+    let (first, last) = (all[from].seq as u64, all[to - 1].seq as u64);
+    assert_eq!(lost[0], Loss::Batches { first, last });
+    let found = store.verify(Scope::Everything).unwrap();
+    assert!(found.is_clean(), "{found:?}");
+    (bench, lost, had)
+}
+
+/// The batches that removed the first one are lost.
+#[test]
+fn of_two_namespaces_with_one_name_the_newer_one_keeps_it() {
+    let create = |store: &PartStore| {
+        store.create_namespace("again", Quota::new()).unwrap();
+        store.put_object(("again", "key"), "bytes").unwrap();
+    };
+    let (bench, lost, ()) = without_batches(
+        create,
+        |store| {
+            store
+                .remove_key(("again", "key"), Condition::Always)
+                .unwrap();
+            store.remove_namespace("again").unwrap();
+        },
+        |store, ()| create(store),
+    );
+    let store = bench.open(&bench.original).unwrap();
+    let given = given_name(&lost).unwrap();
+    for name in ["again", given] {
+        let keys = store.keys((name, "")).map(|entry| entry.unwrap().key);
+        assert!(keys.eq(["key"]), "{name}");
+    }
+}
+
+/// The batch that replaced the first one is lost, so it exists again.
+#[test]
+fn of_two_objects_of_one_key_the_newer_one_keeps_it() {
+    let put = |store: &PartStore, body: &'static str| {
+        let object = store.put_object("again", body).unwrap();
+        object.upload
+    };
+    let (bench, _, (first, _)) = without_batches(
+        |store| {
+            let begun = store.initiate_upload("again").unwrap();
+            store.put_part(&begun, number(1), "third").unwrap();
+            (put(store, "first"), begun)
+        },
+        |store| drop(put(store, "second")),
+        |store, (_, upload)| {
+            let parts = store.list_parts(upload, &ListParts::new()).unwrap().parts;
+            let current = CompleteOptions::new().make_current(Condition::Always);
+            store
+                .complete_upload_with(upload, &lines(&parts), &current)
+                .unwrap();
+        },
+    );
+    let store = bench.open(&bench.original).unwrap();
+    let read = || std::io::read_to_string(store.open_key("again").unwrap()).unwrap();
+    assert_eq!(read(), "third");
+    store.remove_object(&first).unwrap();
+    assert_eq!(read(), "third");
 }
 
 #[test]
