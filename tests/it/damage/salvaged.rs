@@ -329,8 +329,11 @@ fn without_batches<T>(
     }
     let store = bench.salvage(&bench.original);
     let lost = store.recovery().salvaged.clone().unwrap().lost;
-    let (first, last) = (all[from].seq as u64, all[to - 1].seq as u64);
-    assert_eq!(lost[0], Loss::Batches { first, last });
+    let damaged = Loss::Batches {
+        first: all[from].seq as u64,
+        last: all[to - 1].seq as u64,
+    };
+    assert_eq!(lost[0], damaged);
     let found = store.verify(Scope::Everything).unwrap();
     assert!(found.is_clean(), "{found:?}");
     (bench, lost, had)
