@@ -7,14 +7,14 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::file::{Dir, Place};
-use crate::format::frame;
-use crate::format::mutation::{self, Batch, Tree};
-use crate::format::record::{
+use crate::local::file::{Dir, Place};
+use crate::local::format::frame;
+use crate::local::format::mutation::{self, Batch, Tree};
+use crate::local::format::record::{
     self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, UploadRecord, Version,
 };
-use crate::meta::journal::{self, Journal};
-use crate::meta::rows::{RowReader, RowWriter};
+use crate::local::meta::journal::{self, Journal};
+use crate::local::meta::rows::{RowReader, RowWriter};
 
 /// A row set (`Some`) or removed (`None`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

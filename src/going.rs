@@ -47,8 +47,11 @@ impl Closing {
 /// How a caller learns the progress, and answers.
 pub(crate) type Tell<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
-/// One piece of long work.
-pub(crate) struct Going<'a> {
+/// One piece of long work: whether it continues, and how far it has come.
+///
+/// Work that may take longer than some seconds asks between its steps. "No" is [`Error::Closed`], and is
+/// returned upwards. After the first "no" the answer stays.
+pub struct Going<'a> {
     closing: &'a Closing,
     tell: RefCell<Option<&'a mut Tell<'a>>>,
     progress: Cell<Progress>,
@@ -96,7 +99,7 @@ impl<'a> Going<'a> {
     ///
     /// # Errors
     /// [`Error::Closed`]: the answer was no.
-    pub(crate) fn expect(&self, total: u64) -> Result<()> {
+    pub fn expect(&self, total: u64) -> Result<()> {
         self.progress.set(Progress { done: 0, total });
         self.check()
     }
@@ -105,7 +108,7 @@ impl<'a> Going<'a> {
     ///
     /// # Errors
     /// [`Error::Closed`]: the answer was no.
-    pub(crate) fn advance(&self, by: u64) -> Result<()> {
+    pub fn advance(&self, by: u64) -> Result<()> {
         self.count(by);
         self.check()
     }
@@ -114,7 +117,7 @@ impl<'a> Going<'a> {
     ///
     /// # Errors
     /// [`Error::Closed`]: the answer was no.
-    pub(crate) fn advance_a_little(&self, by: u64) -> Result<()> {
+    pub fn advance_a_little(&self, by: u64) -> Result<()> {
         self.count(by);
         let steps = self.small_steps.get() + 1;
         self.small_steps.set(steps % SMALL_STEPS);
@@ -125,15 +128,16 @@ impl<'a> Going<'a> {
     }
 
     /// Says that nothing is left to do.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         let Progress { total, .. } = self.progress.get();
         self.progress.set(Progress { done: total, total });
         // All is done, whatever the answer is.
         let _ = self.check();
     }
 
-    /// Whether to continue.
-    pub(crate) fn goes_on(&self) -> bool {
+    /// Asks whether to continue.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
         self.check().is_ok()
     }
 
@@ -141,7 +145,7 @@ impl<'a> Going<'a> {
     ///
     /// # Errors
     /// [`Error::Closed`]: the answer was no.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if self.has_stopped() {
             return Err(Error::Closed);
         }
@@ -155,8 +159,9 @@ impl<'a> Going<'a> {
         if goes_on { Ok(()) } else { Err(Error::Closed) }
     }
 
-    /// Whether somebody has said no.
-    pub(crate) fn has_stopped(&self) -> bool {
+    /// Says whether somebody has said no.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
         self.stopped.borrow().is_some()
     }
 
@@ -191,5 +196,13 @@ impl<'a> Going<'a> {
             Ok(ControlFlow::Break(())) => Some(Stopped::Caller),
             Err(panic) => Some(Stopped::Panic(panic)),
         }
+    }
+}
+
+impl std::fmt::Debug for Going<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Going")
+            .field("progress", &self.progress.get())
+            .finish_non_exhaustive()
     }
 }

@@ -121,33 +121,20 @@
     )
 )]
 
-mod ballast;
-mod blob;
+pub mod backend;
 mod buffers;
 mod clock;
-#[cfg_attr(shuttle, path = "file/memory.rs")]
-mod file;
-mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod going;
-mod health;
 mod ingest;
-mod locks;
-mod meta;
-mod namespaces;
-mod pins;
+mod local;
 mod process;
-mod room;
 pub mod rules;
-mod salvage;
 mod store;
-mod suspects;
-mod sweep;
 mod sync;
 mod values;
-mod verify;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -2,7 +2,6 @@
 
 // The checks below are pure: they read and change nothing but their arguments.
 
-use crate::format::record::Completion;
 use crate::{
     Checksum, ChecksumAlgorithm, Checksums, CompleteOptions, CompletedPart, Condition, ETag, Error,
     Key, MinimumAt, Numbering, ObjectETag, Options, PageLimit, PartNumber, PartOptions, Result,
@@ -136,7 +135,7 @@ pub(crate) fn check_composite(options: &UploadOptions) -> Result<()> {
 /// # Errors
 /// [`Error::PreconditionFailed`]. [`Error::NoSuchKey`] if the key has no object, and must have one with a
 /// certain ETag.
-pub(crate) fn check_condition(
+pub fn check_condition(
     condition: Condition,
     key: &Key,
     current: Option<(UploadId, ObjectETag)>,
@@ -211,13 +210,17 @@ pub(crate) fn check_one_successor(options: &CompleteOptions) -> Result<()> {
 /// # Errors
 /// [`Error::BadDigest`]. [`Error::InvalidArgument`] for a checksum that the object does not have.
 /// [`Error::IncompleteBody`] for another size.
-pub(crate) fn check_whole(options: &CompleteOptions, done: &Completion) -> Result<()> {
-    if let Some(declared) = options.size.filter(|declared| *declared != done.size) {
-        let received = done.size;
+pub(crate) fn check_whole(
+    options: &CompleteOptions,
+    size: u64,
+    (checksums, composite): (&Checksums, &Checksums),
+) -> Result<()> {
+    if let Some(declared) = options.size.filter(|declared| *declared != size) {
+        let received = size;
         return Err(Error::IncompleteBody { declared, received });
     }
-    check_digests(&options.declared, &done.checksums)?;
-    check_digests(&options.declared_composite, &done.composite)
+    check_digests(&options.declared, checksums)?;
+    check_digests(&options.declared_composite, composite)
 }
 
 /// The error of R20: a listed part does not exist.

@@ -6,6 +6,9 @@ pub(crate) use parking_lot::{
 };
 pub(crate) use threads::{JoinHandle, attend, start};
 
+/// How long a call that waits for another one sleeps before it asks whether the engine still answers.
+pub(crate) const GLANCE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Why a job was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(

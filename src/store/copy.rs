@@ -1,20 +1,18 @@
 //! Copies a part: writes the rows of a put, for bytes that are already stored. No byte is copied. Bytes are
 //! read only for a checksum that the upload wants and the source lacks.
 
-use super::engine::Engine;
-use super::put::{admit, commit_part};
-use super::read::{PartReader, crcs_of, open_blob};
-use crate::format::record::PartRecord;
-use crate::values::checksum::Algorithms;
-use crate::values::digest::BLOCK_LEN;
+use super::put::admit;
+use super::read::PartReader;
+use super::session::Session;
+use crate::backend::{Algorithms, BLOCK_LEN, PartRow, StoredBlob};
 use crate::values::hasher::Hasher;
 use crate::values::part::Slot;
-use crate::{Checksum, Error, Part, PartOptions, Result, clock, rules};
+use crate::{Checksum, Error, Part, PartOptions, Result, rules};
 
 /// Puts the part that `source` reads under another number, or in another upload.
-pub(super) fn copy(engine: &Engine, source: &PartReader, slot: Slot<'_>) -> Result<Part> {
-    // I4: a reader of another store has no pin in this one.
-    if !source.is_of(engine) {
+pub(super) fn copy(session: &Session, source: &PartReader, slot: Slot<'_>) -> Result<Part> {
+    // I4: a reader of another store has no hold in this one.
+    if !session.catalog.owns(source.hold()) {
         return Err(Error::InvalidArgument {
             argument: "source",
             found: "a reader of another store".to_owned(),
@@ -24,31 +22,37 @@ pub(super) fn copy(engine: &Engine, source: &PartReader, slot: Slot<'_>) -> Resu
     let part = source.part();
     // No body will come, so room is needed for the journal only.
     let declared = PartOptions::new().content_length(part.size);
-    let upload = admit(engine, slot, &declared)?;
-    engine.room.check(0)?;
-    rules::check_minimum(&engine.options, slot.number, part.size)?;
-    // I1: the reader has pinned the blob since a part referred to it. So the blob's rows are in the journal
-    // before the part's, and its file stays.
-    let sums = crcs_of(engine, &part.content)?;
-    engine.blobs.require_sound(&part.content, &sums)?;
-    let lacking = upload.wanted.minus(part.checksums.algorithms());
-    let mut record = PartRecord::copied(part, clock::now_ms());
-    for checksum in read_checksums(engine, part, lacking)? {
-        record.checksums = record.checksums.with(checksum);
+    let wanted = admit(session, slot, &declared)?;
+    session.blobs.check_room(0)?;
+    rules::check_minimum(&session.options, slot.number, part.size)?;
+    // I1: the reader has held the blob since a part referred to it. So the blob's rows are durable before the
+    // part's, and its bytes stay.
+    let blob = session.catalog.blob(&part.content, source.hold())?;
+    session.blobs.require_sound(&part.content, &blob)?;
+    let lacking = wanted.minus(part.checksums.algorithms());
+    let mut row = PartRow::from(part);
+    for checksum in read_checksums(session, part, blob, lacking)? {
+        row.checksums = row.checksums.with(checksum);
     }
-    commit_part(engine, slot, &record, None)
+    let Slot { upload, number } = slot;
+    session.catalog.commit_part(upload, number, &row, None)
 }
 
-/// Reads the bytes of a part, whose blob is pinned, for these checksums.
-fn read_checksums(engine: &Engine, part: &Part, wanted: Algorithms) -> Result<Vec<Checksum>> {
+/// Reads the bytes of a part, whose blob is held, for these checksums.
+fn read_checksums(
+    session: &Session,
+    part: &Part,
+    blob: StoredBlob,
+    wanted: Algorithms,
+) -> Result<Vec<Checksum>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let mut hashers: Vec<Hasher> = wanted.iter().map(Hasher::new).collect();
-    let mut blob = open_blob(engine, part.content)?;
+    let mut blob = session.blobs.open(&part.content, blob)?;
     let (mut block, mut position) = (vec![0; BLOCK_LEN], 0);
     loop {
-        engine.closing.check()?;
+        session.closing.check()?;
         let len = blob.read_at(position, &mut block)?;
         if len == 0 {
             return Ok(hashers.into_iter().map(Hasher::finalize).collect());

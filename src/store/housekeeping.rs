@@ -1,15 +1,14 @@
-//! Housekeeping: expiry, sweep and snapshot. One thread named `partstore` does it, or the caller does.
+//! Housekeeping: expiry, sweep and checkpoint. One thread named `partstore` does it, or the caller does.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::end;
-use super::engine::Engine;
+use super::session::Session;
 use super::shared::{Shared, Woken};
+use crate::backend::Checkpoint;
 use crate::going::Going;
-use crate::meta::Extent;
 use crate::sync::{self, JoinHandle};
 use crate::{Error, MaintenanceReport, Result, SweepReport};
 
@@ -27,39 +26,30 @@ pub(super) struct Steps {
     /// Uploads older than this expire.
     pub expire_after: Option<Duration>,
     pub sweep: bool,
-    pub snapshot: bool,
+    pub checkpoint: bool,
 }
 
 /// The result of each step. A step that fails does not keep the others from being done.
 struct Round {
     expired: Result<u64>,
     sweep: Result<SweepReport>,
-    snapshot: Result<Snapshot>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Snapshot {
-    Taken,
-    /// The journal is short, or holds nothing new.
-    NotDue,
-    /// It would use the headroom, so the journal stays as long as it is.
-    NoRoom,
+    checkpoint: Result<Checkpoint>,
 }
 
 impl Round {
-    fn run(engine: &Engine, steps: Steps, going: &Going<'_>) -> Self {
+    fn run(session: &Session, steps: Steps, going: &Going<'_>) -> Self {
         let age = steps.expire_after;
-        let swept = || engine.sweep(going);
+        let swept = || session.sweep(going);
         Self {
-            expired: age.map_or(Ok(0), |age| end::expire(engine, age, going)),
+            expired: age.map_or(Ok(0), |age| session.expire(age, going)),
             sweep: steps
                 .sweep
                 .then(swept)
                 .unwrap_or_else(|| Ok(SweepReport::default())),
-            snapshot: if steps.snapshot && going.goes_on() {
-                snapshot(engine, going)
+            checkpoint: if steps.checkpoint && going.goes_on() {
+                session.checkpoint(going)
             } else {
-                Ok(Snapshot::NotDue)
+                Ok(Checkpoint::NotDue)
             },
         }
     }
@@ -69,45 +59,20 @@ impl Round {
         Ok(MaintenanceReport {
             expired: self.expired?,
             sweep: self.sweep?,
-            snapshot: self.snapshot? == Snapshot::Taken,
+            snapshot: self.checkpoint? == Checkpoint::Taken,
             cut_short: going.has_stopped(),
         })
     }
 }
 
 /// One round: expire, sweep, and take a snapshot if the journal has grown long.
-pub(super) fn round(engine: &Engine, going: &Going<'_>) -> Result<MaintenanceReport> {
+pub(super) fn round(session: &Session, going: &Going<'_>) -> Result<MaintenanceReport> {
     let steps = Steps {
-        expire_after: engine.options.expire_after,
+        expire_after: session.options.expire_after,
         sweep: true,
-        snapshot: true,
+        checkpoint: true,
     };
-    Round::run(engine, steps, going).report(going)
-}
-
-/// Takes a snapshot if it is due. If a whole one would use the headroom, it takes one step only, which
-/// needs little more room than it frees.
-fn snapshot(engine: &Engine, going: &Going<'_>) -> Result<Snapshot> {
-    if !engine.meta.wants_snapshot() {
-        return Ok(Snapshot::NotDue);
-    }
-    let needs = |extent| engine.meta.snapshot_needs(extent);
-    let taken = match engine.room.reserve(needs(Extent::All)) {
-        Ok(_room) => engine.meta.take_snapshot(Extent::All, going),
-        Err(Error::StorageFull { .. }) if engine.room.has(needs(Extent::Step)) => {
-            engine.meta.take_snapshot(Extent::Step, going)
-        }
-        Err(error) => Err(error),
-    };
-    match taken {
-        Ok(true) => {}
-        Ok(false) => return Ok(Snapshot::NotDue),
-        Err(Error::StorageFull { .. }) => return Ok(Snapshot::NoRoom),
-        Err(Error::Closed) if going.has_stopped() => return Ok(Snapshot::NotDue),
-        Err(error) => return Err(error),
-    }
-    engine.last.lock().snapshot = Some(SystemTime::now());
-    Ok(Snapshot::Taken)
+    Round::run(session, steps, going).report(going)
 }
 
 /// Reports that the thread has ended, also when it panics.
@@ -129,7 +94,7 @@ pub(super) fn start(
         expire_after,
         expiry: Retry::default(),
         sweep: Retry::default(),
-        snapshot: Retry::default(),
+        checkpoint: Retry::default(),
     };
     let ends = Arc::clone(shared);
     let run = move || {
@@ -191,7 +156,7 @@ struct Keeper {
     expire_after: Option<Duration>,
     expiry: Retry,
     sweep: Retry,
-    snapshot: Retry,
+    checkpoint: Retry,
 }
 
 impl Keeper {
@@ -203,9 +168,11 @@ impl Keeper {
             == Woken::Work
         {
             let shared = Arc::clone(&self.shared);
-            let Ok(engine) = shared.engine() else { return };
+            let Ok(session) = shared.session() else {
+                return;
+            };
             // A sweep reads the whole truth, so in a large store garbage gathers for longer.
-            let rests = engine.sweep_rests();
+            let rests = session.catalog.sweep_rests();
             if !rests.is_zero() && self.sweep.is_due() {
                 self.sweep.rest(rests);
             }
@@ -214,13 +181,13 @@ impl Keeper {
                 // sweep is due.
                 expire_after: self.expire_after.filter(|_| self.expiry.is_due()),
                 sweep: self.sweep.is_due(),
-                snapshot: self.snapshot.is_due(),
+                checkpoint: self.checkpoint.is_due(),
             };
             if steps.expire_after.is_some() {
                 self.expiry.rest(every);
             }
             let done = catch_unwind(AssertUnwindSafe(|| {
-                Round::run(&engine, steps, &Going::until(&engine.closing))
+                Round::run(&session, steps, &Going::until(&session.closing))
             }));
             match done {
                 Ok(round) => self.note(steps, &round),
@@ -230,7 +197,7 @@ impl Keeper {
     }
 
     fn sleeps_at_most(&self, every: Duration) -> Duration {
-        let waits = [&self.sweep, &self.snapshot].map(Retry::left);
+        let waits = [&self.sweep, &self.checkpoint].map(Retry::left);
         let shortest = waits.into_iter().filter(|left| !left.is_zero()).min();
         shortest.map_or(every, |left| left.min(every))
     }
@@ -242,26 +209,26 @@ impl Keeper {
         if steps.sweep {
             self.sweep.note(&round.sweep);
         }
-        if steps.snapshot {
-            match &round.snapshot {
-                Ok(Snapshot::Taken | Snapshot::NotDue) => self.snapshot.worked(),
-                Ok(Snapshot::NoRoom) | Err(_) => self.snapshot.failed(),
+        if steps.checkpoint {
+            match &round.checkpoint {
+                Ok(Checkpoint::Taken | Checkpoint::NotDue) => self.checkpoint.worked(),
+                Ok(Checkpoint::NoRoom) | Err(_) => self.checkpoint.failed(),
             }
         }
         let failures = [
             round.expired.as_ref().err(),
             round.sweep.as_ref().err(),
-            round.snapshot.as_ref().err(),
+            round.checkpoint.as_ref().err(),
         ];
         let failure = failures.into_iter().flatten().next();
         // A round that leaves out a step does not make up for an earlier failure of that step.
-        if failure.is_some() || (steps.sweep && steps.snapshot) {
+        if failure.is_some() || (steps.sweep && steps.checkpoint) {
             *self.shared.failure.lock() = failure.map(Error::one_line);
         }
     }
 
     fn note_panic(&mut self, said: &str) {
-        for step in [&mut self.expiry, &mut self.sweep, &mut self.snapshot] {
+        for step in [&mut self.expiry, &mut self.sweep, &mut self.checkpoint] {
             step.failed();
         }
         *self.shared.failure.lock() = Some(format!("the housekeeping panicked: {said}"));

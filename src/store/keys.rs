@@ -4,8 +4,11 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::{ObjectReader, ObjectWriter, PartStore, answers, current, list, pages, whole};
-use crate::{Condition, Key, KeyEntry, KeyPage, ListKeys, Object, ObjectOptions, Result, Upload};
+use super::{ObjectReader, ObjectWriter, PartStore, pages, whole};
+use crate::backend::Names;
+use crate::{
+    Condition, Key, KeyEntry, KeyPage, ListKeys, Object, ObjectOptions, Result, Upload, rules,
+};
 #[cfg(doc)]
 use crate::{Error, Options};
 
@@ -51,7 +54,7 @@ impl PartStore {
         options: &ObjectOptions,
     ) -> Result<Object> {
         let (key, body) = (key.into(), body.into());
-        self.change(|engine| whole::put_bytes(engine, &key, body, options))
+        self.change(|session| whole::put_bytes(session, &key, body, options))
     }
 
     /// Puts an object whose bytes come from a reader, which is read to its end.
@@ -107,7 +110,7 @@ impl PartStore {
         options: &ObjectOptions,
     ) -> Result<Object> {
         let key = key.into();
-        self.change(|engine| whole::copy(engine, source, &key, options))
+        self.change(|session| whole::copy(session, source, &key, options))
     }
 
     /// Makes an object that exists the current one of its key. The object that was the current one is
@@ -122,7 +125,7 @@ impl PartStore {
     /// - [`Error::PreconditionFailed`], [`Error::NoSuchKey`]: the condition does not hold.
     /// - Others as for [`abort_upload`](Self::abort_upload).
     pub fn make_current(&self, object: &Upload, condition: Condition) -> Result<()> {
-        self.change(|engine| whole::make_current(engine, object, condition))
+        self.change(|session| session.catalog.make_current(object, condition))
     }
 
     /// Replaces the metadata of an object, and nothing else of it.
@@ -137,7 +140,7 @@ impl PartStore {
         metadata: impl Into<Vec<u8>>,
     ) -> Result<Object> {
         let metadata = metadata.into();
-        self.change(|engine| whole::replace_metadata(engine, object, &metadata))
+        self.change(|session| whole::replace_metadata(session, object, &metadata))
     }
 
     /// Returns the current object of a key.
@@ -148,10 +151,7 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn object_by_key(&self, key: impl Into<Key>) -> Result<Object> {
-        let engine = self.engine()?;
-        current::find(&engine, &key.into(), |object| {
-            answers::object(&engine, object)
-        })
+        self.session()?.catalog.object_by_key(&key.into())
     }
 
     /// Opens the current object of a key for verified reading. The reader reads that object to its end, also
@@ -172,7 +172,7 @@ impl PartStore {
     /// - Others as for [`abort_upload`](Self::abort_upload).
     pub fn remove_key(&self, key: impl Into<Key>, condition: Condition) -> Result<bool> {
         let key = key.into();
-        self.change(|engine| whole::remove_key(engine, &key, condition))
+        self.change(|session| session.catalog.remove_key(&key, condition))
     }
 
     /// Lists a page of the keys of a namespace that have a current object, in the order of their bytes.
@@ -189,7 +189,23 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn list_keys(&self, query: &ListKeys) -> Result<KeyPage> {
-        list::keys(&*self.engine()?, query)
+        let session = self.session()?;
+        let limit = match query.limit {
+            Some(0) => 0,
+            limit => rules::page_len(&session.options, "max-keys", limit)?,
+        };
+        if limit == 0 {
+            session.catalog.namespace(&query.namespace)?;
+            return Ok(KeyPage::default());
+        }
+        session.catalog.keys(&Names {
+            namespace: &query.namespace,
+            prefix: &query.prefix,
+            delimiter: query.delimiter.as_deref(),
+            after: query.after.as_deref(),
+            after_id: None,
+            limit,
+        })
     }
 
     /// Lists all keys that begin with `prefix`, in the order of their bytes. The prefix names the namespace,

@@ -1,19 +1,10 @@
-//! [`PartStore`]: uploads, parts and objects. Only this layer uses both stores, and it decides the order of
-//! their steps.
+//! [`PartStore`]: uploads, parts and objects, on any engine. This layer applies the rules, and decides the
+//! order of the steps.
 
-mod ages;
-mod answers;
-mod complete;
 mod copy;
-mod current;
-mod directory;
-mod end;
-mod engine;
 mod from_memory;
 mod housekeeping;
-mod initiate;
 mod keys;
-mod list;
 mod namespaces;
 mod objects;
 mod pages;
@@ -22,9 +13,8 @@ mod put;
 mod read;
 mod receiving;
 mod rename;
-mod roll_up;
+mod session;
 mod shared;
-mod upgrade;
 mod upkeep;
 mod uploads;
 mod whole;
@@ -36,11 +26,13 @@ use std::sync::Arc;
 pub use read::{ObjectReader, PartReader};
 pub use writer::{ObjectWriter, PartWriter};
 
-use engine::Engine;
+use session::Session;
 use shared::Shared;
 
 #[cfg(doc)]
 use crate::Stats;
+use crate::backend::{BlobStore, Catalog};
+use crate::process::Process;
 use crate::sync::{JoinHandle, MappedRwLockReadGuard, Mutex};
 use crate::{Background, Error, Options, RecoveryReport, Result};
 
@@ -72,10 +64,13 @@ impl PartStore {
     }
 
     pub(crate) fn open_with(path: &Path, options: Options) -> Result<Self> {
-        let (background, expire_after) = (options.background, options.expire_after);
-        let engine = Engine::open(path, options)?;
-        let recovery = engine.recovery.clone();
-        let shared = Shared::new(engine);
+        Self::begin(Session::open(path, options)?)
+    }
+
+    fn begin(session: Session) -> Result<Self> {
+        let (background, expire_after) = (session.options.background, session.options.expire_after);
+        let recovery = session.recovery.clone();
+        let shared = Shared::new(session);
         let housekeeping = match background {
             Background::Thread => Some(housekeeping::start(&shared, expire_after)?),
             Background::Host => None,
@@ -126,16 +121,17 @@ impl PartStore {
         self.handle.close()
     }
 
-    /// Runs a call that may leave work for the housekeeping.
-    fn change<T>(&self, call: impl FnOnce(&Engine) -> Result<T>) -> Result<T> {
-        let engine = self.engine()?;
-        let done = call(&engine)?;
-        self.handle.shared.notice_work(&engine);
+    /// Runs a call that changes something, and may leave work for the housekeeping.
+    fn change<T>(&self, call: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
+        let session = self.session()?;
+        session.catalog.check()?;
+        let done = call(&session)?;
+        self.handle.shared.notice_work(&session);
         Ok(done)
     }
 
-    fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
-        self.handle.shared.engine()
+    fn session(&self) -> Result<MappedRwLockReadGuard<'_, Session>> {
+        self.handle.shared.session()
     }
 }
 
@@ -162,6 +158,24 @@ impl Options {
     pub fn open(self, path: impl AsRef<Path>) -> Result<PartStore> {
         PartStore::open_with(path.as_ref(), self)
     }
+
+    /// Makes a store of an engine that is open: one of another crate, or one of your own
+    /// ([`backend`](crate::backend)).
+    ///
+    /// Options that are about the embedded engine's directory mean nothing here: headroom, cache, mode,
+    /// journal and salvage. [`PartStore::recovery`] has nothing to say.
+    ///
+    /// # Errors
+    /// - [`Error::Forked`]: this process was forked from one that had opened a store.
+    /// - [`Error::Io`]: the thread of the housekeeping cannot be started.
+    pub fn open_on(
+        self,
+        catalog: Box<dyn Catalog>,
+        blobs: Arc<dyn BlobStore>,
+    ) -> Result<PartStore> {
+        let process = Process::opens_a_store()?;
+        PartStore::begin(Session::on(process, catalog, blobs, self))
+    }
 }
 
 impl OpenStore {
@@ -185,8 +199,8 @@ impl OpenStore {
             // A panic of the thread was printed, and does not change what is durable.
             let _ = thread.join();
         }
-        let engine = self.shared.take_engine()?;
-        engine.map_or(Err(Error::Closed), Engine::close)
+        let session = self.shared.take_session()?;
+        session.map_or(Err(Error::Closed), Session::close)
     }
 }
 

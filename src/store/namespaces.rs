@@ -1,9 +1,8 @@
 //! Namespaces: created, removed, listed, and limited by quotas.
 
-use super::{PartStore, list};
-#[cfg(doc)]
-use crate::Error;
-use crate::{ListNamespaces, Namespace, NamespacePage, Quota, Result};
+use super::PartStore;
+use crate::values::key;
+use crate::{Error, ListNamespaces, Namespace, NamespacePage, Quota, Result, rules};
 
 impl PartStore {
     /// Creates a namespace, such as a bucket. On `Ok` it is durable.
@@ -19,9 +18,8 @@ impl PartStore {
     ///   full, or the store has stopped, is damaged or closed.
     /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
     pub fn create_namespace(&self, name: &str, quota: Quota) -> Result<()> {
-        let engine = self.engine()?;
-        let ticket = engine.namespaces.create(&engine.meta, name, quota)?;
-        engine.meta.wait(ticket)
+        key::check_namespace(name)?;
+        self.change(|session| session.catalog.create_namespace(name, quota))
     }
 
     /// Removes a namespace that holds nothing: no objects and no open uploads. On `Ok` that is durable.
@@ -32,9 +30,14 @@ impl PartStore {
     /// - [`Error::InvalidArgument`]: it is the default one.
     /// - Others as for [`create_namespace`](Self::create_namespace).
     pub fn remove_namespace(&self, name: &str) -> Result<()> {
-        let engine = self.engine()?;
-        let ticket = engine.namespaces.remove(&engine.meta, name)?;
-        engine.meta.wait(ticket)
+        if name.is_empty() {
+            return Err(Error::InvalidArgument {
+                argument: "namespace",
+                found: name.to_owned(),
+                expected: "one that was created; the default one always exists",
+            });
+        }
+        self.change(|session| session.catalog.remove_namespace(name))
     }
 
     /// Sets what a namespace may hold. An empty name means the default one. On `Ok` that is durable.
@@ -43,9 +46,7 @@ impl PartStore {
     /// - [`Error::NoSuchNamespace`]: it does not exist.
     /// - Others as for [`create_namespace`](Self::create_namespace).
     pub fn set_quota(&self, name: &str, quota: Quota) -> Result<()> {
-        let engine = self.engine()?;
-        let ticket = engine.namespaces.set_quota(&engine.meta, name, quota)?;
-        engine.meta.wait(ticket)
+        self.change(|session| session.catalog.set_quota(name, quota))
     }
 
     /// Returns what a namespace holds, and may hold. An empty name means the default one.
@@ -58,8 +59,7 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn namespace(&self, name: &str) -> Result<Namespace> {
-        let engine = self.engine()?;
-        engine.namespaces.describe(&engine.meta, name)
+        self.session()?.catalog.namespace(name)
     }
 
     /// Lists a page of the namespaces, in the order of their names' bytes, without the default one.
@@ -70,6 +70,8 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn list_namespaces(&self, query: &ListNamespaces) -> Result<NamespacePage> {
-        list::namespaces(&*self.engine()?, query)
+        let session = self.session()?;
+        let limit = rules::page_len(&session.options, "max-buckets", query.limit)?;
+        session.catalog.namespaces(&query.after, limit)
     }
 }

@@ -1,10 +1,9 @@
 //! Objects: completed uploads.
 
-use super::end::{self, UploadKind};
-use super::{ObjectReader, PartStore, answers, list, pages};
+use super::{ObjectReader, PartStore, pages};
 #[cfg(doc)]
 use crate::Error;
-use crate::{ListObjects, Object, ObjectPage, Result, Upload};
+use crate::{ListObjects, Object, ObjectPage, Result, Upload, rules};
 
 impl PartStore {
     /// Returns an object's size, ETag, checksum and metadata. The key and id of its upload name it
@@ -15,7 +14,7 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn object(&self, object: &Upload) -> Result<Object> {
-        answers::object(&*self.engine()?, object)
+        self.session()?.catalog.object(object)
     }
 
     /// Opens an object for verified reading: as a whole, from any place, or by part.
@@ -44,7 +43,9 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn list_objects(&self, query: &ListObjects) -> Result<ObjectPage> {
-        list::objects(&*self.engine()?, query)
+        let session = self.session()?;
+        let limit = rules::page_len(&session.options, "max-objects", query.limit)?;
+        session.catalog.objects(query.marker, limit)
     }
 
     /// Lists all objects, in the order in which their uploads were initiated. It fetches pages of 1,000 as
@@ -66,6 +67,6 @@ impl PartStore {
     /// As for [`abort_upload`](Self::abort_upload), with [`Error::NoSuchObject`] in place of
     /// [`Error::NoSuchUpload`]: no object exists from this upload under this key.
     pub fn remove_object(&self, object: &Upload) -> Result<()> {
-        self.change(|engine| end::end(engine, object, UploadKind::Completed))
+        self.change(|session| session.catalog.remove_object(object))
     }
 }

@@ -4,11 +4,11 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::{PartReader, PartStore, PartWriter, copy, list, pages, put, read};
+use super::{PartReader, PartStore, PartWriter, copy, pages, put};
 use crate::values::part::Slot;
 #[cfg(doc)]
 use crate::{Error, Options};
-use crate::{ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload};
+use crate::{ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload, rules};
 
 impl PartStore {
     /// Puts a part whose bytes are in memory. See [`put_part_with`](Self::put_part_with).
@@ -59,7 +59,9 @@ impl PartStore {
         body: impl Into<Bytes>,
         options: PartOptions,
     ) -> Result<Part> {
-        self.change(|engine| put::put_bytes(engine, Slot { upload, number }, body.into(), &options))
+        self.change(|session| {
+            put::put_bytes(session, Slot { upload, number }, body.into(), &options)
+        })
     }
 
     /// Puts a part whose bytes come from a reader, which is read to its end. Results and costs are those of
@@ -149,7 +151,7 @@ impl PartStore {
         upload: &Upload,
         number: PartNumber,
     ) -> Result<Part> {
-        self.change(|engine| copy::copy(engine, source, Slot { upload, number }))
+        self.change(|session| copy::copy(session, source, Slot { upload, number }))
     }
 
     /// Lists a page of the parts of an open upload, ascending ([R15](crate::rules#r15), [R16](crate::rules#r16)). [`parts`](Self::parts) lists all.
@@ -164,7 +166,10 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn list_parts(&self, upload: &Upload, query: &ListParts) -> Result<PartPage> {
-        list::parts(&*self.engine()?, upload, query)
+        let session = self.session()?;
+        let limit = rules::page_len(&session.options, "max-parts", query.limit)?;
+        let after = u16::try_from(query.marker).unwrap_or(u16::MAX);
+        session.catalog.parts(upload, after, limit)
     }
 
     /// Lists all parts of an open upload, ascending. It fetches pages of 1,000 as the entries are asked
@@ -188,6 +193,6 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<PartReader> {
-        read::open_part(&*self.engine()?, upload, number)
+        PartReader::open(&*self.session()?, upload, number)
     }
 }

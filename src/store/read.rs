@@ -2,17 +2,12 @@
 //! (I5).
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::answers;
-use super::current;
-use super::engine::Engine;
+use super::session::Session;
 use super::shared::Shared;
-use crate::blob::{BlobReader, BlobStore};
-use crate::format::record::UploadState;
-use crate::pins::Pinned;
-use crate::values::digest::BlockCrcs;
+use crate::backend::{BlobReader, HeldObject, Hold};
+use crate::process::Process;
 use crate::{ContentHash, Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
 
 /// Reads a part. [`PartStore::open_part`](crate::PartStore::open_part) and [`ObjectReader::part`] make it.
@@ -22,33 +17,46 @@ use crate::{ContentHash, Error, Key, Object, ObjectPart, Part, PartNumber, Resul
 /// [`Error::DamagedBlob`] names the blob. The reader has one block of 256 KiB in memory, so a small read
 /// costs reading its block.
 pub struct PartReader {
+    process: Process,
     part: Part,
-    blob: BlobReader<Arc<BlobStore>>,
+    blob: Box<dyn BlobReader>,
     position: u64,
     /// [I4](crate::rules#i4): the blob stays while it is read.
-    pinned: Arc<Pinned>,
+    hold: Hold,
 }
 
 impl PartReader {
+    /// Opens a part of an open upload.
+    pub(super) fn open(session: &Session, upload: &Upload, number: PartNumber) -> Result<Self> {
+        let held = session.catalog.hold_part(upload, number)?;
+        Ok(Self {
+            process: session.process,
+            blob: session.blobs.open(&held.part.content, held.blob)?,
+            part: held.part,
+            position: 0,
+            hold: held.hold,
+        })
+    }
+
     /// Returns the part that is read.
     #[must_use]
     pub fn part(&self) -> &Part {
         &self.part
     }
 
-    /// Whether its pin holds the blob in this store since the store was last opened
-    /// ([I4](crate::rules#i4)).
-    pub(super) fn is_of(&self, engine: &Engine) -> bool {
-        self.pinned.is_of(&engine.pins)
+    /// What keeps its blob.
+    pub(super) fn hold(&self) -> &Hold {
+        &self.hold
     }
 }
 
 impl Read for PartReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let len = self
-            .blob
-            .read_at(self.position, into)
-            .map_err(Error::into_io)?;
+        let read = self
+            .process
+            .check()
+            .and_then(|()| self.blob.read_at(self.position, into));
+        let len = read.map_err(Error::into_io)?;
         self.position += len as u64;
         Ok(len)
     }
@@ -79,53 +87,10 @@ fn position_of(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
     reached.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek before the start"))
 }
 
-/// Opens a part of an open upload.
-pub(super) fn open_part(
-    engine: &Engine,
-    upload: &Upload,
-    number: PartNumber,
-) -> Result<PartReader> {
-    loop {
-        engine.record_if_open(upload)?;
-        let record = engine
-            .meta
-            .part(upload.id(), number)?
-            .ok_or_else(|| upload.part_not_found(number))?;
-        let pinned = engine.pins.pin(vec![record.content])?;
-        // Read again under the pin, because a sweep may have removed the blob of a part that was replaced
-        // just before.
-        if engine
-            .meta
-            .part(upload.id(), number)?
-            .is_some_and(|now| now.content == record.content)
-        {
-            let blob = open_blob(engine, record.content)?;
-            return Ok(PartReader {
-                part: answers::part(number, &record),
-                blob,
-                position: 0,
-                pinned: Arc::new(pinned),
-            });
-        }
-    }
-}
-
-/// Opens the blob of a part, which is pinned.
-pub(super) fn open_blob(
-    engine: &Engine,
-    content: ContentHash,
-) -> Result<BlobReader<Arc<BlobStore>>> {
-    let sums = crcs_of(engine, &content)?;
-    engine.blobs.open_blob(content, sums)
-}
-
-/// What a blob must hold, if it is pinned and a part refers to it.
-pub(super) fn crcs_of(engine: &Engine, content: &ContentHash) -> Result<BlockCrcs> {
-    let missing = || Error::DamagedBlob {
-        hash: *content,
-        reason: "its record is missing".to_owned(),
-    };
-    engine.meta.blob(content)?.ok_or_else(missing)
+/// Opens a blob that is held.
+fn open_blob(session: &Session, content: &ContentHash, hold: &Hold) -> Result<Box<dyn BlobReader>> {
+    let blob = session.catalog.blob(content, hold)?;
+    session.blobs.open(content, blob)
 }
 
 /// Reads an object: its parts, one after the other.
@@ -139,55 +104,32 @@ pub struct ObjectReader {
     parts: Vec<ObjectPart>,
     position: u64,
     /// The part that is being read, by its place in the list.
-    current: Option<(usize, BlobReader<Arc<BlobStore>>)>,
+    current: Option<(usize, Box<dyn BlobReader>)>,
     /// [I4](crate::rules#i4): the blobs stay while the object is read.
-    pinned: Arc<Pinned>,
+    hold: Hold,
 }
 
 impl ObjectReader {
-    pub(super) fn open(shared: &Arc<Shared>, upload: &Upload) -> Result<Self> {
-        let engine = shared.engine()?;
-        Self::open_in(shared, &engine, upload)
+    pub(super) fn open(shared: &Arc<Shared>, object: &Upload) -> Result<Self> {
+        let held = shared.session()?.catalog.hold_object(object)?;
+        Ok(Self::of(shared, held))
     }
 
     /// Opens the current object of a key.
     pub(super) fn open_key(shared: &Arc<Shared>, key: &Key) -> Result<Self> {
-        let engine = shared.engine()?;
-        current::find(&engine, key, |object| {
-            Self::open_in(shared, &engine, object)
-        })
+        let held = shared.session()?.catalog.hold_key(key)?;
+        Ok(Self::of(shared, held))
     }
 
-    fn open_in(shared: &Arc<Shared>, engine: &Engine, upload: &Upload) -> Result<Self> {
-        let (object, parts) = {
-            // A completion changes the index row by row. Under the upload's lock, all of its rows are
-            // changed, or none.
-            let _whole = engine.locks.lock(upload.id())?;
-            (
-                answers::locked_object(engine, upload)?,
-                parts_of(engine, upload)?,
-            )
-        };
-        let pinned = engine
-            .pins
-            .pin(parts.iter().map(|placed| placed.part.content).collect())?;
-        // Read again under the pins, because a sweep may have removed the blobs of an object that was
-        // removed just before.
-        let still = engine
-            .record(upload)?
-            .is_some_and(|record| matches!(record.state, UploadState::Completed(_)));
-        if !still {
-            return Err(upload.object_not_found());
-        }
-        let (shared, pinned) = (Arc::clone(shared), Arc::new(pinned));
-        Ok(Self {
-            shared,
-            object,
-            parts,
+    fn of(shared: &Arc<Shared>, held: HeldObject) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            object: held.object,
+            parts: held.parts,
             position: 0,
             current: None,
-            pinned,
-        })
+            hold: held.hold,
+        }
     }
 
     /// Returns the object that is read.
@@ -196,10 +138,9 @@ impl ObjectReader {
         &self.object
     }
 
-    /// Whether its pins hold the blobs in this store since the store was last opened
-    /// ([I4](crate::rules#i4)).
-    pub(super) fn is_of(&self, engine: &Engine) -> bool {
-        self.pinned.is_of(&engine.pins)
+    /// What keeps its blobs.
+    pub(super) fn hold(&self) -> &Hold {
+        &self.hold
     }
 
     /// Returns the parts and their places, in order.
@@ -224,17 +165,19 @@ impl ObjectReader {
             .ok_or_else(|| self.object.upload.part_not_found(number))?
             .part
             .clone();
-        let blob = open_blob(&*self.shared.engine()?, part.content)?;
+        let session = self.shared.session()?;
         Ok(PartReader {
+            process: session.process,
+            blob: open_blob(&session, &part.content, &self.hold)?,
             part,
-            blob,
             position: 0,
-            pinned: Arc::clone(&self.pinned),
+            hold: self.hold.clone(),
         })
     }
 
     /// Reads from the part at the position.
     fn read_some(&mut self, into: &mut [u8]) -> Result<usize> {
+        self.shared.check_process()?;
         let behind = self
             .parts
             .partition_point(|placed| placed.offset + placed.part.size <= self.position);
@@ -245,25 +188,11 @@ impl ObjectReader {
         if let Some((_, blob)) = self.current.as_mut().filter(|(at, _)| *at == behind) {
             return blob.read_at(within, into);
         }
-        let mut blob = open_blob(&*self.shared.engine()?, placed.part.content)?;
+        let mut blob = open_blob(&*self.shared.session()?, &placed.part.content, &self.hold)?;
         let read = blob.read_at(within, into);
         self.current = Some((behind, blob));
         read
     }
-}
-
-/// The object's parts and where each begins.
-fn parts_of(engine: &Engine, upload: &Upload) -> Result<Vec<ObjectPart>> {
-    let (mut parts, mut offset) = (Vec::new(), 0);
-    engine.meta.parts(upload.id(), 0, &mut |number, part| {
-        parts.push(ObjectPart {
-            part: answers::part(number, &part),
-            offset,
-        });
-        offset += part.size;
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(parts)
 }
 
 impl Read for ObjectReader {

@@ -3,14 +3,13 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::engine::Engine;
 use super::put::{self, Body};
+use super::session::Session;
 use super::shared::Shared;
 use super::whole;
-use crate::blob::StagedBlob;
+use crate::backend::{BlobWriter, Room};
 use crate::buffers::{Buffer, Buffers};
 use crate::ingest::BodyHasher;
-use crate::room::Reservation;
 use crate::values::checksum::Algorithms;
 use crate::values::part::Slot;
 use crate::{
@@ -31,8 +30,8 @@ pub(super) struct Receiving {
     pub target: Target,
     options: PartOptions,
     limits: Options,
-    staged: StagedBlob,
-    room: Reservation,
+    staged: Box<dyn BlobWriter>,
+    room: Box<dyn Room>,
     hasher: BodyHasher,
     buffers: Arc<Buffers>,
     /// The bytes that are not yet written and hashed. A full buffer waits for the next byte, because the
@@ -49,40 +48,40 @@ pub(super) struct Receiving {
 impl Receiving {
     /// Begins the body of a part.
     pub(super) fn part(shared: &Arc<Shared>, slot: Slot<'_>, options: PartOptions) -> Result<Self> {
-        let engine = shared.engine()?;
-        let upload = put::admit(&engine, slot, &options)?;
+        let session = shared.session()?;
+        let wanted = put::admit(&session, slot, &options)?;
         let target = Target::Part {
             upload: slot.upload.clone(),
             number: slot.number,
         };
-        Self::open(shared, &engine, target, (upload.wanted, options))
+        Self::open(shared, &session, target, (wanted, options))
     }
 
     /// Begins the body of an object.
     pub(super) fn object(shared: &Arc<Shared>, key: Key, options: ObjectOptions) -> Result<Self> {
-        let engine = shared.engine()?;
-        whole::admit(&engine, &key, &options)?;
+        let session = shared.session()?;
+        whole::admit(&session, &key, &options)?;
         let body = options.body;
         let target = Target::Object { key, options };
-        Self::open(shared, &engine, target, (Algorithms::default(), body))
+        Self::open(shared, &session, target, (Algorithms::default(), body))
     }
 
     fn open(
         shared: &Arc<Shared>,
-        engine: &Engine,
+        session: &Session,
         target: Target,
         (wanted, options): (Algorithms, PartOptions),
     ) -> Result<Self> {
-        engine.room.check(options.length.unwrap_or(0))?;
+        session.blobs.check_room(options.length.unwrap_or(0))?;
         Ok(Self {
             shared: Arc::clone(shared),
             target,
-            hasher: put::hasher(engine, wanted, &options),
+            hasher: put::hasher(session, wanted, &options),
             options,
-            limits: engine.options.clone(),
-            staged: engine.blobs.stage()?,
-            room: engine.room.reservation(),
-            buffers: Arc::clone(&engine.buffers),
+            limits: session.options.clone(),
+            staged: session.blobs.begin()?,
+            room: session.blobs.room(),
+            buffers: Arc::clone(&session.buffers),
             buffer: None,
             received: 0,
             broken: None,
@@ -106,14 +105,14 @@ impl Receiving {
         self.declare(trailer)?;
         rules::check_minimum(&self.limits, number, self.received)?;
         self.write_rest()?;
-        let engine = shared.engine()?;
+        let session = shared.session()?;
         let slot = Slot {
             upload: &upload,
             number,
         };
         let body = Body::Staged(self.staged);
-        let part = put::store_part(&engine, slot, body, self.hasher, &self.options)?;
-        shared.notice_work(&engine);
+        let part = put::store_part(&session, slot, body, self.hasher, &self.options)?;
+        shared.notice_work(&session);
         Ok(part)
     }
 
@@ -127,10 +126,10 @@ impl Receiving {
             return Err(Error::Closed);
         };
         options.body = self.options;
-        let engine = shared.engine()?;
+        let session = shared.session()?;
         let body = Body::Staged(self.staged);
-        let object = whole::store(&engine, &key, body, self.hasher, &options)?;
-        shared.notice_work(&engine);
+        let object = whole::store(&session, &key, body, self.hasher, &options)?;
+        shared.notice_work(&session);
         Ok(object)
     }
 
@@ -250,9 +249,6 @@ impl Receiving {
     }
 
     fn write_and_hash(&mut self, buffer: Buffer) -> Result<()> {
-        if !buffer.is_direct() {
-            self.staged.leave_direct()?;
-        }
         let chunk = buffer.freeze();
         self.hasher.update(&chunk);
         self.staged.write(&chunk)?;

@@ -1,15 +1,10 @@
-//! Gives uploads and objects other keys. Their ids, parts and times stay, and no row of a part changes.
+//! Gives uploads and objects other keys. Their ids, parts and times stay.
 
-use std::ops::ControlFlow;
-
-use super::current::Current;
-use super::engine::Engine;
-use super::{PartStore, answers, whole};
-use crate::format::record::{Completion, UploadRecord, UploadState};
-use crate::meta::{Change, SpaceUse};
-use crate::{ETag, Key, Object, ObjectOptions, Result, Upload, UploadId, clock, rules};
+use super::PartStore;
+use crate::backend::Renaming;
 #[cfg(doc)]
 use crate::{Error, Options};
+use crate::{Key, Object, ObjectOptions, Result, Upload, rules};
 
 impl PartStore {
     /// Gives an open upload another key. It keeps its id and its parts. Returns its new name; by the old one
@@ -30,7 +25,11 @@ impl PartStore {
     /// - Others as for [`initiate_upload`](Self::initiate_upload).
     pub fn rename_upload(&self, upload: &Upload, key: impl Into<Key>) -> Result<Upload> {
         let key = key.into();
-        self.change(|engine| rename_upload(engine, upload, &key))
+        self.change(|session| {
+            key.check(session.options.max_key_len)?;
+            session.blobs.check_room(0)?;
+            session.catalog.rename_upload(upload, &key)
+        })
     }
 
     /// Gives an object another key, and makes it the current one of that key. The object that was the
@@ -54,134 +53,17 @@ impl PartStore {
         options: &ObjectOptions,
     ) -> Result<Object> {
         let key = key.into();
-        self.change(|engine| rename_object(engine, object, &key, options))
-    }
-}
-
-fn rename_upload(engine: &Engine, upload: &Upload, key: &Key) -> Result<Upload> {
-    key.check(engine.options.max_key_len)?;
-    engine.meta.check()?;
-    engine.room.check(0)?;
-    let namespace = engine.namespaces.find(key.namespace())?.id;
-    let ticket = {
-        let _one_order = engine.locks.lock(upload.id())?;
-        let before = engine.record_if_open(upload)?;
-        let after = UploadRecord {
-            namespace,
-            key: key.as_str().to_owned(),
-            ..before.clone()
-        };
-        let mut bytes = 0;
-        engine.meta.parts(upload.id(), 0, &mut |_, part| {
-            bytes += part.size;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let mut change = Change::default();
-        change.rename(upload.id(), (&before, &after), bytes);
-        engine.commit(change, SpaceUse::Grows)?
-    };
-    engine.meta.wait(ticket)?;
-    Ok(Upload::new(key, upload.id()))
-}
-
-fn rename_object(
-    engine: &Engine,
-    object: &Upload,
-    key: &Key,
-    options: &ObjectOptions,
-) -> Result<Object> {
-    key.check(engine.options.max_key_len)?;
-    let given = options.metadata.as_deref().unwrap_or_default();
-    let given_len = rules::metadata_len(&engine.options, given)?;
-    engine.meta.check()?;
-    engine.room.check(given_len.into())?;
-    let renamed = Upload::new(key, object.id());
-    let (renaming, ticket) = {
-        let _keys = engine.locks.lock_keys(object.full_key(), key)?;
-        let current = Current::find(engine, key, options.condition)?;
-        let other = current.object().unwrap_or(object);
-        let _whole = engine.locks.lock_both(object.id(), other.id())?;
-        let renaming = Renaming::find(engine, object, key, options)?;
-        current.check()?;
-        let mut change = Change::default();
-        renaming.apply(&mut change, object.id());
-        let taking = (object.id(), &renaming.done);
-        let _pinned = whole::take_key(engine, &current, taking, &mut change)?;
-        lose_old_key(engine, object, key, &mut change)?;
-        (renaming, engine.commit(change, SpaceUse::Grows)?)
-    };
-    engine.meta.wait(ticket)?;
-    Ok(answers::object_with(
-        &renamed,
-        renaming.after.initiated_ms,
-        &renaming.done,
-        renaming.metadata,
-    ))
-}
-
-/// The row of an object before and afterwards.
-struct Renaming {
-    before: UploadRecord,
-    after: UploadRecord,
-    done: Completion,
-    metadata: Vec<u8>,
-}
-
-impl Renaming {
-    /// Reads the object, for a caller that holds its lock.
-    fn find(engine: &Engine, object: &Upload, key: &Key, options: &ObjectOptions) -> Result<Self> {
-        let (before, mut done) = answers::completed(engine, object)?;
-        done.current = true;
-        if done.parts == 1 {
-            let etags = etags_of(engine, object)?;
-            done.etag = whole::etag_of(options, done.etag, &etags);
-        }
-        let metadata = match &options.metadata {
-            Some(given) => {
-                done.modified_ms = clock::now_ms();
-                given.clone()
-            }
-            None => answers::locked_object(engine, object)?.metadata,
-        };
-        let after = UploadRecord {
-            namespace: engine.namespaces.find(key.namespace())?.id,
-            key: key.as_str().to_owned(),
-            metadata_len: rules::metadata_len(&engine.options, &metadata)?,
-            state: UploadState::Completed(Box::new(done.clone())),
-            ..before.clone()
-        };
-        Ok(Self {
-            before,
-            after,
-            done,
-            metadata,
+        self.change(|session| {
+            key.check(session.options.max_key_len)?;
+            let metadata = options.metadata.as_deref();
+            let given = rules::metadata_len(&session.options, metadata.unwrap_or_default())?;
+            session.blobs.check_room(given.into())?;
+            let renaming = Renaming {
+                condition: options.condition,
+                metadata,
+                whole_etag: options.whole_etag,
+            };
+            session.catalog.rename_object(object, &key, &renaming)
         })
     }
-
-    fn apply(&self, change: &mut Change, id: UploadId) {
-        change.rename(id, (&self.before, &self.after), self.done.size);
-        change.replace_metadata(id, &self.before, (&self.after, &self.metadata));
-    }
-}
-
-fn etags_of(engine: &Engine, object: &Upload) -> Result<Vec<ETag>> {
-    let mut etags = Vec::new();
-    engine.meta.parts(object.id(), 0, &mut |_, part| {
-        etags.push(part.etag);
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(etags)
-}
-
-/// Takes the object from the key that it had, if it was the current one there.
-fn lose_old_key(engine: &Engine, object: &Upload, key: &Key, change: &mut Change) -> Result<()> {
-    if object.full_key() == key {
-        return Ok(());
-    }
-    let namespace = engine.namespaces.find(object.namespace())?.id;
-    let current = engine.meta.key((namespace, object.key()))?;
-    if current.is_some_and(|current| current.id == object.id()) {
-        change.remove_key((namespace, object.key()), object.id());
-    }
-    Ok(())
 }

@@ -1,25 +1,24 @@
-//! What the handles of one store share: the engine, until the store is closed, and the bell of the
+//! What the handles of one store share: the session, until the store is closed, and the bell of the
 //! housekeeping thread.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::Engine;
-use crate::format::mutation::Tree;
+use super::session::Session;
+use crate::backend::Watch;
 use crate::going::Closing;
-use crate::meta::{GLANCE, Pulse};
 use crate::process::Process;
-use crate::sync::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+use crate::sync::{Condvar, GLANCE, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use crate::{Error, Result};
 
-/// How often the housekeeping thread checks whether the index answers.
+/// How often the housekeeping thread asks whether the engine answers.
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shared {
     process: Process,
     closing: Closing,
-    pulse: Arc<Pulse>,
-    engine: RwLock<Option<Engine>>,
+    watch: Watch,
+    session: RwLock<Option<Session>>,
     duty: Mutex<Duty>,
     changed: Condvar,
     /// The housekeeping thread's last failure.
@@ -43,26 +42,26 @@ pub(super) enum Woken {
 }
 
 impl Shared {
-    pub(super) fn new(engine: Engine) -> Arc<Self> {
+    pub(super) fn new(session: Session) -> Arc<Self> {
         Arc::new(Self {
-            process: engine.process,
-            closing: engine.closing.clone(),
-            pulse: Arc::clone(engine.meta.pulse()),
-            engine: RwLock::new(Some(engine)),
+            process: session.process,
+            closing: session.closing.clone(),
+            watch: session.catalog.watch(),
+            session: RwLock::new(Some(session)),
             duty: Mutex::default(),
             changed: Condvar::new(),
             failure: Mutex::default(),
         })
     }
 
-    /// The engine, for the time of one call. Closing waits for that call. The read is recursive: it does
+    /// The session, for the time of one call. Closing waits for that call. The read is recursive: it does
     /// not queue behind a close that waits, so a call never waits for what that close waits for.
     ///
     /// # Errors
     /// [`Error::Closed`], at once, if closing has begun. [`Error::Forked`].
-    pub(super) fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
+    pub(super) fn session(&self) -> Result<MappedRwLockReadGuard<'_, Session>> {
         self.check_open()?;
-        RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref)
+        RwLockReadGuard::try_map(self.session.read_recursive(), Option::as_ref)
             .map_err(|_| Error::Closed)
     }
 
@@ -79,16 +78,16 @@ impl Shared {
         self.process.check()
     }
 
-    /// Takes the engine out, after the calls that are under way. Later calls get [`Error::Closed`].
+    /// Takes the session out, after the calls that are under way. Later calls get [`Error::Closed`].
     ///
     /// # Errors
     /// [`Error::Index`] if one of those calls hangs in the index.
-    pub(super) fn take_engine(&self) -> Result<Option<Engine>> {
+    pub(super) fn take_session(&self) -> Result<Option<Session>> {
         loop {
-            if let Some(mut engine) = self.engine.try_write_for(GLANCE) {
-                return Ok(engine.take());
+            if let Some(mut session) = self.session.try_write_for(GLANCE) {
+                return Ok(session.take());
             }
-            self.pulse.check()?;
+            (self.watch)()?;
         }
     }
 
@@ -107,15 +106,14 @@ impl Shared {
         while !duty.ended {
             self.changed
                 .wait_while_for(&mut duty, |duty| !duty.ended, GLANCE);
-            self.pulse.check()?;
+            (self.watch)()?;
         }
         Ok(())
     }
 
     /// Wakes the housekeeping thread if a call has left work for it.
-    pub(super) fn notice_work(&self, engine: &Engine) {
-        let garbage = engine.meta.tally().rows_of(Tree::Garbage) > 0;
-        if garbage || engine.suspects.any_known() || engine.meta.wants_snapshot() {
+    pub(super) fn notice_work(&self, session: &Session) {
+        if session.catalog.has_work() {
             self.wake();
         }
     }
@@ -142,7 +140,7 @@ impl Shared {
                 .wait_while_for(&mut duty, |duty| !duty.work && !duty.stop, slice);
             // No other thread may be checking whether the index answers. The next call reports what this
             // check finds.
-            let _ = self.pulse.check();
+            let _ = (self.watch)();
         }
         self.changed
             .wait_while_for(&mut duty, |duty| !duty.stop, gather);

@@ -2,10 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::engine::Engine;
 use super::{PartStore, housekeeping};
 use crate::going::{Going, Reached};
-use crate::verify::Verify;
 #[cfg(doc)]
 use crate::{Background, Error};
 use crate::{MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, VerifyReport};
@@ -52,10 +50,10 @@ impl PartStore {
         &self,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<SweepReport> {
-        let engine = self.engine()?;
-        let going = Going::telling(&engine.closing, &mut progress);
+        let session = self.session()?;
+        let going = Going::telling(&session.closing, &mut progress);
         let mut report = SweepReport::default();
-        let swept = engine.sweep(&going).map(|swept| report = swept);
+        let swept = session.sweep(&going).map(|swept| report = swept);
         report.cut_short = going.conclude(swept)? == Reached::CutShort;
         Ok(report)
     }
@@ -83,10 +81,10 @@ impl PartStore {
         &self,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<MaintenanceReport> {
-        let engine = self.engine()?;
-        let going = Going::telling(&engine.closing, &mut progress);
+        let session = self.session()?;
+        let going = Going::telling(&session.closing, &mut progress);
         let mut report = MaintenanceReport::default();
-        let done = housekeeping::round(&engine, &going).map(|done| report = done);
+        let done = housekeeping::round(&session, &going).map(|done| report = done);
         report.cut_short = going.conclude(done)? == Reached::CutShort;
         Ok(report)
     }
@@ -122,27 +120,10 @@ impl PartStore {
         scope: Scope,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<VerifyReport> {
-        let engine = self.engine()?;
-        let Engine {
-            meta,
-            blobs,
-            pins,
-            locks,
-            namespaces,
-            closing,
-            ..
-        } = &*engine;
-        let going = Going::telling(closing, &mut progress);
-        let verify = Verify {
-            meta,
-            blobs,
-            pins,
-            locks,
-            namespaces,
-            going: &going,
-        };
+        let session = self.session()?;
+        let going = Going::telling(&session.closing, &mut progress);
         let mut report = VerifyReport::default();
-        let verified = verify.run(scope, &mut report);
+        let verified = session.catalog.verify(scope, &going, &mut report);
         report.cut_short = going.conclude(verified)? == Reached::CutShort;
         Ok(report)
     }
@@ -155,9 +136,6 @@ impl PartStore {
     pub fn stats(&self) -> Result<Stats> {
         self.handle.shared.check_process()?;
         let background_failure = self.handle.shared.failure.lock().clone();
-        Ok(Stats {
-            background_failure,
-            ..self.engine()?.stats()?
-        })
+        self.session()?.stats(background_failure)
     }
 }

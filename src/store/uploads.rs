@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::end::{self, UploadKind};
-use super::{PartStore, answers, complete, initiate, list, pages};
+use super::{PartStore, pages};
+use crate::backend::{Completing, Names, NewUpload};
 use crate::going::Going;
 use crate::{
     CompleteOptions, CompletedPart, Key, ListUploads, Object, Result, Upload, UploadInfo,
-    UploadOptions, UploadPage,
+    UploadOptions, UploadPage, rules,
 };
 #[cfg(doc)]
 use crate::{Error, Options};
@@ -46,7 +46,19 @@ impl PartStore {
         key: impl Into<Key>,
         options: impl Into<UploadOptions>,
     ) -> Result<Upload> {
-        initiate::initiate(&*self.engine()?, key.into(), &options.into())
+        let (key, options) = (key.into(), options.into());
+        self.change(|session| {
+            key.check(session.options.max_key_len)?;
+            let metadata_len = rules::metadata_len(&session.options, &options.metadata)?;
+            rules::check_composite(&options)?;
+            session.blobs.check_room(metadata_len.into())?;
+            let new = NewUpload {
+                metadata: &options.metadata,
+                wanted: options.wanted,
+                composite: options.composite,
+            };
+            session.catalog.initiate(&key, &new)
+        })
     }
 
     /// Returns an open upload: when it was initiated, and its metadata.
@@ -56,9 +68,7 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn upload(&self, upload: &Upload) -> Result<UploadInfo> {
-        let engine = self.engine()?;
-        let record = engine.record_if_open(upload)?;
-        answers::upload(&engine, upload, &record)
+        self.session()?.catalog.upload(upload)
     }
 
     /// Lists a page of the open uploads, by key, then by initiation ([R32](crate::rules#r32)).
@@ -70,7 +80,16 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
     pub fn list_uploads(&self, query: &ListUploads) -> Result<UploadPage> {
-        list::uploads(&*self.engine()?, query)
+        let session = self.session()?;
+        let limit = rules::page_len(&session.options, "max-uploads", query.limit)?;
+        session.catalog.uploads(&Names {
+            namespace: &query.namespace,
+            prefix: &query.prefix,
+            delimiter: query.delimiter.as_deref(),
+            after: query.key_marker.as_deref(),
+            after_id: query.id_marker.filter(|_| query.key_marker.is_some()),
+            limit,
+        })
     }
 
     /// Lists all open uploads whose keys begin with `prefix`, by key, then by initiation. The prefix names the
@@ -141,7 +160,10 @@ impl PartStore {
         parts: &[CompletedPart],
         options: &CompleteOptions,
     ) -> Result<Object> {
-        self.change(|engine| complete::complete(engine, upload, parts, options))
+        self.change(|session| {
+            let completing = Completing::new(parts, options, &session.options)?;
+            session.catalog.complete(upload, &completing)
+        })
     }
 
     /// Completes an upload, and removes the object that it replaces, in one commit. After a crash at any
@@ -194,7 +216,7 @@ impl PartStore {
     /// - [`Error::StorageFull`]: not even the spare journal segment has room.
     /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn abort_upload(&self, upload: &Upload) -> Result<()> {
-        self.change(|engine| end::end(engine, upload, UploadKind::Open))
+        self.change(|session| session.catalog.abort(upload))
     }
 
     /// Aborts all uploads that were initiated longer ago than `older_than` and are not completed. Returns
@@ -212,12 +234,14 @@ impl PartStore {
     /// # Errors
     /// As for [`abort_upload`](Self::abort_upload), without [`Error::NoSuchUpload`].
     pub fn expire_uploads(&self, older_than: Duration) -> Result<u64> {
-        let engine = self.engine()?;
-        let going = Going::until(&engine.closing);
+        let session = self.session()?;
+        let going = Going::until(&session.closing);
         let mut expired = 0;
-        let done = end::expire(&engine, older_than, &going).map(|number| expired = number);
+        let done = session
+            .expire(older_than, &going)
+            .map(|number| expired = number);
         going.conclude(done)?;
-        self.handle.shared.notice_work(&engine);
+        self.handle.shared.notice_work(&session);
         Ok(expired)
     }
 }

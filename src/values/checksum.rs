@@ -88,38 +88,53 @@ impl fmt::Display for ChecksumAlgorithm {
 
 /// A set of algorithms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Algorithms(u16);
+pub struct Algorithms(u16);
 
 impl Algorithms {
-    pub(crate) fn from_mask(mask: u16) -> Option<Self> {
+    /// Makes a set of its [mask](Self::mask). `None` if a bit stands for nothing that is known.
+    #[must_use]
+    pub fn from_mask(mask: u16) -> Option<Self> {
         (mask >> ChecksumAlgorithm::ALL.len() == 0).then_some(Self(mask))
     }
 
-    pub(crate) fn mask(self) -> u16 {
+    /// Returns a number with a bit for each algorithm, to be kept. A bit never changes its meaning.
+    #[must_use]
+    pub fn mask(self) -> u16 {
         self.0
     }
 
-    pub(crate) fn with(self, algorithm: ChecksumAlgorithm) -> Self {
+    /// Adds an algorithm.
+    #[must_use]
+    pub fn with(self, algorithm: ChecksumAlgorithm) -> Self {
         Self(self.0 | algorithm.bit())
     }
 
-    pub(crate) fn contains(self, algorithm: ChecksumAlgorithm) -> bool {
+    /// Says whether an algorithm is in it.
+    #[must_use]
+    pub fn contains(self, algorithm: ChecksumAlgorithm) -> bool {
         self.0 & algorithm.bit() != 0
     }
 
-    pub(crate) fn union(self, other: Self) -> Self {
+    /// Returns those that are in one of the two.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    pub(crate) fn minus(self, other: Self) -> Self {
+    /// Returns those that are in this one and not in the other.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    pub(crate) fn is_empty(self) -> bool {
+    /// Says whether it has none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    pub(crate) fn iter(self) -> impl Iterator<Item = ChecksumAlgorithm> {
+    /// Goes through them.
+    pub fn iter(self) -> impl Iterator<Item = ChecksumAlgorithm> {
         let all = ChecksumAlgorithm::ALL.into_iter();
         all.filter(move |algorithm| self.contains(*algorithm))
     }

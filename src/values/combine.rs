@@ -26,8 +26,8 @@ pub(crate) fn whole<'a>(parts: impl Iterator<Item = (&'a Checksums, u64)>) -> Ch
 
 /// The checksums of the parts' checksums, for these algorithms. One is left out if a part lacks its
 /// checksum.
-pub(crate) fn composite(
-    parts: &(impl Iterator<Item = (Checksums, u64)> + Clone),
+pub(crate) fn composite<'a>(
+    parts: &(impl Iterator<Item = (&'a Checksums, u64)> + Clone),
     algorithms: Algorithms,
 ) -> Checksums {
     let composite = |algorithm: ChecksumAlgorithm| {

@@ -23,7 +23,9 @@ impl ContentHash {
         &self.0
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+    /// Makes one of its bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
@@ -287,24 +289,28 @@ impl FromStr for ContentMd5 {
 }
 
 /// Length of the blocks in which a blob is checked when it is read, bytes.
-pub(crate) const BLOCK_LEN: usize = 256 * 1024;
+pub const BLOCK_LEN: usize = 256 * 1024;
 
 /// What a blob must hold: its size, and the CRC-32 of each block of [`BLOCK_LEN`] bytes. The last block may
 /// be shorter.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(crate) struct BlockCrcs {
+pub struct BlockCrcs {
+    /// Its size, bytes.
     pub size: u64,
+    /// The CRC-32 of each block, in order.
     pub crcs: Vec<u32>,
 }
 
 impl BlockCrcs {
-    /// How many blocks a blob of `size` bytes has.
-    pub(crate) fn blocks(size: u64) -> u64 {
+    /// Returns how many blocks a blob of `size` bytes has.
+    #[must_use]
+    pub fn blocks(size: u64) -> u64 {
         size.div_ceil(BLOCK_LEN as u64)
     }
 
-    /// The CRC-32 of the whole blob, combined from those of its blocks.
-    pub(crate) fn crc32(&self) -> u32 {
+    /// Returns the CRC-32 of the whole blob, combined from those of its blocks.
+    #[must_use]
+    pub fn crc32(&self) -> u32 {
         let mut whole = Combined::crc32();
         for (at, crc) in (0..).zip(&self.crcs) {
             whole.push((*crc).into(), self.block_len(at) as u64);
@@ -312,16 +318,18 @@ impl BlockCrcs {
         u32::try_from(whole.crc()).unwrap_or_default()
     }
 
-    /// Bytes in block `at`, which lies inside the blob.
-    pub(crate) fn block_len(&self, at: u64) -> usize {
+    /// Returns the length of block `at`, bytes, which lies inside the blob.
+    #[must_use]
+    pub fn block_len(&self, at: u64) -> usize {
         let start = at * BLOCK_LEN as u64;
         usize::try_from(self.size.saturating_sub(start))
             .unwrap_or(BLOCK_LEN)
             .min(BLOCK_LEN)
     }
 
-    /// Whether `block` holds what block `at` held when it was stored.
-    pub(crate) fn matches(&self, at: u64, block: &[u8]) -> bool {
+    /// Says whether `block` holds what block `at` held when it was stored.
+    #[must_use]
+    pub fn matches(&self, at: u64, block: &[u8]) -> bool {
         let stored = usize::try_from(at).ok().and_then(|at| self.crcs.get(at));
         block.len() == self.block_len(at) && stored == Some(&crc32fast::hash(block))
     }

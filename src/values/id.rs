@@ -162,20 +162,26 @@ impl Upload {
         self.id
     }
 
-    pub(crate) fn not_found(&self) -> Error {
+    /// Makes the error that says that no such upload is open.
+    #[must_use]
+    pub fn not_found(&self) -> Error {
         Error::NoSuchUpload {
             id: self.id.to_string(),
         }
     }
 
-    pub(crate) fn object_not_found(&self) -> Error {
+    /// Makes the error that says that no such object exists.
+    #[must_use]
+    pub fn object_not_found(&self) -> Error {
         Error::NoSuchObject {
             key: self.key.as_str().to_owned(),
             id: self.id.to_string(),
         }
     }
 
-    pub(crate) fn part_not_found(&self, number: crate::PartNumber) -> Error {
+    /// Makes the error that says that it has no such part.
+    #[must_use]
+    pub fn part_not_found(&self, number: crate::PartNumber) -> Error {
         Error::NoSuchPart {
             id: self.id.to_string(),
             number,
@@ -184,19 +190,25 @@ impl Upload {
 }
 
 /// Makes ids whose texts ascend, whatever the clock does.
-pub(crate) struct IdSource {
+#[derive(Debug)]
+pub struct IdSource {
     last: Mutex<(u64, u32)>,
 }
 
 impl IdSource {
-    /// Continues after the newest id that the store still knows.
-    pub(crate) fn after(newest: Option<UploadId>) -> Self {
+    /// Makes a source that continues after the newest id that the engine still knows.
+    #[must_use]
+    pub fn after(newest: Option<UploadId>) -> Self {
         Self {
             last: Mutex::new(newest.map_or((0, 0), |id| id.tick())),
         }
     }
 
-    pub(crate) fn next(&self) -> Result<UploadId> {
+    /// Makes the next id: 28 of its bytes are random, so nobody can guess it.
+    ///
+    /// # Errors
+    /// [`Error::NoRandomness`] if the operating system gives none.
+    pub fn next(&self) -> Result<UploadId> {
         let mut hex = [0; HEX_BYTES];
         getrandom::fill(&mut hex).map_err(|cause| Error::NoRandomness {
             cause: cause.to_string(),
@@ -208,8 +220,8 @@ impl IdSource {
         Ok(UploadId { seconds, hex })
     }
 
-    /// The greatest id that this source can have made so far.
-    pub(crate) fn newest(&self) -> UploadId {
+    /// Returns the greatest id that this source can have made so far.
+    pub fn newest(&self) -> UploadId {
         let (seconds, nanos) = *self.last.lock();
         let mut hex = [0xff; HEX_BYTES];
         if let Some(tick) = hex.first_chunk_mut::<TICK_BYTES>() {

@@ -58,7 +58,9 @@ impl Key {
         check_text("key", &self.key)
     }
 
-    pub(crate) fn not_found(&self) -> Error {
+    /// Makes the error that says that the key has no current object.
+    #[must_use]
+    pub fn not_found(&self) -> Error {
         Error::NoSuchKey { key: self.clone() }
     }
 }

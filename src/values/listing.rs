@@ -231,7 +231,7 @@ impl ListObjects {
 }
 
 /// One page of [`list_parts`](crate::PartStore::list_parts).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartPage {
     /// Parts by ascending number.

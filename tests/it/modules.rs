@@ -206,11 +206,11 @@ fn word(text: &str) -> (&str, &str) {
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// The other two layer laws, that only `file` names `std::fs` and only the index names sled, are clippy's.
+/// The other two layer laws, that only `local::file` names `std::fs` and only the index names sled, are clippy's.
 #[test]
 fn only_the_file_layer_names_rustix() {
     let names_it = |code: &String| code.contains("rustix::");
     let sources = sources().into_iter().filter(|(_, code)| names_it(code));
-    let modules: BTreeSet<String> = sources.map(|(module, _)| module[0].clone()).collect();
-    assert_eq!(modules, BTreeSet::from(["file".to_owned()]));
+    let modules: BTreeSet<String> = sources.map(|(module, _)| module[..2].join("::")).collect();
+    assert_eq!(modules, BTreeSet::from(["local::file".to_owned()]));
 }

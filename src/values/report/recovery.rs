@@ -8,7 +8,7 @@ use crate::Options;
 use crate::{Error, Result, SalvageReport};
 
 /// What opening a store found and did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
     /// Whether no store existed, and one was made. See [`Options::must_exist`](crate::Options::must_exist).
@@ -36,10 +36,11 @@ pub struct RecoveryReport {
 }
 
 /// What was done with the query index when the store was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IndexRecovery {
     /// The store had been closed cleanly, and the index holds exactly the rows that it held then.
+    #[default]
     Trusted,
     /// It was rebuilt from snapshot and journal.
     Rebuilt {

@@ -6,7 +6,7 @@ use crate::{DamagedFile, SweepReport};
 
 /// The store in numbers. They are counted as things change, so reading them scans nothing that grows with
 /// the number of parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Open uploads.

@@ -1,0 +1,117 @@
+//! Staged blobs: bodies on their way in. Each step is a type, so no step can be left out: [`StagedBlob`]
+//! (being written) → [`DurableBlob`] (synced) → published under its hash.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::BlobFiles;
+use crate::buffers::{self, ALIGNMENT};
+use crate::local::file::{self, Handle, Place};
+use crate::{ContentHash, Result};
+
+/// A file in `staging/` that is being written. Dropping it removes the file (I3).
+pub(crate) struct StagedBlob {
+    file: StagedFile,
+    len: u64,
+    /// Whether writes bypass the page cache.
+    direct: bool,
+}
+
+impl StagedBlob {
+    pub(super) fn create(store: Arc<BlobFiles>, place: &Place) -> Result<Self> {
+        let direct = store.writes_direct;
+        let handle = if direct {
+            Handle::create_direct(place)
+        } else {
+            Handle::create_new(place)
+        }?;
+        store.staged_now.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            file: StagedFile {
+                store,
+                handle,
+                published: false,
+            },
+            len: 0,
+            direct,
+        })
+    }
+
+    /// Whether bytes are written past the page cache as long as they are in [buffers](crate::buffers).
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    /// Continues through the page cache.
+    fn leave_direct(&mut self) -> Result<()> {
+        if self.direct {
+            self.file.handle.leave_direct()?;
+            self.direct = false;
+        }
+        Ok(())
+    }
+
+    /// Appends bytes. The first ones that are not in a buffer, and all behind them, go through the page
+    /// cache.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.store.check_process()?;
+        if !buffers::is_aligned(bytes) {
+            self.leave_direct()?;
+        }
+        if !self.direct {
+            return self.write_next(bytes);
+        }
+        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % ALIGNMENT);
+        self.write_next(whole)?;
+        if !rest.is_empty() {
+            self.leave_direct()?;
+        }
+        self.write_next(rest)
+    }
+
+    fn write_next(&mut self, bytes: &[u8]) -> Result<()> {
+        if !bytes.is_empty() {
+            self.file.handle.write_at(bytes, self.len)?;
+            self.len += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes the bytes durable.
+    pub(crate) fn sync(self) -> Result<DurableBlob> {
+        self.file.handle.sync_data()?;
+        Ok(DurableBlob { file: self.file })
+    }
+}
+
+/// A staged file whose bytes are durable and whose name is not. Dropping it removes the file.
+pub(crate) struct DurableBlob {
+    file: StagedFile,
+}
+
+impl DurableBlob {
+    /// Gives the file its final name, durably. A file that already has the name is replaced.
+    ///
+    /// The caller holds a pin on `content`, which is the hash of the bytes that were written.
+    pub(crate) fn publish(mut self, content: &ContentHash) -> Result<()> {
+        self.file.store.publish(self.file.handle.place(), content)?;
+        self.file.published = true;
+        Ok(())
+    }
+}
+
+struct StagedFile {
+    store: Arc<BlobFiles>,
+    handle: Handle,
+    published: bool,
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        self.store.staged_now.fetch_sub(1, Ordering::Relaxed);
+        if !self.published && self.store.check_process().is_ok() {
+            // If it cannot be removed now, it is removed when the store is opened.
+            let _ = file::remove_if_present(self.handle.place());
+        }
+    }
+}

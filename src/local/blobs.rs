@@ -1,0 +1,85 @@
+//! [`LocalBlobs`]: what [`PartStore`](crate::PartStore) asks of files and of the disk.
+
+use std::sync::Arc;
+
+use super::blob::{BlobFiles, DurableBlob, StagedBlob};
+use super::room::{Reservation, Room};
+use crate::backend::{self, BlobReader, BlobStore, BlobWriter, Location, StoredBlob};
+use crate::{ContentHash, Result, Stats};
+
+/// The files, and the room for them.
+pub(super) struct LocalBlobs {
+    pub files: Arc<BlobFiles>,
+    pub room: Arc<Room>,
+}
+
+impl BlobStore for LocalBlobs {
+    fn begin(&self) -> Result<Box<dyn BlobWriter>> {
+        Ok(Box::new(self.files.stage()?))
+    }
+
+    fn open(&self, content: &ContentHash, blob: StoredBlob) -> Result<Box<dyn BlobReader>> {
+        Ok(Box::new(self.files.open_blob(*content, blob.crcs)?))
+    }
+
+    fn is_sound(&self, content: &ContentHash, blob: &StoredBlob) -> Result<bool> {
+        self.files.is_sound(content, &blob.crcs)
+    }
+
+    fn require_sound(&self, content: &ContentHash, blob: &StoredBlob) -> Result<()> {
+        self.files.require_sound(content, &blob.crcs)
+    }
+
+    fn check_room(&self, bytes: u64) -> Result<()> {
+        self.room.check(bytes)
+    }
+
+    fn room(&self) -> Box<dyn backend::Room> {
+        Box::new(self.room.reservation())
+    }
+
+    fn stats(&self, stats: &mut Stats) -> Result<()> {
+        stats.damaged_blobs = self.files.damaged();
+        stats.staged_bodies = self.files.staged_bodies();
+        stats.reserved_bytes = self.room.reserved();
+        stats.free_bytes = self.files.free_space()?;
+        stats.direct_writes = self.files.writes_direct();
+        Ok(())
+    }
+}
+
+impl BlobWriter for StagedBlob {
+    fn likes_aligned(&self) -> bool {
+        self.is_direct()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        StagedBlob::write(self, bytes)
+    }
+
+    fn sync(self: Box<Self>) -> Result<Box<dyn backend::DurableBlob>> {
+        Ok(Box::new(StagedBlob::sync(*self)?))
+    }
+}
+
+impl backend::DurableBlob for DurableBlob {
+    fn publish(self: Box<Self>, content: &ContentHash) -> Result<Location> {
+        DurableBlob::publish(*self, content)?;
+        // The hash says where it is.
+        Ok(Location::default())
+    }
+}
+
+impl backend::Room for Reservation {
+    fn receive(&mut self, bytes: u64, rest: Option<u64>) -> Result<()> {
+        Reservation::receive(self, bytes, rest)
+    }
+
+    fn written(&mut self, bytes: u64) {
+        Reservation::written(self, bytes);
+    }
+
+    fn cancel(&mut self) {
+        Reservation::cancel(self);
+    }
+}

@@ -1,0 +1,259 @@
+//! The engine: rows and files, and what keeps them consistent. It lives from open to close.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ages::Ages;
+use super::blob::BlobFiles;
+use super::blobs::LocalBlobs;
+use super::directory::{self, Found};
+use super::file::{self, Lock};
+use super::format::marker::Orphans;
+use super::format::record::{UploadRecord, UploadState};
+use super::locks::Locks;
+use super::meta::{Change, Extent, MetaStore, Opening, SpaceUse, Ticket};
+use super::namespaces::Namespaces;
+use super::pins::Pins;
+use super::room::Room;
+use super::suspects::{Need, Suspects};
+use super::sweep::Sweep;
+use super::upgrade;
+use super::verify::Verify;
+use crate::backend::Checkpoint;
+use crate::buffers::Buffers;
+use crate::going::{Closing, Going};
+use crate::values::id::IdSource;
+use crate::values::namespace::NamespaceId;
+use crate::{
+    Error, Key, Options, RecoveryReport, Result, Scope, Stats, SweepReport, Upload, VerifyReport,
+};
+
+pub(crate) struct Engine {
+    pub options: Options,
+    pub meta: MetaStore,
+    pub blobs: Arc<BlobFiles>,
+    pub pins: Arc<Pins>,
+    pub locks: Locks,
+    pub namespaces: Namespaces,
+    pub ids: IdSource,
+    pub ages: Ages,
+    pub room: Arc<Room>,
+    pub suspects: Suspects,
+    pub closing: Closing,
+    /// Dropped last: nobody else may open the directory while any part of this still works.
+    _lock: Arc<Lock>,
+}
+
+impl Engine {
+    pub(crate) fn open(
+        path: &Path,
+        options: &Options,
+        closing: &Closing,
+        buffers: &Arc<Buffers>,
+    ) -> Result<(Self, RecoveryReport)> {
+        let started = Instant::now();
+        let path = file::absolute(path)?;
+        let (lock, found) = directory::lock_or_create(&path, options)?;
+        let lock = Arc::new(lock);
+        let blobs = BlobFiles::open(lock.dir(), buffers)?.until(closing);
+        for dir in blobs.dirs() {
+            lock.watch(dir);
+        }
+        let ballast = lock.dir().dir("meta")?.at("ballast");
+        let room = Room::new(lock.dir().clone(), ballast, options.headroom);
+        room.give_up_ballast_if_low();
+        let opening = Opening {
+            lock: &lock,
+            ballast: room.ballast(),
+            options: &options.journal,
+            cache: options.index_cache,
+            closing,
+            salvaging: options.salvaging,
+            blobs: &blobs,
+            accept_format: &|| directory::accept_format(lock.dir(), found),
+        };
+        let (meta, recovered) = opening.open()?;
+        if found != Found::Nothing {
+            // The ballast may have been removed by the last close, or by this open.
+            room.lay_ballast();
+        }
+        let orphans = match found {
+            Found::Nothing => Orphans::RuledOut,
+            Found::Store | Found::OlderStore => recovered.orphans,
+        };
+        let recovery = RecoveryReport {
+            created: found == Found::Nothing,
+            index: recovered.index,
+            journal_batches: recovered.batches,
+            torn_bytes: recovered.torn_bytes,
+            orphans_possible: orphans == Orphans::Possible,
+            foreign: [blobs.foreign(), &recovered.foreign].concat(),
+            repaired: recovered.repaired,
+            salvaged: recovered.salvaged,
+            elapsed: started.elapsed(),
+        };
+        upgrade::count_usage(&meta)?;
+        let ids = IdSource::after(meta.newest_upload()?);
+        let engine = Self {
+            ages: Ages::from_now_on(ids.newest()),
+            ids,
+            suspects: Suspects::new(orphans),
+            pins: Pins::new(meta.pulse()),
+            locks: Locks::new(meta.pulse()),
+            namespaces: Namespaces::open(&meta)?,
+            room: Arc::new(room),
+            blobs: Arc::new(blobs),
+            closing: closing.clone(),
+            _lock: lock,
+            options: options.clone(),
+            meta,
+        };
+        Ok((engine, recovery))
+    }
+
+    /// What writes and reads its blobs.
+    pub(super) fn blob_store(&self) -> LocalBlobs {
+        LocalBlobs {
+            files: Arc::clone(&self.blobs),
+            room: Arc::clone(&self.room),
+        }
+    }
+
+    pub(crate) fn close(self) -> Result<()> {
+        // From here on the index is written out.
+        self.room.give_up_ballast_if_low();
+        let orphans = self.suspects.orphans();
+        self.meta.close(orphans)
+    }
+
+    /// Commits a change, if the quotas of its namespaces allow it. See [`MetaStore::commit`].
+    pub(crate) fn commit(&self, change: Change, space: SpaceUse) -> Result<Ticket> {
+        self.namespaces.commit(&self.meta, change, space)
+    }
+
+    /// The record of an upload that has this id **and** this key, open or completed (R9).
+    pub(crate) fn record(&self, upload: &Upload) -> Result<Option<UploadRecord>> {
+        let record = self.meta.upload(upload.id())?;
+        Ok(record.filter(|record| self.has_key(record, upload.full_key())))
+    }
+
+    fn has_key(&self, record: &UploadRecord, key: &Key) -> bool {
+        let is_in = match record.namespace {
+            NamespaceId::DEFAULT => key.namespace().is_empty(),
+            id => {
+                let space = self.namespaces.find(key.namespace());
+                space.is_ok_and(|space| space.id == id)
+            }
+        };
+        is_in && record.key == key.as_str()
+    }
+
+    /// The record of an open upload.
+    pub(crate) fn record_if_open(&self, upload: &Upload) -> Result<UploadRecord> {
+        let record = self
+            .record(upload)?
+            .filter(|record| record.state == UploadState::Open);
+        record.ok_or_else(|| upload.not_found())
+    }
+
+    /// Removes what can be removed, until `going` says no.
+    pub(crate) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
+        let Self {
+            meta,
+            blobs,
+            pins,
+            suspects,
+            ..
+        } = self;
+        let sweep = Sweep {
+            meta,
+            blobs,
+            pins,
+            suspects,
+            going,
+        };
+        sweep.run()
+    }
+
+    /// How long a sweep that no caller asked for must still wait. Zero when it is due. The wait is shorter
+    /// when the disk is nearly full.
+    pub(crate) fn sweep_rests(&self) -> Duration {
+        let need = if self.room.is_scarce() {
+            Need::Room
+        } else {
+            Need::None
+        };
+        self.suspects.rest(need)
+    }
+
+    /// Takes a snapshot if it is due. If a whole one would use the headroom, it takes one step only, which
+    /// needs little more room than it frees.
+    pub(crate) fn snapshot(&self, going: &Going<'_>) -> Result<Checkpoint> {
+        if !self.meta.wants_snapshot() {
+            return Ok(Checkpoint::NotDue);
+        }
+        let needs = |extent| self.meta.snapshot_needs(extent);
+        let taken = match self.room.reserve(needs(Extent::All)) {
+            Ok(_room) => self.meta.take_snapshot(Extent::All, going),
+            Err(Error::StorageFull { .. }) if self.room.has(needs(Extent::Step)) => {
+                self.meta.take_snapshot(Extent::Step, going)
+            }
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(true) => Ok(Checkpoint::Taken),
+            Ok(false) => Ok(Checkpoint::NotDue),
+            Err(Error::StorageFull { .. }) => Ok(Checkpoint::NoRoom),
+            Err(Error::Closed) if going.has_stopped() => Ok(Checkpoint::NotDue),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn verify(
+        &self,
+        scope: Scope,
+        going: &Going<'_>,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let Self {
+            meta,
+            blobs,
+            pins,
+            locks,
+            namespaces,
+            ..
+        } = self;
+        let verify = Verify {
+            meta,
+            blobs,
+            pins,
+            locks,
+            namespaces,
+            going,
+        };
+        verify.run(scope, report)
+    }
+
+    pub(crate) fn stats(&self, stats: &mut Stats) {
+        use super::format::mutation::Tree;
+        let tally = self.meta.tally();
+        stats.open_uploads = tally.rows_of(Tree::UploadNames);
+        stats.keys = tally.rows_of(Tree::Keys);
+        stats.objects = tally
+            .rows_of(Tree::Uploads)
+            .saturating_sub(stats.open_uploads);
+        stats.parts = tally.rows_of(Tree::Parts);
+        stats.part_bytes = tally.part_bytes;
+        stats.blobs = tally.blobs;
+        stats.blob_bytes = tally.blob_bytes;
+        stats.garbage = tally.rows_of(Tree::Garbage);
+        stats.damaged_files = self.meta.known_damage();
+        stats.pinned_blobs = self.pins.count();
+        stats.journal_bytes = self.meta.journal_len();
+        stats.index_rows = tally.total_rows();
+        stats.index_bytes = tally.bytes;
+        stats.snapshot_seq = self.meta.snapshot_seq();
+        stats.stopped = self.meta.poisoned();
+    }
+}

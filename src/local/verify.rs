@@ -1,0 +1,386 @@
+//! Verifies that records agree with each other, and blobs with their records.
+//!
+//! The store can be used in the meantime. What looks wrong is read again under the lock or pin that keeps
+//! it unchanged.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use crate::going::Going;
+use crate::local::blob::BlobFiles;
+use crate::local::format::record::{KeyRecord, UploadState};
+use crate::local::locks::Locks;
+use crate::local::meta::MetaStore;
+use crate::local::namespaces::Namespaces;
+use crate::local::pins::Pins;
+use crate::values::id::Upload;
+use crate::values::namespace::NamespaceId;
+use crate::{
+    ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, Usage, VerifyReport,
+};
+
+/// Blobs looked up at a time.
+const GROUP: usize = 256;
+/// References of a damaged blob that a report names.
+const NAMED: usize = 10_000;
+
+pub(crate) struct Verify<'a, 'g> {
+    pub meta: &'a MetaStore,
+    pub blobs: &'a BlobFiles,
+    pub pins: &'a Arc<Pins>,
+    pub locks: &'a Locks,
+    pub namespaces: &'a Namespaces,
+    /// It counts bytes.
+    pub going: &'a Going<'g>,
+}
+
+impl Verify<'_, '_> {
+    /// If it is stopped, the report has what was found before.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if `going` says no; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
+    pub(crate) fn run(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
+        self.going.expect(self.expected(scope))?;
+        self.meta.check_files(self.going, &mut report.files)?;
+        self.verify_uploads(report)?;
+        self.verify_belongings(report)?;
+        self.verify_keys(report)?;
+        self.verify_usage(report)?;
+        self.verify_parts(report)?;
+        self.verify_references(report)?;
+        self.verify_blobs(scope, report)?;
+        self.going.finish();
+        Ok(())
+    }
+
+    /// Bytes to read, about.
+    fn expected(&self, scope: Scope) -> u64 {
+        let tally = self.meta.tally();
+        let blobs = match scope {
+            Scope::Metadata => 0,
+            Scope::Everything => tally.blob_bytes,
+        };
+        self.meta.files_len() + tally.bytes + blobs
+    }
+
+    /// Says that a row was checked. All count the same.
+    fn row(&self) -> Result<()> {
+        let tally = self.meta.tally();
+        let bytes = tally.bytes / tally.total_rows().max(1);
+        self.going.advance_a_little(bytes)
+    }
+
+    /// Each upload has its metadata, and a name while it is open.
+    fn verify_uploads(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta.uploads(None, &mut |id, _| {
+            self.row()?;
+            if self.upload_is_wrong(id)? {
+                suspects.push(id);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for id in suspects {
+            let _still = self.locks.lock(id)?;
+            if self.upload_is_wrong(id)? {
+                report.inconsistent.push(format!(
+                    "upload {id}: it is open and not listed, or listed and not open"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn upload_is_wrong(&self, id: UploadId) -> Result<bool> {
+        let Some(upload) = self.meta.upload(id)? else {
+            return Ok(false);
+        };
+        self.meta.metadata(id, &upload)?;
+        let is_open = upload.state == UploadState::Open;
+        Ok(self.meta.has_name((upload.namespace, &upload.key), id)? != is_open)
+    }
+
+    /// Each name and each piece of metadata belongs to an upload.
+    fn verify_belongings(&self, report: &mut VerifyReport) -> Result<()> {
+        let (mut names, mut pieces) = (Vec::new(), Vec::new());
+        self.meta
+            .uploads_in_progress(Bound::Unbounded, &mut |(namespace, key), id| {
+                self.row()?;
+                if !self.has_key(id, (namespace, key))? {
+                    names.push(((namespace, key.to_owned()), id));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        self.meta.all_metadata(&mut |id, number| {
+            self.row()?;
+            if self.meta.upload(id)?.is_none() {
+                pieces.push((id, number));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for ((namespace, key), id) in names {
+            let _still = self.locks.lock(id)?;
+            let name = (namespace, key.as_str());
+            if self.meta.has_name(name, id)? && !self.has_key(id, name)? {
+                report.inconsistent.push(format!(
+                    "upload {id}: it has a name, but does not exist under this key"
+                ));
+            }
+        }
+        for (id, number) in pieces {
+            let _still = self.locks.lock(id)?;
+            if self.meta.has_metadata(id, number)? && self.meta.upload(id)?.is_none() {
+                report
+                    .inconsistent
+                    .push(format!("upload {id}: it has metadata, but does not exist"));
+            }
+        }
+        Ok(())
+    }
+
+    fn has_key(&self, id: UploadId, (namespace, key): (NamespaceId, &str)) -> Result<bool> {
+        let upload = self.meta.upload(id)?;
+        Ok(
+            upload
+                .is_some_and(|upload| (upload.namespace, upload.key.as_str()) == (namespace, key)),
+        )
+    }
+
+    /// Each key has an object, and says the same of it as the object's row.
+    fn verify_keys(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta
+            .keys(Bound::Unbounded, &mut |(namespace, key), current| {
+                self.row()?;
+                if self.key_is_wrong((namespace, key), &current)? {
+                    suspects.push(self.namespaces.upload(namespace, key, current.id));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        for object in suspects {
+            let _still = self.locks.lock_key(object.full_key())?;
+            let Ok(space) = self.namespaces.find(object.namespace()) else {
+                report.inconsistent.push(format!(
+                    "key {}: its namespace does not exist",
+                    object.full_key()
+                ));
+                continue;
+            };
+            let name = (space.id, object.key());
+            let _whole = self.locks.lock(object.id())?;
+            if let Some(current) = self.meta.key(name)?
+                && current.id == object.id()
+                && self.key_is_wrong(name, &current)?
+            {
+                report.inconsistent.push(format!(
+                    "key {}: its object {} does not exist, or is another than it says",
+                    object.full_key(),
+                    object.id()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn key_is_wrong(&self, name: (NamespaceId, &str), current: &KeyRecord) -> Result<bool> {
+        let Some(upload) = self.meta.upload(current.id)? else {
+            return Ok(true);
+        };
+        let UploadState::Completed(done) = &upload.state else {
+            return Ok(true);
+        };
+        let is_named = (upload.namespace, upload.key.as_str()) == name;
+        Ok(!is_named || KeyRecord::of(current.id, done) != *current)
+    }
+
+    /// What each namespace is said to hold is what its rows add up to. It is compared only if nothing was
+    /// changed in the meantime.
+    fn verify_usage(&self, report: &mut VerifyReport) -> Result<()> {
+        let before = self.meta.newest();
+        // What was appended before has been applied when its lock is free.
+        self.locks.pass_uploads()?;
+        let (mut said, mut found) = (BTreeMap::new(), BTreeMap::<_, Usage>::new());
+        self.meta
+            .all_usage(NamespaceId::DEFAULT, &mut |namespace, stripe, usage| {
+                self.row()?;
+                said.insert((namespace, stripe), usage);
+                Ok(ControlFlow::Continue(()))
+            })?;
+        self.meta.uploads(None, &mut |id, upload| {
+            self.row()?;
+            let usage = found.entry((upload.namespace, id.spread())).or_default();
+            match upload.state {
+                UploadState::Open => usage.open_uploads += 1,
+                UploadState::Completed(_) => usage.objects += 1,
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.meta
+            .all_parts_by_namespace(&mut |namespace, id, part| {
+                self.row()?;
+                found.entry((namespace, id.spread())).or_default().bytes += part.size;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        self.meta
+            .keys(Bound::Unbounded, &mut |(namespace, _), current| {
+                self.row()?;
+                found
+                    .entry((namespace, current.id.spread()))
+                    .or_default()
+                    .keys += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        if self.meta.newest() == before && said != found {
+            report.inconsistent.push(
+                "a namespace: what it is said to hold is not what its rows add up to".to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Each part has its reference, and a blob of its size (I1).
+    fn verify_parts(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta.all_parts(&mut |id, number, _| {
+            self.row()?;
+            report.parts += 1;
+            if self.part_is_wrong(id, number)?.is_some() {
+                suspects.push((id, number));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (id, number) in suspects {
+            let _still = self.locks.lock(id)?;
+            if let Some(wrong) = self.part_is_wrong(id, number)? {
+                report
+                    .inconsistent
+                    .push(format!("part {number} of upload {id}: {wrong}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn part_is_wrong(&self, id: UploadId, number: PartNumber) -> Result<Option<&'static str>> {
+        let Some(part) = self.meta.part(id, number)? else {
+            return Ok(None);
+        };
+        if self.meta.upload(id)?.is_none() {
+            return Ok(Some("its upload does not exist"));
+        }
+        if !self.meta.has_reference(&part.content, id, number)? {
+            return Ok(Some("it does not refer to its blob"));
+        }
+        let size = self.meta.blob_size(&part.content)?;
+        Ok((size != Some(part.size)).then_some("its blob has no record of this size"))
+    }
+
+    /// Each reference belongs to a part.
+    fn verify_references(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta.all_references(&mut |content, id, number| {
+            self.row()?;
+            if self.reference_is_wrong(&content, id, number)? {
+                suspects.push((content, id, number));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (content, id, number) in suspects {
+            let _still = self.locks.lock(id)?;
+            let referred = self.meta.has_reference(&content, id, number)?;
+            if referred && self.reference_is_wrong(&content, id, number)? {
+                report.inconsistent.push(format!(
+                    "blob {content}: part {number} of upload {id} does not refer to it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn reference_is_wrong(
+        &self,
+        content: &ContentHash,
+        id: UploadId,
+        number: PartNumber,
+    ) -> Result<bool> {
+        Ok(self
+            .meta
+            .part(id, number)?
+            .is_none_or(|part| part.content != *content))
+    }
+
+    /// Each blob is referenced or known as garbage, and with [`Scope::Everything`] holds its bytes
+    /// (I5, I7).
+    fn verify_blobs(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
+        let mut after = None;
+        loop {
+            let group = self.meta.blobs(after, GROUP)?;
+            let Some(last) = group.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for content in group {
+                self.verify_blob(content, scope, report)?;
+            }
+        }
+    }
+
+    fn verify_blob(
+        &self,
+        content: ContentHash,
+        scope: Scope,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        self.row()?;
+        self.verify_not_forgotten(content, report)?;
+        // I4: the file stays while the blob is pinned.
+        let _pinned = self.pins.pin(vec![content])?;
+        let Some(sums) = self.meta.blob(&content)? else {
+            return Ok(());
+        };
+        report.blobs += 1;
+        if scope == Scope::Metadata {
+            return Ok(());
+        }
+        match self.blobs.check(&content, &sums, self.going) {
+            Ok(()) => report.bytes += sums.size,
+            Err(Error::DamagedBlob { hash, reason }) => {
+                let parts = self.parts_of(&content)?;
+                report.damaged.push(DamagedBlob {
+                    hash,
+                    reason,
+                    parts,
+                });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// I7: checked under a claim, when nobody can change the references. A blob that is in use is left for
+    /// the next time.
+    fn verify_not_forgotten(&self, content: ContentHash, report: &mut VerifyReport) -> Result<()> {
+        let claimed = self.pins.claim(vec![content]);
+        let known = claimed.contents().is_empty()
+            || self.meta.blob_size(&content)?.is_none()
+            || self.meta.is_garbage(&content)?
+            || self.meta.is_referenced(&content)?;
+        if !known {
+            report.inconsistent.push(format!(
+                "blob {content}: no part refers to it, and no sweep will check it"
+            ));
+        }
+        Ok(())
+    }
+
+    fn parts_of(&self, content: &ContentHash) -> Result<Vec<(Upload, PartNumber)>> {
+        let mut parts = Vec::new();
+        for (id, number) in self.meta.references(content, NAMED)? {
+            if let Some(upload) = self.meta.upload(id)? {
+                let name = self.namespaces.upload(upload.namespace, &upload.key, id);
+                parts.push((name, number));
+            }
+        }
+        Ok(parts)
+    }
+}

@@ -1,0 +1,110 @@
+//! [`Session`]: an engine, and what all calls on it share. It lives from open to close.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use md5_lanes::Lanes;
+
+use crate::backend::{BlobStore, Catalog, Checkpoint};
+use crate::buffers::Buffers;
+use crate::going::{Closing, Going};
+use crate::process::Process;
+use crate::sync::Mutex;
+use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, local};
+
+/// The last checkpoint and the last sweep.
+#[derive(Default)]
+struct Last {
+    checkpoint: Option<SystemTime>,
+    sweep: Option<LastSweep>,
+}
+
+pub(crate) struct Session {
+    pub options: Options,
+    pub catalog: Box<dyn Catalog>,
+    pub blobs: Arc<dyn BlobStore>,
+    pub buffers: Arc<Buffers>,
+    pub lanes: Arc<Lanes>,
+    pub recovery: RecoveryReport,
+    pub process: Process,
+    pub closing: Closing,
+    last: Mutex<Last>,
+}
+
+impl Session {
+    /// Opens the embedded engine.
+    pub(super) fn open(path: &Path, options: Options) -> Result<Self> {
+        let process = Process::opens_a_store()?;
+        let (closing, buffers) = (Closing::default(), Arc::<Buffers>::default());
+        let opened = local::open(path, &options, &closing, &buffers)?;
+        Ok(Self {
+            recovery: opened.recovery,
+            closing,
+            buffers,
+            ..Self::on(process, opened.catalog, opened.blobs, options)
+        })
+    }
+
+    /// Begins on an engine that is open.
+    pub(super) fn on(
+        process: Process,
+        catalog: Box<dyn Catalog>,
+        blobs: Arc<dyn BlobStore>,
+        options: Options,
+    ) -> Self {
+        Self {
+            options,
+            catalog,
+            blobs,
+            buffers: Arc::default(),
+            lanes: Arc::new(Lanes::new("partstore-md5")),
+            recovery: RecoveryReport::default(),
+            process,
+            closing: Closing::default(),
+            last: Mutex::default(),
+        }
+    }
+
+    pub(super) fn close(self) -> Result<()> {
+        self.catalog.close()
+    }
+
+    /// Removes what can be removed, until `going` says no.
+    pub(super) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
+        let report = self.catalog.sweep(going)?;
+        if !going.has_stopped() {
+            let at = SystemTime::now();
+            self.last.lock().sweep = Some(LastSweep { at, report });
+        }
+        Ok(report)
+    }
+
+    pub(super) fn checkpoint(&self, going: &Going<'_>) -> Result<Checkpoint> {
+        let done = self.catalog.checkpoint(going)?;
+        if done == Checkpoint::Taken {
+            self.last.lock().checkpoint = Some(SystemTime::now());
+        }
+        Ok(done)
+    }
+
+    pub(super) fn expire(&self, age: Duration, going: &Going<'_>) -> Result<u64> {
+        self.catalog.check()?;
+        self.catalog.expire(age, going)
+    }
+
+    pub(super) fn stats(&self, background_failure: Option<String>) -> Result<Stats> {
+        let last = self.last.lock();
+        let mut stats = Stats {
+            md5_lanes: self.lanes.are_used(),
+            background_failure,
+            last_snapshot: last.checkpoint,
+            last_sweep: last.sweep,
+            ..Stats::default()
+        };
+        drop(last);
+        self.catalog.stats(&mut stats)?;
+        self.blobs.stats(&mut stats)?;
+        Ok(stats)
+    }
+}
