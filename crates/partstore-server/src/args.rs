@@ -1,41 +1,51 @@
-//! The command line.
+//! The command line, and the file of options that it may name.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use clap::builder::NonEmptyStringValueParser;
 
-use crate::cos::signature::KeyPair;
+use crate::Failure;
+use crate::log::Format;
 
-/// A server that speaks the protocol of Tencent COS and keeps objects in a part store.
+/// A server that keeps objects in a part store, for the clients of Tencent COS.
 #[derive(Parser, Debug)]
-#[command(name = "partstore-server", version)]
+#[command(name = "partstore-server", version, args_override_self = true)]
 pub struct Args {
     /// The directory of the store; made when it is not there
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
+    /// A file of options, a line each: `name = value`, or `name` alone; the command line replaces them
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Fails when there is no store yet, instead of making one: for when its file system is not mounted
     #[arg(long)]
     pub must_exist: bool,
 
-    /// Where to listen; with port 0 the system chooses one, which the first line of its output says
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
-    pub listen: SocketAddr,
+    /// Where to listen for the protocol of COS, as HOST:PORT; with port 0 the system chooses one, which the first line
+    /// of the output says [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDRESS", alias = "listen")]
+    pub cos: Option<String>,
 
-    /// The id of the one key pair; without it every request is allowed
-    #[arg(long, value_name = "ID", requires = "secret_key", value_parser = NonEmptyStringValueParser::new())]
-    pub secret_id: Option<String>,
-
-    /// The key of the one key pair
-    #[arg(long, value_name = "KEY", requires = "secret_id", value_parser = NonEmptyStringValueParser::new())]
-    pub secret_key: Option<String>,
+    /// A file of key pairs, a line each: `ID SECRET`. Nobody but its owner may read it. `PARTSTORE_SECRET_ID` and
+    /// `PARTSTORE_SECRET_KEY` in the environment are one more pair. Without any pair every request is allowed
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
 
     /// The most connections at a time; further ones wait
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
+
+    /// The longest body, bytes; longer ones are refused
+    #[arg(long, value_name = "BYTES", default_value_t = 5 << 30)]
+    pub max_body: u64,
+
+    /// The longest head of a request, bytes, roughly
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 10, value_parser = clap::value_parser!(u32).range(16_384..=16_777_216))]
+    pub max_head: u32,
 
     /// How long a client may be silent in the middle of a body, or take nothing of an answer
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
@@ -52,11 +62,97 @@ pub struct Args {
     /// Uploads that were initiated longer ago than this, and not completed, are aborted
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub expire: Option<Duration>,
+
+    /// What is logged, such as `warn`, or `info,access=off`; the same as `RUST_LOG`, which comes first [default: info]
+    #[arg(long, value_name = "LEVELS")]
+    pub log: Option<String>,
+
+    /// How lines of the log are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    pub log_format: Format,
 }
 
 impl Args {
-    pub fn keys(&self) -> Option<KeyPair> {
-        let (id, secret) = self.secret_id.clone().zip(self.secret_key.clone())?;
-        Some(KeyPair { id, secret })
+    /// What the command line says, and the file that it names. Ends the process when it only asks for help.
+    pub fn parse_all() -> Result<Self, Failure> {
+        Ok(Self::read(std::env::args_os())?.unwrap_or_else(|error| error.exit()))
+    }
+
+    /// The same again, of a process that goes on.
+    pub fn parse_again() -> Result<Self, Failure> {
+        Ok(Self::read(std::env::args_os())??)
+    }
+
+    fn read(line: impl Iterator<Item = OsString>) -> Result<clap::error::Result<Self>, Failure> {
+        let mut line: Vec<_> = line.collect();
+        if let Some(path) = named_config(&line) {
+            let options = options_of(&path)?;
+            // What stands later replaces what stands before, so the command line comes last.
+            line.splice(1..1, options);
+        }
+        Ok(Self::try_parse_from(line))
+    }
+}
+
+/// The file that `--config` names. The whole line cannot be parsed yet: the file may have what it lacks.
+fn named_config(line: &[OsString]) -> Option<PathBuf> {
+    let mut named = None;
+    let mut words = line.iter().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            named = words.next().map(PathBuf::from);
+        } else if let Some(path) = word
+            .to_str()
+            .and_then(|word| word.strip_prefix("--config="))
+        {
+            named = Some(path.into());
+        }
+    }
+    named
+}
+
+/// The lines of a file, as words of a command line.
+fn options_of(path: &Path) -> Result<Vec<OsString>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("the config {} cannot be read: {error}", path.display()))?;
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(|line| option_of(line).into()).collect())
+}
+
+fn option_of(line: &str) -> String {
+    match line.split_once('=') {
+        Some((name, value)) => {
+            let value = value.trim();
+            let bare = value
+                .strip_prefix('"')
+                .and_then(|value| value.strip_suffix('"'));
+            format!("--{}={}", name.trim(), bare.unwrap_or(value))
+        }
+        None => format!("--{line}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Args {
+        let line = ["partstore-server"].iter().chain(line).map(OsString::from);
+        Args::read(line).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_command_line_replaces_the_config() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        let lines = "# where\ndata = /srv/parts\n\ncos = \"localhost:1\"\nmust-exist\ngrace=5s\n";
+        std::fs::write(&path, lines).unwrap();
+        let config = format!("--config={}", path.display());
+        let args = parse(&["--cos", "localhost:2", &config]);
+        assert_eq!(args.data, Path::new("/srv/parts"));
+        assert_eq!(args.cos.as_deref(), Some("localhost:2"));
+        assert!(args.must_exist);
+        assert_eq!(args.grace, Duration::from_secs(5));
     }
 }

@@ -7,56 +7,126 @@
 //! [`server`] has the connections. A request goes to the [`Front`](server::Front) of its protocol: [`cos`]. `README.md`,
 //! beside this directory, has the requests as lines for a shell.
 
+mod access;
 mod args;
 mod cos;
+mod keys;
 mod layout;
+mod log;
+mod rules;
 mod server;
+mod signals;
 
-use std::io;
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use clap::Parser;
+use parking_lot::Mutex;
 use partstore::{Options, PartStore};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::net::TcpListener;
-use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{self, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use args::Args;
 use cos::service::Service;
 use cos::spelling;
-use server::Server;
+use log::Log;
+use rules::{Current, Rules};
+use server::{Limits, Server};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Where the protocol of COS listens if no address is given.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:9000";
 /// Threads on which calls of the store may block. Each waits for the disk at times, and calls that wait together share
 /// a sync.
 const STORE_THREADS: usize = 64;
 /// Copies at the same time. They read and write, and must leave threads for the clients.
 const COPIES: usize = 8;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// Threads that the system must have left for the store.
+const THREADS: usize = 10;
+/// How long the system may take to start a thread.
+const THREAD_PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let ended = Args::parse_all().and_then(|args| {
+        let log = Log::begin(&args)?;
+        let ended = run(&args, &log);
+        log.end();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("partstore-server: {error}");
+            let _ = writeln!(io::stderr(), "partstore-server: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(args: &Args) -> Result<(), Failure> {
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+fn run(args: &Args, log: &Log) -> Result<(), Failure> {
     raise_file_limit();
-    let mut options = Options::cos().headroom(args.headroom);
+    let rules = Current::new(Rules::load(args)?);
+    if rules.get().keys.is_none() {
+        tracing::warn!("there are no key pairs, so everybody may do everything: see --keys");
+    }
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(STORE_THREADS)
+        .build()?;
+    match run_in(&runtime, args, (log, Arc::new(rules))) {
+        Ok(store) => {
+            // Waits for calls that are under way.
+            drop(runtime);
+            store.close()?;
+            tracing::info!("closed");
+            Ok(())
+        }
+        Err(error) => {
+            // A thread that could not be started would be waited for.
+            runtime.shutdown_background();
+            Err(error)
+        }
+    }
+}
+
+fn run_in(
+    runtime: &Runtime,
+    args: &Args,
+    (log, rules): (&Log, Arc<Current>),
+) -> Result<PartStore, Failure> {
+    let _entered = runtime.enter();
+    let hangups = signals::hangups()?;
+    // An address that is taken, or misspelt, leaves no store behind.
+    let socket = bind(args.cos.as_deref().unwrap_or(DEFAULT_ADDRESS))?;
+    prove_threads()?;
+    runtime.block_on(prove_a_thread())?;
+    let store = open(args)?;
+    layout::upgrade(&store)?;
+    let serving = serve(args, &store, rules.clone(), socket);
+    let reloading = signals::reload(hangups, log, &rules);
+    runtime.block_on(async {
+        tokio::select! {
+            served = serving => served,
+            never = reloading => match never {},
+        }
+    })?;
+    Ok(store)
+}
+
+fn open(args: &Args) -> Result<PartStore, Failure> {
+    let mut options = Options::cos()
+        .headroom(args.headroom)
+        .max_part_size(args.max_body);
     if let Some(age) = args.expire {
         options = options.expire_uploads_after(age);
     }
@@ -72,62 +142,92 @@ fn run(args: &Args) -> Result<(), Failure> {
     for path in &recovery.foreign {
         tracing::warn!(path = %path.display(), "not the store's, left alone");
     }
-    layout::upgrade(&store)?;
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(STORE_THREADS)
-        .build()?;
-    runtime.block_on(serve(args, &store))?;
-    // Waits for calls that are under way.
-    drop(runtime);
-    store.close()?;
-    tracing::info!("closed");
-    Ok(())
+    Ok(store)
 }
 
-async fn serve(args: &Args, store: &PartStore) -> Result<(), Failure> {
+/// A socket at an address such as `localhost:9000`: at the first of its addresses that is free.
+fn bind(address: &str) -> Result<TcpSocket, Failure> {
+    let named = |error: io::Error| format!("cannot listen on {address}: {error}");
+    let mut last = io::Error::other("the name has no address");
+    for resolved in address.to_socket_addrs().map_err(named)? {
+        match bind_one(resolved) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(named(last).into())
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A server may take the address of the one before it, whose connections have not ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+fn listen(socket: TcpSocket) -> Result<(TcpListener, SocketAddr), Failure> {
+    let address = socket.local_addr()?;
+    let listener = socket.listen(BACKLOG);
+    let listener = listener.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    Ok((listener, address))
+}
+
+/// Starts some threads at the same time, and ends them. The store needs about half as many: its index would wait for ever
+/// for one that the system refuses.
+fn prove_threads() -> Result<(), Failure> {
+    let together = Mutex::new(());
+    thread::scope(|scope| {
+        let _until_all_run = together.lock();
+        for _ in 0..THREADS {
+            let started = thread::Builder::new().spawn_scoped(scope, || drop(together.lock()));
+            started.map_err(|error| format!("{THREADS} more threads are needed: {error}"))?;
+        }
+        Ok(())
+    })
+}
+
+/// Without a thread that may block, requests would wait for ever. tokio does not say when it can start none.
+async fn prove_a_thread() -> Result<(), Failure> {
+    let started = timeout(THREAD_PATIENCE, spawn_blocking(|| ())).await;
+    let none = "no thread for the store can be started; raise the limit of threads";
+    Ok(started.map_err(|_| none)??)
+}
+
+async fn serve(
+    args: &Args,
+    store: &PartStore,
+    rules: Arc<Current>,
+    socket: TcpSocket,
+) -> Result<(), Failure> {
     let (stop, break_off) = (CancellationToken::new(), CancellationToken::new());
     let service = Service {
         store: store.clone(),
-        keys: args.keys(),
+        rules,
         patience: args.patience,
         copies: Semaphore::new(COPIES),
         spelling: spelling::learn().await?,
     };
-    if service.keys.is_none() {
-        tracing::warn!("without --secret-id and --secret-key everybody may do everything");
-    }
     // Signals are caught from here on: whoever reads that the server listens may stop it at once.
-    let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-    let signals = [signal(terminate)?, signal(interrupt)?];
-    tokio::spawn(stop_on_signals(stop.clone(), break_off.clone(), signals));
+    tokio::spawn(signals::stop(stop.clone(), break_off.clone())?);
     tokio::spawn(close_on(break_off.clone(), store.clone()));
-    let listener = TcpListener::bind(args.listen).await?;
-    println!("listening on {}", listener.local_addr()?);
+    let (listener, address) = listen(socket)?;
+    let _ = writeln!(io::stdout(), "listening on {address}");
     let server = Server {
         room: Arc::new(Semaphore::new(args.max_connections as usize)),
-        patience: args.patience,
-        grace: args.grace,
+        limits: Limits {
+            max_head: args.max_head as usize,
+            patience: args.patience,
+            grace: args.grace,
+        },
         stop,
         break_off,
     };
     server.run(listener, Arc::new(service)).await;
     Ok(())
-}
-
-/// The first signal stops the server once its requests have ended. The second one breaks them off.
-async fn stop_on_signals(
-    stop: CancellationToken,
-    break_off: CancellationToken,
-    [mut terminate, mut interrupt]: [Signal; 2],
-) {
-    for token in [stop, break_off] {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        token.cancel();
-    }
 }
 
 /// Closes the store when the grace is over. Calls that take long, such as copies, then end soon.

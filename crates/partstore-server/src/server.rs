@@ -18,12 +18,13 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// About the longest head of a request, and the most that is read from a socket at a time, bytes.
-const MAX_HEAD_LEN: usize = 256 * 1024;
+use crate::access::{Access, Inbound, Outbound};
+
 /// How long a client may take to send a head, also the first byte of the next one.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How much of a refused body is still read, and for how long. If the socket were closed at once, the client might not
@@ -35,15 +36,24 @@ const LINGER_SILENCE: Duration = Duration::from_millis(500);
 
 /// A protocol: what answers requests.
 pub trait Front: Send + Sync + 'static {
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+    /// Its name, in the log.
+    const NAME: &'static str;
 
-    /// Answers a request of `client`. The server carries this to its end, whether or not the client waits for the
-    /// answer. So a client that leaves leaves nothing half done.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
+
+    /// Answers a request. The server carries this to its end, whether or not the client waits for the answer. So a
+    /// client that leaves leaves nothing half done. What the log shall say of it is an extension of the answer:
+    /// [`Told`](crate::access::Told).
     fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
-        client: SocketAddr,
+        request: Request<Inbound>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// The answer when `answer` has panicked: a 500.
+    fn panicked(&self) -> Response<Self::Body>;
 }
 
 /// What the connections of all protocols share.
@@ -51,13 +61,21 @@ pub trait Front: Send + Sync + 'static {
 pub struct Server {
     /// One permit for each connection. Further ones wait to be accepted.
     pub room: Arc<Semaphore>,
+    pub limits: Limits,
+    pub stop: CancellationToken,
+    /// Ends what is under way at once, copies too.
+    pub break_off: CancellationToken,
+}
+
+/// What a client may make the server wait for, or keep.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// About the longest head of a request, and the most that is read from a socket at a time, bytes.
+    pub max_head: usize,
     /// How long a client may take nothing of its answer.
     pub patience: Duration,
     /// How long requests that are under way may take when the server is told to stop.
     pub grace: Duration,
-    pub stop: CancellationToken,
-    /// Ends what is under way at once, copies too.
-    pub break_off: CancellationToken,
 }
 
 impl Server {
@@ -94,7 +112,7 @@ impl Server {
         drop(listener);
         tasks.close();
         tracing::info!(connections = tasks.len(), "stopping");
-        if timeout(self.grace, tasks.wait()).await.is_err() {
+        if timeout(self.limits.grace, tasks.wait()).await.is_err() {
             tracing::warn!(tasks = tasks.len(), "the grace is over");
             self.break_off.cancel();
             tasks.wait().await;
@@ -107,21 +125,20 @@ impl Server {
         front: Arc<impl Front>,
         tasks: TaskTracker,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (patience, stop) = (self.patience, self.stop.clone());
+        let (limits, stop) = (self.limits, self.stop.clone());
         async move {
             // Answers are short, and wait for nothing.
             let _ = socket.set_nodelay(true);
             // A client that takes nothing of its answer for so long has left. The front times what it sends.
-            let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+            let patience = u32::try_from(limits.patience.as_millis()).unwrap_or(u32::MAX);
             let _ = set_tcp_user_timeout(&socket, patience);
-            // Each request is a task of its own, so it ends even when its client leaves.
-            let answer = service_fn(|request: Request<Incoming>| {
-                tasks.spawn(front.clone().answer(request, client))
+            let answer = service_fn(|request| {
+                Box::pin(answer(front.clone(), tasks.clone(), (request, client)))
             });
             let mut connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_PATIENCE)
-                .max_buf_size(MAX_HEAD_LEN)
+                .max_buf_size(limits.max_head)
                 .half_close(true)
                 .preserve_header_case(true)
                 .serve_connection(TokioIo::new(socket), answer);
@@ -140,6 +157,20 @@ impl Server {
     }
 }
 
+/// Each request is a task of its own, so it ends even when its client leaves.
+async fn answer<F: Front>(
+    front: Arc<F>,
+    tasks: TaskTracker,
+    (request, client): (Request<Incoming>, SocketAddr),
+) -> Result<Response<Outbound<F::Body>>, JoinError> {
+    let (access, request) = Access::begin(F::NAME, client, request);
+    let response = match tasks.spawn(front.clone().answer(request)).await {
+        Err(panic) if panic.is_panic() => front.panicked(),
+        answered => answered?,
+    };
+    Ok(access.answer(response))
+}
+
 /// Ends a connection so that the client gets the last answer, even while it is still sending. If unread bytes remained
 /// when the socket is closed, the client's system would discard the answer.
 async fn linger(mut socket: TcpStream) {
@@ -150,4 +181,58 @@ async fn linger(mut socket: TcpStream) {
         while let Ok(Ok(1..)) = timeout(LINGER_SILENCE, left.read(&mut scrap)).await {}
     };
     let _ = timeout(LINGER_TIME, rest).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Empty;
+
+    /// A front with a fault.
+    struct Faulty;
+
+    impl Front for Faulty {
+        const NAME: &'static str = "faulty";
+        type Body = Empty<Bytes>;
+
+        async fn answer(self: Arc<Self>, _: Request<Inbound>) -> Response<Self::Body> {
+            panic!("a fault")
+        }
+
+        fn panicked(&self) -> Response<Self::Body> {
+            let mut response = Response::new(Empty::new());
+            *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_and_the_connection_goes_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server {
+            room: Arc::new(Semaphore::new(1)),
+            limits: Limits {
+                max_head: 16_384,
+                patience: Duration::from_secs(10),
+                grace: Duration::from_secs(10),
+            },
+            stop: CancellationToken::new(),
+            break_off: CancellationToken::new(),
+        };
+        let stop = server.stop.clone();
+        let running = tokio::spawn(server.run(listener, Arc::new(Faulty)));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        for _ in 0..2 {
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .unwrap();
+            let mut answer = vec![0; 1024];
+            let read = client.read(&mut answer).await.unwrap();
+            assert!(answer[..read].starts_with(b"HTTP/1.1 500"));
+        }
+        stop.cancel();
+        running.await.unwrap();
+    }
 }

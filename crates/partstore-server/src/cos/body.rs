@@ -10,11 +10,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use partstore::{Error, Object, ObjectWriter, Part, PartWriter};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
+use crate::access::Inbound;
 use crate::cos::answer::Body;
 use crate::cos::refusal::Refusal;
 
@@ -78,12 +79,12 @@ impl Writer for ObjectWriter {
 
 /// A body that comes in, and how long its client may be silent.
 pub struct Upstream {
-    body: Incoming,
+    body: Inbound,
     patience: Duration,
 }
 
 impl Upstream {
-    pub fn new(body: Incoming, patience: Duration) -> Self {
+    pub fn new(body: Inbound, patience: Duration) -> Self {
         Self { body, patience }
     }
 

@@ -1,10 +1,8 @@
 //! [`Service`]: from a request to the operation that it asks for.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH, SERVER};
 use hyper::http::Extensions;
 use hyper::http::request::Parts;
@@ -12,20 +10,21 @@ use hyper::{HeaderMap, Method, Request, Response, header::HeaderValue};
 use partstore::PartStore;
 use tokio::sync::Semaphore;
 
+use crate::access::{Inbound, Told};
 use crate::cos::answer::{Answer, Body, RequestId, set};
 use crate::cos::body::Upstream;
 use crate::cos::metadata;
 use crate::cos::operations::{buckets, copies, deletes, listings, objects, uploads};
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{Host, Query, Target, digits, text};
-use crate::cos::signature::KeyPair;
+use crate::cos::signature;
+use crate::rules::Current;
 use crate::server::Front;
 
 /// What all requests share.
 pub struct Service {
     pub store: PartStore,
-    /// `None`: anybody may do anything.
-    pub keys: Option<KeyPair>,
+    pub rules: Arc<Current>,
     /// How long a client may be silent in the middle of a body.
     pub patience: Duration,
     /// Permits for copies.
@@ -41,7 +40,7 @@ pub struct Call {
     pub query: Query,
     pub headers: HeaderMap,
     pub host: Host,
-    body: Incoming,
+    body: Inbound,
 }
 
 impl Call {
@@ -57,37 +56,62 @@ impl Call {
 }
 
 impl Front for Service {
+    const NAME: &'static str = "cos";
     type Body = Body;
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+    async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let spelling = self.spelling.clone();
-        let id = RequestId::new();
-        let (method, uri) = (head.method.clone(), head.uri.clone());
+        let service = self.clone();
+        let (id, path) = (RequestId::new(), head.uri.path().to_owned());
+        let mut told = Told {
+            id: id.request.clone(),
+            ..Told::default()
+        };
         let answer = match self.admit(head, body) {
-            Ok((method, call)) => dispatch(&method, call).await,
+            Ok((method, call)) => {
+                told.bucket.clone_from(&call.target.bucket);
+                told.key.clone_from(&call.target.key);
+                dispatch(&method, call).await
+            }
             Err(refusal) => Err(refusal),
         };
-        let code = answer.as_ref().err().map(|refusal| refusal.code);
-        let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(uri.path(), &id));
-        tracing::info!(%method, path = uri.path(), status = response.status().as_u16(), code, id = id.request);
-        set(&mut response, "x-cos-request-id", &id.request);
-        response
-            .headers_mut()
-            .insert(SERVER, HeaderValue::from_static("partstore"));
-        *response.extensions_mut() = spelling;
-        response
+        let answer = answer.unwrap_or_else(|refusal| {
+            told.code = Some(refusal.code.into());
+            refusal.into_response(&path, &id)
+        });
+        service.signed(answer, told)
+    }
+
+    fn panicked(&self) -> Response<Body> {
+        let (refusal, id) = (Refusal::internal("a fault; see the log"), RequestId::new());
+        let told = Told {
+            code: Some(refusal.code.into()),
+            id: id.request.clone(),
+            ..Told::default()
+        };
+        self.signed(refusal.into_response("/", &id), told)
     }
 }
 
 impl Service {
+    /// What all answers have.
+    fn signed(&self, mut response: Response<Body>, told: Told) -> Response<Body> {
+        set(&mut response, "x-cos-request-id", &told.id);
+        let server = HeaderValue::from_static("partstore");
+        response.headers_mut().insert(SERVER, server);
+        *response.extensions_mut() = self.spelling.clone();
+        response.extensions_mut().insert(told);
+        response
+    }
+
     /// Parses the head of a request, and checks its signature.
-    fn admit(self: Arc<Self>, head: Parts, body: Incoming) -> Result<(Method, Call), Refusal> {
+    fn admit(self: Arc<Self>, head: Parts, body: Inbound) -> Result<(Method, Call), Refusal> {
+        let rules = self.rules.get();
         let query = Query::parse(head.uri.query().unwrap_or_default())?;
         let host = Host::of(&head)?;
         let target = Target::parse(&host, head.uri.path())?;
-        if let Some(keys) = &self.keys {
-            keys.verify(&head, &host, &query, SystemTime::now())?;
+        if let Some(keys) = &rules.keys {
+            signature::verify(keys, &head, (&host, &query), SystemTime::now())?;
         }
         let call = Call {
             service: self,

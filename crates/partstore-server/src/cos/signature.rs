@@ -19,59 +19,40 @@ use sha1::{Digest, Sha1};
 
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{Host, Query, decode, encode, encode_bytes, text};
+use crate::keys::Keys;
 
 const COPY_SOURCE: &str = "x-cos-copy-source";
 
-/// The one key pair that the server knows.
-#[derive(Clone)]
-pub struct KeyPair {
-    pub id: String,
-    pub secret: String,
-}
-
-impl KeyPair {
-    /// Checks who signed the request, when, and what.
-    pub fn verify(
-        &self,
-        head: &Parts,
-        host: &Host,
-        query: &Query,
-        now: SystemTime,
-    ) -> Result<(), Refusal> {
-        let signature = Signature::of(head, query)?;
-        if signature.field("q-ak")? != self.id {
-            return Err(Refusal::invalid_access_key(
-                "this access key id is not known",
-            ));
-        }
-        for field in ["q-key-time", "q-sign-time"] {
-            check_window(signature.field(field)?, now)?;
-        }
-        let given = signature.field("q-signature")?;
-        let given = hex::decode(given).map_err(|_| malformed())?;
-        // The Node SDK signs the host with its port, the Python SDK without.
-        for host in host.with_and_without_port() {
-            let content = signature.http_string(head, query, host)?;
-            // In constant time.
-            if self.mac(&signature, &content)?.verify_slice(&given).is_ok() {
-                return signature.check_copy(head);
-            }
-        }
-        Err(Refusal::signature_does_not_match(
-            "the signature is not that of this request; compare its key, method, path, parameters and headers",
-        ))
+/// Checks who signed the request, when, and what.
+pub fn verify(
+    keys: &Keys,
+    head: &Parts,
+    (host, query): (&Host, &Query),
+    now: SystemTime,
+) -> Result<(), Refusal> {
+    let signature = Signature::of(head, query)?;
+    let Some(secret) = keys.secret(signature.field("q-ak")?) else {
+        return Err(Refusal::invalid_access_key(
+            "this access key id is not known",
+        ));
+    };
+    for field in ["q-key-time", "q-sign-time"] {
+        check_window(signature.field(field)?, now)?;
     }
-
-    fn mac(&self, signature: &Signature, http_string: &str) -> Result<Hmac<Sha1>, Refusal> {
-        let key = hmac(self.secret.as_bytes(), signature.field("q-key-time")?);
-        let key = hex::encode(key.finalize().into_bytes());
-        let content = hex::encode(Sha1::digest(http_string));
-        let sign_time = signature.field("q-sign-time")?;
-        Ok(hmac(
-            key.as_bytes(),
-            &format!("sha1\n{sign_time}\n{content}\n"),
-        ))
+    let given = signature.field("q-signature")?;
+    let given = hex::decode(given).map_err(|_| malformed())?;
+    // The Node SDK signs the host with its port, the Python SDK without.
+    for host in host.with_and_without_port() {
+        let content = signature.http_string(head, query, host)?;
+        let mac = signature.mac(secret, &content)?;
+        // In constant time.
+        if mac.verify_slice(&given).is_ok() {
+            return signature.check_copy(head);
+        }
     }
+    Err(Refusal::signature_does_not_match(
+        "the signature is not that of this request; compare its key, method, path, parameters and headers",
+    ))
 }
 
 fn hmac(key: &[u8], message: &str) -> Hmac<Sha1> {
@@ -139,6 +120,15 @@ impl Signature {
         let mut fields = self.0.iter();
         let found = fields.find_map(|(known, value)| (known == name).then_some(value.as_str()));
         found.ok_or_else(malformed)
+    }
+
+    fn mac(&self, secret: &str, http_string: &str) -> Result<Hmac<Sha1>, Refusal> {
+        let key = hmac(secret.as_bytes(), self.field("q-key-time")?);
+        let key = hex::encode(key.finalize().into_bytes());
+        let content = hex::encode(Sha1::digest(http_string));
+        let sign_time = self.field("q-sign-time")?;
+        let text = format!("sha1\n{sign_time}\n{content}\n");
+        Ok(hmac(key.as_bytes(), &text))
     }
 
     /// Whoever was given a URL to write one object must not make that object a copy of any other one. So the source of
@@ -211,6 +201,12 @@ mod tests {
 
     use super::*;
 
+    /// A pair that the server knows.
+    struct KeyPair {
+        id: String,
+        secret: String,
+    }
+
     /// The example of COS's page on the request signature.
     fn documented() -> (KeyPair, Parts) {
         let pair = KeyPair {
@@ -244,7 +240,8 @@ mod tests {
 
     fn code(pair: &KeyPair, head: &Parts, now: SystemTime) -> Option<&'static str> {
         let query = Query::parse(head.uri.query().unwrap_or_default()).unwrap();
-        pair.verify(head, &Host::of(head).unwrap(), &query, now)
+        let keys = Keys::one(&pair.id, &pair.secret);
+        verify(&keys, head, (&Host::of(head).unwrap(), &query), now)
             .err()
             .map(|refusal| refusal.code)
     }
@@ -269,6 +266,9 @@ mod tests {
         head.headers.append(name, HeaderValue::from_static(value));
     }
 
+    /// By a pair that the server does not know.
+    const STRANGER: &str = "q-sign-algorithm=sha1&q-ak=x";
+
     type Change = fn(&mut KeyPair, &mut Parts);
 
     #[test]
@@ -282,7 +282,10 @@ mod tests {
             (|_, head| add(head, "x-cos-acl", "private"), refused),
             (|_, head| _ = head.headers.remove("x-cos-acl"), refused),
             (|pair, _| pair.secret.push('x'), refused),
-            (|pair, _| pair.id.push('x'), Some("InvalidAccessKeyId")),
+            (
+                |_, head| replace(head, "authorization", STRANGER),
+                Some("InvalidAccessKeyId"),
+            ),
             (|_, head| add(head, "user-agent", "x"), None),
         ];
         for (at, (change, expected)) in changes.into_iter().enumerate() {

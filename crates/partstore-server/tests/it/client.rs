@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Read, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::fixture::Server;
@@ -80,7 +80,16 @@ impl Client {
     }
 
     pub fn try_connect(server: &Server) -> io::Result<Self> {
-        let socket = TcpStream::connect(server.address)?;
+        Self::try_to(server.address)
+    }
+
+    /// To a server that is only an address.
+    pub fn to(address: SocketAddr) -> Self {
+        Self::try_to(address).unwrap()
+    }
+
+    fn try_to(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;

@@ -11,6 +11,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::process;
 
+/// The key pair of a server that has one.
+pub const KEYS: (&str, &str) = ("AKIDexample", "secret");
 /// No test waits longer than this for anything.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -21,28 +23,48 @@ pub struct Server {
     data: TempDir,
     log: NamedTempFile,
     args: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
     /// Starts one on an empty directory, on a port of the system's choice.
     pub fn start(args: &[&str]) -> Self {
+        Self::start_in(args, &[])
+    }
+
+    /// The same, with variables of the environment.
+    pub fn start_in(args: &[&str], environment: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<_> = environment.iter().map(owned).collect();
         let log = NamedTempFile::new().unwrap();
-        let (process, address) = spawn(data.path(), "127.0.0.1:0", &args, &log);
+        let started = spawn((data.path(), "127.0.0.1:0"), (&args, &environment), &log);
         Self {
-            address,
-            process,
+            address: started.1,
+            process: started.0,
             data,
             log,
             args,
+            environment,
         }
+    }
+
+    /// One that knows [`KEYS`].
+    pub fn with_keys(args: &[&str]) -> Self {
+        let (id, secret) = KEYS;
+        let environment = [
+            ("PARTSTORE_SECRET_ID", id),
+            ("PARTSTORE_SECRET_KEY", secret),
+        ];
+        Self::start_in(args, &environment)
     }
 
     /// Starts it again on the same directory and address, after it has ended.
     pub fn restart(&mut self) {
         let listen = self.address.to_string();
-        (self.process, self.address) = spawn(self.data.path(), &listen, &self.args, &self.log);
+        let given = (&self.args[..], &self.environment[..]);
+        (self.process, self.address) = spawn((self.data.path(), &listen), given, &self.log);
     }
 
     /// Starts it again, and kills it after a time, whether or not it listens by then.
@@ -115,8 +137,15 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn spawn(data: &Path, listen: &str, args: &[String], log: &NamedTempFile) -> (Child, SocketAddr) {
+type Given<'a> = (&'a [String], &'a [(String, String)]);
+
+fn spawn(
+    (data, listen): (&Path, &str),
+    (args, environment): Given<'_>,
+    log: &NamedTempFile,
+) -> (Child, SocketAddr) {
     let log = fs::OpenOptions::new().append(true).open(log.path());
     let mut command = process::command(data, listen);
-    process::start(command.args(args).stderr(log.unwrap()))
+    command.args(args).envs(environment.iter().cloned());
+    process::start(command.stderr(log.unwrap()))
 }

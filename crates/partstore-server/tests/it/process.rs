@@ -12,6 +12,10 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_partstore-server");
 pub fn command(data: &Path, listen: &str) -> Command {
     let mut command = Command::new(BINARY);
     command.arg("--data").arg(data).args(["--listen", listen]);
+    // The tests decide what a server is told.
+    for name in ["PARTSTORE_SECRET_ID", "PARTSTORE_SECRET_KEY", "RUST_LOG"] {
+        command.env_remove(name);
+    }
     command.stdout(Stdio::piped());
     command
 }

@@ -34,10 +34,10 @@ class Server:
 
     def restart(self):
         """Starts it on the same directory and port, after it has ended."""
-        command = [os.environ['PARTSTORE_SERVER'], '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
-                   '--secret-id', SECRET_ID, '--secret-key', SECRET_KEY, *self._args]
+        command = [os.environ['PARTSTORE_SERVER'], '--data', self.data, '--listen', f'127.0.0.1:{self.port}', *self._args]
+        keys = {'PARTSTORE_SECRET_ID': SECRET_ID, 'PARTSTORE_SECRET_KEY': SECRET_KEY}
         # Without its signals restored it does not die of SIGXFSZ when `limit_files` is met.
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **keys},
                                          restore_signals=False)
         line = self._process.stdout.readline()
         if not line.startswith('listening on '):
