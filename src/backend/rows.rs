@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use crate::values::checksum::Algorithms;
 use crate::values::digest::BlockCrcs;
 use crate::{
-    Checksums, Condition, ContentHash, ETag, Namespace, Object, ObjectETag, Part, PartNumber,
-    Quota, Upload, UploadId, UploadInfo, Usage,
+    Checksums, Condition, ContentHash, DamagedBlob, ETag, KeyEntry, Namespace, Object, ObjectETag,
+    Part, PartNumber, Quota, Upload, UploadId, UploadInfo, UploadMarker, Usage,
 };
 
 /// What a catalog keeps of an upload, beside its name and the time.
@@ -209,6 +209,45 @@ pub struct Names<'a> {
     pub after_id: Option<UploadId>,
     /// So many entries and common prefixes together, `1..=1000`.
     pub limit: usize,
+}
+
+impl KeyEntry {
+    /// Makes what a listing says of a key's current object.
+    #[must_use]
+    pub fn of(object: &Object) -> Self {
+        Self {
+            key: object.upload.key().to_owned(),
+            id: object.upload.id(),
+            size: object.size,
+            etag: object.etag,
+            modified_at: object.modified_at,
+            checksums: object.checksums.algorithms().iter().collect(),
+            composite: object.composite.algorithms().iter().collect(),
+        }
+    }
+}
+
+impl UploadMarker {
+    /// Makes the marker of a page that ended with this upload, or with a common prefix.
+    #[must_use]
+    pub fn new(key: &str, id: Option<UploadId>) -> Self {
+        Self {
+            key: key.to_owned(),
+            id,
+        }
+    }
+}
+
+impl DamagedBlob {
+    /// Makes an entry of a [`VerifyReport`](crate::VerifyReport).
+    #[must_use]
+    pub fn new(hash: ContentHash, reason: String, parts: Vec<(Upload, PartNumber)>) -> Self {
+        Self {
+            hash,
+            reason,
+            parts,
+        }
+    }
 }
 
 impl Namespace {

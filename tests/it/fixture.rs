@@ -1,23 +1,37 @@
-//! What the tests share: a store in a directory of its own, part numbers, bytes, files on disk.
+//! What the tests share: a store in a directory of its own, and what is on its disk. The rest is that of the
+//! contract's cases.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
-use std::io::Read;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Barrier;
 
-use partstore::{
-    Background, CompletedPart, ContentHash, ListParts, Object, Options, Part, PartNumber,
-    PartStore, Result, Scope, Upload,
+use partstore::{ContentHash, Options};
+use partstore_contract::support;
+pub use partstore_contract::support::{
+    Random, bytes, free_options, lines, number, race, read_object, read_part, refusal,
 };
+pub use partstore_contract::{Embedded, copy_tree, files};
 
 /// A store without a housekeeping thread and without size limits, in a directory that goes when
 /// this is dropped.
 pub struct Fixture {
-    pub store: PartStore,
-    pub options: Options,
-    pub dir: tempfile::TempDir,
+    on: support::Fixture,
+    embedded: Embedded,
+}
+
+impl Deref for Fixture {
+    type Target = support::Fixture;
+
+    fn deref(&self) -> &Self::Target {
+        &self.on
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.on
+    }
 }
 
 impl Fixture {
@@ -31,46 +45,21 @@ impl Fixture {
 
     /// In a given directory.
     pub fn within(dir: tempfile::TempDir, options: Options) -> Self {
-        let store = options.clone().open(dir.path().join("data")).unwrap();
+        let embedded = Embedded::within(dir);
         Self {
-            store,
-            options,
-            dir,
+            on: support::Fixture::on(Box::new(embedded.clone()), options),
+            embedded,
         }
     }
 
     /// The store's directory.
     pub fn root(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.embedded.root().to_owned()
     }
 
-    /// Initiates an upload.
-    pub fn initiate(&self, key: &str) -> Upload {
-        self.store.initiate_upload(key).unwrap()
-    }
-
-    /// Puts a part.
-    pub fn put(&self, upload: &Upload, part: u32, body: &[u8]) -> Part {
-        let body = body.to_vec();
-        self.store.put_part(upload, number(part), body).unwrap()
-    }
-
-    /// Initiates an upload, puts the bodies as its parts 1, 2, ... and completes it.
-    pub fn complete(&self, key: &str, bodies: &[&[u8]]) -> Object {
-        let upload = self.initiate(key);
-        let parts: Vec<Part> = (1..)
-            .zip(bodies)
-            .map(|(at, body)| self.put(&upload, at, body))
-            .collect();
-        self.store.complete_upload(&upload, &lines(&parts)).unwrap()
-    }
-
-    /// The upload's parts, up to 1,000.
-    pub fn parts(&self, upload: &Upload) -> Vec<Part> {
-        self.store
-            .list_parts(upload, &ListParts::new())
-            .unwrap()
-            .parts
+    /// The directory that goes when this is dropped.
+    pub fn dir(&self) -> &Path {
+        self.embedded.scratch()
     }
 
     /// Where the file of a blob is.
@@ -79,108 +68,20 @@ impl Fixture {
         self.root().join("blobs").join(&name[..2]).join(name)
     }
 
-    /// Closes the store and opens it again.
-    pub fn reopen(&mut self) {
-        self.store.close().unwrap();
-        self.store = self.options.clone().open(self.root()).unwrap();
-    }
-
     /// A copy of the directory as a `kill -9` at this moment would leave it.
     pub fn killed(&self) -> PathBuf {
-        let mut copies = 0;
-        let copy = loop {
-            let copy = self.dir.path().join(format!("killed-{copies}"));
-            if !copy.exists() {
-                break copy;
-            }
-            copies += 1;
-        };
-        copy_tree(&self.root(), &copy);
-        copy
+        self.embedded.killed().root().to_owned()
     }
 
-    /// Opens a copy as [`killed`](Self::killed) makes it.
-    pub fn open_killed(&self) -> PartStore {
-        self.options.clone().open(self.killed()).unwrap()
-    }
-
-    /// The names of all files in `blobs/`.
-    pub fn blob_files(&self) -> BTreeSet<String> {
-        blob_files(&self.root())
-    }
-
-    /// What must hold at any quiet moment: nothing is staged, and after a sweep every file in
-    /// `blobs/` is referenced, and everything verifies.
+    /// Also that no file is left in `staging/`.
     pub fn assert_tidy(&self) {
-        self.store.sweep().unwrap();
+        self.on.assert_tidy();
         assert_eq!(
             files(&self.root().join("staging")),
             BTreeSet::new(),
             "staged files leaked"
         );
-        let report = self.store.verify(Scope::Everything).unwrap();
-        assert!(report.is_clean(), "{report:?}");
-        let stats = self.store.stats().unwrap();
-        assert_eq!(
-            stats.blobs,
-            self.blob_files().len() as u64,
-            "files and records differ"
-        );
-        assert_eq!(
-            (stats.garbage, stats.staged_bodies, stats.reserved_bytes),
-            (0, 0, 0)
-        );
     }
-}
-
-/// Options that allow parts of any size and leave the housekeeping to the test.
-pub fn free_options() -> Options {
-    Options::cos().min_part_size(0).background(Background::Host)
-}
-
-pub fn number(number: u32) -> PartNumber {
-    PartNumber::new(number).unwrap()
-}
-
-/// `len` bytes that differ by seed and by place.
-pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut step = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        bytes.extend_from_slice(&step());
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-pub fn lines(parts: &[Part]) -> Vec<CompletedPart> {
-    parts.iter().map(CompletedPart::from).collect()
-}
-
-pub fn read_part(store: &PartStore, upload: &Upload, number: PartNumber) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    store
-        .open_part(upload, number)
-        .unwrap()
-        .read_to_end(&mut bytes)
-        .unwrap();
-    bytes
-}
-
-pub fn read_object(store: &PartStore, object: &Upload) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    store
-        .open_object(object)
-        .unwrap()
-        .read_to_end(&mut bytes)
-        .unwrap();
-    bytes
 }
 
 pub fn blob_files(root: &Path) -> BTreeSet<String> {
@@ -191,55 +92,9 @@ pub fn blob_files(root: &Path) -> BTreeSet<String> {
     names
 }
 
-/// The names in a directory.
-pub fn files(dir: &Path) -> BTreeSet<String> {
-    std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
-}
-
-pub fn copy_tree(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_tree(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// A directory in memory where there is one: for tests that open thousands of stores.
 pub fn fast_dir() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
-}
-
-/// Numbers that look random and are the same each time.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// One of `0..limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-
-    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
-        (!of.is_empty()).then(|| &of[self.below(of.len())])
-    }
 }
 
 /// A number that can be set from outside, for a longer run or to repeat one.
@@ -256,31 +111,6 @@ impl Drop for Doing {
             eprintln!("while doing: {}", self.0);
         }
     }
-}
-
-/// What a server would answer to a call that was refused.
-pub fn refusal<T: Debug>(result: Result<T>) -> (&'static str, u16) {
-    let error = result.unwrap_err();
-    (error.code(), error.http_status())
-}
-
-/// Runs `work` on this many threads at the same moment, each with its number from 0 on.
-pub fn race<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let start = Barrier::new(threads);
-    std::thread::scope(|scope| {
-        let run = |at| {
-            let (start, work) = (&start, &work);
-            scope.spawn(move || {
-                start.wait();
-                work(at)
-            })
-        };
-        let running: Vec<_> = (0..threads).map(run).collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
-    })
 }
 
 /// Runs one test again as a process of its own, which finds `role` by [`role`]. Gives its output.

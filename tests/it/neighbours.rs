@@ -41,7 +41,7 @@ fn a_directory_that_is_mounted_into_a_store_keeps_its_files() {
         let fixture = Fixture::new();
         fixture.complete("key", &[b"bytes"]);
         fixture.store.close().unwrap();
-        let elsewhere = fixture.dir.path().join("elsewhere");
+        let elsewhere = fixture.dir().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         fs::write(elsewhere.join("precious"), b"mine").unwrap();
         let place = fixture.root().join(name);
@@ -110,7 +110,7 @@ fn a_forked_child_is_told_that_it_can_open_no_store() {
         fixture.put(&upload, part, b"x");
     }
     fixture.reopen();
-    let other = fixture.dir.path().join("other");
+    let other = fixture.dir().join("other");
     match fork().expect("a child") {
         Fork::Child => {
             let refused = free_options().open(&other);
@@ -173,7 +173,7 @@ fn a_store_stops_when_a_part_of_it_was_replaced_by_a_copy() {
         let fixture = Fixture::new();
         let upload = fixture.initiate("key");
         let place = fixture.root().join(name);
-        let moved = fixture.dir.path().join("moved");
+        let moved = fixture.dir().join("moved");
         fs::rename(&place, &moved).unwrap();
         if moved.is_dir() {
             copy_tree(&moved, &place);
@@ -354,7 +354,7 @@ fn a_store_that_shares_files_with_another_changes_them_for_itself_only() {
     let upload = fixture.initiate("key");
     fixture.put(&upload, 1, b"bytes");
     fixture.store.close().unwrap();
-    let copy = fixture.dir.path().join("copy");
+    let copy = fixture.dir().join("copy");
     let done = Command::new("cp")
         .arg("-al")
         .arg(fixture.root())

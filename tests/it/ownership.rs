@@ -67,7 +67,7 @@ fn a_store_that_is_moved_touches_no_other_and_loses_nothing() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("before");
     fixture.put(&upload, 1, b"bytes");
-    let moved = fixture.dir.path().join("moved");
+    let moved = fixture.dir().join("moved");
     fs::rename(fixture.root(), &moved).unwrap();
     copy_tree(&moved, &fixture.root());
     assert_stops(&fixture, &fixture.root());
@@ -90,7 +90,7 @@ fn a_store_that_is_moved_touches_no_other_and_loses_nothing() {
 #[test]
 fn a_store_that_is_moved_is_still_locked() {
     let fixture = Fixture::new();
-    let moved = fixture.dir.path().join("moved");
+    let moved = fixture.dir().join("moved");
     fs::rename(fixture.root(), &moved).unwrap();
     assert_eq!(answer_of_another_process(&moved), "ServiceUnavailable");
     let _ = fixture.store.close();
@@ -100,7 +100,7 @@ fn a_store_that_is_moved_is_still_locked() {
 #[test]
 fn a_store_whose_path_is_gone_stops() {
     let fixture = Fixture::new();
-    let moved = fixture.dir.path().join("moved");
+    let moved = fixture.dir().join("moved");
     fs::rename(fixture.root(), &moved).unwrap();
     let swept = fixture.store.sweep();
     assert!(is_displaced(&swept), "{swept:?}");
@@ -310,7 +310,7 @@ fn no_link_below_a_store_is_followed() {
         let fixture = Fixture::new();
         fixture.complete("key", &[b"bytes"]);
         fixture.store.close().unwrap();
-        let elsewhere = fixture.dir.path().join("elsewhere");
+        let elsewhere = fixture.dir().join("elsewhere");
         fs::rename(fixture.root().join(name), &elsewhere).unwrap();
         fs::write(elsewhere.join("precious"), b"mine").unwrap();
         symlink(&elsewhere, fixture.root().join(name)).unwrap();
@@ -327,7 +327,7 @@ fn a_link_in_place_of_the_index_is_replaced() {
     let fixture = Fixture::new();
     let object = fixture.complete("key", &[b"bytes"]).upload;
     fixture.store.close().unwrap();
-    let elsewhere = fixture.dir.path().join("elsewhere");
+    let elsewhere = fixture.dir().join("elsewhere");
     fs::rename(fixture.root().join("meta/index"), &elsewhere).unwrap();
     symlink(&elsewhere, fixture.root().join("meta/index")).unwrap();
     let before = tree(&elsewhere);

@@ -2,7 +2,7 @@
 
 use partstore::{PartOptions, PartWriter};
 
-use crate::fixture::{Fixture, number};
+use crate::fixture::{Fixture, free_options, number, refusal};
 
 const STEP: u64 = 16 << 20;
 
@@ -65,4 +65,16 @@ fn a_body_holds_what_it_has_sent_and_a_step_ahead_at_most() {
         .unwrap();
     writer.append(b"1").unwrap();
     assert_eq!(reserved(), 10, "no more than will come");
+}
+
+#[test]
+fn a_copy_needs_what_the_headroom_leaves() {
+    let mut fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    fixture.put(&upload, 1, b"here");
+    fixture.options = free_options().headroom(1 << 60);
+    fixture.reopen();
+    let reader = fixture.store.open_part(&upload, number(1)).unwrap();
+    let copied = fixture.store.copy_part(&reader, &upload, number(2));
+    assert_eq!(refusal(copied), ("ServiceUnavailable", 503));
 }

@@ -42,7 +42,10 @@ fn assert_put_again_repairs(what: &str, spoil: Spoil) {
     let content = fixture.put(&upload, 1, &body).content;
     let path = fixture.blob_path(&content);
     // By a process that has read the blob, and by one that has not.
-    for way in [crate::put::WAYS[0], crate::put::WAYS[1]] {
+    for way in [
+        partstore_contract::cases::put::WAYS[0],
+        partstore_contract::cases::put::WAYS[1],
+    ] {
         spoil(&path);
         let store = &fixture.store;
         let read = store.open_part(&upload, number(1));

@@ -142,7 +142,7 @@ fn a_key_has_the_object_that_was_acknowledged_last_after_a_kill() {
     let (kills, seed) = (setting("PARTSTORE_KILLS", 10), setting("PARTSTORE_SEED", 1));
     let fixture = Fixture::within(fast_dir(), options());
     fixture.store.close().unwrap();
-    let (root, mut random) = (fixture.dir.path(), Random::new(seed));
+    let (root, mut random) = (fixture.dir(), Random::new(seed));
     let log = |thread: usize| root.join(format!("log-{thread}"));
     let mut before: Vec<BTreeMap<usize, Found>> = vec![BTreeMap::new(); THREADS];
     let mut calls = 0;

@@ -97,7 +97,7 @@ impl Killed {
         let mut counts = [0; 4];
         while ((counts[0] + counts[1]) as u64) < kills {
             let _doing = Doing(format!("after {} kills", counts[0] + counts[1]));
-            let log = self.fixture.dir.path().join("log");
+            let log = self.fixture.dir().join("log");
             File::create(&log).unwrap();
             self.kill_at_work(&log);
             counts[0] += 1;
@@ -127,11 +127,7 @@ impl Killed {
     /// Starts a process and kills it some time after it has said something.
     fn kill(&mut self, log: &Path, word: &str, moment: Duration) {
         let before = std::fs::read(log).unwrap().len();
-        let role = format!(
-            "{} {}",
-            self.random.next(),
-            self.fixture.dir.path().display()
-        );
+        let role = format!("{} {}", self.random.next(), self.fixture.dir().display());
         let mut child = start(THIS_TEST, &role);
         wait_until(|| {
             let said = std::fs::read(log).unwrap();

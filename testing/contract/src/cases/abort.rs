@@ -1,12 +1,10 @@
 //! Aborting: R28, R31.
 
+use crate::support::{Fixture, bytes, number, read_object, read_part, refusal};
 use partstore::{CompletedPart, ListParts, PartOptions, Upload};
 
-use crate::fixture::{Fixture, bytes, number, read_object, read_part, refusal};
-
 /// R31
-#[test]
-fn an_aborted_upload_keeps_no_bytes() {
+pub fn an_aborted_upload_keeps_no_bytes() {
     let mut fixture = Fixture::new();
     let upload = fixture.initiate("key");
     for at in 1..=5 {
@@ -20,8 +18,7 @@ fn an_aborted_upload_keeps_no_bytes() {
 }
 
 /// R31
-#[test]
-fn the_second_abort_finds_no_upload() {
+pub fn the_second_abort_finds_no_upload() {
     let mut fixture = Fixture::new();
     let upload = fixture.initiate("key");
     fixture.store.abort_upload(&upload).unwrap();
@@ -33,8 +30,7 @@ fn the_second_abort_finds_no_upload() {
 }
 
 /// R31: not the same key's other upload, nor equal bytes elsewhere.
-#[test]
-fn an_abort_takes_nothing_from_others() {
+pub fn an_abort_takes_nothing_from_others() {
     let fixture = Fixture::new();
     let body = bytes(1, 300_000);
     let [aborted, other] = [fixture.initiate("key"), fixture.initiate("key")];
@@ -55,8 +51,7 @@ fn an_abort_takes_nothing_from_others() {
 }
 
 /// R28: whatever ended an upload, each call on it finds none.
-#[test]
-fn an_upload_that_ended_answers_alike_however_it_ended() {
+pub fn an_upload_that_ended_answers_alike_however_it_ended() {
     type End = fn(&Fixture, &Upload, &CompletedPart);
     let ends: [(&str, End); 4] = [
         ("aborted", |fixture, upload, _| {
@@ -100,8 +95,7 @@ fn an_upload_that_ended_answers_alike_however_it_ended() {
 }
 
 /// R28: an abort that comes too late leaves the object.
-#[test]
-fn an_object_can_not_be_aborted() {
+pub fn an_object_can_not_be_aborted() {
     let fixture = Fixture::new();
     let object = fixture.complete("key", &[b"bytes"]);
     assert_eq!(

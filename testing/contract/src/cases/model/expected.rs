@@ -7,7 +7,7 @@ use partstore::{CompletedPart, ETag, Part, PartNumber};
 use partstore_model::map;
 
 use super::steps::{BODIES, List};
-use crate::fixture::bytes;
+use crate::support::bytes;
 
 /// Bytes and their digests, taken by other code than the store's.
 pub struct Body {

@@ -1,10 +1,8 @@
 //! Listings of keys: order, prefixes, delimiters, markers and pages, compared with a model.
 
-use std::collections::BTreeSet;
-
+use crate::support::{Fixture, Random, refusal};
 use partstore::{Condition, KeyPage, ListKeys, Options, PageLimit, PartStore, Quota};
-
-use crate::fixture::{Fixture, Random, refusal};
+use std::collections::BTreeSet;
 
 fn keys(page: &KeyPage) -> Vec<&str> {
     page.keys.iter().map(|entry| entry.key.as_str()).collect()
@@ -62,8 +60,7 @@ fn listed(store: &PartStore, query: &ListKeys, limit: u32) -> Vec<(String, bool)
     }
 }
 
-#[test]
-fn listings_are_those_of_the_model_whatever_prefix_delimiter_marker_and_page() {
+pub fn listings_are_those_of_the_model_whatever_prefix_delimiter_marker_and_page() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     store.create_namespace("n", Quota::new()).unwrap();
@@ -133,8 +130,7 @@ fn listings_are_those_of_the_model_whatever_prefix_delimiter_marker_and_page() {
     }
 }
 
-#[test]
-fn an_entry_says_of_the_object_what_the_object_says() {
+pub fn an_entry_says_of_the_object_what_the_object_says() {
     let fixture = Fixture::new();
     let object = fixture.store.put_object("key", "bytes").unwrap();
     let page = fixture.store.list_keys(&ListKeys::new()).unwrap();
@@ -157,8 +153,7 @@ fn an_entry_says_of_the_object_what_the_object_says() {
     assert_eq!(fixture.store.keys("").count(), 0);
 }
 
-#[test]
-fn a_page_of_none_is_empty_and_a_long_one_is_refused_or_cut() {
+pub fn a_page_of_none_is_empty_and_a_long_one_is_refused_or_cut() {
     for (options, limit) in [
         (Options::cos(), PageLimit::Refuse),
         (Options::s3(), PageLimit::Clamp),

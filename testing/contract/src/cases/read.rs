@@ -1,12 +1,11 @@
 //! Reading parts and objects.
 
+use crate::support::{Fixture, bytes, lines, number, read_object, read_part, refusal};
+use partstore::{Part, PartReader};
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 
-use partstore::{Part, PartReader};
-
-use crate::fixture::{Fixture, bytes, lines, number, read_object, read_part, refusal};
-
 const BLOCK: usize = 262_144;
+
 /// Sizes about the edges of blocks.
 const SIZES: [usize; 8] = [
     0,
@@ -54,8 +53,7 @@ fn assert_takes_alike(reader: &mut impl Read, model: &mut impl Read, len: usize)
     assert!(take(reader) == take(model), "{len} bytes");
 }
 
-#[test]
-fn a_part_reads_like_its_bytes() {
+pub fn a_part_reads_like_its_bytes() {
     let mut fixture = Fixture::new();
     let upload = fixture.initiate("key");
     for (at, size) in (1..).zip(SIZES) {
@@ -72,8 +70,7 @@ fn a_part_reads_like_its_bytes() {
     }
 }
 
-#[test]
-fn an_object_reads_like_its_parts_one_after_the_other() {
+pub fn an_object_reads_like_its_parts_one_after_the_other() {
     let mut fixture = Fixture::new();
     let bodies: Vec<Vec<u8>> = (1..)
         .zip(SIZES)
@@ -97,8 +94,7 @@ fn an_object_reads_like_its_parts_one_after_the_other() {
 }
 
 /// What `GET ?partNumber=N` needs.
-#[test]
-fn a_part_of_an_object_is_read_by_its_number() {
+pub fn a_part_of_an_object_is_read_by_its_number() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     let sizes = [(3, 300_000), (4, 0), (5, 7)];
@@ -123,8 +119,7 @@ fn a_part_of_an_object_is_read_by_its_number() {
     assert_reads_like(outlives, &bytes(3, 300_000), &[0]);
 }
 
-#[test]
-fn a_part_that_was_never_put_can_not_be_opened() {
+pub fn a_part_that_was_never_put_can_not_be_opened() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     fixture.put(&upload, 2, b"bytes");
@@ -134,8 +129,7 @@ fn a_part_that_was_never_put_can_not_be_opened() {
     }
 }
 
-#[test]
-fn a_seek_before_the_start_stays_where_it_was() {
+pub fn a_seek_before_the_start_stays_where_it_was() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     fixture.put(&upload, 1, b"0123456789");
@@ -166,8 +160,7 @@ fn assert_reads_on(
     assert_eq!(fixture.store.sweep().unwrap().blobs, 1);
 }
 
-#[test]
-fn a_reader_reads_on_whatever_becomes_of_its_part() {
+pub fn a_reader_reads_on_whatever_becomes_of_its_part() {
     let fixture = Fixture::new();
     let body = bytes(1, 3 * BLOCK);
     let upload = fixture.initiate("key");
@@ -193,8 +186,7 @@ fn a_reader_reads_on_whatever_becomes_of_its_part() {
 }
 
 /// An object's reader opens its files as it goes; none of them may be gone by then.
-#[test]
-fn an_objects_reader_holds_also_the_parts_that_it_has_not_reached() {
+pub fn an_objects_reader_holds_also_the_parts_that_it_has_not_reached() {
     let fixture = Fixture::new();
     let bodies = [bytes(1, 10), bytes(2, 10)];
     let object = fixture.complete("key", &[&bodies[0], &bodies[1]]).upload;
@@ -209,8 +201,7 @@ fn an_objects_reader_holds_also_the_parts_that_it_has_not_reached() {
 }
 
 /// A part keeps its bytes when it becomes part of an object.
-#[test]
-fn a_parts_reader_outlives_the_completion() {
+pub fn a_parts_reader_outlives_the_completion() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     let part = fixture.put(&upload, 1, b"bytes");

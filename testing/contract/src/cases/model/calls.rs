@@ -8,12 +8,13 @@ mod parts;
 
 use std::time::{Duration, SystemTime};
 
-use partstore::{IndexRecovery, Numbering, Options, PartNumber, Result, Upload};
+use partstore::{Numbering, Options, PartNumber, Result, Upload};
 
 use partstore_model::map::Map;
 
 use super::steps::{DELIMITERS, KEYS, METADATA, PREFIXES, Reopen, Step, WhichKey, Who};
-use crate::fixture::{Fixture, bytes};
+use crate::Opened;
+use crate::support::{Fixture, bytes};
 
 pub struct Run {
     fixture: Fixture,
@@ -232,39 +233,26 @@ impl Run {
     }
 
     fn reopen(&mut self, how: Reopen) {
-        let (root, copy) = (self.fixture.root(), self.killed_amid_a_body(how));
-        let rows = self.fixture.store.stats().unwrap().index_rows;
-        self.fixture.store.close().unwrap();
-        if let Some(copy) = copy {
-            std::fs::remove_dir_all(&root).unwrap();
-            std::fs::rename(copy, &root).unwrap();
+        if matches!(how, Reopen::Killed | Reopen::KilledWithoutIndex) {
+            let open = self.expected.open_uploads().next();
+            let _half = open.map(|entry| self.half_a_body(&entry.info.upload));
+            let crashed = self.fixture.engine.crashed();
+            self.fixture.store.close().unwrap();
+            self.fixture.engine = crashed;
+        } else {
+            self.fixture.store.close().unwrap();
         }
         if matches!(how, Reopen::WithoutIndex | Reopen::KilledWithoutIndex) {
-            std::fs::remove_dir_all(root.join("meta/index")).unwrap();
+            self.fixture.engine.lose_index();
         }
-        self.fixture.store = self.fixture.options.clone().open(&root).unwrap();
-        let recovery = self.fixture.store.recovery();
-        let trusted = match how {
-            Reopen::Clean => true,
-            // Of no rows none is missing.
-            Reopen::WithoutIndex => rows == 0,
-            Reopen::Killed | Reopen::KilledWithoutIndex => false,
+        let options = self.fixture.options.clone();
+        self.fixture.store = self.fixture.engine.open(options).unwrap();
+        let opened = match how {
+            Reopen::Clean => Opened::Closed,
+            Reopen::WithoutIndex => Opened::WithoutIndex,
+            Reopen::Killed | Reopen::KilledWithoutIndex => Opened::Crashed,
         };
-        assert_eq!(
-            recovery.index == IndexRecovery::Trusted,
-            trusted,
-            "{recovery:?}"
-        );
-        assert_eq!((recovery.created, recovery.torn_bytes), (false, 0));
-    }
-
-    /// A killed copy with a half-received body in `staging/`.
-    fn killed_amid_a_body(&self, how: Reopen) -> Option<std::path::PathBuf> {
-        if matches!(how, Reopen::Clean | Reopen::WithoutIndex) {
-            return None;
-        }
-        let open = self.expected.open_uploads().next();
-        let _half = open.map(|entry| self.half_a_body(&entry.info.upload));
-        Some(self.fixture.killed())
+        let store = &self.fixture.store;
+        self.fixture.engine.check_recovery(store, opened);
     }
 }

@@ -9,11 +9,12 @@ mod steps;
 
 use partstore::{Numbering, Options};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use calls::Run;
 use steps::{Step, steps};
 
-use crate::fixture::free_options;
+use crate::support::free_options;
 
 /// Options of a case: small journals make snapshots and changes of segment frequent.
 fn options() -> impl Strategy<Value = Options> {
@@ -43,15 +44,9 @@ fn config() -> ProptestConfig {
     }
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn any_sequence_of_calls_answers_as_a_map_would(
-        options in options(),
-        numbering in numbering(),
-        steps in steps(),
-    ) {
+pub fn any_sequence_of_calls_answers_as_a_map_would() {
+    let cases = (options(), numbering(), steps());
+    let tried = TestRunner::new(config()).run(&cases, |(options, numbering, steps)| {
         let mut run = Run::new(options, numbering);
         for step in &steps {
             run.apply(step);
@@ -60,5 +55,7 @@ proptest! {
         run.apply(&Step::Sweep);
         run.compare_files();
         run.compare_a_killed_copy();
-    }
+        Ok(())
+    });
+    tried.unwrap_or_else(|failure| panic!("{failure}"));
 }

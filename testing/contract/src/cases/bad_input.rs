@@ -1,20 +1,22 @@
 //! Bad input: a clear error, nothing stored, the part before untouched, nothing left in `staging/`.
 
-use std::io::{self, Read, Write};
-
+use crate::support::{Fixture, bytes, free_options, number, read_part, refusal};
 use partstore::{
     Error, ListParts, MAX_KEY_LEN, Part, PartNumber, PartOptions, Result, Upload, UploadId,
 };
-
-use crate::fixture::{Fixture, bytes, free_options, number, read_part, refusal};
+use std::io::{self, Read, Write};
 
 type Code = (&'static str, u16);
+
 /// What it is, the answer, and the call.
 type Refused<'a> = (&'a str, Code, &'a dyn Fn(&Before) -> Result<()>);
 
 const ARGUMENT: Code = ("InvalidArgument", 400);
+
 const NO_UPLOAD: Code = ("NoSuchUpload", 404);
+
 const INCOMPLETE: Code = ("IncompleteBody", 400);
+
 const TOO_LARGE: Code = ("EntityTooLarge", 400);
 
 /// The largest part in these tests, bytes.
@@ -76,8 +78,7 @@ impl Before {
 }
 
 /// R1
-#[test]
-fn part_numbers_are_1_to_10000() {
+pub fn part_numbers_are_1_to_10000() {
     for bad in [0, 10_001, 65_536, 65_537, u32::MAX] {
         assert_eq!(refusal(PartNumber::new(bad)), ARGUMENT, "{bad}");
     }
@@ -116,8 +117,7 @@ fn part_numbers_are_1_to_10000() {
 }
 
 /// R9: malformed ids.
-#[test]
-fn a_malformed_id_names_no_upload() {
+pub fn a_malformed_id_names_no_upload() {
     let good = Fixture::new().initiate("key").id().to_string();
     let bad = [
         String::new(),
@@ -139,8 +139,7 @@ fn a_malformed_id_names_no_upload() {
 }
 
 /// R9: unknown, ended, or another key's.
-#[test]
-fn an_id_that_names_no_open_upload_of_the_key_is_refused() {
+pub fn an_id_that_names_no_open_upload_of_the_key_is_refused() {
     let before = Before::new();
     let fixture = &before.fixture;
     let unknown = "1484727270323ddb949d528c629235314a9ead80f0ba5d993a3d76b460e6a9cceb9633b08e";
@@ -176,8 +175,7 @@ fn an_id_that_names_no_open_upload_of_the_key_is_refused() {
 }
 
 /// R9: expired.
-#[test]
-fn an_expired_id_is_refused() {
+pub fn an_expired_id_is_refused() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     while fixture
@@ -216,8 +214,7 @@ impl Read for Claims {
 }
 
 /// The bytes of one body never come to be another's.
-#[test]
-fn a_reader_that_claims_what_it_has_not_read_gets_zeros() {
+pub fn a_reader_that_claims_what_it_has_not_read_gets_zeros() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     let earlier = bytes(1, 1 << 20);
@@ -240,8 +237,7 @@ fn a_reader_that_claims_what_it_has_not_read_gets_zeros() {
 }
 
 /// R3, R7, R8, and bodies that break off.
-#[test]
-fn a_bad_body_is_refused() {
+pub fn a_bad_body_is_refused() {
     let declared = |len: usize| PartOptions::new().content_length(len as u64);
     let body = bytes(2, 300_000);
     let over = bytes(3, MAXIMUM + 1);
@@ -285,8 +281,7 @@ fn a_bad_body_is_refused() {
 }
 
 /// The reader's own error is the source.
-#[test]
-fn a_reader_that_fails_is_told_of() {
+pub fn a_reader_that_fails_is_told_of() {
     let before = Before::new();
     let error = before
         .from(FailsAfter(270_000), PartOptions::new())
@@ -298,8 +293,7 @@ fn a_reader_that_fails_is_told_of() {
     assert_eq!(source.kind(), io::ErrorKind::ConnectionReset);
 }
 
-#[test]
-fn a_writer_that_is_dropped_half_way_leaves_nothing() {
+pub fn a_writer_that_is_dropped_half_way_leaves_nothing() {
     let before = Before::new();
     for len in [0, 1, 262_144, 300_000] {
         let mut writer = before
@@ -319,8 +313,7 @@ fn a_writer_that_is_dropped_half_way_leaves_nothing() {
 }
 
 /// A writer that refused bytes does not store those before them.
-#[test]
-fn a_writer_that_failed_can_not_finish() {
+pub fn a_writer_that_failed_can_not_finish() {
     let before = Before::new();
     let options = PartOptions::new().content_length(5);
     let mut writer = before
@@ -340,8 +333,7 @@ fn a_writer_that_failed_can_not_finish() {
     before.fixture.assert_tidy();
 }
 
-#[test]
-fn a_bad_key_is_refused() {
+pub fn a_bad_key_is_refused() {
     let initiate = |key: &str| {
         let key = key.to_owned();
         move |before: &Before| before.fixture.store.initiate_upload(&key).map(drop)
@@ -357,8 +349,7 @@ fn a_bad_key_is_refused() {
 }
 
 /// What looks bad and is not.
-#[test]
-fn an_unusual_key_is_a_key() {
+pub fn an_unusual_key_is_a_key() {
     let mut fixture = Fixture::new();
     let longest = [&"é".repeat(MAX_KEY_LEN / 2)[..], &"k".repeat(MAX_KEY_LEN)];
     let keys = [
@@ -381,8 +372,7 @@ fn an_unusual_key_is_a_key() {
     fixture.assert_tidy();
 }
 
-#[test]
-fn metadata_over_its_limit_is_refused() {
+pub fn metadata_over_its_limit_is_refused() {
     let initiate = |len: usize| {
         move |before: &Before| {
             let metadata = vec![7; len];
@@ -407,8 +397,7 @@ fn metadata_over_its_limit_is_refused() {
 }
 
 /// R1
-#[test]
-fn limits_of_numbers_and_keys_can_be_lowered() {
+pub fn limits_of_numbers_and_keys_can_be_lowered() {
     let options = free_options().max_part_number(number(3)).max_key_len(4);
     let fixture = Fixture::with(options);
     let upload = fixture.initiate("four");

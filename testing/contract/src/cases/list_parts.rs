@@ -1,8 +1,7 @@
 //! Listing parts: R15 to R18.
 
+use crate::support::{Fixture, free_options, lines, race, refusal};
 use partstore::{ListParts, PageLimit, PartNumber, Upload};
-
-use crate::fixture::{Fixture, free_options, lines, race, refusal};
 
 /// Numbers whose order as texts, and of arrival, is not their order.
 const NUMBERS: [u32; 9] = [10, 9, 100, 2, 1, 10_000, 1_000, 11, 256];
@@ -39,8 +38,7 @@ fn paged(fixture: &Fixture, upload: &Upload, limit: u32) -> Vec<u32> {
 }
 
 /// R15
-#[test]
-fn parts_are_listed_by_number_whatever_the_order_of_arrival() {
+pub fn parts_are_listed_by_number_whatever_the_order_of_arrival() {
     let mut fixture = Fixture::new();
     let upload = upload_of(&fixture, &NUMBERS);
     let mut sorted = NUMBERS;
@@ -52,8 +50,7 @@ fn parts_are_listed_by_number_whatever_the_order_of_arrival() {
 
 /// R16: whatever the page size, the pages together are the list; a page that ends exactly with the
 /// last part has no next.
-#[test]
-fn pages_of_every_size_give_every_part_once() {
+pub fn pages_of_every_size_give_every_part_once() {
     let fixture = Fixture::new();
     let upload = upload_of(&fixture, &NUMBERS);
     // A neighbour on each side, whose parts must not show.
@@ -66,8 +63,7 @@ fn pages_of_every_size_give_every_part_once() {
 }
 
 /// R16: also when there is no part with the marker's number, and for markers beyond all numbers.
-#[test]
-fn a_page_begins_behind_its_marker() {
+pub fn a_page_begins_behind_its_marker() {
     let fixture = Fixture::new();
     let upload = upload_of(&fixture, &[2, 4, 6, 10_000]);
     let all = [2, 4, 6, 10_000];
@@ -102,8 +98,7 @@ fn a_page_begins_behind_its_marker() {
 }
 
 /// R16: COS refuses a longer page, S3 gives one of 1,000; neither takes 0.
-#[test]
-fn a_page_has_at_most_a_thousand_parts() {
+pub fn a_page_has_at_most_a_thousand_parts() {
     for (page_limit, over) in [
         (PageLimit::Refuse, Err(("InvalidArgument", 400))),
         (PageLimit::Clamp, Ok(1000)),
@@ -135,8 +130,7 @@ fn a_page_has_at_most_a_thousand_parts() {
 }
 
 /// R17
-#[test]
-fn an_upload_without_parts_has_an_empty_list() {
+pub fn an_upload_without_parts_has_an_empty_list() {
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     let page = fixture
@@ -147,8 +141,7 @@ fn an_upload_without_parts_has_an_empty_list() {
 }
 
 /// R18
-#[test]
-fn an_upload_that_ended_has_no_list() {
+pub fn an_upload_that_ended_has_no_list() {
     let fixture = Fixture::new();
     let completed = upload_of(&fixture, &[1]);
     let list = lines(&fixture.parts(&completed));
@@ -170,8 +163,7 @@ fn an_upload_that_ended_has_no_list() {
 }
 
 /// A replaced part is listed as it is now.
-#[test]
-fn a_list_tells_what_was_answered_last() {
+pub fn a_list_tells_what_was_answered_last() {
     let fixture = Fixture::new();
     let upload = upload_of(&fixture, &[1, 2]);
     let replaced = fixture.put(&upload, 1, b"replaced");

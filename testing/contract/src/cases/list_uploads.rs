@@ -1,10 +1,8 @@
 //! Listing open uploads: R32.
 
-use std::time::{Duration, SystemTime};
-
+use crate::support::{Fixture, bytes, free_options, race, refusal};
 use partstore::{ListUploads, PageLimit, Upload, UploadMarker, UploadPage};
-
-use crate::fixture::{Fixture, bytes, free_options, race, refusal};
+use std::time::{Duration, SystemTime};
 
 /// Keys whose order and grouping are easy to get wrong: one the beginning of another, the bytes
 /// next to a separator, beyond ASCII, delimiters at either end.
@@ -128,8 +126,7 @@ fn paged(fixture: &Fixture, view: View, limit: u32) -> Vec<Entry> {
 
 /// R32: for every prefix, delimiter and page size, the pages together are the list, in order, each
 /// entry once; common prefixes count.
-#[test]
-fn pages_of_every_size_give_every_upload_and_prefix_once() {
+pub fn pages_of_every_size_give_every_upload_and_prefix_once() {
     let mut fixture = Fixture::new();
     let uploads = uploads_of_all_keys(&fixture);
     let prefixes = [
@@ -164,8 +161,7 @@ fn pages_of_every_size_give_every_upload_and_prefix_once() {
 }
 
 /// R32: initiations of one key in their order, also within a second and across a reopen.
-#[test]
-fn uploads_of_one_key_are_listed_in_the_order_of_their_initiation() {
+pub fn uploads_of_one_key_are_listed_in_the_order_of_their_initiation() {
     let mut fixture = Fixture::new();
     let mut initiated = Vec::new();
     for _ in 0..5 {
@@ -190,8 +186,7 @@ fn listed(fixture: &Fixture, query: &ListUploads) -> Vec<Upload> {
 
 /// R32: a key marker alone leaves out all of its key, with an id marker what came before that id;
 /// an id marker alone is ignored.
-#[test]
-fn markers_say_where_a_list_begins() {
+pub fn markers_say_where_a_list_begins() {
     let fixture = Fixture::new();
     let [a, b1, b2, b3, c] = ["a", "b", "b", "b", "c"].map(|key| fixture.initiate(key));
     let all = [&a, &b1, &b2, &b3, &c].map(Clone::clone);
@@ -217,8 +212,7 @@ fn markers_say_where_a_list_begins() {
 }
 
 /// R32: a marker's upload may have ended between two pages.
-#[test]
-fn a_list_goes_on_behind_an_upload_that_ended() {
+pub fn a_list_goes_on_behind_an_upload_that_ended() {
     let fixture = Fixture::new();
     let uploads: Vec<Upload> = (0..6).map(|_| fixture.initiate("key")).collect();
     let first = fixture.store.list_uploads(&ListUploads::new().limit(3));
@@ -230,8 +224,7 @@ fn a_list_goes_on_behind_an_upload_that_ended() {
     assert_eq!(rest, uploads[3..]);
 }
 
-#[test]
-fn only_open_uploads_are_listed() {
+pub fn only_open_uploads_are_listed() {
     let fixture = Fixture::new();
     let open = fixture.initiate("key");
     fixture.complete("key", &[b"object"]);
@@ -240,8 +233,7 @@ fn only_open_uploads_are_listed() {
     assert_eq!(listed(&fixture, &ListUploads::new()), [open]);
 }
 
-#[test]
-fn an_upload_is_listed_with_what_it_was_initiated_with() {
+pub fn an_upload_is_listed_with_what_it_was_initiated_with() {
     let mut fixture = Fixture::new();
     let before = SystemTime::now() - Duration::from_millis(1);
     let metadata = bytes(1, 8192);
@@ -259,8 +251,7 @@ fn an_upload_is_listed_with_what_it_was_initiated_with() {
 }
 
 /// R32, with R16's limits: COS refuses a longer page, S3 gives one of 1,000; neither takes 0.
-#[test]
-fn a_page_has_at_most_a_thousand_uploads() {
+pub fn a_page_has_at_most_a_thousand_uploads() {
     for page_limit in [PageLimit::Refuse, PageLimit::Clamp] {
         let fixture = Fixture::with(free_options().page_limit(page_limit));
         race(8, |thread| {

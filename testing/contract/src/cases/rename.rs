@@ -1,13 +1,11 @@
 //! Uploads and objects get other keys, and keep the rest.
 
-use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use crate::support::{Fixture, lines, race, read_object, refusal};
 use partstore::{
     CompleteOptions, Condition, Error, ListUploads, ObjectOptions, Quota, Scope, Upload,
 };
-
-use crate::fixture::{Fixture, lines, race, read_object, refusal};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const BUCKET: &str = "bucket";
 
@@ -31,8 +29,7 @@ fn usage(fixture: &Fixture, namespace: &str) -> [u64; 4] {
     [usage.keys, usage.objects, usage.open_uploads, usage.bytes]
 }
 
-#[test]
-fn an_object_gets_another_key_and_keeps_all_but_that() {
+pub fn an_object_gets_another_key_and_keeps_all_but_that() {
     let fixture = fixture();
     let store = &fixture.store;
     let upload = store
@@ -74,8 +71,7 @@ fn an_object_gets_another_key_and_keeps_all_but_that() {
     assert_eq!(killed.namespace("").unwrap().usage.objects, 0);
 }
 
-#[test]
-fn an_object_that_is_renamed_takes_the_key_from_another_under_a_condition() {
+pub fn an_object_that_is_renamed_takes_the_key_from_another_under_a_condition() {
     let fixture = fixture();
     let store = &fixture.store;
     let options = |condition| ObjectOptions::new().only(condition);
@@ -102,8 +98,7 @@ fn an_object_that_is_renamed_takes_the_key_from_another_under_a_condition() {
     assert_sound(&fixture);
 }
 
-#[test]
-fn a_renamed_or_copied_object_of_one_part_can_have_the_etag_and_metadata_of_a_put() {
+pub fn a_renamed_or_copied_object_of_one_part_can_have_the_etag_and_metadata_of_a_put() {
     let fixture = fixture();
     let store = &fixture.store;
     let object = fixture.complete("old", &[b"hello"]);
@@ -124,8 +119,7 @@ fn a_renamed_or_copied_object_of_one_part_can_have_the_etag_and_metadata_of_a_pu
     assert_sound(&fixture);
 }
 
-#[test]
-fn an_open_upload_gets_another_key_and_keeps_its_parts() {
+pub fn an_open_upload_gets_another_key_and_keeps_its_parts() {
     let fixture = fixture();
     let store = &fixture.store;
     let upload = fixture.initiate("bucket/key");
@@ -154,8 +148,7 @@ fn an_open_upload_gets_another_key_and_keeps_its_parts() {
     assert_sound(&fixture);
 }
 
-#[test]
-fn what_cannot_be_renamed_stays_as_it_was() {
+pub fn what_cannot_be_renamed_stays_as_it_was() {
     let fixture = fixture();
     let store = &fixture.store;
     store.set_quota(BUCKET, Quota::new().bytes(4)).unwrap();
@@ -186,8 +179,7 @@ fn what_cannot_be_renamed_stays_as_it_was() {
     assert_sound(&fixture);
 }
 
-#[test]
-fn of_many_that_are_renamed_to_one_new_key_one_gets_it() {
+pub fn of_many_that_are_renamed_to_one_new_key_one_gets_it() {
     let fixture = fixture();
     let store = &fixture.store;
     let objects: Vec<_> = (0..8)
@@ -205,8 +197,7 @@ fn of_many_that_are_renamed_to_one_new_key_one_gets_it() {
     assert_sound(&fixture);
 }
 
-#[test]
-fn an_object_that_is_renamed_to_and_fro_is_found_or_absent_and_never_damaged() {
+pub fn an_object_that_is_renamed_to_and_fro_is_found_or_absent_and_never_damaged() {
     let fixture = fixture();
     let store = &fixture.store;
     let object = store.put_object("one", "hello").unwrap();

@@ -1,10 +1,8 @@
 //! Expiring: R33.
 
-use std::time::{Duration, SystemTime};
-
+use crate::support::{Fixture, free_options, read_object, refusal};
 use partstore::{ListParts, Upload};
-
-use crate::fixture::{Fixture, free_options, read_object, refusal};
+use std::time::{Duration, SystemTime};
 
 /// Waits until the clock, which counts milliseconds, has passed the upload's initiation.
 fn let_age(fixture: &Fixture, upload: &Upload) {
@@ -15,8 +13,7 @@ fn let_age(fixture: &Fixture, upload: &Upload) {
 }
 
 /// R33: by its age at initiation, whatever was put since; objects do not expire.
-#[test]
-fn an_upload_that_nobody_completed_expires() {
+pub fn an_upload_that_nobody_completed_expires() {
     let mut fixture = Fixture::new();
     let uploads = ["a", "b", "c"].map(|key| fixture.initiate(key));
     for (at, upload) in (1..).zip(&uploads) {
@@ -44,8 +41,7 @@ fn an_upload_that_nobody_completed_expires() {
 }
 
 /// R33: the host's round of housekeeping does it when the options say so, and only then.
-#[test]
-fn housekeeping_expires_what_the_options_say() {
+pub fn housekeeping_expires_what_the_options_say() {
     let options = free_options();
     let cases = [
         (options.clone(), 0),

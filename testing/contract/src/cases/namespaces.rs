@@ -1,14 +1,15 @@
 //! Namespaces: created, listed and removed; what they hold, and may hold.
 
+use crate::support::{Fixture, bytes, lines, number, race, refusal};
 use partstore::{
     CompleteOptions, Condition, Key, ListNamespaces, ListUploads, ObjectOptions, PartOptions,
     Quota, Scope, Upload, Usage,
 };
 
-use crate::fixture::{Fixture, bytes, lines, number, race, refusal};
-
 const MISSING: (&str, u16) = ("NoSuchBucket", 404);
+
 const NOT_EMPTY: (&str, u16) = ("BucketNotEmpty", 409);
+
 const OVER: (&str, u16) = ("QuotaExceeded", 403);
 
 fn usage(fixture: &Fixture, name: &str) -> (u64, u64, u64, u64) {
@@ -24,8 +25,7 @@ fn assert_sound(fixture: &Fixture) {
     assert!(report.is_clean(), "{report:?}");
 }
 
-#[test]
-fn a_namespace_is_created_once_and_removed_when_it_is_empty() {
+pub fn a_namespace_is_created_once_and_removed_when_it_is_empty() {
     let mut fixture = Fixture::new();
     let create = |fixture: &Fixture, name: &str| fixture.store.create_namespace(name, Quota::new());
     create(&fixture, "bucket").unwrap();
@@ -68,8 +68,7 @@ fn a_namespace_is_created_once_and_removed_when_it_is_empty() {
     assert_sound(&fixture);
 }
 
-#[test]
-fn namespaces_are_listed_by_name_in_pages() {
+pub fn namespaces_are_listed_by_name_in_pages() {
     let fixture = Fixture::new();
     let names = ["a", "a/b", "b", "é", "\u{10ffff}"];
     for name in names.iter().rev() {
@@ -94,8 +93,7 @@ fn namespaces_are_listed_by_name_in_pages() {
 }
 
 /// The same key in two namespaces is two keys, and an id of one names nothing in the other.
-#[test]
-fn namespaces_do_not_see_each_other() {
+pub fn namespaces_do_not_see_each_other() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     for name in ["one", "two"] {
@@ -126,8 +124,7 @@ fn namespaces_do_not_see_each_other() {
     assert_sound(&fixture);
 }
 
-#[test]
-fn what_a_namespace_holds_is_counted_through_every_call_and_a_kill() {
+pub fn what_a_namespace_holds_is_counted_through_every_call_and_a_kill() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     store.create_namespace("n", Quota::new()).unwrap();
@@ -172,8 +169,7 @@ fn what_a_namespace_holds_is_counted_through_every_call_and_a_kill() {
     assert_sound(&fixture);
 }
 
-#[test]
-fn a_quota_is_checked_before_the_body_and_again_at_the_commit() {
+pub fn a_quota_is_checked_before_the_body_and_again_at_the_commit() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     store
@@ -245,8 +241,7 @@ fn a_quota_is_checked_before_the_body_and_again_at_the_commit() {
 }
 
 /// However many put at the same time, a quota is never exceeded, and all of it can be used.
-#[test]
-fn concurrent_calls_do_not_exceed_a_quota() {
+pub fn concurrent_calls_do_not_exceed_a_quota() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     store
@@ -268,8 +263,7 @@ fn concurrent_calls_do_not_exceed_a_quota() {
 }
 
 /// A namespace is removed, or something begins in it, but not both.
-#[test]
-fn nothing_begins_in_a_namespace_that_is_removed() {
+pub fn nothing_begins_in_a_namespace_that_is_removed() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     for round in 0..50 {

@@ -1,0 +1,81 @@
+//! An engine of partstore that keeps everything in maps, under one lock. It is for tests, and the shortest
+//! answer to what an engine must do.
+//!
+//! A verb is a function on the [`State`], so it is atomic. Nothing is durable, of course: a crash of the
+//! process loses all. What another process would find is [`Memory::crashed`](Engine::crashed).
+
+mod blobs;
+mod catalog;
+mod page;
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use partstore::{ContentHash, Options, PartStore, Result};
+use partstore_contract::Engine;
+
+use blobs::MemoryBlobs;
+use catalog::MemoryCatalog;
+use state::State;
+
+/// A store in memory. Clones are the same store, and each may be opened, also at the same time.
+#[derive(Clone, Default)]
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+}
+
+impl Memory {
+    /// Makes an empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Makes an empty store for the contract's cases.
+#[must_use]
+pub fn engine() -> Box<dyn Engine> {
+    Box::new(Memory::new())
+}
+
+/// Numbers the openings, so that a hold of one is not taken for a hold of another.
+static OPENINGS: AtomicU64 = AtomicU64::new(0);
+
+impl Engine for Memory {
+    fn open(&self, options: Options) -> Result<PartStore> {
+        let catalog = MemoryCatalog {
+            state: Arc::clone(&self.state),
+            opening: OPENINGS.fetch_add(1, Ordering::Relaxed),
+        };
+        let blobs = MemoryBlobs {
+            state: Arc::clone(&self.state),
+        };
+        options.open_on(Box::new(catalog), Arc::new(blobs))
+    }
+
+    fn contents(&self) -> BTreeSet<ContentHash> {
+        let state = self.state.lock();
+        state.bytes.values().map(|(content, _)| *content).collect()
+    }
+
+    fn damage(&self, content: &ContentHash) {
+        let mut state = self.state.lock();
+        for (of, bytes) in state.bytes.values_mut() {
+            if of == content {
+                let mut damaged = bytes.to_vec();
+                damaged[0] ^= 1;
+                *bytes = damaged.into();
+            }
+        }
+    }
+
+    fn crashed(&self) -> Box<dyn Engine> {
+        let state = self.state.lock().after_a_crash();
+        Box::new(Self {
+            state: Arc::new(Mutex::new(state)),
+        })
+    }
+}
