@@ -1,7 +1,7 @@
 //! An engine of partstore that keeps everything in maps, under one lock. It is for tests, and the shortest
 //! answer to what an engine must do.
 //!
-//! A verb is a function on the [`State`], so it is atomic. Nothing is durable, of course: a crash of the
+//! A verb takes the lock once, so it is atomic. Nothing is durable, of course: a crash of the
 //! process loses all. What another process would find is [`Memory::crashed`](Engine::crashed).
 
 mod blobs;
