@@ -35,6 +35,19 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
 
+    /// A domain of the server's own, such as storage.example.com: the labels before it are a bucket, and without them the
+    /// path begins with one. May be given several times
+    #[arg(long, value_name = "NAME")]
+    pub domain: Vec<String>,
+
+    /// An origin whose pages may use every bucket, such as `https://example.com` or `*`. May be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub cors_origin: Vec<String>,
+
+    /// The region of buckets, where their host names none
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub region: String,
+
     /// The most connections at a time; further ones wait
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,

@@ -9,6 +9,7 @@
 
 mod access;
 mod args;
+mod cors;
 mod cos;
 mod keys;
 mod layout;

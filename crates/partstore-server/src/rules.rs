@@ -12,12 +12,25 @@ use crate::keys::Keys;
 pub struct Rules {
     /// `None`: anybody may do anything.
     pub keys: Option<Keys>,
+    /// Domains whose labels before them are buckets.
+    pub domains: Vec<String>,
+    /// Origins whose pages may use every bucket.
+    pub cors_origins: Vec<String>,
+    /// The region of buckets whose host does not name one.
+    pub region: String,
 }
 
 impl Rules {
     pub fn load(args: &Args) -> Result<Self, Failure> {
         Ok(Self {
             keys: Keys::load(args.keys.as_deref())?,
+            domains: args
+                .domain
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
+            cors_origins: args.cors_origin.clone(),
+            region: args.region.clone(),
         })
     }
 }

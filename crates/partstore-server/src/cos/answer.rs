@@ -44,15 +44,19 @@ pub fn no_content() -> Response<Body> {
 
 /// 200 with `document`.
 pub fn xml(document: &impl Serialize) -> Answer {
-    let mut text = r#"<?xml version="1.0" encoding="UTF-8"?>"#.to_owned();
     let body = quick_xml::se::to_string(document);
     let body = body.map_err(|error| Refusal::internal(error.to_string()))?;
-    text += &body.replace(not_in_xml, "\u{fffd}");
-    let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
+    Ok(self::document(&body.replace(not_in_xml, "\u{fffd}")))
+}
+
+/// 200 with the text of a document.
+pub fn document(text: &str) -> Response<Body> {
+    let whole = format!(r#"<?xml version="1.0" encoding="UTF-8"?>{text}"#);
+    let body = Full::new(Bytes::from(whole)).map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     let kind = HeaderValue::from_static("application/xml");
     response.headers_mut().insert(CONTENT_TYPE, kind);
-    Ok(response)
+    response
 }
 
 /// Characters that XML cannot hold, not even escaped. Clients may still name an upload, or a prefix, with them.

@@ -8,7 +8,8 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::stream::{self, BoxStream, Stream};
+use futures_util::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use partstore::{Error, Object, ObjectWriter, Part, PartWriter};
@@ -77,36 +78,50 @@ impl Writer for ObjectWriter {
     }
 }
 
-/// A body that comes in, and how long its client may be silent.
-pub struct Upstream {
-    body: Inbound,
-    patience: Duration,
+/// The next bytes of a body, and `None` at its end.
+async fn next(body: &mut Inbound, patience: Duration) -> Result<Option<Bytes>, Refusal> {
+    loop {
+        let frame = timeout(patience, body.frame()).await;
+        let silent = |_| Refusal::request_time_out("the client has sent nothing for too long");
+        match frame.map_err(silent)? {
+            None => return Ok(None),
+            Some(Err(error)) => {
+                return Err(Refusal::incomplete_body(format!(
+                    "the body broke off: {error}"
+                )));
+            }
+            // Trailers are ignored.
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
+                _ => {}
+            },
+        }
+    }
 }
 
+/// Bytes that come in.
+pub struct Upstream(BoxStream<'static, Result<Bytes, Refusal>>);
+
 impl Upstream {
+    /// A body whose client may be silent for so long.
     pub fn new(body: Inbound, patience: Duration) -> Self {
-        Self { body, patience }
+        Self::of(stream::try_unfold(body, move |mut body| async move {
+            let bytes = next(&mut body, patience).await?;
+            Ok(bytes.map(|bytes| (bytes, body)))
+        }))
     }
 
-    /// The next frame with bytes in it; `None` at the end of the body.
+    pub fn of(bytes: impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static) -> Self {
+        Self(bytes.boxed())
+    }
+
+    pub fn into_stream(self) -> BoxStream<'static, Result<Bytes, Refusal>> {
+        self.0
+    }
+
+    /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        loop {
-            let frame = timeout(self.patience, self.body.frame()).await;
-            let silent = |_| Refusal::request_time_out("the client has sent nothing for too long");
-            match frame.map_err(silent)? {
-                None => return Ok(None),
-                Some(Err(error)) => {
-                    return Err(Refusal::incomplete_body(format!(
-                        "the body broke off: {error}"
-                    )));
-                }
-                // Trailers are ignored.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
-                    _ => {}
-                },
-            }
-        }
+        self.0.try_next().await
     }
 
     async fn batch(&mut self) -> Result<Vec<Bytes>, Refusal> {

@@ -6,6 +6,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use partstore::{Condition, Error, Key, ObjectETag, PartStore};
 
+use crate::cos::metadata;
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{cos_header, digits, is_digits, text};
 
@@ -34,7 +35,7 @@ pub fn check(headers: &HeaderMap, prefix: &str, state: &State<'_>) -> Result<Out
     };
     let modified = whole_seconds(state.modified);
     if let Some(tags) = get("if-match")? {
-        if !matches_any(tags, state.etag) {
+        if !matches_strongly(tags, state.etag) {
             return Ok(Outcome::Failed);
         }
     } else if let Some(time) = get("if-unmodified-since")?.and_then(date)
@@ -43,7 +44,7 @@ pub fn check(headers: &HeaderMap, prefix: &str, state: &State<'_>) -> Result<Out
         return Ok(Outcome::Failed);
     }
     if let Some(tags) = get("if-none-match")? {
-        if matches_any(tags, state.etag) {
+        if matches_weakly(tags, state.etag) {
             return Ok(Outcome::NotModified);
         }
     } else if let Some(time) = get("if-modified-since")?.and_then(date)
@@ -61,22 +62,46 @@ pub enum Before {
     Checked(Condition),
     /// One that exists, and matches the text of `If-Match`.
     Matching(String),
+    /// None, by `x-cos-forbid-overwrite`, which has a refusal of its own.
+    Forbidden,
 }
 
 impl Before {
-    /// `If-None-Match: *` or `If-Match`, with one ETag or `*`.
+    /// `If-None-Match: *`, `If-Match`, or `x-cos-forbid-overwrite`.
     pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let forbidden = metadata::forbids_overwrite(headers)?;
         let wanted = cos_header(headers, IF_MATCH.as_str())?;
         match (wanted, text(headers, &IF_NONE_MATCH)?) {
+            (None, None) if forbidden => Ok(Self::Forbidden),
             (None, None) => Ok(Self::Checked(Condition::Always)),
             (None, Some("*")) => Ok(Self::Checked(Condition::IfAbsent)),
-            (Some(tag), None) if !tag.contains(',') => Ok(match tag.parse::<ObjectETag>() {
+            (Some(tag), None) if !forbidden => Ok(match tag.parse::<ObjectETag>() {
                 Ok(etag) => Self::Checked(Condition::IfMatch(etag)),
                 Err(_) => Self::Matching(tag.to_owned()),
             }),
-            _ => Err(Refusal::not_implemented(
-                "a request that makes an object has If-None-Match: *, or If-Match with one ETag",
+            _ => Err(Refusal::not_supported(
+                "a request that makes an object has If-None-Match: *, or If-Match",
             )),
+        }
+    }
+
+    /// The same of a completion, whose upload may have said it.
+    pub fn of_completion(self, metadata: &[u8]) -> Self {
+        match self {
+            Self::Checked(Condition::Always) if metadata::upload_forbids_overwrite(metadata) => {
+                Self::Forbidden
+            }
+            said => said,
+        }
+    }
+
+    /// The refusal that this condition has.
+    pub fn explain(&self, refusal: Refusal) -> Refusal {
+        match self {
+            Self::Forbidden if refusal.code == "PreconditionFailed" => {
+                Refusal::file_already_exists("an object of this name exists")
+            }
+            _ => refusal,
         }
     }
 
@@ -84,9 +109,10 @@ impl Before {
     pub fn decide(&self, store: &PartStore, key: &Key) -> Result<Condition, Refusal> {
         match self {
             Self::Checked(condition) => Ok(*condition),
+            Self::Forbidden => Ok(Condition::IfAbsent),
             Self::Matching(tag) => {
                 let object = store.object_by_key(key)?;
-                if !matches_any(tag, &object.etag.quoted()) {
+                if !matches_strongly(tag, &object.etag.quoted()) {
                     return Err(Refusal::precondition_failed(
                         "the object of this name has another ETag",
                     ));
@@ -111,22 +137,30 @@ impl Before {
             );
             match self {
                 Self::Matching(_) if changed => {}
-                _ => return Ok(outcome?),
+                _ => return outcome.map_err(|error| self.explain(error.into())),
             }
         }
     }
 }
 
-/// Some clients omit the quotes.
-fn matches_any(tags: &str, etag: &str) -> bool {
-    let bare = |tag: &str| {
-        tag.trim()
-            .trim_start_matches("W/")
-            .trim_matches('"')
-            .to_owned()
-    };
-    tags.split(',')
-        .any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
+/// `If-Match`: a weak tag never matches (RFC 9110, 13.1.1).
+fn matches_strongly(tags: &str, etag: &str) -> bool {
+    matches_any(tags, |tag| tag == bare(etag))
+}
+
+/// `If-None-Match`: a weak tag matches as a strong one does.
+fn matches_weakly(tags: &str, etag: &str) -> bool {
+    matches_any(tags, |tag| bare(tag.trim_start_matches("W/")) == bare(etag))
+}
+
+/// An ETag has no comma. Some clients omit the quotes.
+fn matches_any(tags: &str, is_match: impl Fn(&str) -> bool) -> bool {
+    let mut tags = tags.split(',').map(|tag| bare(tag.trim()));
+    tags.any(|tag| tag == "*" || is_match(tag))
+}
+
+fn bare(tag: &str) -> &str {
+    tag.trim_matches('"')
 }
 
 /// A value that is not a date is ignored.
@@ -173,9 +207,10 @@ pub fn range(value: Option<&str>, size: u64) -> Result<Option<Span>, Refusal> {
         _ => return Ok(None),
     };
     if first >= end {
-        return Err(Refusal::invalid_range(format!(
-            "the object has {size} bytes"
-        )));
+        return Err(
+            Refusal::invalid_range(format!("the object has {size} bytes"))
+                .with("content-range", format!("bytes */{size}")),
+        );
     }
     Ok(Some(Span {
         first,
@@ -237,6 +272,22 @@ mod tests {
             "bytes=+1-2",
         ] {
             assert_eq!(of(other, 10), Ok(None), "{other}");
+        }
+    }
+
+    #[test]
+    fn weak_tags_match_only_who_has_it_already() {
+        for (tags, strongly, weakly) in [
+            (r#""a""#, true, true),
+            ("a", true, true),
+            ("*", true, true),
+            (r#"W/"a""#, false, true),
+            (r#""b", W/"a""#, false, true),
+            (r#""b", "a""#, true, true),
+            (r#""b""#, false, false),
+        ] {
+            assert_eq!(matches_strongly(tags, r#""a""#), strongly, "{tags}");
+            assert_eq!(matches_weakly(tags, r#""a""#), weakly, "{tags}");
         }
     }
 

@@ -5,6 +5,8 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde::Deserialize;
 
+use crate::cors::Configuration;
+use crate::cos::parameters::check_version;
 use crate::cos::refusal::Refusal;
 
 /// Known by the root element; a document with another one is refused.
@@ -12,6 +14,8 @@ use crate::cos::refusal::Refusal;
 enum Document {
     CompleteMultipartUpload(Completion),
     Delete(Deletion),
+    #[serde(rename = "CORSConfiguration")]
+    Cors(Configuration),
 }
 
 #[derive(Deserialize)]
@@ -108,12 +112,29 @@ pub fn parse_deletion(document: &[u8]) -> Result<ToDeleteAll, Refusal> {
             "a deletion lists 1 to {MOST} objects"
         )));
     }
-    if list.objects.iter().any(|object| object.version.is_some()) {
-        return Err(Refusal::not_implemented("this server has no versions"));
+    for object in &list.objects {
+        check_version(object.version.as_deref().unwrap_or_default().trim())?;
     }
     let keys = list.objects.into_iter().map(|object| object.key).collect();
     Ok(ToDeleteAll {
         keys,
         quiet: list.quiet,
     })
+}
+
+/// The rules of a PUT Bucket cors.
+pub fn parse_cors(document: &[u8]) -> Result<Configuration, Refusal> {
+    const MOST: usize = 100;
+    let Document::Cors(configuration) = parse(document)? else {
+        return Err(another_root());
+    };
+    if configuration.rules.is_empty() || configuration.rules.len() > MOST {
+        return Err(Refusal::malformed_xml(format!(
+            "a configuration has 1 to {MOST} rules"
+        )));
+    }
+    for rule in &configuration.rules {
+        rule.check().map_err(Refusal::malformed_xml)?;
+    }
+    Ok(configuration)
 }

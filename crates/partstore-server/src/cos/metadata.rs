@@ -18,7 +18,9 @@ const KEPT: [&str; 7] = [
     "expires",
     "x-cos-storage-class",
 ];
-const META: &str = "x-cos-meta-";
+pub const META: &str = "x-cos-meta-";
+/// Kept with an upload, for its completion. No answer has it.
+const FORBID_OVERWRITE: &str = "x-cos-forbid-overwrite";
 /// Names and values of `x-cos-meta-*` together, bytes.
 const MAX_META_LEN: usize = 4096;
 
@@ -30,7 +32,9 @@ pub fn of(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
         if is_meta {
             meta_len += name.as_str().len() + value.len();
         }
-        if is_meta || KEPT.contains(&name.as_str()) {
+        let is_kept = is_meta || KEPT.contains(&name.as_str());
+        // An empty value means that there is none.
+        if is_kept && !value.is_empty() {
             lines.extend_from_slice(name.as_str().as_bytes());
             lines.extend_from_slice(b": ");
             lines.extend_from_slice(value.as_bytes());
@@ -45,37 +49,19 @@ pub fn of(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     Ok(lines)
 }
 
-/// Refuses what a client that writes would rely on and this server does not do.
-pub fn check_honoured(headers: &HeaderMap) -> Result<(), Refusal> {
-    match cos_header(headers, "x-cos-server-side-encryption")? {
-        None => {}
-        Some("AES256") => return Err(Refusal::not_implemented("this server does not encrypt")),
-        Some(_) => {
-            return Err(Refusal::sse_not_supported(
-                "the encryption can only be AES256",
-            ));
-        }
-    }
-    for name in [
-        "x-cos-server-side-encryption-customer-algorithm",
-        "x-cos-forbid-overwrite",
-        "x-cos-callback",
-        "if-modified-since",
-        "if-unmodified-since",
-    ] {
-        // Clients may also say that overwriting is not forbidden.
-        let is_meant = |value| (name, value) != ("x-cos-forbid-overwrite", "false");
-        if cos_header(headers, name)?.is_some_and(is_meant) {
-            return Err(Refusal::not_implemented(format!(
-                "this server does not know {name}"
-            )));
-        }
-    }
-    Ok(())
+/// The headers that were kept for the object.
+pub fn headers(metadata: &[u8]) -> HeaderMap {
+    let mut headers = all(metadata);
+    headers.remove(FORBID_OVERWRITE);
+    headers
 }
 
-/// The headers that were kept.
-pub fn headers(metadata: &[u8]) -> HeaderMap {
+/// Whether an upload was initiated by a request that replaces no object.
+pub fn upload_forbids_overwrite(metadata: &[u8]) -> bool {
+    all(metadata).contains_key(FORBID_OVERWRITE)
+}
+
+fn all(metadata: &[u8]) -> HeaderMap {
     let lines = metadata.split(|byte| *byte == b'\n');
     let pairs = lines.filter_map(|line| {
         let colon = line.windows(2).position(|two| two == b": ")?;
@@ -84,6 +70,22 @@ pub fn headers(metadata: &[u8]) -> HeaderMap {
         Some((name, HeaderValue::from_bytes(value.get(2..)?).ok()?))
     });
     pairs.collect()
+}
+
+/// What an upload keeps: that of its object, and whether that may replace another one.
+pub fn of_upload(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+    let mut lines = of(headers)?;
+    if forbids_overwrite(headers)? {
+        lines.extend_from_slice(FORBID_OVERWRITE.as_bytes());
+        lines.extend_from_slice(b": true\n");
+    }
+    Ok(lines)
+}
+
+/// Whether a request says that it replaces no object.
+pub fn forbids_overwrite(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let value = cos_header(headers, FORBID_OVERWRITE)?;
+    Ok(value.is_some_and(|value| value.eq_ignore_ascii_case("true")))
 }
 
 /// The storage class that was asked for. All classes are stored alike.

@@ -13,6 +13,8 @@ pub struct Refusal {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: String,
+    /// Headers of the answer.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 /// Makes a refusal of a code that the library's [`Error`] does not have.
@@ -20,7 +22,7 @@ macro_rules! refusals {
     ($($name:ident $code:literal $status:ident;)*) => {
         impl Refusal {
             $(pub fn $name(message: impl Into<String>) -> Self {
-                Self { status: StatusCode::$status, code: $code, message: message.into() }
+                Self { status: StatusCode::$status, code: $code, message: message.into(), headers: Vec::new() }
             })*
         }
     };
@@ -28,7 +30,11 @@ macro_rules! refusals {
 
 refusals! {
     access_denied "AccessDenied" FORBIDDEN;
-    expired "ExpiredToken" FORBIDDEN;
+    access_forbidden "AccessForbidden" FORBIDDEN;
+    already_owned "BucketAlreadyOwnedByYou" CONFLICT;
+    file_already_exists "FileAlreadyExists" CONFLICT;
+    entity_too_large "EntityTooLarge" BAD_REQUEST;
+    entity_too_small "EntityTooSmall" BAD_REQUEST;
     incomplete_body "IncompleteBody" BAD_REQUEST;
     internal "InternalError" INTERNAL_SERVER_ERROR;
     invalid_access_key "InvalidAccessKeyId" FORBIDDEN;
@@ -37,13 +43,16 @@ refusals! {
     invalid_range "InvalidRange" RANGE_NOT_SATISFIABLE;
     invalid_uri "InvalidURI" BAD_REQUEST;
     key_too_long "KeyTooLong" BAD_REQUEST;
+    malformed_post "MalformedPOSTRequest" BAD_REQUEST;
     malformed_xml "MalformedXML" BAD_REQUEST;
     metadata_too_large "MetadataTooLarge" BAD_REQUEST;
     method_not_allowed "MethodNotAllowed" METHOD_NOT_ALLOWED;
     missing_content_length "MissingContentLength" LENGTH_REQUIRED;
     missing_content_md5 "MissingContentMD5" BAD_REQUEST;
     no_such_copy_source "NoSuchCopySource" NOT_FOUND;
-    not_implemented "NotImplemented" NOT_IMPLEMENTED;
+    no_such_configuration "NoSuchConfiguration" NOT_FOUND;
+    // Not a 501: the SDKs would try again, for many seconds.
+    not_supported "OperationNotSupported" BAD_REQUEST;
     precondition_failed "PreconditionFailed" PRECONDITION_FAILED;
     request_time_out "RequestTimeOut" BAD_REQUEST;
     signature_does_not_match "SignatureDoesNotMatch" FORBIDDEN;
@@ -71,11 +80,18 @@ impl From<Error> for Refusal {
             status,
             code,
             message,
+            headers: Vec::new(),
         }
     }
 }
 
 impl Refusal {
+    /// With a header of the answer.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
     /// The answer. `resource` is the path that was asked for, as the client wrote it.
     pub fn into_response(self, resource: &str, id: &RequestId) -> Response<Body> {
         let error = xml::Error {
@@ -92,6 +108,9 @@ impl Refusal {
         *response.status_mut() = self.status;
         if let Ok(trace) = HeaderValue::from_str(&id.trace) {
             response.headers_mut().insert("x-cos-trace-id", trace);
+        }
+        for (name, value) in &self.headers {
+            answer::set(&mut response, name, value);
         }
         response
     }

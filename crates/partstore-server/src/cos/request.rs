@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::cos::refusal::Refusal;
 
-/// COS: 850 bytes, counted as they stand in a URL.
+/// COS: 850 bytes, counted as they stand in a URL, where `/` stands for itself.
 const MAX_KEY_LEN: usize = 850;
 
 /// The host that the client asks: that of the target if it is a whole URI, otherwise `Host` (RFC 9112, 3.2.2). The
@@ -21,19 +21,21 @@ pub struct Host {
     /// With the port, if it has one, as the client wrote it.
     pub text: String,
     name: String,
+    bucket: Option<String>,
 }
 
 impl Host {
-    pub fn of(head: &Parts) -> Result<Self, Refusal> {
+    pub fn of(head: &Parts, domains: &[String]) -> Result<Self, Refusal> {
         if let Some(authority) = head.uri.authority() {
-            return Self::parse(authority.as_str());
+            return Self::parse(authority.as_str(), domains);
         }
         let host = text(&head.headers, &HOST)?;
-        Self::parse(host.ok_or_else(|| Refusal::invalid_argument("there is no Host header"))?)
+        let host = host.ok_or_else(|| Refusal::invalid_argument("there is no Host header"))?;
+        Self::parse(host, domains)
     }
 
     /// An empty host holds no bucket.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
+    pub fn parse(text: &str, domains: &[String]) -> Result<Self, Refusal> {
         let malformed = || Refusal::invalid_argument(format!("{text:?} is no host"));
         let name = match text.parse::<Authority>() {
             Ok(parsed) if !text.contains('@') => parsed.host().to_ascii_lowercase(),
@@ -42,6 +44,7 @@ impl Host {
         };
         Ok(Self {
             text: text.to_owned(),
+            bucket: bucket_of(&name, domains).map(str::to_owned),
             name,
         })
     }
@@ -52,25 +55,47 @@ impl Host {
         [&self.text, self.text.get(..len).unwrap_or_default()]
     }
 
-    /// The first label, unless the host is an address or has but one label (`localhost`).
     pub fn bucket(&self) -> Option<&str> {
-        let is_address = self.name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        let (bucket, _) = self.name.split_once('.')?;
-        (!is_address).then_some(bucket)
+        self.bucket.as_deref()
+    }
+
+    /// `REGION` of `BUCKET.cos.REGION.…`.
+    pub fn region(&self) -> Option<&str> {
+        let mut labels = self.name.split('.').skip_while(|label| *label != "cos");
+        labels.nth(1)
     }
 }
 
-/// A bucket, or an object in it.
+/// What stands before one of the server's domains. Of other hosts it is the first label, unless the host is an address,
+/// has but one label (`localhost`), or is that of all buckets (`service.cos.…`, `cos.REGION.…`).
+fn bucket_of<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> {
+    for domain in domains {
+        if let Some(before) = host.strip_suffix(domain.as_str()) {
+            if before.is_empty() {
+                return None;
+            }
+            if let Some(bucket) = before.strip_suffix('.') {
+                return Some(bucket);
+            }
+        }
+    }
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let is_of_all = host.starts_with("cos.") || host.starts_with("service.cos.");
+    let (bucket, _) = host.split_once('.')?;
+    (!is_address && !is_of_all).then_some(bucket)
+}
+
+/// A bucket, an object in it, or all buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// Empty for all buckets.
     pub bucket: String,
     /// Empty for the bucket itself.
     pub key: String,
 }
 
 impl Target {
-    /// The bucket is the first label of the host, or the first segment of the path when the host is an
-    /// address.
+    /// The bucket is that of the host, or the first segment of the path when the host has none.
     pub fn parse(host: &Host, path: &str) -> Result<Self, Refusal> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let (bucket, key) = match host.bucket() {
@@ -78,7 +103,8 @@ impl Target {
             None => path.split_once('/').unwrap_or((path, "")),
         };
         let (bucket, key) = (bucket.to_owned(), decode(key)?);
-        if !is_bucket_name(&bucket) {
+        let is_all = bucket.is_empty() && path.is_empty();
+        if !is_all && !is_bucket_name(&bucket) {
             return Err(Refusal::invalid_bucket_name(format!(
                 "{bucket:?} is no bucket: 1 to 63 of a-z, 0-9 and -, in the first label of Host, or first in the path when Host is an address"
             )));
@@ -95,7 +121,11 @@ fn is_bucket_name(name: &str) -> bool {
 
 /// A key may be anything that COS allows and XML can hold.
 pub fn check_key(key: &str) -> Result<(), Refusal> {
-    let length = encode(key).len();
+    let length: usize = key
+        .split('/')
+        .map(|step| encode(step).len() + 1)
+        .sum::<usize>()
+        - 1;
     if length > MAX_KEY_LEN {
         return Err(Refusal::key_too_long(format!(
             "the key has {length} bytes, percent-encoded; at most {MAX_KEY_LEN} are allowed"
@@ -190,12 +220,14 @@ impl Query {
         self.get(name).unwrap_or_default().to_owned()
     }
 
-    /// A page length: 1 to 1000, also the default.
-    pub fn page_length(&self, name: &'static str) -> Result<u32, Refusal> {
+    /// A page length: at least `least`, and up to 1000, also the default.
+    pub fn page_length(&self, name: &'static str, least: u32) -> Result<u32, Refusal> {
         let length = self.filled(name).map_or(Some(1000), digits);
-        let length = length.filter(|length| (1..=1000).contains(length));
+        let length = length.filter(|length| (least..=1000).contains(length));
         length.ok_or_else(|| {
-            Refusal::invalid_argument(format!("{name} must be an integer between 1 and 1000"))
+            Refusal::invalid_argument(format!(
+                "{name} must be an integer between {least} and 1000"
+            ))
         })
     }
 
@@ -264,4 +296,31 @@ pub fn cos_header<'a>(
 ) -> Result<Option<&'a str>, Refusal> {
     let value = text(headers, &HeaderName::from_static(name))?;
     Ok(value.filter(|value| !value.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_names_a_bucket_or_none() {
+        let domains = ["storage.example.com".to_owned()];
+        for (host, bucket) in [
+            ("photos-1.cos.ap-beijing.myqcloud.com", Some("photos-1")),
+            ("photos-1.storage.example.com:80", Some("photos-1")),
+            ("Storage.example.com", None),
+            ("otherstorage.example.com", Some("otherstorage")),
+            ("service.cos.myqcloud.com", None),
+            ("cos.ap-beijing.myqcloud.com", None),
+            ("127.0.0.1:9000", None),
+            ("[::1]:9000", None),
+            ("localhost", None),
+            ("", None),
+        ] {
+            let parsed = Host::parse(host, &domains).unwrap();
+            assert_eq!(parsed.bucket(), bucket, "{host}");
+        }
+        let host = Host::parse("photos-1.cos.ap-beijing.myqcloud.com", &domains).unwrap();
+        assert_eq!(host.region(), Some("ap-beijing"));
+    }
 }

@@ -3,22 +3,27 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hyper::header::{CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH, SERVER};
+use hyper::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH, SERVER, TRANSFER_ENCODING,
+};
 use hyper::http::Extensions;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, header::HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response};
 use partstore::PartStore;
 use tokio::sync::Semaphore;
 
 use crate::access::{Inbound, Told};
 use crate::cos::answer::{Answer, Body, RequestId, set};
 use crate::cos::body::Upstream;
-use crate::cos::metadata;
-use crate::cos::operations::{buckets, copies, deletes, listings, objects, uploads};
+use crate::cos::cross_origin::{self, Asked};
+use crate::cos::honoured;
+use crate::cos::operations::{
+    buckets, configurations, copies, deletes, forms, listings, objects, uploads,
+};
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{Host, Query, Target, digits, text};
 use crate::cos::signature;
-use crate::rules::Current;
+use crate::rules::{Current, Rules};
 use crate::server::Front;
 
 /// What all requests share.
@@ -36,22 +41,38 @@ pub struct Service {
 /// One request: its head, parsed, and its body, unread.
 pub struct Call {
     pub service: Arc<Service>,
+    pub rules: Arc<Rules>,
     pub target: Target,
     pub query: Query,
-    pub headers: HeaderMap,
+    pub head: Parts,
     pub host: Host,
     body: Inbound,
 }
 
 impl Call {
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
     pub fn body(self) -> Upstream {
         Upstream::new(self.body, self.service.patience)
     }
 
     /// R2: the length must be known.
     pub fn content_length(&self) -> Result<u64, Refusal> {
-        let length = text(&self.headers, &CONTENT_LENGTH)?.and_then(digits);
+        let length = text(self.headers(), &CONTENT_LENGTH)?.and_then(digits);
         length.ok_or_else(|| Refusal::missing_content_length("a Content-Length is needed"))
+    }
+
+    /// Whether this is a form, which has its signature inside.
+    fn is_form(&self) -> bool {
+        let kind = self.headers().get(CONTENT_TYPE);
+        let is_multipart =
+            kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
+        is_multipart
+            && self.head.method == Method::POST
+            && self.target.key.is_empty()
+            && !self.query.has("delete")
     }
 }
 
@@ -67,18 +88,28 @@ impl Front for Service {
             id: id.request.clone(),
             ..Told::default()
         };
-        let answer = match self.admit(head, body) {
-            Ok((method, call)) => {
-                told.bucket.clone_from(&call.target.bucket);
-                told.key.clone_from(&call.target.key);
-                dispatch(&method, call).await
+        let asked = Asked::of(&head);
+        let call = self.parse(head, body);
+        if let Ok(call) = &call {
+            told.bucket.clone_from(&call.target.bucket);
+            told.key.clone_from(&call.target.key);
+        }
+        let bucket = (!told.bucket.is_empty()).then(|| told.bucket.clone());
+        let allowed = cross_origin::find(&service, asked, bucket).await;
+        let answer = match call {
+            Ok(call) if call.head.method == Method::OPTIONS => {
+                cross_origin::preflight(allowed.as_ref())
             }
+            Ok(call) => perform(call).await,
             Err(refusal) => Err(refusal),
         };
-        let answer = answer.unwrap_or_else(|refusal| {
+        let mut answer = answer.unwrap_or_else(|refusal| {
             told.code = Some(refusal.code.into());
             refusal.into_response(&path, &id)
         });
+        if let Some(allowed) = &allowed {
+            allowed.let_read(&mut answer);
+        }
         service.signed(answer, told)
     }
 
@@ -104,117 +135,137 @@ impl Service {
         response
     }
 
-    /// Parses the head of a request, and checks its signature.
-    fn admit(self: Arc<Self>, head: Parts, body: Inbound) -> Result<(Method, Call), Refusal> {
+    fn parse(self: Arc<Self>, head: Parts, body: Inbound) -> Result<Call, Refusal> {
         let rules = self.rules.get();
         let query = Query::parse(head.uri.query().unwrap_or_default())?;
-        let host = Host::of(&head)?;
+        let host = Host::of(&head, &rules.domains)?;
         let target = Target::parse(&host, head.uri.path())?;
-        if let Some(keys) = &rules.keys {
-            signature::verify(keys, &head, (&host, &query), SystemTime::now())?;
-        }
-        let call = Call {
+        Ok(Call {
             service: self,
+            rules,
             target,
             query,
-            headers: head.headers,
+            head,
             host,
             body,
-        };
-        Ok((head.method, call))
+        })
     }
 }
 
-impl Call {
-    /// Refuses parameters that the operation does not know, because they may ask for something else: `PUT /key?acl`
-    /// must not replace the object, and `DELETE /?style` must not remove the bucket.
-    fn with(self, known: &[&str]) -> Result<Self, Refusal> {
-        let is_known = |name: &str| {
-            name.starts_with("q-")
-                || name.starts_with("x-cos-")
-                || known.iter().any(|known| known.eq_ignore_ascii_case(name))
-        };
-        if let Some((name, _)) = self.query.pairs().find(|(name, _)| !is_known(name)) {
-            return Err(Refusal::not_implemented(format!(
-                "this server does not know ?{name} here"
-            )));
+/// Checks the signature, and does what is asked for.
+async fn perform(call: Call) -> Answer {
+    let is_form = call.is_form();
+    if let Some(keys) = call.rules.keys.as_ref().filter(|_| !is_form) {
+        let named = (&call.host, &call.query);
+        signature::verify(keys, &call.head, named, SystemTime::now())?;
+    }
+    // hyper would only undo the chunks, and the rest would be stored as data.
+    match text(call.headers(), &TRANSFER_ENCODING)? {
+        Some(coding) if !coding.trim().eq_ignore_ascii_case("chunked") => {
+            return Err(Refusal::not_supported(
+                "the Transfer-Encoding can only be chunked",
+            ));
         }
-        Ok(self)
+        _ => {}
+    }
+    let call = call.without_version()?;
+    if !call.head.method.is_safe() {
+        honoured::check(call.headers())?;
+        check_conditions(&call)?;
+    }
+    match (call.target.bucket.is_empty(), call.target.key.is_empty()) {
+        (true, _) => of_all_buckets(call).await,
+        (false, true) if is_form => forms::post(call.writing(&[])?).await,
+        (false, true) => of_a_bucket(call).await,
+        (false, false) => of_an_object(call).await,
     }
 }
 
-const LIST_UPLOADS: [&str; 7] = [
-    "uploads",
-    "prefix",
-    "delimiter",
-    "encoding-type",
-    "max-uploads",
-    "key-marker",
-    "upload-id-marker",
-];
-const LIST_OBJECTS: [&str; 5] = ["prefix", "delimiter", "encoding-type", "max-keys", "marker"];
-const LIST_PARTS: [&str; 4] = [
-    "uploadId",
-    "encoding-type",
-    "max-parts",
-    "part-number-marker",
-];
+/// Where no object is made, `If-Match` would be ignored.
+fn check_conditions(call: &Call) -> Result<(), Refusal> {
+    let is_part = call.query.has("partNumber");
+    let makes_object = match call.head.method {
+        Method::PUT => !is_part && !call.target.key.is_empty(),
+        _ => call.head.method == Method::POST && call.query.has("uploadId"),
+    };
+    let forbids = call.headers().contains_key("x-cos-forbid-overwrite");
+    for name in [IF_MATCH, IF_NONE_MATCH] {
+        if !makes_object && call.headers().contains_key(&name) {
+            let nothing = format!("{name} is not known where no object is made");
+            return Err(Refusal::not_supported(nothing));
+        }
+    }
+    if forbids && is_part {
+        return Err(Refusal::not_supported(
+            "x-cos-forbid-overwrite is not known of a part",
+        ));
+    }
+    Ok(())
+}
+
+async fn of_all_buckets(call: Call) -> Answer {
+    match call.head.method.as_str() {
+        "GET" => buckets::list_all(call.reading(None)?).await,
+        _ => Err(does_nothing(&call, "GET, OPTIONS")),
+    }
+}
+
 const PART: [&str; 2] = ["partNumber", "uploadId"];
-/// The `response-*` parameters replace headers of the answer.
-pub const READ: [&str; 7] = [
-    "partNumber",
-    "response-cache-control",
-    "response-content-disposition",
-    "response-content-encoding",
-    "response-content-language",
-    "response-content-type",
-    "response-expires",
-];
 
-async fn dispatch(method: &Method, call: Call) -> Answer {
-    let is_part = call.query.has("partNumber") || call.query.has("uploadId");
-    let is_copy = call.headers.contains_key("x-cos-copy-source");
-    let names_upload = call.query.has("uploadId");
-    let lists_uploads = call.query.has("uploads");
-    if !method.is_safe() {
-        metadata::check_honoured(&call.headers)?;
-        let makes_object = match *method {
-            Method::PUT => !is_part && !call.target.key.is_empty(),
-            _ => *method == Method::POST && names_upload,
-        };
-        for name in [IF_MATCH, IF_NONE_MATCH] {
-            if !makes_object && call.headers.contains_key(&name) {
-                let nothing = format!("{name} is not known where no object is made");
-                return Err(Refusal::not_implemented(nothing));
-            }
-        }
-    }
-    match (method.as_str(), call.target.key.is_empty()) {
+async fn of_a_bucket(call: Call) -> Answer {
+    let names_upload = PART.iter().any(|name| call.query.has(name));
+    let configuration = configurations::asked(&call.query);
+    match (call.head.method.as_str(), configuration) {
         // Aborting the upload of no key must not delete the bucket.
-        (_, true) if is_part => Err(Refusal::invalid_argument("an upload belongs to a key")),
-        ("HEAD", true) => buckets::head(call.with(&[])?).await,
-        ("POST", true) if call.query.has("delete") => {
-            deletes::delete_objects(call.with(&["delete"])?).await
+        _ if names_upload => Err(Refusal::invalid_argument("an upload belongs to a key")),
+        ("GET", Some(name)) => configurations::get(call.reading(Some(name))?, name).await,
+        ("PUT", Some("cors")) => configurations::put_cors(call.writing(&["cors"])?).await,
+        ("DELETE", Some(name)) => configurations::delete(call.writing(&[name])?, name).await,
+        ("HEAD", _) => buckets::head(call.reading(None)?).await,
+        ("POST", _) if call.query.has("delete") => {
+            deletes::delete_objects(call.writing(&["delete"])?).await
         }
-        ("GET", true) if lists_uploads => listings::list_uploads(call.with(&LIST_UPLOADS)?).await,
-        ("GET", true) => buckets::list(call.with(&LIST_OBJECTS)?).await,
-        ("PUT", true) => buckets::create(call.with(&[])?).await,
-        ("DELETE", true) => buckets::delete(call.with(&[])?).await,
-        ("PUT", false) if is_part && is_copy => copies::copy_part(call.with(&PART)?).await,
-        ("PUT", false) if is_part => uploads::put_part(call.with(&PART)?).await,
-        ("PUT", false) if is_copy => copies::copy_object(call.with(&[])?).await,
-        ("PUT", false) => objects::put(call.with(&[])?).await,
-        ("POST", false) if lists_uploads => uploads::initiate(call.with(&["uploads"])?).await,
-        ("POST", false) if names_upload => uploads::complete(call.with(&["uploadId"])?).await,
-        ("GET", false) if names_upload => listings::list_parts(call.with(&LIST_PARTS)?).await,
-        ("GET", false) => objects::get(call.with(&READ)?, objects::Wanted::Bytes).await,
-        ("HEAD", false) => objects::get(call.with(&READ)?, objects::Wanted::Headers).await,
-        ("DELETE", false) if names_upload => uploads::abort(call.with(&["uploadId"])?).await,
-        ("DELETE", false) => objects::delete(call.with(&[])?).await,
-        _ => {
-            call.with(&[])?;
-            let nothing = format!("{method} does nothing here");
-            Err(Refusal::method_not_allowed(nothing))
+        ("GET", _) if call.query.has("uploads") => {
+            listings::list_uploads(call.reading(Some("uploads"))?).await
         }
+        ("GET", _) if call.query.has("versions") => {
+            buckets::list_versions(call.reading(Some("versions"))?).await
+        }
+        ("GET", _) => buckets::list(call.reading(None)?).await,
+        ("PUT", _) => buckets::create(call.writing(&[])?).await,
+        ("DELETE", _) => buckets::delete(call.writing(&[])?).await,
+        _ => Err(does_nothing(&call.writing(&[])?, COMMON)),
     }
+}
+
+async fn of_an_object(call: Call) -> Answer {
+    let is_part = PART.iter().any(|name| call.query.has(name));
+    let is_copy = call.headers().contains_key("x-cos-copy-source");
+    let names_upload = call.query.has("uploadId");
+    let configuration = configurations::asked(&call.query);
+    match (call.head.method.as_str(), configuration) {
+        ("GET", Some(name)) => configurations::get_of_object(call.reading(Some(name))?, name).await,
+        ("PUT", _) if is_part && is_copy => copies::copy_part(call.writing(&PART)?).await,
+        ("PUT", _) if is_part => uploads::put_part(call.writing(&PART)?).await,
+        ("PUT", _) if is_copy => copies::copy_object(call.writing(&[])?).await,
+        ("PUT", _) => objects::put(call.writing(&[])?).await,
+        ("POST", _) if call.query.has("uploads") => {
+            uploads::initiate(call.writing(&["uploads"])?).await
+        }
+        ("POST", _) if names_upload => uploads::complete(call.writing(&["uploadId"])?).await,
+        ("GET", _) if names_upload => listings::list_parts(call.reading(None)?).await,
+        ("GET", _) => objects::get(call.reading(None)?, objects::Wanted::Bytes).await,
+        ("HEAD", _) => objects::get(call.reading(None)?, objects::Wanted::Headers).await,
+        ("DELETE", _) if names_upload => uploads::abort(call.writing(&["uploadId"])?).await,
+        ("DELETE", _) => objects::delete(call.writing(&[])?).await,
+        _ => Err(does_nothing(&call.writing(&[])?, COMMON)),
+    }
+}
+
+/// What all buckets and objects know.
+const COMMON: &str = "DELETE, GET, HEAD, OPTIONS, PUT";
+
+fn does_nothing(call: &Call, allowed: &'static str) -> Refusal {
+    let nothing = format!("{} does nothing here", call.head.method);
+    Refusal::method_not_allowed(nothing).with("allow", allowed)
 }

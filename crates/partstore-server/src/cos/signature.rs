@@ -31,28 +31,42 @@ pub fn verify(
     now: SystemTime,
 ) -> Result<(), Refusal> {
     let signature = Signature::of(head, query)?;
-    let Some(secret) = keys.secret(signature.field("q-ak")?) else {
-        return Err(Refusal::invalid_access_key(
-            "this access key id is not known",
-        ));
-    };
-    for field in ["q-key-time", "q-sign-time"] {
-        check_window(signature.field(field)?, now)?;
-    }
-    let given = signature.field("q-signature")?;
-    let given = hex::decode(given).map_err(|_| malformed())?;
-    // The Node SDK signs the host with its port, the Python SDK without.
-    for host in host.with_and_without_port() {
-        let content = signature.http_string(head, query, host)?;
-        let mac = signature.mac(secret, &content)?;
-        // In constant time.
-        if mac.verify_slice(&given).is_ok() {
-            return signature.check_copy(head);
-        }
-    }
-    Err(Refusal::signature_does_not_match(
-        "the signature is not that of this request; compare its key, method, path, parameters and headers",
-    ))
+    signature.verify(keys, head, (host, query), now)
+}
+
+/// The same of a form that has the whole signature in one field.
+pub fn verify_text(
+    keys: &Keys,
+    text: &str,
+    (head, host): (&Parts, &Host),
+    now: SystemTime,
+) -> Result<(), Refusal> {
+    let query = Query::parse(head.uri.query().unwrap_or_default())?;
+    Signature::parse(text)?.verify(keys, head, (host, &query), now)
+}
+
+/// Checks who signed the policy of a form, and when: `StringToSign = hex(SHA1(policy))`.
+pub fn verify_policy<'a>(
+    keys: &Keys,
+    policy: &[u8],
+    now: SystemTime,
+    field: impl Fn(&str) -> Option<&'a str>,
+) -> Result<(), Refusal> {
+    let get = |name| field(name).ok_or_else(malformed);
+    let secret = secret(keys, get("q-ak")?)?;
+    let times = get("q-key-time")?;
+    check_window(times, now)?;
+    let key = hex::encode(hmac(secret.as_bytes(), times).finalize().into_bytes());
+    let mac = hmac(key.as_bytes(), &hex::encode(Sha1::digest(policy)));
+    let given = hex::decode(get("q-signature")?).map_err(|_| malformed())?;
+    // In constant time.
+    mac.verify_slice(&given)
+        .map_err(|_| Refusal::signature_does_not_match("the signature is not that of this policy"))
+}
+
+fn secret<'a>(keys: &'a Keys, id: &str) -> Result<&'a str, Refusal> {
+    let unknown = || Refusal::invalid_access_key("this access key id is not known");
+    keys.secret(id).ok_or_else(unknown)
 }
 
 fn hmac(key: &[u8], message: &str) -> Hmac<Sha1> {
@@ -66,7 +80,10 @@ fn malformed() -> Refusal {
     Refusal::access_denied("the request has no signature, or not one of COS's form")
 }
 
-/// `start;end` in unix seconds, both inclusive.
+/// How far the clock of a client may be ahead, seconds.
+const TOLERANCE: u64 = 15 * 60;
+
+/// `start;end` in unix seconds, both inclusive. By these two refusals the SDKs know that they must correct their clocks.
 fn check_window(times: &str, now: SystemTime) -> Result<(), Refusal> {
     let times = times.split_once(';');
     let (start, end) = times.ok_or_else(malformed)?;
@@ -75,13 +92,13 @@ fn check_window(times: &str, now: SystemTime) -> Result<(), Refusal> {
     let now = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    if now < start {
+    if now.saturating_add(TOLERANCE) < start {
         return Err(Refusal::time_too_skewed(
             "the signature is not valid yet; compare the clocks",
         ));
     }
     if now > end {
-        return Err(Refusal::expired("the signature has expired"));
+        return Err(Refusal::access_denied("Request has expired"));
     }
     Ok(())
 }
@@ -89,37 +106,72 @@ fn check_window(times: &str, now: SystemTime) -> Result<(), Refusal> {
 /// The most names that a signature lists.
 const MAX_LISTED: usize = 200;
 
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
 /// The fields of a signature.
 struct Signature(Vec<(String, String)>);
 
 impl Signature {
-    /// From the `Authorization` header, or from the query of a presigned URL.
+    /// From the `Authorization` header, or from the query of a presigned URL. The C SDK puts the whole text into `sign`.
     fn of(head: &Parts, query: &Query) -> Result<Self, Refusal> {
         let header = text(&head.headers, &AUTHORIZATION)?.filter(|header| !header.is_empty());
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let fields: Vec<_> = match header {
-            Some(header) => header
-                .split('&')
-                .filter_map(|field| field.trim().split_once('='))
-                .map(owned)
-                .collect(),
+        let fields: Vec<_> = match header.or_else(|| query.filled("sign")) {
+            Some(whole) => return Self::parse(whole),
             None => query
                 .pairs()
                 .filter(|(name, _)| name.starts_with("q-"))
                 .map(owned)
                 .collect(),
         };
-        let signature = Self(fields);
-        if signature.field("q-sign-algorithm")? != "sha1" {
-            return Err(malformed());
+        Self(fields).checked()
+    }
+
+    /// From one text.
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let fields = text.split('&');
+        let fields = fields.filter_map(|field| field.trim().split_once('='));
+        Self(fields.map(owned).collect()).checked()
+    }
+
+    fn checked(self) -> Result<Self, Refusal> {
+        match self.field("q-sign-algorithm")? {
+            "sha1" => Ok(self),
+            _ => Err(malformed()),
         }
-        Ok(signature)
     }
 
     fn field(&self, name: &str) -> Result<&str, Refusal> {
         let mut fields = self.0.iter();
         let found = fields.find_map(|(known, value)| (known == name).then_some(value.as_str()));
         found.ok_or_else(malformed)
+    }
+
+    fn verify(
+        &self,
+        keys: &Keys,
+        head: &Parts,
+        (host, query): (&Host, &Query),
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        let secret = secret(keys, self.field("q-ak")?)?;
+        for field in ["q-key-time", "q-sign-time"] {
+            check_window(self.field(field)?, now)?;
+        }
+        let given = self.field("q-signature")?;
+        let given = hex::decode(given).map_err(|_| malformed())?;
+        // The Node SDK signs the host with its port, the Python SDK without.
+        for host in host.with_and_without_port() {
+            let content = self.http_string(head, query, host)?;
+            // In constant time.
+            if self.mac(secret, &content)?.verify_slice(&given).is_ok() {
+                return self.check_copy(head);
+            }
+        }
+        Err(Refusal::signature_does_not_match(
+            "the signature is not that of this request; compare its key, method, path, parameters and headers",
+        ))
     }
 
     fn mac(&self, secret: &str, http_string: &str) -> Result<Hmac<Sha1>, Refusal> {
@@ -241,7 +293,7 @@ mod tests {
     fn code(pair: &KeyPair, head: &Parts, now: SystemTime) -> Option<&'static str> {
         let query = Query::parse(head.uri.query().unwrap_or_default()).unwrap();
         let keys = Keys::one(&pair.id, &pair.secret);
-        verify(&keys, head, (&Host::of(head).unwrap(), &query), now)
+        verify(&keys, head, (&Host::of(head, &[]).unwrap(), &query), now)
             .err()
             .map(|refusal| refusal.code)
     }
@@ -250,12 +302,13 @@ mod tests {
     fn the_documented_request_has_the_documented_signature() {
         let (pair, head) = documented();
         assert_eq!(code(&pair, &head, at(1_557_989_151)), None);
+        assert_eq!(code(&pair, &head, at(1_557_989_151 - 900)), None);
         assert_eq!(code(&pair, &head, at(1_557_996_351)), None);
         assert_eq!(
-            code(&pair, &head, at(1_557_989_150)),
+            code(&pair, &head, at(1_557_989_151 - 901)),
             Some("RequestTimeTooSkewed")
         );
-        assert_eq!(code(&pair, &head, at(1_557_996_352)), Some("ExpiredToken"));
+        assert_eq!(code(&pair, &head, at(1_557_996_352)), Some("AccessDenied"));
     }
 
     fn replace(head: &mut Parts, name: &'static str, value: &'static str) {

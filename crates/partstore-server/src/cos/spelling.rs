@@ -18,8 +18,14 @@ use tokio::io::{AsyncWriteExt, duplex};
 
 use crate::cos::answer;
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 25] = [
     "Accept-Ranges",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Expose-Headers",
+    "Access-Control-Max-Age",
+    "Allow",
     "Cache-Control",
     "Connection",
     "Content-Disposition",
@@ -32,7 +38,9 @@ const NAMES: [&str; 17] = [
     "ETag",
     "Expires",
     "Last-Modified",
+    "Location",
     "Server",
+    "Vary",
     "x-cos-hash-crc64ecma",
     "x-cos-request-id",
     "x-cos-trace-id",

@@ -153,6 +153,71 @@ pub struct ListBucketResult<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
+pub struct ListVersionsResult<'a> {
+    pub name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding_type: Option<&'static str>,
+    pub prefix: String,
+    pub key_marker: String,
+    pub version_id_marker: &'static str,
+    pub max_keys: u32,
+    pub delimiter: String,
+    pub is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_key_marker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_version_id_marker: Option<&'static str>,
+    pub version: Vec<Version>,
+    pub common_prefixes: Vec<CommonPrefix>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Version {
+    pub key: String,
+    pub version_id: &'static str,
+    pub is_latest: bool,
+    pub last_modified: String,
+    #[serde(rename = "ETag")]
+    pub etag: String,
+    pub size: u64,
+    pub storage_class: String,
+    pub owner: Owner,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAllMyBucketsResult {
+    pub owner: Owner,
+    pub buckets: Buckets,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Buckets {
+    pub bucket: Vec<Bucket>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Bucket {
+    pub name: String,
+    pub location: String,
+    pub creation_date: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PostResponse<'a> {
+    pub location: String,
+    pub bucket: &'a str,
+    pub key: &'a str,
+    #[serde(rename = "ETag")]
+    pub etag: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Contents {
     pub key: String,
     pub last_modified: String,

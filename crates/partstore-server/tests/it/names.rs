@@ -105,6 +105,7 @@ fn a_name_has_850_bytes_as_they_stand_in_a_url() {
             crab.repeat(70) + &"x".repeat(11),
         ),
         (crab.repeat(70) + &"x".repeat(10), crab.repeat(71)),
+        ("x/".repeat(425), "x/".repeat(425) + "x"),
         // The letter counts once, though it is written with three.
         ("%78".repeat(850), "%78".repeat(851)),
     ] {

@@ -14,7 +14,7 @@ fn refusals_of_each_kind_are_whole_documents() {
         ("GET", path("absent"), (404, "NoSuchKey")),
         ("GET", "/other-1250000000".into(), (404, "NoSuchBucket")),
         ("GET", "/other-1250000000/key".into(), (404, "NoSuchBucket")),
-        ("GET", "/".into(), (400, "InvalidBucketName")),
+        ("PUT", "/".into(), (405, "MethodNotAllowed")),
         ("GET", "/UPPER".into(), (400, "InvalidBucketName")),
         ("GET", path("key") + "?uploadId=x", (404, "NoSuchUpload")),
         (
@@ -44,7 +44,7 @@ fn refusals_of_each_kind_are_whole_documents() {
         ),
         (
             "GET",
-            bucket.clone() + "?max-keys=0",
+            bucket.clone() + "?max-keys=1001",
             (400, "InvalidArgument"),
         ),
         (
@@ -52,10 +52,14 @@ fn refusals_of_each_kind_are_whole_documents() {
             bucket.clone() + "?uploads&max-uploads=0",
             (400, "InvalidArgument"),
         ),
-        ("GET", path("object") + "?acl", (501, "NotImplemented")),
+        (
+            "PUT",
+            path("object") + "?acl",
+            (400, "OperationNotSupported"),
+        ),
         ("DELETE", path("key") + "?uploadId=x", (404, "NoSuchUpload")),
         ("DELETE", bucket.clone(), (409, "BucketNotEmpty")),
-        ("PUT", bucket, (409, "BucketAlreadyExists")),
+        ("PUT", bucket, (409, "BucketAlreadyOwnedByYou")),
         ("POST", path("key"), (405, "MethodNotAllowed")),
         ("PATCH", path("key"), (405, "MethodNotAllowed")),
         ("POST", upload, (400, "MalformedXML")),
@@ -140,8 +144,8 @@ fn targets_of_no_path_are_refused_with_a_resource() {
     for line in [
         "CONNECT host:80 HTTP/1.1",
         "OPTIONS * HTTP/1.1",
-        "GET http://host HTTP/1.1",
-        "GET / HTTP/1.0",
+        "PUT http://host HTTP/1.1",
+        "GET /UPPER HTTP/1.0",
     ] {
         let mut client = Client::connect(&server);
         client.send(format!("{line}\r\nHost: 127.0.0.1\r\n\r\n"));

@@ -80,26 +80,30 @@ fn changes(server: &Server, id: &str) -> Vec<Request> {
 fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
     let (server, id) = filled();
     let before = parts(&server, ("key", &id));
-    let tag = etag(b"object");
     let (past, future) = (
         "Mon, 01 Jan 2001 00:00:00 GMT",
         "Fri, 01 Jan 2100 00:00:00 GMT",
     );
-    let two = format!("{tag}, \"x\"");
     for (name, value) in [
-        ("If-Match", two.as_str()),
         ("If-Modified-Since", past),
         ("If-Modified-Since", future),
         ("If-Unmodified-Since", past),
         ("If-Unmodified-Since", future),
-        ("x-cos-forbid-overwrite", "true"),
+        ("x-amz-copy-source", "/bucket/source"),
+        ("x-amz-object-lock-mode", "GOVERNANCE"),
+        ("x-cos-callback", "e30="),
+        ("x-cos-tagging", "a=b"),
+        ("x-cos-unheard-of", "1"),
+        ("Pic-Operations", "{}"),
+        ("Content-Encoding", "gzip, aws-chunked"),
+        ("Content-Range", "bytes 0-1/3"),
         ("x-cos-server-side-encryption", "AES256"),
     ] {
         for request in [makers(&server, &id), changes(&server, &id)].concat() {
             let head = String::from_utf8(request.head()).unwrap();
             let answer = request.header(name, value).send(&server);
-            assert_eq!(answer.status, 501, "{name}: {value}: {head}");
-            assert_refused(&answer, (501, "NotImplemented"));
+            assert_eq!(answer.status, 400, "{name}: {value}: {head}");
+            assert_refused(&answer, (400, "OperationNotSupported"));
             assert_eq!(get(&server, "key").ok().body, b"object");
             assert_eq!(parts(&server, ("key", &id)), before);
         }
@@ -110,6 +114,76 @@ fn conditions_that_are_not_known_are_refused_and_not_passed_over() {
         request.send(&server).ok();
     }
     assert_eq!(get(&server, "key").ok().body, b"part");
+}
+
+/// Proxies and tools add them, and the store has nothing to do with them.
+#[test]
+fn headers_that_mean_nothing_to_a_store_pass() {
+    let (server, id) = filled();
+    for (name, value) in [
+        ("X-Forwarded-For", "10.0.0.1"),
+        ("Cookie", "a=b"),
+        ("traceparent", "00-0-0-00"),
+        ("X-Request-Id", "1"),
+        ("x-cos-security-token", "t"),
+        ("x-cos-acl", "private"),
+        ("x-cos-traffic-limit", "819200"),
+        ("Pic-Operations", ""),
+    ] {
+        for request in [makers(&server, &id), changes(&server, &id)].concat() {
+            let answer = request.header(name, value).send(&server);
+            assert_ne!(answer.status, 400, "{name}: {value}: {}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn who_forbids_to_overwrite_replaces_nothing() {
+    let (server, id) = filled();
+    let forbid = |request: &Request| {
+        let request = request.clone().header("x-cos-forbid-overwrite", "true");
+        request.send(&server)
+    };
+    let initiate = Request::new("POST", path("key") + "?uploads");
+    for request in makers(&server, &id).iter().chain([&initiate]) {
+        assert_refused(&forbid(request), (409, "FileAlreadyExists"));
+        assert_eq!(get(&server, "key").ok().body, b"object");
+    }
+    delete(&server, "key");
+    // An upload keeps it for its completion.
+    let id = forbid(&initiate).ok().elements("UploadId").remove(0);
+    put_part(&server, ("key", &id), 1, b"part").ok();
+    put(&server, "key", b"object").ok();
+    let complete = completion(("key", &id), list_of(&[(1, &etag(b"part"))]));
+    assert_refused(&complete.send(&server), (409, "FileAlreadyExists"));
+    assert_eq!(get(&server, "key").ok().body, b"object");
+    delete(&server, "key");
+    complete.send(&server).ok();
+    let got = get(&server, "key").ok();
+    assert_eq!(got.body, b"part");
+    assert_eq!(got.header("x-cos-forbid-overwrite"), None);
+}
+
+#[test]
+fn one_of_several_tags_matches_and_a_weak_one_never_does() {
+    let server = server(&[]);
+    let put_if = |tags: String, body: &str| {
+        let request = Request::new("PUT", path("key")).header("If-Match", tags);
+        request.body(body).send(&server)
+    };
+    put(&server, "key", b"object").ok();
+    let tag = etag(b"object");
+    for wrong in [
+        format!("W/{tag}"),
+        format!("\"x\", W/{tag}"),
+        "\"x\", \"y\"".into(),
+    ] {
+        assert_refused(&put_if(wrong.clone(), "new"), (412, "PreconditionFailed"));
+        let read = Request::new("GET", path("key")).header("If-Match", wrong);
+        assert_refused(&read.send(&server), (412, "PreconditionFailed"));
+    }
+    put_if(format!("\"x\", {tag}"), "new").ok();
+    assert_eq!(get(&server, "key").ok().body, b"new");
 }
 
 #[test]
@@ -169,7 +243,7 @@ fn a_new_name_is_wanted_only_by_who_makes_an_object() {
     let (server, id) = filled();
     let before = parts(&server, ("key", &id));
     let tag = etag(b"object");
-    let refused = (501, "NotImplemented");
+    let refused = (400, "OperationNotSupported");
     for (name, value) in ["If-Match", "If-None-Match"]
         .iter()
         .flat_map(|name| ["*", "\"x\"", &tag].map(|value| (*name, value)))

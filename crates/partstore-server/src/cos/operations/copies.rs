@@ -14,9 +14,10 @@ use crate::cos::answer::{self, Answer, set_crc64};
 use crate::cos::body::blocking;
 use crate::cos::conditions::{self, Before, Outcome, Span, copy_range};
 use crate::cos::metadata;
+use crate::cos::parameters::check_version;
 use crate::cos::refusal::Refusal;
-use crate::cos::request::{Host, Target, cos_header};
-use crate::cos::service::{Call, Service};
+use crate::cos::request::{Host, Query, Target, cos_header};
+use crate::cos::service::Call;
 use crate::cos::xml;
 
 /// `PUT /key?partNumber=N&uploadId=ID` with `x-cos-copy-source`
@@ -26,9 +27,9 @@ pub async fn copy_part(call: Call) -> Answer {
     let service = call.service.clone();
     let _turn = service.copies.acquire().await;
     let part = blocking(move || {
-        let source = Source::open(&call.service, &call.headers)?;
+        let source = Source::open(&call)?;
         let size = source.described.size;
-        let span = match cos_header(&call.headers, "x-cos-copy-source-range")? {
+        let span = match cos_header(call.headers(), "x-cos-copy-source-range")? {
             Some(range) => copy_range(range, size)?,
             None => Span {
                 first: 0,
@@ -50,13 +51,13 @@ pub async fn copy_part(call: Call) -> Answer {
 
 /// `PUT /key` with `x-cos-copy-source`
 pub async fn copy_object(call: Call) -> Answer {
-    let before = Before::of(&call.headers)?;
+    let before = Before::of(call.headers())?;
     let service = call.service.clone();
     let _turn = service.copies.acquire().await;
     let object = blocking(move || {
         let (store, key) = (&call.service.store, call.target.store_key());
-        let source = Source::open(&call.service, &call.headers)?;
-        let metadata = source.metadata(&call.headers)?;
+        let source = Source::open(&call)?;
+        let metadata = source.metadata(call.headers())?;
         let options = ObjectOptions::new().metadata(metadata).whole_etag();
         before.hold(store, &key, |condition| {
             let options = options.clone().only(condition);
@@ -82,15 +83,14 @@ struct Source {
 
 impl Source {
     /// The object that the headers name, if it meets their conditions.
-    fn open(service: &Service, headers: &HeaderMap) -> Result<Self, Refusal> {
+    fn open(call: &Call) -> Result<Self, Refusal> {
+        let headers = call.headers();
         let named = cos_header(headers, "x-cos-copy-source")?.unwrap_or_default();
         let (named, version) = named.split_once('?').unwrap_or((named, ""));
-        if !version.is_empty() {
-            return Err(Refusal::not_implemented("this server has no versions"));
-        }
+        check_version(Query::parse(version)?.get("versionId").unwrap_or_default())?;
         let (host, path) = named.split_once('/').unwrap_or((named, ""));
-        let target = Target::parse(&Host::parse(host)?, path)?;
-        let reader = match service.store.open_key(target.store_key()) {
+        let target = Target::parse(&Host::parse(host, &call.rules.domains)?, path)?;
+        let reader = match call.service.store.open_key(target.store_key()) {
             Err(Error::NoSuchKey { .. } | Error::NoSuchNamespace { .. }) => {
                 let absent = format!("there is no object {named}");
                 return Err(Refusal::no_such_copy_source(absent));
@@ -109,8 +109,11 @@ impl Source {
 
     fn metadata(&self, headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
         match cos_header(headers, "x-cos-metadata-directive")? {
-            None | Some("Copy") => Ok(self.described.metadata().to_vec()),
-            Some("Replaced") => metadata::of(headers),
+            None => Ok(self.described.metadata().to_vec()),
+            Some(copy) if copy.eq_ignore_ascii_case("copy") => {
+                Ok(self.described.metadata().to_vec())
+            }
+            Some(replaced) if is_replaced(replaced) => metadata::of(headers),
             Some(_) => Err(Refusal::invalid_argument(
                 "x-cos-metadata-directive is Copy or Replaced",
             )),
@@ -137,6 +140,11 @@ impl Source {
         let copied = store.put_part_from(upload, number, bytes, declared);
         copied.map_err(source_unreadable)
     }
+}
+
+/// COS says `Replaced`, and clients of S3 `REPLACE`.
+fn is_replaced(directive: &str) -> bool {
+    ["replaced", "replace"].contains(&directive.to_ascii_lowercase().as_str())
 }
 
 /// The body of a copy is read from the store. If that fails, the client's request is not at fault.

@@ -13,7 +13,7 @@ use crate::cos::xml;
 
 /// `POST /?delete`: up to 1,000 objects, which need not exist. The answer has an entry for each.
 pub async fn delete_objects(call: Call) -> Answer {
-    if !call.headers.contains_key("content-md5") {
+    if !call.headers().contains_key("content-md5") {
         return Err(Refusal::missing_content_md5(
             "this request needs a Content-MD5",
         ));

@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use hyper::header::{ACCEPT_RANGES, CONTENT_TYPE, HeaderName, HeaderValue, LAST_MODIFIED};
+use hyper::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, LAST_MODIFIED,
+};
 use hyper::{HeaderMap, Response, StatusCode};
 use partstore::{Checksums, Object};
 
@@ -11,7 +13,6 @@ use crate::cos::conditions::State;
 use crate::cos::metadata;
 use crate::cos::refusal::Refusal;
 use crate::cos::request::Query;
-use crate::cos::service::READ;
 
 /// What answers say of an object.
 pub struct Described {
@@ -55,6 +56,13 @@ impl Described {
     pub fn not_modified(&self) -> Response<Body> {
         let mut response = answer::ok();
         *response.status_mut() = StatusCode::NOT_MODIFIED;
+        // RFC 9110, 15.4.5: what a cache needs.
+        let mut kept = metadata::headers(&self.metadata);
+        for name in [CACHE_CONTROL, EXPIRES] {
+            if let Some(value) = kept.remove(&name) {
+                response.headers_mut().insert(name, value);
+            }
+        }
         set(&mut response, "etag", &self.etag);
         response
             .headers_mut()
@@ -85,10 +93,20 @@ impl Described {
     }
 }
 
+/// They replace headers of the answer.
+const REPLACING: [&str; 6] = [
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+];
+
 fn replace(headers: &mut HeaderMap, query: &Query) -> Result<(), Refusal> {
-    for parameter in READ {
+    for parameter in REPLACING {
         let name = parameter.strip_prefix("response-");
-        let Some((name, value)) = name.zip(query.get(parameter)) else {
+        let Some((name, value)) = name.zip(query.filled(parameter)) else {
             continue;
         };
         let value = HeaderValue::from_str(value);

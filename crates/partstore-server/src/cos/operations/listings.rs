@@ -15,7 +15,7 @@ use crate::cos::xml;
 /// `GET /key?uploadId=ID`
 pub async fn list_parts(call: Call) -> Answer {
     let encoding = call.query.encoding()?;
-    let limit = call.query.page_length("max-parts")?;
+    let limit = call.query.page_length("max-parts", 1)?;
     let marker = call
         .query
         .filled("part-number-marker")
@@ -60,7 +60,7 @@ pub async fn list_parts(call: Call) -> Answer {
 /// `GET /?uploads`
 pub async fn list_uploads(call: Call) -> Answer {
     let encoding = call.query.encoding()?;
-    let limit = call.query.page_length("max-uploads")?;
+    let limit = call.query.page_length("max-uploads", 1)?;
     call.require_bucket().await?;
     let Call {
         service,

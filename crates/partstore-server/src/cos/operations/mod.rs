@@ -1,9 +1,11 @@
 //! The operations of the protocol, by what they work on.
 
 pub mod buckets;
+pub mod configurations;
 pub mod copies;
 pub mod deletes;
 mod described;
+pub mod forms;
 pub mod listings;
 pub mod objects;
 pub mod uploads;
@@ -29,7 +31,7 @@ fn iso(time: SystemTime) -> String {
 
 /// The XML that a request carries, with the `Content-MD5` that it declares (R7).
 async fn received_document(call: Call) -> Result<Bytes, Refusal> {
-    let md5 = cos_header(&call.headers, "content-md5")?;
+    let md5 = cos_header(call.headers(), "content-md5")?;
     let md5 = md5.map(str::parse::<ContentMd5>).transpose()?;
     let declared = call.content_length().unwrap_or(0);
     if declared > MAX_DOCUMENT_LEN as u64 {

@@ -22,21 +22,27 @@ use crate::cos::service::Call;
 pub async fn put(call: Call) -> Answer {
     let options = ObjectOptions::new()
         .body(declared_of_object(&call)?)
-        .metadata(metadata::of(&call.headers)?);
-    let before = Before::of(&call.headers)?;
-    let (store, key) = (call.service.store.clone(), call.target.store_key());
+        .metadata(metadata::of(call.headers())?);
+    let before = Before::of(call.headers())?;
+    let (store, key, wanted) = (
+        call.service.store.clone(),
+        call.target.store_key(),
+        before.clone(),
+    );
     let writer = blocking(move || {
-        let condition = before.decide(&store, &key)?;
-        Ok::<_, Refusal>(store.object_writer(key, options.only(condition))?)
+        let condition = wanted.decide(&store, &key)?;
+        let writer = store.object_writer(key, options.only(condition));
+        writer.map_err(|error| wanted.explain(error.into()))
     })
     .await?;
-    let object = call.body().store(writer).await?;
+    let stored = call.body().store(writer).await;
+    let object = stored.map_err(|refusal| before.explain(refusal))?;
     Ok(answer::stored(&object.etag.quoted(), &object.checksums))
 }
 
 /// Unlike a part, an object may come in chunks, without a length (436/7749). The Python SDK sends an empty file so.
 fn declared_of_object(call: &Call) -> Result<PartOptions, Refusal> {
-    if call.headers.contains_key(TRANSFER_ENCODING) {
+    if call.headers().contains_key(TRANSFER_ENCODING) {
         with_digest(call, PartOptions::new())
     } else {
         declared(call)
@@ -55,7 +61,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
     let (store, key) = (call.service.store.clone(), call.target.store_key());
     let mut reader = blocking(move || store.open_key(key)).await?;
     let described = Described::of(reader.object());
-    match conditions::check(&call.headers, "", &described.state())? {
+    match conditions::check(call.headers(), "", &described.state())? {
         Outcome::Met => {}
         Outcome::NotModified => return Ok(described.not_modified()),
         Outcome::Failed => {
@@ -107,11 +113,11 @@ fn wanted_span(
             len: placed.part.size,
         }));
     }
-    let unchanged = match text(&call.headers, &IF_RANGE)? {
+    let unchanged = match text(call.headers(), &IF_RANGE)? {
         Some(tag) => tag == described.etag || Some(tag) == described.last_modified().to_str().ok(),
         None => true,
     };
-    let range = text(&call.headers, &RANGE)?.filter(|_| unchanged);
+    let range = text(call.headers(), &RANGE)?.filter(|_| unchanged);
     conditions::range(range, described.size)
 }
 

@@ -15,12 +15,23 @@ use crate::cos::xml;
 
 /// `POST /key?uploads`
 pub async fn initiate(call: Call) -> Answer {
-    let metadata = metadata::of(&call.headers)?;
+    let metadata = metadata::of_upload(call.headers())?;
     let Call {
         service, target, ..
     } = call;
     let key = target.store_key();
-    let upload = blocking(move || service.store.initiate_upload_with(key, &metadata)).await?;
+    let upload = blocking(move || {
+        // The completion asks again. This spares the parts of one that would be refused.
+        if metadata::upload_forbids_overwrite(&metadata)
+            && service.store.object_by_key(&key).is_ok()
+        {
+            return Err(Refusal::file_already_exists(
+                "an object of this name exists",
+            ));
+        }
+        Ok(service.store.initiate_upload_with(key, &metadata)?)
+    })
+    .await?;
     answer::xml(&xml::InitiateMultipartUploadResult {
         bucket: &target.bucket,
         key: &target.key,
@@ -57,7 +68,7 @@ pub fn declared(call: &Call) -> Result<PartOptions, Refusal> {
 
 /// R6.
 pub fn with_digest(call: &Call, options: PartOptions) -> Result<PartOptions, Refusal> {
-    Ok(match cos_header(&call.headers, "content-md5")? {
+    Ok(match cos_header(call.headers(), "content-md5")? {
         Some(md5) => options.content_md5(md5)?,
         None => options,
     })
@@ -74,11 +85,17 @@ pub async fn upload_of(call: &Call) -> Result<Upload, Refusal> {
 /// `POST /key?uploadId=ID`
 pub async fn complete(call: Call) -> Answer {
     let upload = upload_of(&call).await?;
-    let before = Before::of(&call.headers)?;
+    let scheme = scheme(&call);
+    let before = Before::of(call.headers())?;
     let (service, target, host) = (call.service.clone(), call.target.clone(), call.host.clone());
     let list = received_document(call).await?;
     let (target, object) = blocking(move || {
         let list = document::parse_completion(&list)?;
+        let before = match service.store.upload(&upload) {
+            Ok(open) => before.of_completion(&open.metadata),
+            // It may have been completed already.
+            Err(_) => before,
+        };
         let complete = |condition| {
             let options = CompleteOptions::new().make_current(condition);
             service.store.complete_upload_with(&upload, &list, &options)
@@ -88,7 +105,7 @@ pub async fn complete(call: Call) -> Answer {
     })
     .await?;
     let mut response = answer::xml(&xml::CompleteMultipartUploadResult {
-        location: location(&host, &target),
+        location: location(scheme, &host, &target),
         bucket: &target.bucket,
         key: &target.key,
         etag: object.etag.quoted(),
@@ -97,13 +114,21 @@ pub async fn complete(call: Call) -> Answer {
     Ok(response)
 }
 
+/// What the client speaks. A proxy that ends TLS says so.
+pub fn scheme(call: &Call) -> &'static str {
+    match call.headers().get("x-forwarded-proto") {
+        Some(proto) if proto.as_bytes().eq_ignore_ascii_case(b"https") => "https",
+        _ => "http",
+    }
+}
+
 /// Where the object is, for a client that reached the server by `host`.
-fn location(host: &Host, target: &Target) -> String {
+pub fn location(scheme: &str, host: &Host, target: &Target) -> String {
     let path = target.key.split('/').map(encode).collect::<Vec<_>>();
     let (host, bucket, path) = (&host.text, host.bucket(), path.join("/"));
     match bucket {
-        Some(_) => format!("http://{host}/{path}"),
-        None => format!("http://{host}/{}/{path}", target.bucket),
+        Some(_) => format!("{scheme}://{host}/{path}"),
+        None => format!("{scheme}://{host}/{}/{path}", target.bucket),
     }
 }
 

@@ -1,0 +1,128 @@
+//! Requests that a page of another origin makes, which its browser asks about before and after.
+
+use std::sync::Arc;
+
+use hyper::Response;
+use hyper::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN,
+};
+use hyper::http::request::Parts;
+
+use crate::cors::{self, Rule};
+use crate::cos::answer::{self, Answer, Body, set};
+use crate::cos::body::blocking;
+use crate::cos::refusal::Refusal;
+use crate::cos::service::Service;
+
+/// What pages of `--cors-origin` may read: the SDK for browsers needs all of them.
+const EXPOSED: [&str; 13] = [
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Range",
+    "Date",
+    "ETag",
+    "Last-Modified",
+    "Location",
+    "x-cos-bucket-region",
+    "x-cos-hash-crc64ecma",
+    "x-cos-mp-parts-count",
+    "x-cos-request-id",
+];
+
+/// What the browser says.
+pub struct Asked {
+    origin: String,
+    method: String,
+    /// Of a preflight: the headers that the request will have.
+    headers: Option<String>,
+}
+
+impl Asked {
+    /// `None` if no page of another origin is behind the request.
+    pub fn of(head: &Parts) -> Option<Self> {
+        let text = |name: HeaderName| head.headers.get(name)?.to_str().ok().map(str::to_owned);
+        let origin = text(ORIGIN)?;
+        let is_preflight = head.method == hyper::Method::OPTIONS;
+        Some(Self {
+            origin,
+            method: if is_preflight {
+                text(ACCESS_CONTROL_REQUEST_METHOD)?
+            } else {
+                head.method.as_str().to_owned()
+            },
+            headers: is_preflight.then(|| text(ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default()),
+        })
+    }
+
+    fn is_allowed_by(&self, rule: &Rule) -> bool {
+        let headers = self.headers.as_deref().unwrap_or_default();
+        rule.allows(&self.origin, &self.method) && rule.allows_headers(headers)
+    }
+}
+
+/// What is asked, and the rule that allows it.
+pub struct Allowed {
+    asked: Asked,
+    rule: Rule,
+}
+
+/// The first rule of the server, or else of the bucket, that allows what is asked.
+pub async fn find(
+    service: &Arc<Service>,
+    asked: Option<Asked>,
+    bucket: Option<String>,
+) -> Option<Allowed> {
+    let asked = asked?;
+    let origins = &service.rules.get().cors_origins;
+    let mut everywhere = origins
+        .iter()
+        .map(|origin| Rule::everything(origin, &EXPOSED));
+    if let Some(rule) = everywhere.find(|rule| asked.is_allowed_by(rule)) {
+        return Some(Allowed { asked, rule });
+    }
+    let (store, bucket) = (service.store.clone(), bucket?);
+    let own = blocking(move || cors::load(&store, &bucket)).await.ok()??;
+    let mut own = own.rules.into_iter();
+    let rule = own.find(|rule| asked.is_allowed_by(rule))?;
+    Some(Allowed { asked, rule })
+}
+
+/// `OPTIONS`, which a browser never signs.
+pub fn preflight(allowed: Option<&Allowed>) -> Answer {
+    match allowed {
+        Some(_) => Ok(answer::ok()),
+        None => Err(Refusal::access_forbidden(
+            "no rule of this bucket allows this origin, method and headers",
+        )),
+    }
+}
+
+impl Allowed {
+    /// Lets the page read an answer.
+    pub fn let_read(&self, response: &mut Response<Body>) {
+        let Self { asked, rule } = self;
+        let origin = rule.answered_origin(&asked.origin);
+        set(response, "access-control-allow-origin", origin);
+        if !rule.exposed.is_empty() {
+            let exposed = rule.exposed.join(", ");
+            set(response, "access-control-expose-headers", exposed);
+        }
+        set(response, "vary", "Origin");
+        let Some(headers) = &asked.headers else {
+            return;
+        };
+        set(
+            response,
+            "access-control-allow-methods",
+            rule.methods.join(", "),
+        );
+        if !headers.is_empty() {
+            set(response, "access-control-allow-headers", headers);
+        }
+        if let Some(seconds) = rule.max_age {
+            set(response, "access-control-max-age", seconds.to_string());
+        }
+    }
+}
