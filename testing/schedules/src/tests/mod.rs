@@ -1,5 +1,6 @@
 //! What is tried, and what the tests share.
 
+mod above;
 mod copied;
 mod keys;
 mod lanes;
