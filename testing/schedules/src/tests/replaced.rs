@@ -6,7 +6,7 @@ use shuttle::thread::JoinHandle;
 use super::store::{STEPS, after, assert_whole, open, put, read};
 use super::swept::sweep_task;
 use harness::{Acknowledged, check, join, power_cut, task};
-use partstore::{CompletedPart, Error, PartStore, Upload};
+use partstore::{CompletedPart, Error, PartStore, Scope, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";
@@ -127,5 +127,22 @@ fn what_a_replaced_object_held_is_not_forgotten() {
         ]);
         assert_eq!(done, [true; 2]);
         assert_whole(&store, &[Y]);
+    });
+}
+
+/// Whoever verifies meanwhile sees the old object whole, or gone whole.
+#[test]
+fn verifying_among_replacements_finds_nothing() {
+    check(1500, || {
+        let store = open();
+        let old = object(&store, X);
+        let new = ready(&store, Y);
+        let acknowledged = Acknowledged::new();
+        let verifying = store.clone();
+        let done = join([
+            replace_task(&store, &new, &old, &acknowledged),
+            task(move || verifying.verify(Scope::Metadata).unwrap().is_clean()),
+        ]);
+        assert_eq!(done, [true; 2]);
     });
 }
