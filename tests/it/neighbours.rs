@@ -216,11 +216,11 @@ fn a_file_that_somebody_has_a_lease_on_is_opened_once_it_is_given_up() {
     let upload = fixture.initiate("key");
     let part = fixture.put(&upload, 1, b"bytes");
     let script = "import fcntl, os, signal, sys, time\n\
-        signal.signal(signal.SIGIO, lambda *_: None)\n\
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])\n\
         fd = os.open(sys.argv[1], os.O_RDWR)\n\
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n\
         print('leased', flush=True)\n\
-        signal.pause()\n\
+        signal.sigwait([signal.SIGIO])\n\
         time.sleep(0.3)\n\
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)\n";
     let started = Command::new("python3")

@@ -11,7 +11,7 @@ use partstore::{
     Upload, UploadId, UploadInfo,
 };
 
-use crate::fixture::{Fixture, bytes, files, lines, number};
+use crate::fixture::{Fixture, bytes, fast_dir, files, lines, number};
 
 /// The bytes that a part or object gives, or the code of the error.
 type Content = Result<Vec<u8>, String>;
@@ -174,7 +174,7 @@ pub struct Past {
 impl Past {
     pub fn new(options: Options) -> Self {
         let mut past = Self {
-            fixture: Fixture::with(options),
+            fixture: Fixture::within(fast_dir(), options),
             names: Vec::new(),
             states: Vec::new(),
         };

@@ -5,7 +5,7 @@
 //! wake a waker that panics, until no thread is left. What waits for sled's disk then waits for ever.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -58,12 +58,9 @@ fn end_sled_threads() {
     std::mem::forget(other);
 }
 
-/// Runs one test in a process of its own, with the directory of a store; ends it if it hangs.
-fn in_a_doomed_process(test: &str, root: &Path) {
-    let test = format!("silent_index::{test}");
-    let output = own_process(&test, &root.to_string_lossy())
-        .output()
-        .unwrap();
+/// Runs the test below in a process of its own, with the directory of a store; ends it if it hangs.
+fn in_a_doomed_process(root: &Path) {
+    let output = own_process(TEST, &root.to_string_lossy()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains(DONE),
@@ -72,11 +69,14 @@ fn in_a_doomed_process(test: &str, root: &Path) {
     );
 }
 
+const TEST: &str = "silent_index::an_index_that_hangs_stops_the_store_and_nobody_waits_for_ever";
+/// What hangs is the name of the store's directory.
+const PUTS: &str = "puts";
+const CLOSE: &str = "close";
 const DONE: &str = "done with the index";
 
 /// Opens the store in the doomed process. It is left without any clean-up: what hangs cannot be joined.
-fn doomed(run: impl FnOnce(PartStore)) {
-    let Some(root) = role() else { return };
+fn doomed(root: &Path, run: impl FnOnce(PartStore)) {
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_secs(150));
         eprintln!("something hangs");
@@ -143,10 +143,24 @@ fn put_until_silent(store: &PartStore, upload: &Upload) -> (Vec<u32>, usize) {
     (counts.collect(), answered)
 }
 
-/// I8, I2
+/// It takes half a minute until an index counts as silent, so both wait for that together.
 #[test]
-fn when_puts_hang_in_the_index_the_store_stops_and_everybody_else_is_answered() {
-    doomed(|store| {
+fn an_index_that_hangs_stops_the_store_and_nobody_waits_for_ever() {
+    if let Some(root) = role().map(PathBuf::from) {
+        return if root.ends_with(PUTS) {
+            puts_hang(&root);
+        } else {
+            a_close_hangs(&root);
+        };
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(everybody_else_is_answered_when_puts_hang);
+        scope.spawn(a_close_that_hangs_says_so);
+    });
+}
+
+fn puts_hang(root: &Path) {
+    doomed(root, |store| {
         let upload = store.initiate_upload("key").unwrap();
         end_sled_threads();
         let (acknowledged, answered) = put_until_silent(&store, &upload);
@@ -158,13 +172,16 @@ fn when_puts_hang_in_the_index_the_store_stops_and_everybody_else_is_answered() 
         assert_silent(within(5, || store.abort_upload(&upload)));
         assert_silent(within(5, || store.sweep()));
         assert_silent(within(5, || store.close()));
-        let beside = Path::new(&role().unwrap()).with_file_name("acknowledged");
+        let beside = root.with_file_name("acknowledged");
         std::fs::write(beside, format!("{acknowledged:?}")).unwrap();
     });
+}
+
+/// I8, I2
+fn everybody_else_is_answered_when_puts_hang() {
     let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("data");
-    let name = "when_puts_hang_in_the_index_the_store_stops_and_everybody_else_is_answered";
-    in_a_doomed_process(name, &root);
+    let root = dir.path().join(PUTS);
+    in_a_doomed_process(&root);
 
     let store = rebuilt(&root);
     let [open] = &store.list_uploads(&ListUploads::new()).unwrap().uploads[..] else {
@@ -182,19 +199,21 @@ fn when_puts_hang_in_the_index_the_store_stops_and_everybody_else_is_answered() 
     assert!(store.verify(Scope::Everything).unwrap().is_clean());
 }
 
-/// I9: without a word from the index there is no clean close.
-#[test]
-fn a_close_that_hangs_in_the_index_says_so() {
-    doomed(|store| {
+fn a_close_hangs(root: &Path) {
+    doomed(root, |store| {
         let upload = store.initiate_upload("key").unwrap();
         store.put_part(&upload, number(1), "bytes").unwrap();
         end_sled_threads();
         assert_silent(within(60, || store.close()));
         assert_silent(within(5, || store.close()));
     });
+}
+
+/// I9: without a word from the index there is no clean close.
+fn a_close_that_hangs_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("data");
-    in_a_doomed_process("a_close_that_hangs_in_the_index_says_so", &root);
+    let root = dir.path().join(CLOSE);
+    in_a_doomed_process(&root);
 
     let store = rebuilt(&root);
     let page = store.list_uploads(&ListUploads::new()).unwrap();

@@ -115,7 +115,12 @@ fn jobs(arguments: &States) -> Vec<Work> {
         every,
         ..Work::default()
     };
-    let mut sequences = vec![work(Workload::Creation, arguments.seed, 1, 0, None)];
+    let mut creation = work(Workload::Creation, arguments.seed, 1, 0, None);
+    if arguments.count < 3000 {
+        // All of its crashes are more states than a sample has.
+        (creation.every, creation.second_every) = (Some(1), Some(10));
+    }
+    let mut sequences = vec![creation];
     let every = arguments.every_sequence.then_some(2);
     let step = if arguments.every_sequence { 3 } else { 21 };
     for from in (0..SEQUENCES).step_by(step) {

@@ -101,6 +101,9 @@ impl Work {
         if let Some(every) = self.every {
             add("every", every.to_string());
         }
+        if let Some(every) = self.second_every {
+            add("second-every", every.to_string());
+        }
         if let Some(policy) = self.policy {
             add("policy", name_of(&policy));
         }

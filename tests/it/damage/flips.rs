@@ -127,7 +127,7 @@ fn closed(bench: &Bench, thread: usize, random: &mut Random) -> (PathBuf, Outcom
 #[test]
 fn no_flip_gives_other_bytes_or_loses_anything_without_a_word() {
     let (flips, seed) = (
-        setting("PARTSTORE_FLIPS", 10_000),
+        setting("PARTSTORE_FLIPS", 2_500),
         setting("PARTSTORE_SEED", 1),
     );
     let benches = [("closed", Bench::closed()), ("killed", Bench::killed())];

@@ -56,6 +56,9 @@ pub struct Faults {
     /// The first k.
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// Tries one column of so many.
+    #[arg(long, default_value_t = 1)]
+    columns: usize,
     /// Runs one again: SCENE,KIND,FAILURE,MODE,K.
     #[arg(long)]
     only: Option<String>,
@@ -246,7 +249,8 @@ fn sweep(arguments: &Faults) -> io::Result<bool> {
     let begun = Instant::now();
     let calls = sound_calls()?;
     let (mut jobs, mut owners) = (Vec::new(), Vec::new());
-    for (column, cell) in Cell::all().into_iter().enumerate() {
+    let all = Cell::all().into_iter().enumerate();
+    for (column, cell) in all.step_by(arguments.columns.max(1)) {
         let last = calls[&(cell.scene, cell.kind)];
         let tried =
             |k: &u64| (k + column as u64).is_multiple_of(arguments.every.max(1)) || *k == last;
@@ -335,23 +339,19 @@ fn print(table: &BTreeMap<Cell, Tried>) {
         );
     }
     println!();
-    let mut row = None;
-    for (cell, tried) in table {
-        let of = (cell.scene, cell.kind);
-        if row.replace(of).is_some_and(|before| before != of) {
-            println!();
+    for row in Cell::all().chunk_by(|a, b| (a.scene, a.kind) == (b.scene, b.kind)) {
+        let name = format!("{:?} {:?}", row[0].kind, row[0].scene).to_lowercase();
+        print!("{name:<15}");
+        for cell in row {
+            let text = match table.get(cell) {
+                None => "-".to_owned(),
+                Some(tried) if tried.failures.is_empty() => tried.runs.to_string(),
+                Some(tried) => format!("{}/{}!", tried.runs, tried.failures.len()),
+            };
+            print!("{text:>11}");
         }
-        if (cell.failure, cell.for_ever) == (0, false) {
-            let name = format!("{:?} {:?}", cell.kind, cell.scene).to_lowercase();
-            print!("{name:<15}");
-        }
-        let text = match tried.failures.len() {
-            0 => tried.runs.to_string(),
-            failed => format!("{}/{failed}!", tried.runs),
-        };
-        print!("{text:>11}");
+        println!();
     }
-    println!();
 }
 
 /// The number of calls of each kind when nothing fails; nothing may be wrong then.
