@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 use partstore::{CompletedPart, ETag, Error, PartNumber};
 use serde::{Deserialize, Serialize};
 
-use super::keys::Way;
+use super::keys::{Only, Way};
 
 /// Bytes that follow from a number and a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,12 +79,24 @@ pub enum Action {
         /// The name of the file.
         content: String,
     },
-    CreateNamespace,
+    /// It may hold so many bytes.
+    CreateNamespace {
+        name: String,
+        bytes: u64,
+    },
+    RemoveNamespace {
+        name: String,
+    },
+    SetQuota {
+        name: String,
+        bytes: u64,
+    },
     /// A key is given an object with this body, or loses the one that it has.
     SetKey {
         key: String,
         way: Way,
         body: Body,
+        only: Only,
     },
     /// The object of a key gets other metadata.
     Describe {
@@ -109,7 +121,9 @@ impl Action {
             | Self::Remove { upload } => Some(upload),
             Self::Damage { .. }
             | Self::DamageTruth { .. }
-            | Self::CreateNamespace
+            | Self::CreateNamespace { .. }
+            | Self::RemoveNamespace { .. }
+            | Self::SetQuota { .. }
             | Self::SetKey { .. }
             | Self::Describe { .. }
             | Self::Sweep

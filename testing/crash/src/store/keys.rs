@@ -1,5 +1,6 @@
-//! Keys in two namespaces, which are given objects in every way and lose them: what is asked, and what must
-//! hold after a crash.
+//! Keys in several namespaces, which are given objects in every way and lose them, under every condition and by
+//! several threads; and namespaces that come and go with their quotas: what is asked, and what a call makes of
+//! what there was. [`orders`](super::orders) says what must hold after a crash.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,19 +9,24 @@ use fastrand::Rng;
 use md5::{Digest, Md5};
 use partstore::{
     CompleteOptions, Condition, ETag, Error, Key, ListUploads, Object, ObjectOptions, PartStore,
-    Quota, Result,
+    Quota, Result, Upload,
 };
 use serde::{Deserialize, Serialize};
 
 use super::history::{Action, Body, number_of};
 
-/// The namespace beside the default one.
+/// The namespace beside the default one that stays.
 pub const NAMESPACE: &str = "bucket";
+/// Those that come and go. Each has one key.
+const SPACES: [&str; 2] = ["space-6", "space-7"];
 /// What all keys of this workload begin with.
 const PREFIX: &str = "key-";
-const KEYS_OF_A_THREAD: usize = 4;
+/// How many keys there are in the two that stay.
+const KEYS: usize = 6;
 /// Bodies have numbers below this.
 const BODIES: u16 = 16;
+/// Most bytes of a namespace. Some bodies have more than the last.
+const QUOTAS: [u64; 3] = [1 << 40, 1 << 30, 1000];
 
 /// How a key gets what it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,20 +43,77 @@ pub enum Way {
     Remove,
 }
 
-/// Whether this is a key of the workload, or one that it copies from.
-pub fn is_key(namespace: &str, key: &str) -> bool {
-    key.starts_with(PREFIX) || namespace == NAMESPACE
+/// What the object of a key must be, for it to get another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Only {
+    Always,
+    IfAbsent,
+    /// Its ETag.
+    IfMatch(String),
 }
 
-/// One of a thread's keys: the name by which the history knows it.
-pub fn any_key(thread: u64, random: &mut Rng) -> String {
-    format!("{PREFIX}{thread}-{}", random.usize(0..KEYS_OF_A_THREAD))
+impl Only {
+    fn condition(&self) -> Condition {
+        match self {
+            Self::Always => Condition::Always,
+            Self::IfAbsent => Condition::IfAbsent,
+            Self::IfMatch(etag) => Condition::IfMatch(etag.parse().expect("a store has given it")),
+        }
+    }
+
+    fn holds(&self, found: Found) -> bool {
+        match self {
+            Self::Always => true,
+            Self::IfAbsent => found.is_none(),
+            Self::IfMatch(etag) => found.is_some_and(|found| found.object_etag() == *etag),
+        }
+    }
+}
+
+/// Whether this is a key of the workload, or one that it copies from.
+pub fn is_key(namespace: &str, key: &str) -> bool {
+    key.starts_with(PREFIX) || !namespace.is_empty()
+}
+
+/// A key of a namespace that stays: the name by which the history knows it.
+pub fn any_key(random: &mut Rng) -> String {
+    format!("{PREFIX}{}", random.usize(0..KEYS))
+}
+
+/// One that comes and goes, and its key.
+pub fn any_space(random: &mut Rng) -> (String, String) {
+    let at = random.usize(0..SPACES.len());
+    (SPACES[at].to_owned(), format!("{PREFIX}{}", KEYS + at))
+}
+
+pub fn any_quota(random: &mut Rng) -> u64 {
+    QUOTAS[random.usize(0..QUOTAS.len())]
+}
+
+/// A condition that may hold.
+pub fn any_condition(store: &PartStore, name: &str, random: &mut Rng) -> Only {
+    match random.u32(0..10) {
+        0..2 => Only::IfAbsent,
+        2..5 => match store.object_by_key(key_of(name)) {
+            Ok(object) => Only::IfMatch(object.etag.to_string()),
+            Err(_) => Only::IfAbsent,
+        },
+        _ => Only::Always,
+    }
 }
 
 /// The key itself.
 fn key_of(name: &str) -> Key {
-    let is_even = name.bytes().last().is_some_and(|digit| digit % 2 == 0);
-    Key::new(if is_even { "" } else { NAMESPACE }, name)
+    let digit = name
+        .bytes()
+        .last()
+        .map_or(0, |digit| usize::from(digit - b'0'));
+    let namespace = match digit.checked_sub(KEYS) {
+        Some(space) => SPACES[space],
+        None if digit.is_multiple_of(2) => "",
+        None => NAMESPACE,
+    };
+    Key::new(namespace, name)
 }
 
 /// Two that an object with this body may have.
@@ -71,44 +134,69 @@ pub fn any_way(random: &mut Rng) -> Way {
     }
 }
 
+/// A key whose object is to be another. Each thread copies from a key of its own.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    pub name: &'a str,
+    pub way: Way,
+    pub body: Body,
+    pub only: &'a Only,
+    pub thread: u64,
+}
+
 /// Makes the calls that give a key an object with this body.
-pub fn set(store: &PartStore, name: &str, way: Way, body: Body) -> Result<()> {
-    let key = key_of(name);
+pub fn set(store: &PartStore, setting: Setting) -> Result<()> {
+    let Setting { way, body, .. } = setting;
+    let (key, condition) = (key_of(setting.name), setting.only.condition());
     let options = ObjectOptions::new().metadata(metadata(body, body.id.is_multiple_of(2)));
+    let only = ObjectOptions::new().only(condition);
     match way {
-        Way::Put => drop(store.put_object_with(&key, body.bytes(), &options)?),
-        Way::Stream => drop(store.put_object_from(&key, &body.bytes()[..], options)?),
-        Way::Remove => drop(store.remove_key(&key, Condition::Always)?),
-        Way::Complete | Way::MakeCurrent => {
-            let upload = store.initiate_upload_with(&key, metadata(body, false))?;
-            let part = store.put_part(&upload, number_of(2), body.bytes())?;
-            let current = CompleteOptions::new().make_current(Condition::Always);
-            if way == Way::Complete {
-                store.complete_upload_with(&upload, &[(&part).into()], &current)?;
-            } else {
-                let object = store.complete_upload(&upload, &[(&part).into()])?;
-                store.make_current(&object.upload, Condition::Always)?;
-            }
+        Way::Put => drop(store.put_object_with(&key, body.bytes(), &options.only(condition))?),
+        Way::Stream => {
+            store.put_object_from(&key, &body.bytes()[..], options.only(condition))?;
         }
+        Way::Remove => drop(store.remove_key(&key, condition)?),
+        Way::Complete | Way::MakeCurrent => complete(store, &key, setting)?,
         Way::Rename => {
-            let namespace = if body.id.is_multiple_of(3) {
-                NAMESPACE
-            } else {
-                key.namespace()
-            };
-            let source = Key::new(namespace, format!("{name}-source"));
+            let of_both = ["", NAMESPACE][usize::from(body.id.is_multiple_of(3))];
+            let source = Key::new(of_both, format!("{PREFIX}source-{}", setting.thread));
             let object = store.put_object_with(&source, body.bytes(), &options)?;
-            store.rename_object(&object.upload, &key, &ObjectOptions::new())?;
+            store.rename_object(&object.upload, &key, &only)?;
         }
         Way::Copy => {
-            let source = Key::new(key.namespace(), format!("{name}-source"));
+            let source = Key::new("", format!("{PREFIX}source-{}", setting.thread));
             store.put_object_with(&source, body.bytes(), &options)?;
             let reader = store.open_key(&source)?;
-            store.copy_object(&reader, &key, &ObjectOptions::new())?;
+            store.copy_object(&reader, &key, &only)?;
             store.remove_key(&source, Condition::Always)?;
         }
     }
     Ok(())
+}
+
+/// Completes an upload. What the condition refuses is removed: it would keep a namespace from going.
+fn complete(store: &PartStore, key: &Key, setting: Setting) -> Result<()> {
+    let condition = setting.only.condition();
+    let upload = store.initiate_upload_with(key, metadata(setting.body, false))?;
+    let done = || {
+        let part = store.put_part(&upload, number_of(2), setting.body.bytes())?;
+        if setting.way == Way::Complete {
+            let current = CompleteOptions::new().make_current(condition);
+            store.complete_upload_with(&upload, &[(&part).into()], &current)?;
+        } else {
+            let object = store.complete_upload(&upload, &[(&part).into()])?;
+            store.make_current(&object.upload, condition)?;
+        }
+        Ok(())
+    };
+    done().inspect_err(|_: &Error| drop(end(store, &upload)))
+}
+
+fn end(store: &PartStore, upload: &Upload) -> Result<()> {
+    match store.abort_upload(upload) {
+        Err(Error::NoSuchUpload { .. }) => store.remove_object(upload),
+        ended => ended,
+    }
 }
 
 /// Gives the object of a key one of the two metadata that it may have.
@@ -129,25 +217,94 @@ pub fn describe(store: &PartStore, name: &str, long: bool) -> Result<()> {
     }
 }
 
-pub fn create_namespace(store: &PartStore) -> Result<()> {
-    store.create_namespace(NAMESPACE, Quota::new().bytes(1 << 40))
+pub fn create_namespace(store: &PartStore, name: &str, bytes: u64) -> Result<()> {
+    store.create_namespace(name, Quota::new().bytes(bytes))
 }
 
-/// What a key finds: the MD5 of the bytes that it reads as, and whether its metadata are the long ones.
-pub type Found = Option<(ETag, bool)>;
+pub fn set_quota(store: &PartStore, name: &str, bytes: u64) -> Result<()> {
+    store.set_quota(name, Quota::new().bytes(bytes))
+}
+
+/// An object that a key finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Current {
+    /// Of the bytes that it reads as.
+    md5: ETag,
+    /// Whether its metadata are the long ones.
+    is_long: bool,
+    /// Whether its ETag is that of a list of parts.
+    of_parts: bool,
+}
+
+impl Current {
+    fn object_etag(self) -> String {
+        if !self.of_parts {
+            return self.md5.to_string();
+        }
+        let md5 = ETag::from_md5(Md5::digest(self.md5.as_bytes()).into());
+        format!("{md5}-1")
+    }
+}
+
+/// What a key finds.
+pub type Found = Option<Current>;
+
+/// What there is: a key, or a namespace that comes and goes with its key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The most bytes of the namespace, if it exists. Of a key alone nobody asks.
+    space: Option<u64>,
+    found: Found,
+}
+
+/// What is seen of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// By namespace and key.
+    keys: BTreeMap<(String, String), Current>,
+    /// The most bytes of each that exists.
+    spaces: BTreeMap<String, u64>,
+}
+
+impl View {
+    /// How many keys find an object.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// What is seen of a key or a namespace.
+    pub fn state_of(&self, group: &str) -> State {
+        let found = |key: &Key| {
+            let key = (key.namespace().to_owned(), key.as_str().to_owned());
+            self.keys.get(&key).copied()
+        };
+        if group.starts_with(PREFIX) {
+            return State {
+                found: found(&key_of(group)),
+                ..at_first(group)
+            };
+        }
+        let its_key = group.replace("space-", PREFIX);
+        State {
+            space: self.spaces.get(group).copied(),
+            found: found(&Key::new(group, its_key)),
+        }
+    }
+}
 
 /// What each key finds. An object has one key, is listed as that says, and has metadata that it may have.
-pub fn view(
-    store: &PartStore,
-    bodies: &[Body],
-) -> std::result::Result<BTreeMap<String, Found>, String> {
-    let mut found = BTreeMap::new();
-    for namespace in ["", NAMESPACE] {
-        match store.namespace(namespace) {
+pub fn view(store: &PartStore, bodies: &[Body]) -> std::result::Result<View, String> {
+    let mut view = View::default();
+    for namespace in ["", NAMESPACE].into_iter().chain(SPACES) {
+        let described = match store.namespace(namespace) {
             Err(Error::NoSuchNamespace { .. }) => continue,
-            described => drop(said("namespace", described)?),
-        }
-        for entry in store.keys((namespace, PREFIX)) {
+            described => said("namespace", described)?,
+        };
+        let quota = described.quota.max_bytes();
+        view.spaces
+            .extend(quota.map(|bytes| (namespace.to_owned(), bytes)));
+        let before = view.keys.len();
+        for entry in store.keys((namespace, "")) {
             let entry = said("list_keys", entry)?;
             let key = Key::new(namespace, entry.key.as_str());
             let mut reader = said("open_key", store.open_key(&key))?;
@@ -161,12 +318,25 @@ pub fn view(
             let mut bytes = Vec::new();
             let read = reader.read_to_end(&mut bytes);
             read.map_err(|error| format!("reading {key}: {error}"))?;
-            let etag = ETag::from_md5(Md5::digest(&bytes).into());
-            let is_long = is_long(&object, etag, bodies)?;
-            found.insert(entry.key, Some((etag, is_long)));
+            let md5 = ETag::from_md5(Md5::digest(&bytes).into());
+            let current = Current {
+                md5,
+                is_long: is_long(&object, md5, bodies)?,
+                of_parts: object.etag.to_string().contains('-'),
+            };
+            if current.object_etag() != object.etag.to_string() {
+                return Err(format!("{key} has another ETag than its bytes: {object:?}"));
+            }
+            view.keys.insert((namespace.to_owned(), entry.key), current);
+        }
+        let (listed, counted) = (view.keys.len() - before, described.usage.keys);
+        if listed as u64 != counted {
+            return Err(format!(
+                "{listed} keys are listed in {namespace:?}, and {counted} counted"
+            ));
         }
     }
-    Ok(found)
+    Ok(view)
 }
 
 /// Whether an object has the long metadata of a body with its bytes.
@@ -179,62 +349,81 @@ fn is_long(object: &Object, etag: ETag, bodies: &[Body]) -> std::result::Result<
         .ok_or_else(|| format!("nobody gave it this metadata, or these bytes: {object:?}"))
 }
 
-/// Open uploads of a completion that was cut off.
+/// Open uploads of a completion that was cut off, in other namespaces than the default one.
 pub fn open_uploads(store: &PartStore) -> std::result::Result<usize, String> {
-    match store.list_uploads(&ListUploads::new().namespace(NAMESPACE)) {
-        Err(Error::NoSuchNamespace { .. }) => Ok(0),
-        page => Ok(said("list_uploads", page)?.uploads.len()),
+    let mut open = 0;
+    for namespace in [NAMESPACE].into_iter().chain(SPACES) {
+        open += match store.list_uploads(&ListUploads::new().namespace(namespace)) {
+            Err(Error::NoSuchNamespace { .. }) => 0,
+            page => said("list_uploads", page)?.uploads.len(),
+        };
     }
+    Ok(open)
 }
 
 fn said<T>(what: &str, result: Result<T>) -> std::result::Result<T, String> {
     result.map_err(|error| format!("{what}: {}", error.one_line()))
 }
 
-/// What a call makes of what a key finds.
-fn applied(action: &Action, before: Found) -> Found {
+/// What calls must be looked at together with this one: those of one key, or of a namespace that comes and goes.
+pub fn group_of(action: &Action) -> Option<String> {
     match action {
-        Action::SetKey { way, body, .. } => match way {
-            Way::Remove => None,
-            Way::Complete | Way::MakeCurrent => Some((body.etag(), false)),
-            Way::Put | Way::Stream | Way::Copy | Way::Rename => {
-                Some((body.etag(), body.id.is_multiple_of(2)))
-            }
-        },
-        Action::Describe { long, .. } => before.map(|(etag, _)| (etag, *long)),
-        _ => before,
+        Action::SetKey { key, .. } | Action::Describe { key, .. } => {
+            let its = key_of(key);
+            let comes_and_goes = SPACES.contains(&its.namespace());
+            Some(if comes_and_goes {
+                its.namespace().to_owned()
+            } else {
+                key.clone()
+            })
+        }
+        Action::CreateNamespace { name, .. }
+        | Action::RemoveNamespace { name }
+        | Action::SetQuota { name, .. } => Some(name.clone()),
+        _ => None,
     }
 }
 
-/// Whether each key finds what the calls may have left. `calls` says of each whether it was acknowledged.
-/// Those of one key come one after the other, so each that was acknowledged counts, and one that was not may.
-pub fn judge<'a>(
-    calls: impl Iterator<Item = (&'a Action, bool)>,
-    found: &BTreeMap<String, Found>,
-) -> std::result::Result<(), String> {
-    let mut by_key = BTreeMap::<&str, Vec<Found>>::new();
-    for (action, acknowledged) in calls {
-        let (Action::SetKey { key, .. } | Action::Describe { key, .. }) = action else {
-            continue;
-        };
-        let possible = by_key.entry(key).or_insert_with(|| vec![None]);
-        let after: Vec<_> = possible
-            .iter()
-            .map(|found| applied(action, *found))
-            .collect();
-        if acknowledged {
-            *possible = after;
-        } else {
-            possible.extend(after);
-        }
+/// What there is before all calls. A key alone has a namespace that stays.
+pub fn at_first(group: &str) -> State {
+    State {
+        space: group.starts_with(PREFIX).then_some(u64::MAX),
+        found: None,
     }
-    for (key, possible) in by_key {
-        let now = found.get(key).copied().flatten();
-        if !possible.contains(&now) {
-            return Err(format!(
-                "{key} finds {now:?} and must find one of {possible:?}"
-            ));
+}
+
+/// What a call makes of what there is. `None` if it cannot have succeeded then.
+pub fn applied(action: &Action, before: &State) -> Option<State> {
+    let mut after = before.clone();
+    match action {
+        Action::CreateNamespace { bytes, .. } if before.space.is_none() => {
+            after.space = Some(*bytes);
         }
+        Action::SetQuota { bytes, .. } if before.space.is_some() => after.space = Some(*bytes),
+        Action::RemoveNamespace { .. } if before.space.is_some() && before.found.is_none() => {
+            after.space = None;
+        }
+        Action::SetKey {
+            way, body, only, ..
+        } if before.space.is_some() && only.holds(before.found) => {
+            after.found = made(*way, *body);
+        }
+        Action::Describe { long, .. } => {
+            after.found = before.found.map(|current| Current {
+                is_long: *long,
+                ..current
+            });
+        }
+        _ => return None,
     }
-    Ok(())
+    Some(after)
+}
+
+fn made(way: Way, body: Body) -> Found {
+    let of_parts = matches!(way, Way::Complete | Way::MakeCurrent);
+    (way != Way::Remove).then(|| Current {
+        md5: body.etag(),
+        is_long: !of_parts && body.id.is_multiple_of(2),
+        of_parts,
+    })
 }

@@ -3,6 +3,7 @@
 mod history;
 mod keys;
 mod oracle;
+mod orders;
 mod workload;
 
 use std::path::{Path, PathBuf};

@@ -17,6 +17,7 @@ use partstore_model::history::{self, State, Successor, What};
 use super::history::{Action, Body, Call, History, Outcome, number_of};
 use super::keys::{self, Way};
 use super::options;
+use super::orders::{self, Event};
 use crate::shim;
 use crate::subject::{ADDED, CLOSED, Moment, PROBED, SEEN, Stage, UNPROBED};
 
@@ -31,7 +32,7 @@ pub const FURTHER: Body = Body { id: 999, len: 3000 };
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct View {
     uploads: BTreeMap<String, State<Body>>,
-    keys: BTreeMap<String, keys::Found>,
+    keys: keys::View,
     /// Uploads of completions that were cut off.
     of_keys: usize,
 }
@@ -348,9 +349,9 @@ impl<'a> Judge<'a> {
                 State::Object(parts),
             )?;
         }
-        let no_key = objects_of_keys.checked_sub(view.keys.len());
+        let no_key = objects_of_keys.checked_sub(view.keys.count());
         if no_key.is_none_or(|number| number > self.cut_off_before_they_were_current()) {
-            let found = view.keys.len();
+            let found = view.keys.count();
             return Err(format!("{objects_of_keys} objects for {found} keys"));
         }
         if self.moment.stage == Stage::Probed && !probed {
@@ -426,8 +427,17 @@ impl<'a> Judge<'a> {
 
     fn judge_keys(&self, view: &View) -> Result<(), String> {
         let may_count = self.calls.iter().filter(|(_, call)| Self::may_count(call));
-        let calls = may_count.map(|(at, call)| (&call.action, self.done(*at, call)));
-        keys::judge(calls, &view.keys)
+        let events = may_count.filter_map(|(at, call)| {
+            let span = self.moment.of(*at);
+            Some(Event {
+                action: &call.action,
+                acknowledged: self.done(*at, call),
+                begun: span.begun?,
+                ended: span.acked,
+            })
+        });
+        let events: Vec<_> = events.collect();
+        orders::judge(&events, |group| view.keys.state_of(group))
     }
 
     fn judge(&self, view: &View) -> Result<(), String> {

@@ -35,8 +35,9 @@ pub enum Workload {
     Random,
     /// Random calls from 4 to 8 threads.
     Threads,
-    /// Keys in two namespaces are given objects in every way: from one thread with an even seed, which closes
-    /// the store and opens it again now and then, from four with an odd one.
+    /// Keys are given objects in every way and under every condition, and namespaces come and go: from one
+    /// thread with an even seed, which closes the store and opens it again now and then, from four with an
+    /// odd one.
     Keys,
     /// As `Random`, and one sync fails; the store is opened again after that.
     FailedSync,
@@ -65,6 +66,14 @@ impl Workload {
             slow_syncs: matches!(self, Self::Threads | Self::Groups | Self::Keys),
         }
     }
+}
+
+/// What is asked about a namespace.
+#[derive(Clone, Copy)]
+enum SpaceCall {
+    Create,
+    SetQuota,
+    Remove,
 }
 
 /// Makes calls and writes down what comes of them.
@@ -179,14 +188,14 @@ impl Player {
                 }
             }),
             Workload::Keys => {
-                self.call(Action::CreateNamespace, keys::create_namespace);
+                self.space(keys::NAMESPACE, SpaceCall::Create, 1 << 40);
                 if seed.is_multiple_of(2) {
-                    self.keys(0, Rng::with_seed(seed), CALLS / 2, true);
+                    self.keys(0, Rng::with_seed(seed), CALLS * 2 / 3, true);
                 } else {
                     std::thread::scope(|scope| {
                         for thread in 0..4 {
                             let random = Rng::with_seed(seed.wrapping_mul(1000) + thread);
-                            scope.spawn(move || self.keys(thread, random, CALLS / 8, false));
+                            scope.spawn(move || self.keys(thread, random, CALLS / 6, false));
                         }
                     });
                 }
@@ -337,21 +346,16 @@ impl Player {
         }
     }
 
-    /// Each thread has keys of its own.
+    /// All threads have the same keys.
     fn keys(&self, thread: u64, mut random: Rng, calls: u64, alone: bool) {
         for _ in 0..calls {
-            let key = keys::any_key(thread, &mut random);
             match random.u32(0..100) {
-                0..75 => {
-                    let (way, body) = (keys::any_way(&mut random), any_body(&mut random));
-                    let action = Action::SetKey {
-                        key: key.clone(),
-                        way,
-                        body,
-                    };
-                    self.call(action, |store| keys::set(store, &key, way, body));
-                }
+                0..55 => self.set_key(&keys::any_key(&mut random), thread, &mut random),
+                55..75 => self.come_and_go(thread, &mut random),
                 75..85 => {
+                    let (_, of_space) = keys::any_space(&mut random);
+                    let key = keys::any_key(&mut random);
+                    let key = if random.u32(0..5) == 0 { of_space } else { key };
                     let long = random.bool();
                     let action = Action::Describe {
                         key: key.clone(),
@@ -359,13 +363,68 @@ impl Player {
                     };
                     self.call(action, |store| keys::describe(store, &key, long));
                 }
-                85..90 => self.sweep(),
-                90..97 => self.maintain(),
+                85..88 => {
+                    // The namespace that stays has room for all bodies.
+                    let bytes = 1 << random.u32(35..60);
+                    self.space(keys::NAMESPACE, SpaceCall::SetQuota, bytes);
+                }
+                88..91 => self.sweep(),
+                91..97 => self.maintain(),
                 _ if alone => {
                     self.close();
                     self.reopen();
                 }
                 _ => self.maintain(),
+            }
+        }
+    }
+
+    fn set_key(&self, key: &str, thread: u64, random: &mut Rng) {
+        let (way, body) = (keys::any_way(random), any_body(random));
+        let Some(store) = self.store() else { return };
+        let only = keys::any_condition(&store, key, random);
+        let action = Action::SetKey {
+            key: key.to_owned(),
+            way,
+            body,
+            only: only.clone(),
+        };
+        let setting = keys::Setting {
+            name: key,
+            way,
+            body,
+            only: &only,
+            thread,
+        };
+        self.call(action, |store| keys::set(store, setting));
+    }
+
+    /// A namespace is created, gets an object or another quota, or is removed.
+    fn come_and_go(&self, thread: u64, random: &mut Rng) {
+        let (space, key) = keys::any_space(random);
+        let call = match random.u32(0..10) {
+            0..3 => SpaceCall::Create,
+            3..5 => SpaceCall::Remove,
+            5 => SpaceCall::SetQuota,
+            _ => return self.set_key(&key, thread, random),
+        };
+        self.space(&space, call, keys::any_quota(random));
+    }
+
+    fn space(&self, name: &str, call: SpaceCall, bytes: u64) {
+        let own = name.to_owned();
+        match call {
+            SpaceCall::Create => {
+                let action = Action::CreateNamespace { name: own, bytes };
+                self.call(action, |store| keys::create_namespace(store, name, bytes));
+            }
+            SpaceCall::SetQuota => {
+                let action = Action::SetQuota { name: own, bytes };
+                self.call(action, |store| keys::set_quota(store, name, bytes));
+            }
+            SpaceCall::Remove => {
+                let action = Action::RemoveNamespace { name: own };
+                self.call(action, |store| store.remove_namespace(name));
             }
         }
     }
