@@ -192,6 +192,145 @@ fn a_key_that_is_removed_is_read_whole_or_not_at_all() {
     });
 }
 
+fn object_of(store: &PartStore, key: &str, body: &'static [u8]) -> Upload {
+    store.put_object(key, body).unwrap().upload
+}
+
+fn rename_task(
+    store: &PartStore,
+    object: &Upload,
+    condition: Condition,
+    acknowledged: &Acknowledged<Upload>,
+) -> JoinHandle<bool> {
+    let (store, object) = (store.clone(), object.clone());
+    let acknowledged = acknowledged.clone();
+    task(move || {
+        let options = ObjectOptions::new().only(condition);
+        let done = store.rename_object(&object, "key", &options);
+        won(done.map(|object| object.upload), &acknowledged)
+    })
+}
+
+fn found_under(store: &PartStore, key: &str) -> Option<Upload> {
+    match store.object_by_key(key) {
+        Ok(object) => Some(object.upload),
+        Err(Error::NoSuchKey { .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// An object takes the key of another, while somebody opens it. One of both is read, whole.
+#[test]
+fn a_key_that_an_object_is_renamed_to_finds_one_at_every_moment() {
+    check(1500, || {
+        let store = open();
+        put_object(&store, X, Condition::Always).unwrap();
+        let other = object_of(&store, "other", Y);
+        let acknowledged = Acknowledged::new();
+        let cut = power_cut(&acknowledged, STEPS);
+        let reader = {
+            let store = store.clone();
+            task(move || {
+                let found = find(&store).expect("it has one at every moment");
+                assert!(found == X || found == Y);
+                false
+            })
+        };
+        let done = join([
+            rename_task(&store, &other, Condition::Always, &acknowledged),
+            reader,
+            sweep_task(&store),
+        ]);
+        assert!(done[0]);
+        assert_eq!(find(&store).unwrap(), Y);
+        assert_eq!(found_under(&store, "other"), None);
+        assert_eq!(store.stats().unwrap().objects, 1);
+        assert_holds_what_is_referenced(&store);
+
+        let (remains, before_the_cut) = cut.join().unwrap();
+        let again = after(remains);
+        let renamed = found_under(&again, "other").is_none();
+        assert!(renamed || before_the_cut.is_empty());
+        assert_eq!(find(&again).unwrap(), if renamed { Y } else { X });
+        assert_eq!(again.stats().unwrap().objects, if renamed { 1 } else { 2 });
+        assert_holds_what_is_referenced(&again);
+    });
+}
+
+/// Of two that want the key without an object, one gets it. The other one keeps its own.
+#[test]
+fn of_two_that_are_renamed_to_one_key_one_gets_it() {
+    check(1500, || {
+        let store = open();
+        let objects = [object_of(&store, "one", X), object_of(&store, "two", Y)];
+        let acknowledged = Acknowledged::new();
+        let cut = power_cut(&acknowledged, STEPS);
+        let done = join([
+            rename_task(&store, &objects[0], Condition::IfAbsent, &acknowledged),
+            rename_task(&store, &objects[1], Condition::IfAbsent, &acknowledged),
+            sweep_task(&store),
+        ]);
+        assert_ne!(done[0], done[1], "one of them wins");
+        assert_eq!(find(&store).unwrap(), if done[0] { X } else { Y });
+        assert_eq!(found_under(&store, "one").is_none(), done[0]);
+        assert_eq!(found_under(&store, "two").is_none(), done[1]);
+        assert_eq!(store.stats().unwrap().objects, 2);
+        assert_holds_what_is_referenced(&store);
+
+        let (remains, before_the_cut) = cut.join().unwrap();
+        let again = after(remains);
+        assert!(find(&again).is_some() || before_the_cut.is_empty());
+        assert_eq!(again.keys("").count(), 2);
+        assert_eq!(again.stats().unwrap().objects, 2);
+        assert_holds_what_is_referenced(&again);
+    });
+}
+
+/// Two that take the key one after the other: the second one replaces the first.
+#[test]
+fn of_two_that_are_renamed_to_one_key_anyway_the_last_one_stays() {
+    check(1500, || {
+        let store = open();
+        let objects = [object_of(&store, "one", X), object_of(&store, "two", Y)];
+        let acknowledged = Acknowledged::new();
+        let done = join([
+            rename_task(&store, &objects[0], Condition::Always, &acknowledged),
+            rename_task(&store, &objects[1], Condition::Always, &acknowledged),
+            sweep_task(&store),
+        ]);
+        assert!(done[0] && done[1]);
+        let found = found_under(&store, "key").unwrap();
+        assert!(objects.iter().any(|object| object.id() == found.id()));
+        assert_eq!(store.keys("").count(), 1);
+        assert_eq!(store.stats().unwrap().objects, 1);
+        assert_holds_what_is_referenced(&store);
+    });
+}
+
+/// Metadata of several rows are replaced, and read: the old ones or the new ones.
+#[test]
+fn metadata_that_are_replaced_are_read_whole() {
+    check(1500, || {
+        let store = open();
+        let (old, new) = (vec![b'o'; 3500], vec![b'n'; 3600]);
+        let options = ObjectOptions::new().metadata(old.clone());
+        let object = store.put_object_with("key", X, &options).unwrap().upload;
+        let replace = {
+            let (store, object, new) = (store.clone(), object.clone(), new.clone());
+            task(move || drop(store.replace_metadata(&object, new).unwrap()))
+        };
+        let read = {
+            let (store, either) = (store.clone(), [old, new.clone()]);
+            task(move || {
+                let found = store.object(&object).unwrap().metadata;
+                assert!(either.contains(&found), "{} bytes", found.len());
+            })
+        };
+        join([replace, read]);
+        assert_eq!(store.object_by_key("key").unwrap().metadata, new);
+    });
+}
+
 /// Something begins in a namespace, or the namespace is removed.
 #[test]
 fn a_namespace_that_is_removed_holds_nothing() {
