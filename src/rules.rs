@@ -162,7 +162,7 @@ pub(crate) fn check_not_empty(list: &[CompletedPart]) -> Result<()> {
 }
 
 /// Checks R21 and R23.
-pub(crate) fn check_order(limits: &Options, list: &[CompletedPart]) -> Result<()> {
+pub(crate) fn check_order(numbering: Numbering, list: &[CompletedPart]) -> Result<()> {
     let pairs = || list.iter().zip(list.iter().skip(1));
     if let Some((before, after)) = pairs().find(|(before, after)| after.number <= before.number) {
         let (previous, number) = (before.number, after.number);
@@ -170,7 +170,7 @@ pub(crate) fn check_order(limits: &Options, list: &[CompletedPart]) -> Result<()
     }
     let gap = pairs().find(|(before, after)| after.number.get() != before.number.get() + 1);
     match gap {
-        Some((_, after)) if limits.numbering == Numbering::Consecutive => {
+        Some((_, after)) if numbering == Numbering::Consecutive => {
             let reason = "the part before it is not listed, and numbers must be consecutive";
             Err(unusable(after, reason))
         }
@@ -231,10 +231,9 @@ pub(crate) fn never_put(line: &CompletedPart) -> Error {
 /// Checks R4: every listed part other than the last has the smallest size or more. `listed` gives number,
 /// ETag and size of each.
 pub(crate) fn check_sizes(
-    limits: &Options,
+    minimum: u64,
     listed: impl ExactSizeIterator<Item = (PartNumber, ETag, u64)>,
 ) -> Result<()> {
-    let minimum = limits.min_part_size;
     let all_but_last = listed.len().saturating_sub(1);
     match listed
         .take(all_but_last)

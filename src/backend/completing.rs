@@ -87,7 +87,8 @@ impl<'a> Completing<'a> {
         composite: Algorithms,
         parts: impl IntoIterator<Item = (PartNumber, PartRow)>,
     ) -> Result<Verdict> {
-        rules::check_order(self.limits, self.list)?;
+        let numbering = self.options.numbering;
+        rules::check_order(numbering.unwrap_or(self.limits.numbering), self.list)?;
         let wanted: HashMap<PartNumber, &CompletedPart> =
             self.list.iter().map(|line| (line.number, line)).collect();
         let (mut listed, mut unlisted) = (Vec::with_capacity(self.list.len()), Vec::new());
@@ -109,7 +110,8 @@ impl<'a> Completing<'a> {
         }
         let sizes = listed.iter();
         let sizes = sizes.map(|(number, part)| (*number, part.etag, part.size));
-        rules::check_sizes(self.limits, sizes)?;
+        let minimum = self.options.min_part_size;
+        rules::check_sizes(minimum.unwrap_or(self.limits.min_part_size), sizes)?;
         let object = object_of(&listed, composite);
         let sums = (&object.checksums, &object.composite);
         rules::check_whole(self.options, object.size, sums)?;

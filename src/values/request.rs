@@ -3,7 +3,8 @@
 
 use crate::values::checksum::Algorithms;
 use crate::{
-    Checksum, ChecksumAlgorithm, Checksums, ContentMd5, ObjectETag, Result, Upload, UploadId,
+    Checksum, ChecksumAlgorithm, Checksums, ContentMd5, Numbering, ObjectETag, Result, Upload,
+    UploadId,
 };
 
 /// What an upload is initiated with. Bytes alone are its metadata.
@@ -202,6 +203,8 @@ pub struct CompleteOptions {
     pub(crate) size: Option<u64>,
     pub(crate) declared: Checksums,
     pub(crate) declared_composite: Checksums,
+    pub(crate) numbering: Option<Numbering>,
+    pub(crate) min_part_size: Option<u64>,
 }
 
 impl CompleteOptions {
@@ -224,6 +227,22 @@ impl CompleteOptions {
     #[must_use]
     pub fn replacing(mut self, object: &Upload) -> Self {
         self.replaced = Some(object.clone());
+        self
+    }
+
+    /// Sets which numbers may be listed ([R23](crate::rules#r23)). Default: as the store's
+    /// [options](crate::Options::numbering) say. It is for a server that speaks several protocols.
+    #[must_use]
+    pub fn numbering(mut self, numbering: Numbering) -> Self {
+        self.numbering = Some(numbering);
+        self
+    }
+
+    /// Sets the smallest part other than the last, bytes ([R4](crate::rules#r4)). Default: as the store's
+    /// [options](crate::Options::min_part_size) say.
+    #[must_use]
+    pub fn min_part_size(mut self, bytes: u64) -> Self {
+        self.min_part_size = Some(bytes);
         self
     }
 

@@ -26,9 +26,14 @@ pub struct Args {
     pub must_exist: bool,
 
     /// Where to listen for the protocol of COS, as HOST:PORT; with port 0 the system chooses one, which the first line
-    /// of the output says [default: 127.0.0.1:9000]
+    /// of the output says [default, without --s3: 127.0.0.1:9000]
     #[arg(long, value_name = "ADDRESS", alias = "listen")]
     pub cos: Option<String>,
+
+    /// Where to listen for the protocol of S3, as HOST:PORT. It needs key pairs. Without `--cos` nobody listens for that
+    /// of COS then
+    #[arg(long, value_name = "ADDRESS")]
+    pub s3: Option<String>,
 
     /// A file of key pairs, a line each: `ID SECRET`. Nobody but its owner may read it. `PARTSTORE_SECRET_ID` and
     /// `PARTSTORE_SECRET_KEY` in the environment are one more pair. Without any pair every request is allowed

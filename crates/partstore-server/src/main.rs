@@ -1,11 +1,11 @@
-//! An HTTP server that speaks the protocol of Tencent COS, with a part store behind it.
+//! An HTTP server that speaks the protocols of S3 and of Tencent COS, with one part store behind both.
 //!
 //! ```sh
 //! cargo run --release -p partstore-server -- --data DIR --listen 127.0.0.1:9000
 //! ```
 //!
-//! [`server`] has the connections. A request goes to the [`Front`](server::Front) of its protocol: [`cos`]. `README.md`,
-//! beside this directory, has the requests as lines for a shell.
+//! [`server`] has the connections. A request goes to the [`Front`](server::Front) of its protocol: [`cos`] or [`s3`].
+//! `README.md`, beside this directory, has the requests as lines for a shell.
 
 mod access;
 mod args;
@@ -15,6 +15,7 @@ mod keys;
 mod layout;
 mod log;
 mod rules;
+mod s3;
 mod server;
 mod signals;
 
@@ -40,6 +41,7 @@ use cos::service::Service;
 use cos::spelling;
 use log::Log;
 use rules::{Current, Rules};
+use s3::S3Front;
 use server::{Limits, Server};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -108,12 +110,15 @@ fn run_in(
     let _entered = runtime.enter();
     let hangups = signals::hangups()?;
     // An address that is taken, or misspelt, leaves no store behind.
-    let socket = bind(args.cos.as_deref().unwrap_or(DEFAULT_ADDRESS))?;
+    let sockets = Sockets::bind(args)?;
+    if sockets.s3.is_some() && rules.get().keys.is_none() {
+        return Err("S3 needs key pairs: see --keys".into());
+    }
     prove_threads()?;
     runtime.block_on(prove_a_thread())?;
     let store = open(args)?;
     layout::upgrade(&store)?;
-    let serving = serve(args, &store, rules.clone(), socket);
+    let serving = serve(args, &store, rules.clone(), sockets);
     let reloading = signals::reload(hangups, log, &rules);
     runtime.block_on(async {
         tokio::select! {
@@ -146,6 +151,23 @@ fn open(args: &Args) -> Result<PartStore, Failure> {
     Ok(store)
 }
 
+/// The sockets of the protocols that are spoken.
+struct Sockets {
+    cos: Option<TcpSocket>,
+    s3: Option<TcpSocket>,
+}
+
+impl Sockets {
+    fn bind(args: &Args) -> Result<Self, Failure> {
+        let default = args.s3.is_none().then_some(DEFAULT_ADDRESS);
+        let cos = args.cos.as_deref().or(default);
+        Ok(Self {
+            cos: cos.map(bind).transpose()?,
+            s3: args.s3.as_deref().map(bind).transpose()?,
+        })
+    }
+}
+
 /// A socket at an address such as `localhost:9000`: at the first of its addresses that is free.
 fn bind(address: &str) -> Result<TcpSocket, Failure> {
     let named = |error: io::Error| format!("cannot listen on {address}: {error}");
@@ -170,11 +192,14 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-fn listen(socket: TcpSocket) -> Result<(TcpListener, SocketAddr), Failure> {
+fn listen(socket: Option<TcpSocket>) -> Result<Option<(TcpListener, SocketAddr)>, Failure> {
+    let Some(socket) = socket else {
+        return Ok(None);
+    };
     let address = socket.local_addr()?;
     let listener = socket.listen(BACKLOG);
     let listener = listener.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    Ok((listener, address))
+    Ok(Some((listener, address)))
 }
 
 /// Starts some threads at the same time, and ends them. The store needs about half as many: its index would wait for ever
@@ -202,9 +227,10 @@ async fn serve(
     args: &Args,
     store: &PartStore,
     rules: Arc<Current>,
-    socket: TcpSocket,
+    sockets: Sockets,
 ) -> Result<(), Failure> {
     let (stop, break_off) = (CancellationToken::new(), CancellationToken::new());
+    let s3 = S3Front::new(store.clone(), &rules, args.patience);
     let service = Service {
         store: store.clone(),
         rules,
@@ -215,8 +241,13 @@ async fn serve(
     // Signals are caught from here on: whoever reads that the server listens may stop it at once.
     tokio::spawn(signals::stop(stop.clone(), break_off.clone())?);
     tokio::spawn(close_on(break_off.clone(), store.clone()));
-    let (listener, address) = listen(socket)?;
-    let _ = writeln!(io::stdout(), "listening on {address}");
+    let listeners = (listen(sockets.cos)?, listen(sockets.s3)?);
+    if let Some((_, address)) = &listeners.0 {
+        let _ = writeln!(io::stdout(), "listening on {address}");
+    }
+    if let Some((_, address)) = &listeners.1 {
+        let _ = writeln!(io::stdout(), "listening on {address} for S3");
+    }
     let server = Server {
         room: Arc::new(Semaphore::new(args.max_connections as usize)),
         limits: Limits {
@@ -227,7 +258,10 @@ async fn serve(
         stop,
         break_off,
     };
-    server.run(listener, Arc::new(service)).await;
+    tokio::join!(
+        server.clone().run_on(listeners.0, Arc::new(service)),
+        server.run_on(listeners.1, Arc::new(s3)),
+    );
     Ok(())
 }
 

@@ -119,6 +119,13 @@ impl Server {
         }
     }
 
+    /// The same, if the protocol is spoken.
+    pub async fn run_on(self, listener: Option<(TcpListener, SocketAddr)>, front: Arc<impl Front>) {
+        if let Some((listener, _)) = listener {
+            self.run(listener, front).await;
+        }
+    }
+
     fn connection(
         &self,
         (socket, client): (TcpStream, SocketAddr),

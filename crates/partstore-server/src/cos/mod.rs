@@ -3,18 +3,18 @@
 //! A request passes through [`service`] (what is asked for, by [`request`] and [`signature`]), and one of
 //! [`operations`]. From there [`body`] calls the store. Errors come back as [`refusal`]s.
 
-mod answer;
-mod body;
+pub mod answer;
+pub mod body;
 mod bucket;
 mod conditions;
 mod cross_origin;
 mod document;
 mod honoured;
-mod metadata;
+pub mod metadata;
 mod operations;
 mod parameters;
 mod policy;
-mod refusal;
+pub mod refusal;
 mod request;
 pub mod service;
 pub mod signature;

@@ -1,0 +1,179 @@
+//! Copies: of objects, by references, and of objects or ranges into parts.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::time::SystemTime;
+
+use partstore::{Key, Object, ObjectETag, ObjectOptions, ObjectReader, PartOptions};
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
+    MetadataDirective, Timestamp, UploadPartCopyInput, UploadPartCopyOutput,
+};
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::body::blocking;
+use super::checksums::{self, Named};
+use super::conditions::{OnRead, etag};
+use super::objects::number;
+use super::uploads::upload;
+use super::{Objects, error, headers, key};
+
+fn source_of(source: &CopySource) -> S3Result<Key> {
+    match source {
+        CopySource::Bucket {
+            bucket,
+            key: name,
+            version_id,
+        } => match version_id.as_deref() {
+            None | Some("" | "null") => Ok(key(bucket, name)),
+            Some(_) => Err(error::new("NoSuchVersion", "objects have no versions")),
+        },
+        _ => Err(error::not_implemented("an access point")),
+    }
+}
+
+pub async fn copy_object(
+    objects: &Objects,
+    request: S3Request<CopyObjectInput>,
+) -> S3Result<S3Response<CopyObjectOutput>> {
+    let input = request.input;
+    let source = source_of(&input.copy_source)?;
+    let target = key(&input.bucket, &input.key);
+    let directive = input.metadata_directive.as_ref();
+    let replaces = match directive.map(MetadataDirective::as_str) {
+        None | Some(MetadataDirective::COPY) => false,
+        Some(MetadataDirective::REPLACE) => true,
+        Some(_) => return Err(error::invalid("the metadata directive is COPY or REPLACE")),
+    };
+    if source == target && !replaces && input.storage_class.is_none() {
+        let message = "a copy onto itself must change the metadata";
+        return Err(error::new("InvalidRequest", message));
+    }
+    let metadata = replaces
+        .then(|| headers::kept(&request.headers))
+        .transpose()?;
+    let store = objects.store.clone();
+    let object = blocking(move || {
+        let reader = store.open_key(source).map_err(error::of)?;
+        OnRead {
+            matching: input.copy_source_if_match.as_ref(),
+            not_matching: input.copy_source_if_none_match.as_ref(),
+            modified_since: input.copy_source_if_modified_since.as_ref(),
+            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
+        }
+        .check(reader.object())
+        .map_err(no_304)?;
+        let mut options = ObjectOptions::new().whole_etag();
+        if let Some(metadata) = metadata {
+            options = options.metadata(metadata);
+        }
+        let copied = store.copy_object(&reader, target, &options);
+        copied.map_err(error::of)
+    })
+    .await?;
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(copied(&object)),
+        ..CopyObjectOutput::default()
+    }))
+}
+
+/// A condition on a source that does not hold is a failure, whichever it is.
+fn no_304(refused: s3s::S3Error) -> s3s::S3Error {
+    match refused.status_code() {
+        Some(status) if status == hyper::StatusCode::NOT_MODIFIED => error::new(
+            "PreconditionFailed",
+            "a condition on the source does not hold",
+        ),
+        _ => refused,
+    }
+}
+
+fn copied(object: &Object) -> CopyObjectResult {
+    let named = Named::of_object(object);
+    CopyObjectResult {
+        checksum_crc32: named.crc32,
+        checksum_crc32c: named.crc32c,
+        checksum_crc64nvme: named.crc64nvme,
+        checksum_sha1: named.sha1,
+        checksum_sha256: named.sha256,
+        checksum_type: Some(checksums::type_of(object)),
+        e_tag: Some(etag(object.etag)),
+        last_modified: Some(Timestamp::from(object.modified_at)),
+    }
+}
+
+pub async fn upload_part_copy(
+    objects: &Objects,
+    request: S3Request<UploadPartCopyInput>,
+) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    let input = request.input;
+    let source = source_of(&input.copy_source)?;
+    let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
+    let number = number(input.part_number)?;
+    let store = objects.store.clone();
+    let part = blocking(move || {
+        let mut reader = store.open_key(source).map_err(error::of)?;
+        OnRead {
+            matching: input.copy_source_if_match.as_ref(),
+            not_matching: input.copy_source_if_none_match.as_ref(),
+            modified_since: input.copy_source_if_modified_since.as_ref(),
+            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
+        }
+        .check(reader.object())
+        .map_err(no_304)?;
+        let range = range_of(input.copy_source_range.as_deref(), reader.object().size)?;
+        // A range that is one part of the source needs no bytes moved.
+        if let Some(whole) = part_at(&reader, &range) {
+            let source = reader.part(whole).map_err(error::of)?;
+            return store.copy_part(&source, &upload, number).map_err(error::of);
+        }
+        let len = range.end - range.start;
+        let seeked = reader.seek(SeekFrom::Start(range.start));
+        seeked.map_err(|error| error::new("InternalError", error.to_string()))?;
+        let options = PartOptions::new().content_length(len);
+        let bytes = reader.take(len);
+        let copied = store.put_part_from(&upload, number, bytes, options);
+        copied.map_err(error::of)
+    })
+    .await?;
+    let named = Named::of(&part.checksums);
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(CopyPartResult {
+            checksum_crc32: named.crc32,
+            checksum_crc32c: named.crc32c,
+            checksum_crc64nvme: named.crc64nvme,
+            checksum_sha1: named.sha1,
+            checksum_sha256: named.sha256,
+            e_tag: Some(etag(ObjectETag::from(part.etag))),
+            last_modified: Some(Timestamp::from(SystemTime::now())),
+        }),
+        ..UploadPartCopyOutput::default()
+    }))
+}
+
+/// `bytes=FIRST-LAST`, both in the object.
+fn range_of(text: Option<&str>, size: u64) -> S3Result<std::ops::Range<u64>> {
+    let Some(text) = text else { return Ok(0..size) };
+    let parsed = text.strip_prefix("bytes=").and_then(|range| {
+        let (first, last) = range.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
+    });
+    match parsed {
+        Some((first, last)) if first <= last && last < size => Ok(first..last + 1),
+        Some((first, last)) if first <= last => {
+            let message = format!("the source has {size} bytes");
+            Err(error::new("InvalidRange", message))
+        }
+        _ => Err(error::invalid(
+            "x-amz-copy-source-range is bytes=FIRST-LAST",
+        )),
+    }
+}
+
+/// The part that is exactly this range.
+fn part_at(reader: &ObjectReader, range: &std::ops::Range<u64>) -> Option<partstore::PartNumber> {
+    let parts = reader.parts().iter();
+    let mut same = parts.filter(|placed| {
+        placed.offset == range.start && placed.offset + placed.part.size == range.end
+    });
+    same.next().map(|placed| placed.part.number)
+}

@@ -1,0 +1,101 @@
+//! [`S3Front`]: requests on their way to `s3s`, and what the log says of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{HeaderValue, SERVER};
+use hyper::{Request, Response, StatusCode};
+use partstore::PartStore;
+use s3s::Body;
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+use super::Objects;
+use super::auth::{Domains, Secrets};
+use crate::access::{Inbound, Told};
+use crate::cos::answer::RequestId;
+use crate::rules::Current;
+use crate::server::Front;
+
+/// Answers requests of S3.
+pub struct S3Front {
+    service: S3Service,
+}
+
+impl S3Front {
+    /// A client may be silent for so long in the middle of a body.
+    pub fn new(store: PartStore, rules: &Arc<Current>, patience: Duration) -> Self {
+        let mut builder = S3ServiceBuilder::new(Objects {
+            store,
+            rules: rules.clone(),
+            patience,
+        });
+        builder.set_auth(Secrets(rules.clone()));
+        builder.set_host(Domains(rules.clone()));
+        builder.set_validation(Names);
+        Self {
+            service: builder.build(),
+        }
+    }
+
+    fn finish(mut response: Response<Body>, told: Told) -> Response<Body> {
+        if let Ok(id) = HeaderValue::from_str(&told.id) {
+            response.headers_mut().insert("x-amz-request-id", id);
+        }
+        let server = HeaderValue::from_static("partstore");
+        response.headers_mut().insert(SERVER, server);
+        response.extensions_mut().insert(told);
+        response
+    }
+}
+
+/// Buckets of COS have names that AWS does not allow. The store says what it takes.
+struct Names;
+
+impl s3s::validation::NameValidation for Names {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        !name.is_empty() && name.len() <= 255
+    }
+}
+
+impl Front for S3Front {
+    const NAME: &'static str = "s3";
+    type Body = Body;
+
+    async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Response<Body> {
+        let mut told = Told {
+            id: RequestId::new().request,
+            ..Told::default()
+        };
+        let path = request.uri().path().trim_start_matches('/');
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        told.bucket = bucket.to_owned();
+        told.key = key.to_owned();
+        let request = request.map(Body::http_body_unsync);
+        match self.service.call(request).await {
+            Ok(response) => {
+                let status = response.status();
+                if status.is_client_error() || status.is_server_error() {
+                    told.code = status.canonical_reason().map(Into::into);
+                }
+                Self::finish(response, told)
+            }
+            Err(error) => {
+                tracing::debug!(?error, "a request broke off");
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                Self::finish(response, told)
+            }
+        }
+    }
+
+    fn panicked(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        let told = Told {
+            code: Some("InternalError".into()),
+            id: RequestId::new().request,
+            ..Told::default()
+        };
+        Self::finish(response, told)
+    }
+}
