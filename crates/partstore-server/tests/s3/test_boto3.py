@@ -1,0 +1,379 @@
+"""The server, as boto3 speaks S3 to it: unchanged, with its own defaults."""
+
+import hashlib
+import io
+import json
+import os
+import urllib.request
+import zlib
+from base64 import b64encode
+
+import boto3
+import pytest
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+ADDRESS = os.environ["PARTSTORE_S3"]
+MIB = 1 << 20
+# The default run is short; CI sets 200.
+LARGE = int(os.environ.get("PARTSTORE_S3_LARGE_MIB", "24")) * MIB
+ODD_KEYS = [
+    "a b",
+    "a+b",
+    "a%20b",
+    "ü/ñ/日本",
+    "a//b",
+    "//a",
+    "dir/",
+    "a/../b",
+    "'\"<&>",
+    "x=1&y=2?#",
+    ".",
+    "k" * 1024,
+]
+
+
+def connect(secret="secret", **config):
+    return boto3.client(
+        "s3",
+        endpoint_url=f"http://{ADDRESS}",
+        aws_access_key_id="id",
+        aws_secret_access_key=secret,
+        region_name="local",
+        config=Config(s3={"addressing_style": "path"}, **config),
+    )
+
+
+@pytest.fixture(scope="session")
+def s3():
+    return connect()
+
+
+@pytest.fixture
+def bucket(s3, request):
+    name = hashlib.md5(request.node.name.encode()).hexdigest()
+    s3.create_bucket(Bucket=name)
+    yield name
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for entry in page.get("Contents", []):
+            s3.delete_object(Bucket=name, Key=entry["Key"])
+    for upload in s3.list_multipart_uploads(Bucket=name).get("Uploads", []):
+        s3.abort_multipart_upload(
+            Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"]
+        )
+    s3.delete_bucket(Bucket=name)
+
+
+def refused(call, code, status):
+    with pytest.raises(ClientError) as error:
+        call()
+    answer = error.value.response
+    assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == (
+        code,
+        status,
+    )
+
+
+def body(size, seed=1):
+    return hashlib.shake_128(bytes([seed])).digest(size)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 300_000])
+def test_an_object_comes_back(s3, bucket, size):
+    put = s3.put_object(
+        Bucket=bucket,
+        Key="key",
+        Body=body(size),
+        ContentType="text/x-test",
+        CacheControl="no-cache",
+        Metadata={"color": "red", "Mixed-Case": "kept"},
+    )
+    assert put["ETag"] == f'"{hashlib.md5(body(size)).hexdigest()}"'
+    assert put["ChecksumCRC32"] == b64encode(
+        zlib.crc32(body(size)).to_bytes(4, "big")
+    ).decode()
+    got = s3.get_object(Bucket=bucket, Key="key")
+    assert got["Body"].read() == body(size)
+    assert (got["ContentType"], got["CacheControl"]) == ("text/x-test", "no-cache")
+    assert got["Metadata"] == {"color": "red", "mixed-case": "kept"}
+    head = s3.head_object(Bucket=bucket, Key="key")
+    assert (head["ContentLength"], head["ETag"]) == (size, put["ETag"])
+    assert "ContentEncoding" not in head
+
+
+def test_a_large_file_goes_in_parts_and_comes_back(s3, bucket, tmp_path):
+    there, back = tmp_path / "there", tmp_path / "back"
+    there.write_bytes(body(LARGE))
+    s3.upload_file(str(there), bucket, "large")
+    assert s3.head_object(Bucket=bucket, Key="large")["ETag"].endswith('"')
+    s3.download_file(bucket, "large", str(back))
+    assert back.read_bytes() == there.read_bytes()
+
+
+def test_parts_may_have_gaps_and_any_order(s3, bucket):
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
+    named = dict(Bucket=bucket, Key="key", UploadId=upload)
+    etags = {}
+    for number, size in ((7, 3), (2, 5 * MIB)):
+        put = s3.upload_part(PartNumber=number, Body=body(size, number), **named)
+        etags[number] = put["ETag"]
+    listed = s3.list_parts(**named)["Parts"]
+    assert [(part["PartNumber"], part["Size"]) for part in listed] == [
+        (2, 5 * MIB),
+        (7, 3),
+    ]
+    parts = [{"PartNumber": at, "ETag": etags[at]} for at in (2, 7)]
+    done = s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **named)
+    assert done["ETag"].endswith('-2"')
+    again = s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **named)
+    assert again["ETag"] == done["ETag"]
+    got = s3.get_object(Bucket=bucket, Key="key")
+    assert got["Body"].read() == body(5 * MIB, 2) + body(3, 7)
+    part = s3.get_object(Bucket=bucket, Key="key", PartNumber=2)
+    assert (part["ContentLength"], part["PartsCount"]) == (
+        5 * MIB,
+        2,
+    )
+
+
+def test_what_a_completion_refuses(s3, bucket):
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
+    named = dict(Bucket=bucket, Key="key", UploadId=upload)
+    one = s3.upload_part(PartNumber=1, Body=b"small", **named)["ETag"]
+    two = s3.upload_part(PartNumber=2, Body=b"small", **named)["ETag"]
+
+    def complete(*parts):
+        listed = [{"PartNumber": at, "ETag": etag} for at, etag in parts]
+        return lambda: s3.complete_multipart_upload(
+            MultipartUpload={"Parts": listed}, **named
+        )
+
+    refused(complete((1, one), (2, two)), "EntityTooSmall", 400)
+    refused(complete((2, two), (1, one)), "InvalidPartOrder", 400)
+    refused(complete((1, two[:-2] + '0"')), "InvalidPart", 400)
+    refused(complete((3, one)), "InvalidPart", 400)
+    s3.abort_multipart_upload(**named)
+    refused(complete((1, one)), "NoSuchUpload", 404)
+    refused(lambda: s3.list_parts(**named), "NoSuchUpload", 404)
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+def test_checksums_of_every_kind(s3, bucket, algorithm):
+    if algorithm in ("CRC32C", "CRC64NVME"):
+        pytest.importorskip("awscrt")
+    field = f"Checksum{algorithm}"
+    put = s3.put_object(
+        Bucket=bucket, Key="one", Body=io.BytesIO(body(99)), ChecksumAlgorithm=algorithm
+    )
+    got = s3.get_object(Bucket=bucket, Key="one", ChecksumMode="ENABLED")
+    assert got["Body"].read() == body(99)
+    assert got[field] == put[field]
+    upload = s3.create_multipart_upload(
+        Bucket=bucket, Key="many", ChecksumAlgorithm=algorithm
+    )
+    named = dict(Bucket=bucket, Key="many", UploadId=upload["UploadId"])
+    parts = []
+    for number in (1, 2):
+        part = s3.upload_part(
+            PartNumber=number,
+            Body=body(5 * MIB, number),
+            ChecksumAlgorithm=algorithm,
+            **named,
+        )
+        parts.append(
+            {"PartNumber": number, "ETag": part["ETag"], field: part[field]}
+        )
+    done = s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **named)
+    composite = algorithm != "CRC64NVME"
+    assert done["ChecksumType"] == ("COMPOSITE" if composite else "FULL_OBJECT")
+    assert done[field].endswith("-2") == composite
+    told = s3.get_object_attributes(
+        Bucket=bucket,
+        Key="many",
+        ObjectAttributes=["ETag", "Checksum", "ObjectParts", "ObjectSize"],
+    )
+    assert told["ObjectSize"] == 10 * MIB
+    assert told["ObjectParts"]["TotalPartsCount"] == 2
+    assert told["ObjectParts"]["Parts"][1][field] == parts[1][field]
+
+
+def test_a_wrong_checksum_stores_nothing(s3, bucket):
+    wrong = b64encode(bytes(4)).decode()
+    put = dict(Bucket=bucket, Key="key", Body=b"bytes", ChecksumCRC32=wrong)
+    refused(lambda: s3.put_object(**put), "BadDigest", 400)
+    md5 = b64encode(bytes(16)).decode()
+    put = dict(Bucket=bucket, Key="key", Body=b"bytes", ContentMD5=md5)
+    refused(lambda: s3.put_object(**put), "BadDigest", 400)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_ranges(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="key", Body=body(1000))
+    for asked, (first, end) in {
+        "bytes=0-0": (0, 1),
+        "bytes=10-19": (10, 20),
+        "bytes=990-": (990, 1000),
+        "bytes=-5": (995, 1000),
+        "bytes=900-5000": (900, 1000),
+    }.items():
+        got = s3.get_object(Bucket=bucket, Key="key", Range=asked)
+        assert got["Body"].read() == body(1000)[first:end]
+        assert got["ContentRange"] == f"bytes {first}-{end - 1}/1000"
+        assert got["ResponseMetadata"]["HTTPStatusCode"] == 206
+    beyond = dict(Bucket=bucket, Key="key", Range="bytes=1000-")
+    refused(lambda: s3.get_object(**beyond), "InvalidRange", 416)
+
+
+def test_copies(s3, bucket):
+    s3.put_object(
+        Bucket=bucket, Key="a +ü", Body=body(1000), Metadata={"color": "red"}
+    )
+    source = {"Bucket": bucket, "Key": "a +ü"}
+    copied = s3.copy_object(Bucket=bucket, Key="b", CopySource=source)
+    assert copied["CopyObjectResult"]["ETag"].strip('"') == hashlib.md5(
+        body(1000)
+    ).hexdigest()
+    assert s3.head_object(Bucket=bucket, Key="b")["Metadata"] == {"color": "red"}
+    s3.copy_object(
+        Bucket=bucket,
+        Key="b",
+        CopySource={"Bucket": bucket, "Key": "b"},
+        MetadataDirective="REPLACE",
+        Metadata={"color": "blue"},
+    )
+    assert s3.head_object(Bucket=bucket, Key="b")["Metadata"] == {"color": "blue"}
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="c")["UploadId"]
+    named = dict(Bucket=bucket, Key="c", UploadId=upload)
+    part = s3.upload_part_copy(
+        PartNumber=1, CopySource=source, CopySourceRange="bytes=10-19", **named
+    )["CopyPartResult"]
+    listed = [{"PartNumber": 1, "ETag": part["ETag"]}]
+    s3.complete_multipart_upload(MultipartUpload={"Parts": listed}, **named)
+    assert s3.get_object(Bucket=bucket, Key="c")["Body"].read() == body(1000)[10:20]
+    missing = dict(Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "no"})
+    refused(lambda: s3.copy_object(**missing), "NoSuchKey", 404)
+
+
+def test_a_listing_of_2500_keys_with_prefix_and_delimiter(s3, bucket):
+    keys = [f"{at % 5}/{at:04}" for at in range(2500)]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    found = []
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        found += [entry["Key"] for entry in page["Contents"]]
+    assert found == sorted(keys)
+    rolled = s3.list_objects_v2(Bucket=bucket, Delimiter="/")
+    assert [one["Prefix"] for one in rolled["CommonPrefixes"]] == [
+        f"{at}/" for at in range(5)
+    ]
+    one = s3.get_paginator("list_objects").paginate(Bucket=bucket, Prefix="3/")
+    assert sum(len(page["Contents"]) for page in one) == 500
+    few = s3.list_objects_v2(Bucket=bucket, MaxKeys=0)
+    assert (few["KeyCount"], few["IsTruncated"]) == (0, False)
+    for start in range(0, 2500, 1000):
+        batch = [{"Key": key} for key in keys[start : start + 1000]]
+        gone = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch})
+        assert len(gone["Deleted"]) == len(batch) and "Errors" not in gone
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_odd_keys(s3, bucket):
+    for key in ODD_KEYS:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == key.encode()
+    listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert [entry["Key"] for entry in listed] == sorted(
+        ODD_KEYS, key=lambda key: key.encode()
+    )
+    for key in ODD_KEYS:
+        s3.delete_object(Bucket=bucket, Key=key)
+    long = dict(Bucket=bucket, Key="k" * 1025, Body=b"")
+    refused(lambda: s3.put_object(**long), "KeyTooLongError", 400)
+
+
+def test_conditions(s3, bucket):
+    first = s3.put_object(Bucket=bucket, Key="key", Body=b"1", IfNoneMatch="*")
+    again = dict(Bucket=bucket, Key="key", Body=b"2")
+    refused(
+        lambda: s3.put_object(IfNoneMatch="*", **again), "PreconditionFailed", 412
+    )
+    second = s3.put_object(IfMatch=first["ETag"], **again)
+    refused(
+        lambda: s3.put_object(IfMatch=first["ETag"], **again), "PreconditionFailed", 412
+    )
+    named = dict(Bucket=bucket, Key="key")
+    assert s3.get_object(IfMatch=second["ETag"], **named)["Body"].read() == b"2"
+    refused(
+        lambda: s3.get_object(IfMatch=first["ETag"], **named), "PreconditionFailed", 412
+    )
+    refused(lambda: s3.get_object(IfNoneMatch=second["ETag"], **named), "304", 304)
+    modified = s3.head_object(**named)["LastModified"]
+    refused(lambda: s3.get_object(IfModifiedSince=modified, **named), "304", 304)
+
+
+def test_presigned(s3, bucket):
+    named = {"Bucket": bucket, "Key": "key"}
+    put = s3.generate_presigned_url("put_object", named)
+    request = urllib.request.Request(put, data=b"bytes", method="PUT")
+    assert urllib.request.urlopen(request).status == 200
+    get = s3.generate_presigned_url("get_object", named)
+    assert urllib.request.urlopen(get).read() == b"bytes"
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(get[:-1] + ("0" if get[-1] != "0" else "1"))
+    assert error.value.code == 403
+
+
+def test_buckets(s3, bucket):
+    assert bucket in [one["Name"] for one in s3.list_buckets()["Buckets"]]
+    s3.head_bucket(Bucket=bucket)
+    refused(lambda: s3.create_bucket(Bucket=bucket), "BucketAlreadyOwnedByYou", 409)
+    refused(lambda: s3.head_bucket(Bucket="not-there"), "404", 404)
+    refused(lambda: s3.list_objects_v2(Bucket="not-there"), "NoSuchBucket", 404)
+    refused(
+        lambda: s3.put_object(Bucket="not-there", Key="k", Body=b""),
+        "NoSuchBucket",
+        404,
+    )
+    s3.put_object(Bucket=bucket, Key="key", Body=b"")
+    refused(lambda: s3.delete_bucket(Bucket=bucket), "BucketNotEmpty", 409)
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] == "local"
+    assert s3.get_object_tagging(Bucket=bucket, Key="key")["TagSet"] == []
+    refused(
+        lambda: s3.get_bucket_policy(Bucket=bucket), "NoSuchBucketPolicy", 404
+    )
+    refused(
+        lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
+        "NoSuchLifecycleConfiguration",
+        404,
+    )
+    refused(
+        lambda: s3.put_bucket_versioning(
+            Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+        ),
+        "NotImplemented",
+        501,
+    )
+    refused(
+        lambda: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({})),
+        "NotImplemented",
+        501,
+    )
+
+
+def test_who_has_no_key_gets_nothing(s3, bucket):
+    wrong = connect(secret="wrong")
+    refused(lambda: wrong.list_buckets(), "SignatureDoesNotMatch", 403)
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"http://{ADDRESS}/{bucket}")
+    assert error.value.code == 403
+
+
+def test_a_part_is_retried_by_the_transfer_manager(s3, bucket, tmp_path):
+    there = tmp_path / "there"
+    there.write_bytes(body(13 * MIB))
+    config = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
+    s3.upload_file(str(there), bucket, "key", Config=config)
+    told = s3.head_object(Bucket=bucket, Key="key")
+    assert told["ETag"].endswith('-3"') and told["ContentLength"] == 13 * MIB
