@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -170,11 +171,18 @@ async fn answer<F: Front>(
     tasks: TaskTracker,
     (request, client): (Request<Incoming>, SocketAddr),
 ) -> Result<Response<Outbound<F::Body>>, JoinError> {
+    // Without a body nobody asks hyper to go on, so a client that waits for that gets the answer at once. botocore then
+    // misreads the next answer on the same connection.
+    let stops_waiting = request.headers().contains_key(EXPECT) && request.body().is_end_stream();
     let (access, request) = Access::begin(F::NAME, client, request);
-    let response = match tasks.spawn(front.clone().answer(request)).await {
+    let mut response = match tasks.spawn(front.clone().answer(request)).await {
         Err(panic) if panic.is_panic() => front.panicked(),
         answered => answered?,
     };
+    if stops_waiting {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     Ok(access.answer(response))
 }
 

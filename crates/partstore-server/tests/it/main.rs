@@ -27,6 +27,7 @@ mod parameters;
 mod protocol;
 mod reads;
 mod refusals;
+mod s3;
 mod sdk;
 mod shutdown;
 mod starts;

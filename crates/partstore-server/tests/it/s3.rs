@@ -1,0 +1,45 @@
+//! Clients of S3 against the server: the tests in `tests/s3`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::process::BINARY;
+use crate::skipped::skipped;
+
+/// The interpreter that `PARTSTORE_S3_PYTHON` names, or that of the environment which CI makes.
+fn python() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("PARTSTORE_S3_PYTHON") {
+        return Some(named.into());
+    }
+    let made = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../target/s3/bin/python"
+    ));
+    made.exists().then_some(made)
+}
+
+#[test]
+fn clients_of_s3_work_with_the_server() {
+    let Some(python) = python() else {
+        skipped(
+            "there is no Python with clients of S3 (tests/s3/requirements.txt): PARTSTORE_S3_PYTHON names none",
+        );
+        return;
+    };
+    let mut tests = Command::new(&python);
+    tests
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s3"))
+        .env("PARTSTORE_SERVER", BINARY)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    for name in ["PARTSTORE_S3", "PARTSTORE_COS"] {
+        tests.env_remove(name);
+    }
+    let output = tests
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    let report = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    // Finding no tests is no success either, says pytest.
+    assert!(output.status.success(), "{report}{failed}");
+}
