@@ -72,8 +72,12 @@ fn complete_task(
 
 /// What the key finds, whole.
 fn find(store: &PartStore) -> Option<Vec<u8>> {
+    find_under(store, "key")
+}
+
+fn find_under(store: &PartStore, key: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    match store.open_key("key") {
+    match store.open_key(key) {
         Ok(mut reader) => reader.read_to_end(&mut bytes).unwrap(),
         Err(Error::NoSuchKey { .. }) => return None,
         Err(error) => panic!("{error}"),
@@ -236,12 +240,17 @@ fn a_key_that_an_object_is_renamed_to_finds_one_at_every_moment() {
                 false
             })
         };
+        let reader_of_the_old_key = {
+            let store = store.clone();
+            task(move || find_under(&store, "other").is_some_and(|found| found != Y))
+        };
         let done = join([
             rename_task(&store, &other, Condition::Always, &acknowledged),
             reader,
+            reader_of_the_old_key,
             sweep_task(&store),
         ]);
-        assert!(done[0]);
+        assert!(done[0] && !done[2]);
         assert_eq!(find(&store).unwrap(), Y);
         assert_eq!(found_under(&store, "other"), None);
         assert_eq!(store.stats().unwrap().objects, 1);
