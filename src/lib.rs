@@ -106,7 +106,8 @@
 //!   checked (`b3sum`) and served without copying.
 //! - **plain files?** A name, its content and its record must become durable in one order, and be released
 //!   in the other. This crate does that.
-//! - **async?** The work is hashing and syncing. Call it from a thread that may block.
+//! - **async?** The work is hashing and syncing. Call it from a thread that may block. The crate
+//!   `partstore-tokio` has such threads, and gives futures and streams.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -1,0 +1,277 @@
+//! [`AsyncReader`] and [`ByteStream`]: bytes that go out.
+//!
+//! The reader travels to a thread for each piece, and only when the stream is asked for it. So a client that does not
+//! read holds no thread.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::{Bound, RangeBounds};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use partstore::{Error, Object, ObjectPart, ObjectReader, Part, PartNumber, PartReader, Result};
+
+use crate::pool::{Answer, Held, Pool};
+
+/// Reads a part. [`AsyncPartStore::open_part`](crate::AsyncPartStore::open_part) makes it.
+pub type AsyncPartReader = AsyncReader<PartReader>;
+/// Reads an object. [`AsyncPartStore::open_object`](crate::AsyncPartStore::open_object) and
+/// [`open_key`](crate::AsyncPartStore::open_key) make it.
+pub type AsyncObjectReader = AsyncReader<ObjectReader>;
+
+/// A reader of the store: a [`PartReader`] or an [`ObjectReader`].
+pub trait Reader: private::Sealed + Read + Seek + Send + 'static {
+    #[doc(hidden)]
+    fn size(&self) -> u64;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for partstore::PartReader {}
+    impl Sealed for partstore::ObjectReader {}
+}
+
+impl Reader for PartReader {
+    fn size(&self) -> u64 {
+        self.part().size
+    }
+}
+
+impl Reader for ObjectReader {
+    fn size(&self) -> u64 {
+        self.object().size
+    }
+}
+
+/// A part or an object that is open for verified reading. It gives the bytes as they were when it was opened, also if they
+/// are replaced or removed in the meantime.
+pub struct AsyncReader<R: Reader> {
+    reader: Held<R>,
+    pool: Pool,
+    read_len: usize,
+}
+
+impl<R: Reader> AsyncReader<R> {
+    pub(crate) fn new(reader: Held<R>, pool: Pool, read_len: usize) -> Self {
+        Self {
+            reader,
+            pool,
+            read_len,
+        }
+    }
+
+    /// Returns how many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.reader.size()
+    }
+
+    /// Returns the bytes of a range as a stream: `..` for all of them. What the range has behind the end is left out.
+    pub fn into_stream(self, range: impl RangeBounds<u64>) -> ByteStream<R> {
+        let begin = match range.start_bound() {
+            Bound::Included(at) => *at,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(at) => *at,
+            Bound::Unbounded => u64::MAX,
+        };
+        ByteStream {
+            at: begin,
+            end: end.min(self.size()),
+            state: State::Idle(self.reader),
+            pool: self.pool,
+            read_len: self.read_len,
+        }
+    }
+
+    /// The reader, for a job.
+    pub(crate) fn into_held(self) -> Held<R> {
+        self.reader
+    }
+}
+
+impl AsyncReader<PartReader> {
+    /// Returns the part that is read.
+    #[must_use]
+    pub fn part(&self) -> &Part {
+        self.reader.part()
+    }
+}
+
+impl AsyncReader<ObjectReader> {
+    /// Returns the object that is read.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        self.reader.object()
+    }
+
+    /// Returns the parts and their places, in order.
+    #[must_use]
+    pub fn parts(&self) -> &[ObjectPart] {
+        self.reader.parts()
+    }
+
+    /// Opens one part by its number (`GET ?partNumber=N`).
+    ///
+    /// # Errors
+    /// As for [`ObjectReader::part`].
+    pub async fn into_part(self, number: PartNumber) -> Result<AsyncPartReader> {
+        let (reader, pool) = (self.reader, self.pool.clone());
+        let open = move || {
+            let part = reader.part(number);
+            // Here, where it may take its time.
+            drop(reader.into_inner());
+            Ok(Held::new(part?, &pool))
+        };
+        let part = self.pool.start(open).await?;
+        Ok(AsyncReader::new(part, self.pool, self.read_len))
+    }
+}
+
+impl<R: Reader + fmt::Debug> fmt::Debug for AsyncReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncReader").field(&*self.reader).finish()
+    }
+}
+
+/// Bytes of a part or an object, each of them verified. After an error the stream ends.
+///
+/// It reads a piece of [`read_len`](crate::AsyncOptions::read_len) bytes when it is asked for one, and none ahead.
+#[must_use = "streams do nothing unless they are polled"]
+pub struct ByteStream<R: Reader> {
+    state: State<R>,
+    /// The place of the next byte, and the place behind the last one.
+    at: u64,
+    end: u64,
+    pool: Pool,
+    read_len: usize,
+}
+
+enum State<R: Reader> {
+    Idle(Held<R>),
+    Reading(Answer<Result<(Held<R>, Bytes)>>),
+    /// A piece that was read before anybody asked for it.
+    Read(Held<R>, Bytes),
+    Ended,
+}
+
+impl<R: Reader> ByteStream<R> {
+    /// Returns how many bytes are still to come.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        let read = match &self.state {
+            State::Read(_, bytes) => bytes.len() as u64,
+            _ => 0,
+        };
+        self.end.saturating_sub(self.at) + read
+    }
+
+    /// Reads the first piece now. So a server learns that the bytes are damaged before it sends a head.
+    ///
+    /// # Errors
+    /// - [`Error::DamagedBlob`]: the stored bytes are not those that were acknowledged.
+    /// - [`Error::Closed`], [`Error::Io`]: the store is closed, or a system call failed.
+    pub async fn begun(mut self) -> Result<Self> {
+        poll_fn(|context| self.poll_begin(context)).await?;
+        Ok(self)
+    }
+
+    /// Goes on until a piece is read, or the end is reached.
+    fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            self.state = match std::mem::replace(&mut self.state, State::Ended) {
+                State::Ended => return Poll::Ready(Ok(())),
+                State::Idle(_) if self.at >= self.end => return Poll::Ready(Ok(())),
+                State::Idle(reader) => State::Reading(self.read(reader)),
+                State::Reading(mut answer) => match Pin::new(&mut answer).poll(context) {
+                    Poll::Pending => {
+                        self.state = State::Reading(answer);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(read) => {
+                        let (reader, bytes) = read?;
+                        self.at += bytes.len() as u64;
+                        State::Read(reader, bytes)
+                    }
+                },
+                read @ State::Read(..) => {
+                    self.state = read;
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    fn read(&self, mut reader: Held<R>) -> Answer<Result<(Held<R>, Bytes)>> {
+        let at = self.at;
+        let len = (self.end - at).min(self.read_len as u64);
+        self.pool.start(move || {
+            let read = read(&mut *reader, at, len);
+            match read {
+                Ok(bytes) => Ok((reader, bytes)),
+                Err(error) => {
+                    drop(reader.into_inner());
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+fn read<R: Reader>(reader: &mut R, at: u64, len: u64) -> Result<Bytes> {
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
+    let read = reader
+        .seek(SeekFrom::Start(at))
+        .and_then(|_| reader.by_ref().take(len).read_to_end(&mut bytes));
+    match read {
+        Ok(read) if read as u64 == len => Ok(bytes.into()),
+        Ok(_) => Err(unreadable(io::ErrorKind::UnexpectedEof.into())),
+        Err(error) => Err(Error::from_io(error).unwrap_or_else(unreadable)),
+    }
+}
+
+fn unreadable(source: io::Error) -> Error {
+    Error::Io {
+        op: "read",
+        path: PathBuf::from("a stored body"),
+        source,
+    }
+}
+
+/// Nothing in it is pinned.
+impl<R: Reader> Unpin for ByteStream<R> {}
+
+impl<R: Reader> Stream for ByteStream<R> {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Err(error) = ready!(self.poll_begin(context)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Read(reader, bytes) => {
+                // At the end the reader is dropped, so that what it reads can be removed.
+                if self.at < self.end {
+                    self.state = State::Idle(reader);
+                }
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            _ => Poll::Ready(None),
+        }
+    }
+}
+
+impl<R: Reader> fmt::Debug for ByteStream<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteStream")
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,10 @@
+//! The async front, through its public API.
+
+mod fixture;
+
+mod backpressure;
+mod bodies;
+mod cancelling;
+mod reads;
+mod silence;
+mod verbs;

@@ -1,0 +1,85 @@
+//! Bytes that go out.
+
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+
+use futures_util::StreamExt;
+use partstore::{CompletedPart, Error, PartNumber};
+use partstore_tokio::AsyncOptions;
+
+use crate::fixture::{Fixture, body, read};
+
+#[tokio::test]
+async fn a_range_is_what_it_names() {
+    let Fixture { store, .. } = &Fixture::new(AsyncOptions::new().read_len(1000));
+    let bytes = body(300_000);
+    let object = store.put_object("key", bytes.clone()).await.unwrap();
+    let of = async |from: Bound<u64>, to: Bound<u64>| {
+        let stream = store.get_object(&object.upload, (from, to)).await.unwrap();
+        read(stream).await.unwrap()
+    };
+    assert!(of(Unbounded, Unbounded).await == bytes);
+    assert!(of(Included(262_143), Included(262_145)).await == bytes[262_143..=262_145]);
+    assert!(of(Excluded(0), Excluded(5000)).await == bytes[1..5000]);
+    assert!(of(Included(299_999), Included(u64::MAX)).await == bytes[299_999..]);
+    assert!(of(Included(300_000), Unbounded).await.is_empty());
+    assert!(of(Included(u64::MAX), Unbounded).await.is_empty());
+    assert!(of(Included(9), Excluded(3)).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_object_of_parts_is_read_across_them_and_by_part() {
+    let Fixture { store, .. } = &Fixture::new(AsyncOptions::new());
+    let upload = store.initiate_upload("key").await.unwrap();
+    let mut list = Vec::new();
+    for number in 1..=3 {
+        let bytes = body(100_000 + number);
+        let number = PartNumber::new(u32::try_from(number).unwrap()).unwrap();
+        list.push(CompletedPart::from(
+            &store.put_part(&upload, number, bytes).await.unwrap(),
+        ));
+    }
+    let object = store.complete_upload(&upload, list).await.unwrap();
+    let whole = [body(100_001), body(100_002), body(100_003)].concat();
+    let across = store
+        .get_object(&object.upload, 99_990..200_100)
+        .await
+        .unwrap();
+    assert!(read(across).await.unwrap() == whole[99_990..200_100]);
+    let reader = store.open_object(&object.upload).await.unwrap();
+    assert_eq!((reader.size(), reader.parts().len()), (300_006, 3));
+    let second = reader.into_part(PartNumber::new(2).unwrap()).await.unwrap();
+    assert_eq!(second.part().size, 100_002);
+    assert!(read(second.into_stream(..)).await.unwrap() == body(100_002));
+}
+
+#[tokio::test]
+async fn damage_is_told_before_the_first_byte_and_ends_the_stream() {
+    let fixture = Fixture::new(AsyncOptions::new().read_len(1000));
+    fixture.store.put_object("key", body(5000)).await.unwrap();
+    damage_blobs(fixture.dir.path());
+    let bytes = fixture.store.get_key("key", ..).await.unwrap();
+    let begun = bytes.begun().await;
+    assert!(matches!(begun, Err(Error::DamagedBlob { .. })), "{begun:?}");
+    let mut bytes = fixture.store.get_key("key", ..).await.unwrap();
+    assert!(matches!(
+        bytes.next().await,
+        Some(Err(Error::DamagedBlob { .. }))
+    ));
+    assert!(bytes.next().await.is_none());
+    assert_eq!(fixture.quiet().await.pinned_blobs, 0);
+}
+
+fn damage_blobs(dir: &std::path::Path) {
+    for shard in std::fs::read_dir(dir.join("blobs")).unwrap() {
+        for blob in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+            let path = blob.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[17] ^= 1;
+            let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+            #[expect(clippy::permissions_set_readonly_false, reason = "a file of the test")]
+            permissions.set_readonly(false);
+            std::fs::set_permissions(&path, permissions).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+}
