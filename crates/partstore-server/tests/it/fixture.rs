@@ -14,7 +14,7 @@ use crate::process;
 /// The key pair of a server that has one.
 pub const KEYS: (&str, &str) = ("AKIDexample", "secret");
 /// No test waits longer than this for anything.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A running server. Dropped, it is killed, and the test fails if the server had panicked.
 pub struct Server {

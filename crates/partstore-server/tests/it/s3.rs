@@ -43,3 +43,37 @@ fn clients_of_s3_work_with_the_server() {
     // Finding no tests is no success either, says pytest.
     assert!(output.status.success(), "{report}{failed}");
 }
+
+/// The packages of Node that `PARTSTORE_S3_NODE` names, or those which CI installs.
+fn node_modules() -> PathBuf {
+    let installed = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../target/s3-node/node_modules"
+    );
+    std::env::var_os("PARTSTORE_S3_NODE").map_or_else(|| installed.into(), PathBuf::from)
+}
+
+#[test]
+fn the_sdk_of_aws_for_javascript_works_with_the_server() {
+    let modules = node_modules();
+    if !modules.join("@aws-sdk/client-s3").exists() {
+        skipped(
+            "there is no SDK of AWS for JavaScript (tests/s3/node/package.json): PARTSTORE_S3_NODE names none",
+        );
+        return;
+    }
+    let mut tests = Command::new("node");
+    tests
+        .args(["--test", "client.test.cjs"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s3/node"))
+        .env("NODE_PATH", modules)
+        .env("PARTSTORE_SERVER", BINARY);
+    let output = tests
+        .output()
+        .unwrap_or_else(|error| panic!("node: {error}"));
+    let report = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{report}{failed}");
+    // Finding no tests would be no success.
+    assert!(!report.contains("\n# pass 0"), "{report}");
+}
