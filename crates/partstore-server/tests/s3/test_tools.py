@@ -27,9 +27,11 @@ def tool(name):
 
 
 def run(*words, **environment):
+    # Settings of the machine for the service of Amazon are not for a server beside the test.
+    own = {name: text for name, text in os.environ.items() if "AWS" not in name}
     done = subprocess.run(
         words,
-        env={**os.environ, **environment},
+        env={**own, **environment},
         capture_output=True,
         text=True,
         timeout=300,
