@@ -25,25 +25,28 @@ impl S3Auth for Secrets {
 /// Hosts of the server's own domains: the labels before one are a bucket. In all other hosts the path begins with it.
 pub struct Domains(pub Arc<Current>);
 
-impl S3Host for Domains {
-    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+impl Domains {
+    /// The labels of a host before one of the domains.
+    pub fn bucket_of<'a>(&self, host: &'a str) -> Option<&'a str> {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,
         };
         let rules = self.0.get();
-        for domain in &rules.domains {
-            let before = name.len().checked_sub(domain.len());
-            let Some((labels, own)) = before.and_then(|at| name.split_at_checked(at)) else {
-                continue;
-            };
-            if let (true, Some(bucket)) = (
-                own.eq_ignore_ascii_case(domain),
-                labels.strip_suffix('.').filter(|bucket| !bucket.is_empty()),
-            ) {
-                return Ok(VirtualHost::new(own).with_bucket(bucket));
-            }
-        }
-        Ok(VirtualHost::new(host))
+        rules.domains.iter().find_map(|domain| {
+            let before = name.len().checked_sub(domain.len())?;
+            let (labels, own) = name.split_at_checked(before)?;
+            let bucket = labels.strip_suffix('.')?;
+            (own.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
+        })
+    }
+}
+
+impl S3Host for Domains {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        Ok(match self.bucket_of(host) {
+            Some(bucket) => VirtualHost::new(host).with_bucket(bucket),
+            None => VirtualHost::new(host),
+        })
     }
 }

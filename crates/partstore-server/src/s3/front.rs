@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{HeaderValue, SERVER};
+use hyper::header::{HOST, HeaderValue, SERVER};
 use hyper::{Request, Response, StatusCode};
 use partstore::PartStore;
+use percent_encoding::percent_decode_str;
 use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
@@ -19,6 +20,7 @@ use crate::server::Front;
 /// Answers requests of S3.
 pub struct S3Front {
     service: S3Service,
+    domains: Domains,
 }
 
 impl S3Front {
@@ -34,6 +36,25 @@ impl S3Front {
         builder.set_validation(Names);
         Self {
             service: builder.build(),
+            domains: Domains(rules.clone()),
+        }
+    }
+
+    /// What a request is about, for the log.
+    fn names(&self, request: &Request<Inbound>) -> Told {
+        let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
+        let path = path.strip_prefix('/').unwrap_or(&path);
+        let host = request.headers().get(HOST);
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let (bucket, key) = match self.domains.bucket_of(host) {
+            Some(bucket) => (bucket, path),
+            None => path.split_once('/').unwrap_or((path, "")),
+        };
+        Told {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            id: RequestId::new().request,
+            ..Told::default()
         }
     }
 
@@ -46,6 +67,21 @@ impl S3Front {
         response.extensions_mut().insert(told);
         response
     }
+}
+
+/// The code of an error. `s3s` has already written it out.
+fn code_of(response: &Response<Body>) -> Option<String> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let body = response.body().bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    let code = text
+        .split_once("<Code>")
+        .and_then(|(_, rest)| Some(rest.split_once("</Code>")?.0.to_owned()));
+    // The answer to a HEAD has no body.
+    code.or_else(|| status.canonical_reason().map(str::to_owned))
 }
 
 /// Buckets of COS have names that AWS does not allow. The store says what it takes.
@@ -62,21 +98,11 @@ impl Front for S3Front {
     type Body = Body;
 
     async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Response<Body> {
-        let mut told = Told {
-            id: RequestId::new().request,
-            ..Told::default()
-        };
-        let path = request.uri().path().trim_start_matches('/');
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        told.bucket = bucket.to_owned();
-        told.key = key.to_owned();
+        let mut told = self.names(&request);
         let request = request.map(Body::http_body_unsync);
         match self.service.call(request).await {
             Ok(response) => {
-                let status = response.status();
-                if status.is_client_error() || status.is_server_error() {
-                    told.code = status.canonical_reason().map(Into::into);
-                }
+                told.code = code_of(&response).map(Into::into);
                 Self::finish(response, told)
             }
             Err(error) => {

@@ -11,7 +11,8 @@ KEYS = {"PARTSTORE_SECRET_ID": "id", "PARTSTORE_SECRET_KEY": "secret"}
 class Server:
     """A running server on a directory of its own."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, log=subprocess.DEVNULL):
+        self._log = log
         self._directory = tempfile.TemporaryDirectory()
         self._options = options
         self._ports = [0, 0]
@@ -25,7 +26,7 @@ class Server:
         self._process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._log,
             text=True,
             env={**os.environ, **KEYS},
         )

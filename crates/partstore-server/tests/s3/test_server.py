@@ -104,3 +104,17 @@ def test_a_domain_has_its_buckets_before_it(monkeypatch):
     assert s3.get_object(Bucket="bucket", Key="dir/key")["Body"].read() == b"bytes"
     assert s3.list_objects_v2(Bucket="bucket")["KeyCount"] == 1
     server.stop()
+
+
+@pytest.mark.skipif("PARTSTORE_SERVER" not in os.environ, reason="no server to start")
+def test_the_log_says_what_was_refused(tmp_path):
+    with open(tmp_path / "log", "w") as log:
+        server = Server(log=log)
+        s3 = connect(server.s3, s3={"addressing_style": "path"})
+        s3.create_bucket(Bucket="bucket")
+        with pytest.raises(s3.exceptions.NoSuchKey):
+            s3.get_object(Bucket="bucket", Key="a key/ü")
+        server.stop()
+    lines = (tmp_path / "log").read_text().splitlines()
+    (line,) = [line for line in lines if "NoSuchKey" in line]
+    assert 'bucket="bucket"' in line and 'key="a key/ü"' in line and "status=404" in line
