@@ -11,6 +11,7 @@ mod access;
 mod args;
 mod cors;
 mod cos;
+mod cross_origin;
 mod keys;
 mod layout;
 mod log;

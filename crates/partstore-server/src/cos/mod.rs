@@ -7,7 +7,6 @@ pub mod answer;
 pub mod body;
 mod bucket;
 mod conditions;
-mod cross_origin;
 mod document;
 mod honoured;
 pub mod metadata;

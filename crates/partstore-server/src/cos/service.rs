@@ -13,9 +13,8 @@ use partstore::PartStore;
 use tokio::sync::Semaphore;
 
 use crate::access::{Inbound, Told};
-use crate::cos::answer::{Answer, Body, RequestId, set};
+use crate::cos::answer::{self, Answer, Body, RequestId, set};
 use crate::cos::body::Upstream;
-use crate::cos::cross_origin::{self, Asked};
 use crate::cos::honoured;
 use crate::cos::operations::{
     buckets, configurations, copies, deletes, forms, listings, objects, uploads,
@@ -23,6 +22,7 @@ use crate::cos::operations::{
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{Host, Query, Target, digits, text};
 use crate::cos::signature;
+use crate::cross_origin::{self, Asked};
 use crate::rules::{Current, Rules};
 use crate::server::Front;
 
@@ -76,6 +76,23 @@ impl Call {
     }
 }
 
+/// What pages of `--cors-origin` may read: the SDK for browsers needs all of them.
+const EXPOSED: [&str; 13] = [
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Range",
+    "Date",
+    "ETag",
+    "Last-Modified",
+    "Location",
+    "x-cos-bucket-region",
+    "x-cos-hash-crc64ecma",
+    "x-cos-mp-parts-count",
+    "x-cos-request-id",
+];
+
 impl Front for Service {
     const NAME: &'static str = "cos";
     type Body = Body;
@@ -95,10 +112,15 @@ impl Front for Service {
             told.key.clone_from(&call.target.key);
         }
         let bucket = (!told.bucket.is_empty()).then(|| told.bucket.clone());
-        let allowed = cross_origin::find(&service, asked, bucket).await;
+        let known = (&service.store, &*service.rules.get());
+        let allowed = cross_origin::find(known, &EXPOSED, asked, bucket).await;
         let answer = match call {
             Ok(call) if call.head.method == Method::OPTIONS => {
-                cross_origin::preflight(allowed.as_ref())
+                allowed.as_ref().map(|_| answer::ok()).ok_or_else(|| {
+                    Refusal::access_forbidden(
+                        "no rule of this bucket allows this origin, method and headers",
+                    )
+                })
             }
             Ok(call) => perform(call).await,
             Err(refusal) => Err(refusal),

@@ -2,18 +2,20 @@
 
 use partstore::{Error, ListNamespaces, Quota};
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
-    DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput,
+    Bucket, BucketLocationConstraint, CORSRule, CreateBucketInput, CreateBucketOutput,
+    DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketInput, DeleteBucketOutput,
+    GetBucketAclInput, GetBucketAclOutput, GetBucketCorsInput, GetBucketCorsOutput,
     GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
     GetBucketLocationInput, GetBucketLocationOutput, GetBucketPolicyInput, GetBucketPolicyOutput,
     GetBucketTaggingInput, GetBucketTaggingOutput, GetBucketVersioningInput,
     GetBucketVersioningOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, Owner, Permission, Timestamp, Type,
+    ListBucketsOutput, Owner, Permission, PutBucketCorsInput, PutBucketCorsOutput, Timestamp, Type,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::blocking;
 use super::{Objects, error};
+use crate::cors;
 
 /// Whom everything belongs to.
 const OWNER: &str = "partstore";
@@ -75,7 +77,12 @@ pub async fn delete_bucket(
     request: S3Request<DeleteBucketInput>,
 ) -> S3Result<S3Response<DeleteBucketOutput>> {
     let (store, bucket) = (objects.store.clone(), request.input.bucket);
-    blocking(move || store.remove_namespace(&bucket).map_err(error::of)).await?;
+    blocking(move || {
+        let removed = store.remove_namespace(&bucket);
+        let removed = removed.and_then(|()| cors::remove(&store, &bucket));
+        removed.map_err(error::of)
+    })
+    .await?;
     Ok(S3Response::new(DeleteBucketOutput::default()))
 }
 
@@ -189,4 +196,89 @@ pub async fn get_bucket_lifecycle_configuration(
     require(objects, &request.input.bucket).await?;
     let message = "the bucket has no lifecycle configuration";
     Err(error::new("NoSuchLifecycleConfiguration", message))
+}
+
+pub async fn get_bucket_cors(
+    objects: &Objects,
+    request: S3Request<GetBucketCorsInput>,
+) -> S3Result<S3Response<GetBucketCorsOutput>> {
+    let bucket = request.input.bucket;
+    require(objects, &bucket).await?;
+    let store = objects.store.clone();
+    let found = blocking(move || cors::load(&store, &bucket).map_err(error::of)).await?;
+    let missing = || {
+        let message = "the bucket has no rules for pages of other origins";
+        error::new("NoSuchCORSConfiguration", message)
+    };
+    let rules = found.ok_or_else(missing)?.rules.into_iter();
+    Ok(S3Response::new(GetBucketCorsOutput {
+        cors_rules: Some(rules.map(answered_rule).collect()),
+    }))
+}
+
+pub async fn put_bucket_cors(
+    objects: &Objects,
+    request: S3Request<PutBucketCorsInput>,
+) -> S3Result<S3Response<PutBucketCorsOutput>> {
+    let bucket = request.input.bucket;
+    require(objects, &bucket).await?;
+    let rules = request.input.cors_configuration.cors_rules.into_iter();
+    let configuration = cors::Configuration {
+        rules: rules.map(received_rule).collect(),
+    };
+    for rule in &configuration.rules {
+        let wrong = |what: &str| error::new("InvalidRequest", what);
+        rule.check().map_err(wrong)?;
+    }
+    let text = quick_xml::se::to_string(&configuration);
+    let text = text.map_err(|error| error::new("MalformedXML", error.to_string()))?;
+    if text.len() > cors::MAX_LEN {
+        return Err(error::new("MalformedXML", "the rules are too long"));
+    }
+    let store = objects.store.clone();
+    blocking(move || {
+        cors::save(&store, &bucket, &text).map_err(error::of)?;
+        // A bucket that was deleted in the meantime leaves no rules to one of its name.
+        if let Err(error @ Error::NoSuchNamespace { .. }) = store.namespace(&bucket) {
+            cors::remove(&store, &bucket).map_err(error::of)?;
+            return Err(error::of(error));
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(S3Response::new(PutBucketCorsOutput::default()))
+}
+
+pub async fn delete_bucket_cors(
+    objects: &Objects,
+    request: S3Request<DeleteBucketCorsInput>,
+) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
+    let bucket = request.input.bucket;
+    require(objects, &bucket).await?;
+    let store = objects.store.clone();
+    blocking(move || cors::remove(&store, &bucket).map_err(error::of)).await?;
+    Ok(S3Response::new(DeleteBucketCorsOutput::default()))
+}
+
+fn received_rule(rule: CORSRule) -> cors::Rule {
+    cors::Rule {
+        id: rule.id,
+        origins: rule.allowed_origins,
+        methods: rule.allowed_methods,
+        headers: rule.allowed_headers.unwrap_or_default(),
+        exposed: rule.expose_headers.unwrap_or_default(),
+        max_age: rule.max_age_seconds.and_then(|age| u32::try_from(age).ok()),
+    }
+}
+
+fn answered_rule(rule: cors::Rule) -> CORSRule {
+    let some = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
+    CORSRule {
+        id: rule.id,
+        allowed_origins: rule.origins,
+        allowed_methods: rule.methods,
+        allowed_headers: some(rule.headers),
+        expose_headers: some(rule.exposed),
+        max_age_seconds: rule.max_age.and_then(|age| i32::try_from(age).ok()),
+    }
 }

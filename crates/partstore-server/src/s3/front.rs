@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{HOST, HeaderValue, SERVER};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use partstore::PartStore;
 use percent_encoding::percent_decode_str;
 use s3s::Body;
@@ -12,8 +12,10 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 
 use super::Objects;
 use super::auth::{Domains, Secrets};
+use super::error;
 use crate::access::{Inbound, Told};
 use crate::cos::answer::RequestId;
+use crate::cross_origin::{self, Allowed, Asked};
 use crate::rules::Current;
 use crate::server::Front;
 
@@ -21,13 +23,35 @@ use crate::server::Front;
 pub struct S3Front {
     service: S3Service,
     domains: Domains,
+    store: PartStore,
+    rules: Arc<Current>,
 }
+
+/// What pages of `--cors-origin` may read.
+const EXPOSED: [&str; 16] = [
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Range",
+    "Date",
+    "ETag",
+    "Last-Modified",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+    "x-amz-mp-parts-count",
+    "x-amz-request-id",
+];
 
 impl S3Front {
     /// A client may be silent for so long in the middle of a body.
     pub fn new(store: PartStore, rules: &Arc<Current>, patience: Duration) -> Self {
         let mut builder = S3ServiceBuilder::new(Objects {
-            store,
+            store: store.clone(),
             rules: rules.clone(),
             patience,
         });
@@ -37,6 +61,8 @@ impl S3Front {
         Self {
             service: builder.build(),
             domains: Domains(rules.clone()),
+            store,
+            rules: rules.clone(),
         }
     }
 
@@ -56,6 +82,20 @@ impl S3Front {
             id: RequestId::new().request,
             ..Told::default()
         }
+    }
+
+    /// `OPTIONS`, which a browser never signs.
+    fn preflight(allowed: Option<&Allowed>, mut told: Told) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        if let Some(allowed) = allowed {
+            allowed.let_read(&mut response);
+        } else {
+            let message = "no rule of this bucket allows this origin, method and headers";
+            let refused = error::new("AccessForbidden", message);
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            told.code = Some(refused.code().as_str().to_owned().into());
+        }
+        Self::finish(response, told)
     }
 
     fn finish(mut response: Response<Body>, told: Told) -> Response<Body> {
@@ -99,9 +139,19 @@ impl Front for S3Front {
 
     async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Response<Body> {
         let mut told = self.names(&request);
-        let request = request.map(Body::http_body_unsync);
+        let (head, body) = request.into_parts();
+        let bucket = (!told.bucket.is_empty()).then(|| told.bucket.clone());
+        let known = (&self.store, &*self.rules.get());
+        let allowed = cross_origin::find(known, &EXPOSED, Asked::of(&head), bucket).await;
+        if head.method == Method::OPTIONS {
+            return Self::preflight(allowed.as_ref(), told);
+        }
+        let request = Request::from_parts(head, Body::http_body_unsync(body));
         match self.service.call(request).await {
-            Ok(response) => {
+            Ok(mut response) => {
+                if let Some(allowed) = &allowed {
+                    allowed.let_read(&mut response);
+                }
                 told.code = code_of(&response).map(Into::into);
                 Self::finish(response, told)
             }

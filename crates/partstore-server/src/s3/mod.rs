@@ -24,9 +24,10 @@ use partstore::{Key, PartStore};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CreateBucketInput,
-    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
-    DeleteBucketOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, GetBucketAclInput, GetBucketAclOutput,
+    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+    DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketInput, DeleteBucketOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
+    GetBucketAclInput, GetBucketAclOutput, GetBucketCorsInput, GetBucketCorsOutput,
     GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
     GetBucketLocationInput, GetBucketLocationOutput, GetBucketPolicyInput, GetBucketPolicyOutput,
     GetBucketTaggingInput, GetBucketTaggingOutput, GetBucketVersioningInput,
@@ -35,8 +36,8 @@ use s3s::dto::{
     GetObjectTaggingOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
     ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
     ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
-    ListPartsOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput,
-    UploadPartInput, UploadPartOutput,
+    ListPartsOutput, PutBucketCorsInput, PutBucketCorsOutput, PutObjectInput, PutObjectOutput,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
@@ -80,6 +81,9 @@ answers! {
     delete_object objects DeleteObjectInput DeleteObjectOutput;
     delete_objects objects DeleteObjectsInput DeleteObjectsOutput;
     get_bucket_acl buckets GetBucketAclInput GetBucketAclOutput;
+    delete_bucket_cors buckets DeleteBucketCorsInput DeleteBucketCorsOutput;
+    get_bucket_cors buckets GetBucketCorsInput GetBucketCorsOutput;
+    put_bucket_cors buckets PutBucketCorsInput PutBucketCorsOutput;
     get_bucket_lifecycle_configuration buckets GetBucketLifecycleConfigurationInput GetBucketLifecycleConfigurationOutput;
     get_bucket_location buckets GetBucketLocationInput GetBucketLocationOutput;
     get_bucket_policy buckets GetBucketPolicyInput GetBucketPolicyOutput;

@@ -377,3 +377,42 @@ def test_a_part_is_retried_by_the_transfer_manager(s3, bucket, tmp_path):
     s3.upload_file(str(there), bucket, "key", Config=config)
     told = s3.head_object(Bucket=bucket, Key="key")
     assert told["ETag"].endswith('-3"') and told["ContentLength"] == 13 * MIB
+
+
+def test_pages_of_other_origins(s3, bucket):
+    refused(lambda: s3.get_bucket_cors(Bucket=bucket), "NoSuchCORSConfiguration", 404)
+    rule = {
+        "AllowedOrigins": ["https://page.example"],
+        "AllowedMethods": ["PUT"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 60,
+    }
+
+    def preflight(origin):
+        headers = {
+            "Origin": origin,
+            "Access-Control-Request-Method": "PUT",
+            "Access-Control-Request-Headers": "content-type",
+        }
+        url = f"http://{ADDRESS}/{bucket}/key"
+        request = urllib.request.Request(url, headers=headers, method="OPTIONS")
+        try:
+            return urllib.request.urlopen(request)
+        except urllib.error.HTTPError as error:
+            return error
+
+    assert preflight("https://page.example").status == 403
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+    assert s3.get_bucket_cors(Bucket=bucket)["CORSRules"] == [rule]
+    allowed = preflight("https://page.example")
+    assert allowed.status == 200
+    assert allowed.headers["Access-Control-Allow-Origin"] == "https://page.example"
+    assert preflight("https://other.example").status == 403
+    put = s3.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "key"})
+    headers = {"Origin": "https://page.example"}
+    request = urllib.request.Request(put, data=b"", headers=headers, method="PUT")
+    answer = urllib.request.urlopen(request)
+    assert answer.headers["Access-Control-Expose-Headers"] == "ETag"
+    s3.delete_bucket_cors(Bucket=bucket)
+    assert preflight("https://page.example").status == 403

@@ -1,35 +1,16 @@
 //! Requests that a page of another origin makes, which its browser asks about before and after.
 
-use std::sync::Arc;
-
 use hyper::Response;
 use hyper::header::{
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN,
 };
 use hyper::http::request::Parts;
+use partstore::PartStore;
+use tokio::task::spawn_blocking;
 
 use crate::cors::{self, Rule};
-use crate::cos::answer::{self, Answer, Body, set};
-use crate::cos::body::blocking;
-use crate::cos::refusal::Refusal;
-use crate::cos::service::Service;
-
-/// What pages of `--cors-origin` may read: the SDK for browsers needs all of them.
-const EXPOSED: [&str; 13] = [
-    "Accept-Ranges",
-    "Content-Disposition",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Range",
-    "Date",
-    "ETag",
-    "Last-Modified",
-    "Location",
-    "x-cos-bucket-region",
-    "x-cos-hash-crc64ecma",
-    "x-cos-mp-parts-count",
-    "x-cos-request-id",
-];
+use crate::rules::Rules;
 
 /// What the browser says.
 pub struct Asked {
@@ -68,46 +49,43 @@ pub struct Allowed {
     rule: Rule,
 }
 
-/// The first rule of the server, or else of the bucket, that allows what is asked.
+/// The first rule of the server, or else of the bucket, that allows what is asked. Pages of `--cors-origin` may read the
+/// headers `exposed`.
 pub async fn find(
-    service: &Arc<Service>,
+    (store, rules): (&PartStore, &Rules),
+    exposed: &[&str],
     asked: Option<Asked>,
     bucket: Option<String>,
 ) -> Option<Allowed> {
     let asked = asked?;
-    let origins = &service.rules.get().cors_origins;
-    let mut everywhere = origins
-        .iter()
-        .map(|origin| Rule::everything(origin, &EXPOSED));
+    let origins = rules.cors_origins.iter();
+    let mut everywhere = origins.map(|origin| Rule::everything(origin, exposed));
     if let Some(rule) = everywhere.find(|rule| asked.is_allowed_by(rule)) {
         return Some(Allowed { asked, rule });
     }
-    let (store, bucket) = (service.store.clone(), bucket?);
-    let own = blocking(move || cors::load(&store, &bucket)).await.ok()??;
-    let mut own = own.rules.into_iter();
+    let (store, bucket) = (store.clone(), bucket?);
+    let own = spawn_blocking(move || cors::load(&store, &bucket)).await;
+    let mut own = own.ok()?.ok()??.rules.into_iter();
     let rule = own.find(|rule| asked.is_allowed_by(rule))?;
     Some(Allowed { asked, rule })
 }
 
-/// `OPTIONS`, which a browser never signs.
-pub fn preflight(allowed: Option<&Allowed>) -> Answer {
-    match allowed {
-        Some(_) => Ok(answer::ok()),
-        None => Err(Refusal::access_forbidden(
-            "no rule of this bucket allows this origin, method and headers",
-        )),
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
     }
 }
 
 impl Allowed {
     /// Lets the page read an answer.
-    pub fn let_read(&self, response: &mut Response<Body>) {
+    pub fn let_read<B>(&self, response: &mut Response<B>) {
         let Self { asked, rule } = self;
+        let response = response.headers_mut();
         let origin = rule.answered_origin(&asked.origin);
         set(response, "access-control-allow-origin", origin);
         if !rule.exposed.is_empty() {
             let exposed = rule.exposed.join(", ");
-            set(response, "access-control-expose-headers", exposed);
+            set(response, "access-control-expose-headers", &exposed);
         }
         set(response, "vary", "Origin");
         let Some(headers) = &asked.headers else {
@@ -116,13 +94,13 @@ impl Allowed {
         set(
             response,
             "access-control-allow-methods",
-            rule.methods.join(", "),
+            &rule.methods.join(", "),
         );
         if !headers.is_empty() {
             set(response, "access-control-allow-headers", headers);
         }
         if let Some(seconds) = rule.max_age {
-            set(response, "access-control-max-age", seconds.to_string());
+            set(response, "access-control-max-age", &seconds.to_string());
         }
     }
 }
