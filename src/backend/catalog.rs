@@ -117,11 +117,17 @@ pub trait Catalog: Send + Sync + 'static {
     fn abort(&self, upload: &Upload) -> Result<()>;
 
     /// Removes the open uploads that were initiated longer ago than `age`, until `going` says no. Returns
-    /// their number. An engine says which clock counts.
+    /// their number. An engine says which clock counts. It asks `spare` about each of them right before it
+    /// removes it, and leaves those of which a part is being received.
     ///
     /// # Errors
     /// Only the engine's own.
-    fn expire(&self, age: Duration, going: &Going<'_>) -> Result<u64>;
+    fn expire(
+        &self,
+        age: Duration,
+        spare: &dyn Fn(UploadId) -> bool,
+        going: &Going<'_>,
+    ) -> Result<u64>;
 
     /// Gives an open upload another key. It keeps its id.
     ///

@@ -15,6 +15,7 @@ mod receiving;
 mod rename;
 mod session;
 mod shared;
+mod under_way;
 mod upkeep;
 mod uploads;
 mod whole;

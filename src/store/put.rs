@@ -35,6 +35,7 @@ pub(super) fn put_bytes(
     options: &PartOptions,
 ) -> Result<Part> {
     let len = body.len() as u64;
+    let _under_way = session.under_way.begin(slot.upload.id());
     let wanted = admit(session, slot, options)?;
     rules::check_received(&session.options, options, len)?;
     rules::check_length(options, len)?;

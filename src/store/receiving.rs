@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::put::{self, Body};
 use super::session::Session;
 use super::shared::Shared;
+use super::under_way;
 use super::whole;
 use crate::backend::{BlobWriter, Room};
 use crate::buffers::{Buffer, Buffers};
@@ -43,18 +44,25 @@ pub(super) struct Receiving {
     broken: Option<Error>,
     /// Bytes are being accepted, or a panic interrupted that.
     taking: bool,
+    /// That a part of an upload is on its way.
+    _under_way: Option<under_way::Body>,
 }
 
 impl Receiving {
     /// Begins the body of a part.
     pub(super) fn part(shared: &Arc<Shared>, slot: Slot<'_>, options: PartOptions) -> Result<Self> {
         let session = shared.session()?;
+        let under_way = session.under_way.begin(slot.upload.id());
         let wanted = put::admit(&session, slot, &options)?;
         let target = Target::Part {
             upload: slot.upload.clone(),
             number: slot.number,
         };
-        Self::open(shared, &session, target, (wanted, options))
+        let body = Self::open(shared, &session, target, (wanted, options))?;
+        Ok(Self {
+            _under_way: Some(under_way),
+            ..body
+        })
     }
 
     /// Begins the body of an object.
@@ -86,6 +94,7 @@ impl Receiving {
             received: 0,
             broken: None,
             taking: false,
+            _under_way: None,
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use md5_lanes::Lanes;
 
+use super::under_way::UnderWay;
 use crate::backend::{BlobStore, Catalog, Checkpoint};
 use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
@@ -29,6 +30,7 @@ pub(crate) struct Session {
     pub recovery: RecoveryReport,
     pub process: Process,
     pub closing: Closing,
+    pub under_way: Arc<UnderWay>,
     last: Mutex<Last>,
 }
 
@@ -62,6 +64,7 @@ impl Session {
             recovery: RecoveryReport::default(),
             process,
             closing: Closing::default(),
+            under_way: Arc::default(),
             last: Mutex::default(),
         }
     }
@@ -90,7 +93,8 @@ impl Session {
 
     pub(super) fn expire(&self, age: Duration, going: &Going<'_>) -> Result<u64> {
         self.catalog.check()?;
-        self.catalog.expire(age, going)
+        let spare = |id| self.under_way.has(id);
+        self.catalog.expire(age, &spare, going)
     }
 
     pub(super) fn stats(&self, background_failure: Option<String>) -> Result<Stats> {

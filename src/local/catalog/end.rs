@@ -139,11 +139,19 @@ pub(super) fn commit_leaving(engine: &Engine, leaving: &Leaving) -> Result<Ticke
 /// Aborts the uploads that were initiated longer ago than `age` (R33), until `going` says no. One sync
 /// makes all of them durable. If the disk has no room for the next one, a sweep removes what the ones
 /// before released.
-pub(super) fn expire(engine: &Engine, age: Duration, going: &Going<'_>) -> Result<u64> {
+pub(super) fn expire(
+    engine: &Engine,
+    age: Duration,
+    spare: &dyn Fn(UploadId) -> bool,
+    going: &Going<'_>,
+) -> Result<u64> {
     let (mut aborted, mut newest) = (0, None);
     for upload in expired(engine, age, going)? {
         if !going.goes_on() {
             break;
+        }
+        if spare(upload.id()) {
+            continue;
         }
         match commit(engine, &upload, UploadKind::Open) {
             Ok(ticket) => (aborted, newest) = (aborted + 1, Some(ticket)),

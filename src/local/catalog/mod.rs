@@ -77,8 +77,13 @@ impl Catalog for Engine {
         end::end(self, upload, UploadKind::Open)
     }
 
-    fn expire(&self, age: Duration, going: &Going<'_>) -> Result<u64> {
-        end::expire(self, age, going)
+    fn expire(
+        &self,
+        age: Duration,
+        spare: &dyn Fn(UploadId) -> bool,
+        going: &Going<'_>,
+    ) -> Result<u64> {
+        end::expire(self, age, spare, going)
     }
 
     fn rename_upload(&self, upload: &Upload, key: &Key) -> Result<Upload> {

@@ -104,6 +104,7 @@ macro_rules! contract {
         }
         mod expire {
             $crate::cases! { $new, expire:
+                an_upload_does_not_expire_under_a_body,
                 an_upload_that_nobody_completed_expires,
                 housekeeping_expires_what_the_options_say,
             }

@@ -191,14 +191,19 @@ impl Catalog for MemoryCatalog {
     }
 
     /// By the clock of the process.
-    fn expire(&self, age: Duration, going: &Going<'_>) -> Result<u64> {
+    fn expire(
+        &self,
+        age: Duration,
+        spare: &dyn Fn(UploadId) -> bool,
+        going: &Going<'_>,
+    ) -> Result<u64> {
         let mut state = self.state.lock();
         let (now, before) = (SystemTime::now(), state.uploads.len());
-        state.uploads.retain(|_, row| {
+        state.uploads.retain(|id, row| {
             let is_old = now
                 .duration_since(row.initiated_at)
                 .is_ok_and(|since| since >= age);
-            row.completed.is_some() || !is_old || !going.goes_on()
+            row.completed.is_some() || !is_old || spare(*id) || !going.goes_on()
         });
         Ok((before - state.uploads.len()) as u64)
     }

@@ -1,7 +1,7 @@
 //! Expiring: R33.
 
-use crate::support::{Fixture, free_options, read_object, refusal};
-use partstore::{ListParts, Upload};
+use crate::support::{Fixture, free_options, number, read_object, refusal};
+use partstore::{ListParts, PartOptions, Upload};
 use std::time::{Duration, SystemTime};
 
 /// Waits until the clock, which counts milliseconds, has passed the upload's initiation.
@@ -38,6 +38,24 @@ pub fn an_upload_that_nobody_completed_expires() {
     fixture.assert_tidy();
     assert_eq!(fixture.blob_files().len(), 1);
     assert_eq!(read_object(&fixture.store, &object.upload), b"object");
+}
+
+/// R33: however long a body takes, its upload is still there at its end.
+pub fn an_upload_does_not_expire_under_a_body() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let_age(&fixture, &upload);
+    let open = || {
+        let options = PartOptions::new();
+        fixture.store.part_writer(&upload, number(1), options)
+    };
+    let (mut kept, dropped) = (open().unwrap(), open().unwrap());
+    drop(dropped);
+    kept.append(b"bytes").unwrap();
+    assert_eq!(fixture.store.expire_uploads(Duration::ZERO).unwrap(), 0);
+    kept.finish().unwrap();
+    assert_eq!(fixture.store.expire_uploads(Duration::ZERO).unwrap(), 1);
+    fixture.assert_tidy();
 }
 
 /// R33: the host's round of housekeeping does it when the options say so, and only then.
