@@ -56,6 +56,15 @@ fn node_modules() -> PathBuf {
     std::env::var_os("PARTSTORE_S3_NODE").map_or_else(|| installed.into(), PathBuf::from)
 }
 
+/// The oldest Node that the SDK runs on.
+const NODE: u32 = 20;
+
+fn node_version() -> Option<u32> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
 #[test]
 fn the_sdk_of_aws_for_javascript_works_with_the_server() {
     let modules = node_modules();
@@ -63,6 +72,12 @@ fn the_sdk_of_aws_for_javascript_works_with_the_server() {
         skipped(
             "there is no SDK of AWS for JavaScript (tests/s3/node/package.json): PARTSTORE_S3_NODE names none",
         );
+        return;
+    }
+    if node_version().is_none_or(|version| version < NODE) {
+        skipped(format_args!(
+            "the SDK of AWS for JavaScript needs Node {NODE}"
+        ));
         return;
     }
     let mut tests = Command::new("node");
