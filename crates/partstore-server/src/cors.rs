@@ -146,9 +146,13 @@ pub fn load(store: &PartStore, bucket: &str) -> Result<Option<Configuration>, Er
     Ok(parsed.ok())
 }
 
-/// Keeps the rules of a bucket, durably.
-pub fn save(store: &PartStore, bucket: &str, document: &str) -> Result<(), Error> {
-    store.put_object(key(bucket), document.to_owned()).map(drop)
+/// Keeps the rules of a bucket, durably. A bucket that was deleted in the meantime leaves no rules to one of its name.
+pub fn save(store: &PartStore, bucket: &str, document: String) -> Result<(), Error> {
+    store.put_object(key(bucket), document)?;
+    match store.namespace(bucket) {
+        Err(error @ Error::NoSuchNamespace { .. }) => remove(store, bucket).and(Err(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes the rules of a bucket, durably.

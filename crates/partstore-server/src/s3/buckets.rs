@@ -236,16 +236,7 @@ pub async fn put_bucket_cors(
         return Err(error::new("MalformedXML", "the rules are too long"));
     }
     let store = objects.store.clone();
-    blocking(move || {
-        cors::save(&store, &bucket, &text).map_err(error::of)?;
-        // A bucket that was deleted in the meantime leaves no rules to one of its name.
-        if let Err(error @ Error::NoSuchNamespace { .. }) = store.namespace(&bucket) {
-            cors::remove(&store, &bucket).map_err(error::of)?;
-            return Err(error::of(error));
-        }
-        Ok(())
-    })
-    .await?;
+    blocking(move || cors::save(&store, &bucket, text).map_err(error::of)).await?;
     Ok(S3Response::new(PutBucketCorsOutput::default()))
 }
 

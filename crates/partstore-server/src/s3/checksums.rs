@@ -71,6 +71,22 @@ pub fn announced(headers: &HeaderMap) -> S3Result<Vec<ChecksumAlgorithm>> {
     Ok(found)
 }
 
+/// Makes an answer with these checksums, and with the fields that are given.
+macro_rules! with_checksums {
+    ($named:expr, $answer:ident { $($fields:tt)* }) => {{
+        let named = $named;
+        $answer {
+            checksum_crc32: named.crc32,
+            checksum_crc32c: named.crc32c,
+            checksum_crc64nvme: named.crc64nvme,
+            checksum_sha1: named.sha1,
+            checksum_sha256: named.sha256,
+            $($fields)*
+        }
+    }};
+}
+pub(super) use with_checksums;
+
 /// Checksums by name, as XML and headers have them.
 #[derive(Default)]
 pub struct Named {
@@ -136,14 +152,12 @@ impl Named {
     }
 
     pub fn answer(self, kind: ChecksumType) -> Answer {
-        Answer {
-            checksum_crc32: self.crc32,
-            checksum_crc32c: self.crc32c,
-            checksum_crc64nvme: self.crc64nvme,
-            checksum_sha1: self.sha1,
-            checksum_sha256: self.sha256,
-            checksum_type: Some(kind),
-        }
+        with_checksums!(
+            self,
+            Answer {
+                checksum_type: Some(kind),
+            }
+        )
     }
 }
 

@@ -76,7 +76,7 @@ impl OnRead<'_> {
 }
 
 /// Headers have no fractions of a second.
-pub fn whole_seconds(time: SystemTime) -> SystemTime {
+fn whole_seconds(time: SystemTime) -> SystemTime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }

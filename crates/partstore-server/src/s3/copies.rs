@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::time::SystemTime;
 
-use partstore::{Key, Object, ObjectETag, ObjectOptions, ObjectReader, PartOptions};
+use partstore::{Key, Object, ObjectETag, ObjectOptions, ObjectReader, PartOptions, PartStore};
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
     MetadataDirective, Timestamp, UploadPartCopyInput, UploadPartCopyOutput,
@@ -11,7 +11,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::blocking;
-use super::checksums::{self, Named};
+use super::checksums::{self, Named, with_checksums};
 use super::conditions::{OnRead, etag};
 use super::objects::number;
 use super::uploads::upload;
@@ -53,15 +53,13 @@ pub async fn copy_object(
         .transpose()?;
     let store = objects.store.clone();
     let object = blocking(move || {
-        let reader = store.open_key(source).map_err(error::of)?;
-        OnRead {
+        let conditions = OnRead {
             matching: input.copy_source_if_match.as_ref(),
             not_matching: input.copy_source_if_none_match.as_ref(),
             modified_since: input.copy_source_if_modified_since.as_ref(),
             unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-        }
-        .check(reader.object())
-        .map_err(no_304)?;
+        };
+        let reader = open(&store, source, &conditions)?;
         let mut options = ObjectOptions::new().whole_etag();
         if let Some(metadata) = metadata {
             options = options.metadata(metadata);
@@ -74,6 +72,13 @@ pub async fn copy_object(
         copy_object_result: Some(copied(&object)),
         ..CopyObjectOutput::default()
     }))
+}
+
+/// Opens a source whose conditions hold.
+fn open(store: &PartStore, source: Key, conditions: &OnRead<'_>) -> S3Result<ObjectReader> {
+    let reader = store.open_key(source).map_err(error::of)?;
+    conditions.check(reader.object()).map_err(no_304)?;
+    Ok(reader)
 }
 
 /// A condition on a source that does not hold is a failure, whichever it is.
@@ -89,16 +94,14 @@ fn no_304(refused: s3s::S3Error) -> s3s::S3Error {
 
 fn copied(object: &Object) -> CopyObjectResult {
     let named = Named::of_object(object);
-    CopyObjectResult {
-        checksum_crc32: named.crc32,
-        checksum_crc32c: named.crc32c,
-        checksum_crc64nvme: named.crc64nvme,
-        checksum_sha1: named.sha1,
-        checksum_sha256: named.sha256,
-        checksum_type: Some(checksums::type_of(object)),
-        e_tag: Some(etag(object.etag)),
-        last_modified: Some(Timestamp::from(object.modified_at)),
-    }
+    with_checksums!(
+        named,
+        CopyObjectResult {
+            checksum_type: Some(checksums::type_of(object)),
+            e_tag: Some(etag(object.etag)),
+            last_modified: Some(Timestamp::from(object.modified_at)),
+        }
+    )
 }
 
 pub async fn upload_part_copy(
@@ -111,15 +114,13 @@ pub async fn upload_part_copy(
     let number = number(input.part_number)?;
     let store = objects.store.clone();
     let part = blocking(move || {
-        let mut reader = store.open_key(source).map_err(error::of)?;
-        OnRead {
+        let conditions = OnRead {
             matching: input.copy_source_if_match.as_ref(),
             not_matching: input.copy_source_if_none_match.as_ref(),
             modified_since: input.copy_source_if_modified_since.as_ref(),
             unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-        }
-        .check(reader.object())
-        .map_err(no_304)?;
+        };
+        let mut reader = open(&store, source, &conditions)?;
         let range = range_of(input.copy_source_range.as_deref(), reader.object().size)?;
         // A range that is one part of the source needs no bytes moved.
         if let Some(whole) = part_at(&reader, &range) {
@@ -137,15 +138,13 @@ pub async fn upload_part_copy(
     .await?;
     let named = Named::of(&part.checksums);
     Ok(S3Response::new(UploadPartCopyOutput {
-        copy_part_result: Some(CopyPartResult {
-            checksum_crc32: named.crc32,
-            checksum_crc32c: named.crc32c,
-            checksum_crc64nvme: named.crc64nvme,
-            checksum_sha1: named.sha1,
-            checksum_sha256: named.sha256,
-            e_tag: Some(etag(ObjectETag::from(part.etag))),
-            last_modified: Some(Timestamp::from(SystemTime::now())),
-        }),
+        copy_part_result: Some(with_checksums!(
+            named,
+            CopyPartResult {
+                e_tag: Some(etag(ObjectETag::from(part.etag))),
+                last_modified: Some(Timestamp::from(SystemTime::now())),
+            }
+        )),
         ..UploadPartCopyOutput::default()
     }))
 }

@@ -14,7 +14,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::blocking;
-use super::checksums::Named;
+use super::checksums::{Named, with_checksums};
 use super::conditions::etag;
 use super::uploads::{asked_for, upload};
 use super::{Objects, buckets, error};
@@ -77,7 +77,20 @@ fn limit(asked: Option<i32>) -> S3Result<u32> {
     u32::try_from(limit).map_err(|_| error::invalid("the length of a page is not negative"))
 }
 
-async fn keys(objects: &Objects, query: ListKeys) -> S3Result<KeyPage> {
+async fn keys(
+    objects: &Objects,
+    (bucket, limit): (&str, u32),
+    (prefix, delimiter): (Option<&str>, Option<&str>),
+    after: Option<String>,
+) -> S3Result<KeyPage> {
+    let mut query = ListKeys::new()
+        .namespace(bucket)
+        .prefix(prefix.unwrap_or_default())
+        .delimiter(delimiter.unwrap_or_default())
+        .limit(limit);
+    if let Some(after) = after {
+        query = query.after(after);
+    }
     let store = objects.store.clone();
     blocking(move || store.list_keys(&query).map_err(error::of)).await
 }
@@ -89,15 +102,9 @@ pub async fn list_objects(
     let input = request.input;
     let spelling = Spelling::of(input.encoding_type.as_ref())?;
     let limit = limit(input.max_keys)?;
-    let mut query = ListKeys::new()
-        .namespace(&input.bucket)
-        .prefix(input.prefix.clone().unwrap_or_default())
-        .delimiter(input.delimiter.clone().unwrap_or_default())
-        .limit(limit);
-    if let Some(marker) = &input.marker {
-        query = query.after(marker);
-    }
-    let page = keys(objects, query).await?;
+    let texts = (input.prefix.as_deref(), input.delimiter.as_deref());
+    let after = input.marker.clone();
+    let page = keys(objects, (&input.bucket, limit), texts, after).await?;
     let entries = page.keys.iter().map(|entry| spelling.entry(entry, true));
     Ok(S3Response::new(ListObjectsOutput {
         contents: Some(entries.collect()),
@@ -122,19 +129,12 @@ pub async fn list_objects_v2(
     let input = request.input;
     let spelling = Spelling::of(input.encoding_type.as_ref())?;
     let limit = limit(input.max_keys)?;
-    let mut query = ListKeys::new()
-        .namespace(&input.bucket)
-        .prefix(input.prefix.clone().unwrap_or_default())
-        .delimiter(input.delimiter.clone().unwrap_or_default())
-        .limit(limit);
+    let texts = (input.prefix.as_deref(), input.delimiter.as_deref());
     let after = match &input.continuation_token {
         Some(token) => Some(marker_of(token)?),
         None => input.start_after.clone(),
     };
-    if let Some(after) = after {
-        query = query.after(after);
-    }
-    let page = keys(objects, query).await?;
+    let page = keys(objects, (&input.bucket, limit), texts, after).await?;
     let has_owner = input.fetch_owner == Some(true);
     let entries = page.keys.iter();
     let entries = entries.map(|entry| spelling.entry(entry, has_owner));
@@ -266,15 +266,13 @@ pub async fn list_parts(
 
 fn part(part: &partstore::Part) -> Part {
     let named = Named::of(&part.checksums);
-    Part {
-        checksum_crc32: named.crc32,
-        checksum_crc32c: named.crc32c,
-        checksum_crc64nvme: named.crc64nvme,
-        checksum_sha1: named.sha1,
-        checksum_sha256: named.sha256,
-        e_tag: Some(etag(ObjectETag::from(part.etag))),
-        last_modified: Some(Timestamp::from(part.stored_at)),
-        part_number: Some(i32::from(part.number.get())),
-        size: i64::try_from(part.size).ok(),
-    }
+    with_checksums!(
+        named,
+        Part {
+            e_tag: Some(etag(ObjectETag::from(part.etag))),
+            last_modified: Some(Timestamp::from(part.stored_at)),
+            part_number: Some(i32::from(part.number.get())),
+            size: i64::try_from(part.size).ok(),
+        }
+    )
 }

@@ -14,7 +14,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::{self, Trailed, blocking};
-use super::checksums::{self, Named};
+use super::checksums::{self, Named, with_checksums};
 use super::conditions::{OnRead, etag, on_write};
 use super::{Objects, buckets, error, headers, key};
 
@@ -50,16 +50,14 @@ pub async fn put_object(
     };
     let object = body::store(input.body, writer, objects.patience).await?;
     let named = Named::of(&object.checksums);
-    Ok(S3Response::new(PutObjectOutput {
-        e_tag: Some(etag(object.etag)),
-        checksum_crc32: named.crc32,
-        checksum_crc32c: named.crc32c,
-        checksum_crc64nvme: named.crc64nvme,
-        checksum_sha1: named.sha1,
-        checksum_sha256: named.sha256,
-        checksum_type: Some(checksums::type_of(&object)),
-        ..PutObjectOutput::default()
-    }))
+    Ok(S3Response::new(with_checksums!(
+        named,
+        PutObjectOutput {
+            e_tag: Some(etag(object.etag)),
+            checksum_type: Some(checksums::type_of(&object)),
+            ..PutObjectOutput::default()
+        }
+    )))
 }
 
 /// What of an object a request wants.
@@ -213,22 +211,21 @@ pub async fn get_object(
         }
     }
     let content_range = wanted.content_range(object.size);
-    let output = GetObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        content_length: i64::try_from(wanted.len()).ok(),
-        content_range: content_range.clone(),
-        e_tag: Some(etag(object.etag)),
-        last_modified: Some(Timestamp::from(object.modified_at)),
-        parts_count: parts_count(&object, input.part_number),
-        checksum_type: named.any().then(|| checksums::type_of(&object)),
-        checksum_crc32: named.crc32,
-        checksum_crc32c: named.crc32c,
-        checksum_crc64nvme: named.crc64nvme,
-        checksum_sha1: named.sha1,
-        checksum_sha256: named.sha256,
-        body: Some(body::read(reader, wanted.bytes).await?),
-        ..GetObjectOutput::default()
-    };
+    let kind = named.any().then(|| checksums::type_of(&object));
+    let output = with_checksums!(
+        named,
+        GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: i64::try_from(wanted.len()).ok(),
+            content_range: content_range.clone(),
+            e_tag: Some(etag(object.etag)),
+            last_modified: Some(Timestamp::from(object.modified_at)),
+            parts_count: parts_count(&object, input.part_number),
+            checksum_type: kind,
+            body: Some(body::read(reader, wanted.bytes).await?),
+            ..GetObjectOutput::default()
+        }
+    );
     let mut response = S3Response::new(output);
     response.headers = headers;
     response.status = content_range.map(|_| StatusCode::PARTIAL_CONTENT);
@@ -260,21 +257,20 @@ pub async fn head_object(
         Named::default()
     };
     let content_range = wanted.content_range(object.size);
-    let output = HeadObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        content_length: i64::try_from(wanted.len()).ok(),
-        content_range: content_range.clone(),
-        e_tag: Some(etag(object.etag)),
-        last_modified: Some(Timestamp::from(object.modified_at)),
-        parts_count: parts_count(object, input.part_number),
-        checksum_type: named.any().then(|| checksums::type_of(object)),
-        checksum_crc32: named.crc32,
-        checksum_crc32c: named.crc32c,
-        checksum_crc64nvme: named.crc64nvme,
-        checksum_sha1: named.sha1,
-        checksum_sha256: named.sha256,
-        ..HeadObjectOutput::default()
-    };
+    let kind = named.any().then(|| checksums::type_of(object));
+    let output = with_checksums!(
+        named,
+        HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: i64::try_from(wanted.len()).ok(),
+            content_range: content_range.clone(),
+            e_tag: Some(etag(object.etag)),
+            last_modified: Some(Timestamp::from(object.modified_at)),
+            parts_count: parts_count(object, input.part_number),
+            checksum_type: kind,
+            ..HeadObjectOutput::default()
+        }
+    );
     let mut response = S3Response::new(output);
     response.headers = headers::answered(&object.metadata);
     response.status = content_range.map(|_| StatusCode::PARTIAL_CONTENT);
@@ -384,15 +380,13 @@ fn parts_after(parts: &[ObjectPart], after: i32, most: usize) -> GetObjectAttrib
     let page: Vec<_> = listed.by_ref().take(most).collect();
     let answer = |placed: &&ObjectPart| {
         let named = Named::of(&placed.part.checksums);
-        PartAnswer {
-            checksum_crc32: named.crc32,
-            checksum_crc32c: named.crc32c,
-            checksum_crc64nvme: named.crc64nvme,
-            checksum_sha1: named.sha1,
-            checksum_sha256: named.sha256,
-            part_number: Some(number(placed)),
-            size: i64::try_from(placed.part.size).ok(),
-        }
+        with_checksums!(
+            named,
+            PartAnswer {
+                part_number: Some(number(placed)),
+                size: i64::try_from(placed.part.size).ok(),
+            }
+        )
     };
     GetObjectAttributesParts {
         is_truncated: Some(listed.next().is_some()),

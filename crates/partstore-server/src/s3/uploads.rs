@@ -12,7 +12,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::{self, Trailed, blocking};
-use super::checksums::{self, Named};
+use super::checksums::{self, Named, with_checksums};
 use super::conditions::{etag, on_write};
 use super::objects::number;
 use super::{Objects, error, headers, key};
@@ -103,15 +103,13 @@ pub async fn upload_part(
     };
     let part = body::store(input.body, writer, objects.patience).await?;
     let named = Named::of(&part.checksums);
-    Ok(S3Response::new(UploadPartOutput {
-        e_tag: Some(etag(ObjectETag::from(part.etag))),
-        checksum_crc32: named.crc32,
-        checksum_crc32c: named.crc32c,
-        checksum_crc64nvme: named.crc64nvme,
-        checksum_sha1: named.sha1,
-        checksum_sha256: named.sha256,
-        ..UploadPartOutput::default()
-    }))
+    Ok(S3Response::new(with_checksums!(
+        named,
+        UploadPartOutput {
+            e_tag: Some(etag(ObjectETag::from(part.etag))),
+            ..UploadPartOutput::default()
+        }
+    )))
 }
 
 fn line(line: &Line) -> S3Result<CompletedPart> {
@@ -168,19 +166,17 @@ pub async fn complete_multipart_upload(
     })
     .await?;
     let named = Named::of_object(&object);
-    Ok(S3Response::new(CompleteMultipartUploadOutput {
-        location: Some(format!("/{}/{}", input.bucket, input.key)),
-        bucket: Some(input.bucket),
-        key: Some(input.key),
-        e_tag: Some(etag(object.etag)),
-        checksum_crc32: named.crc32,
-        checksum_crc32c: named.crc32c,
-        checksum_crc64nvme: named.crc64nvme,
-        checksum_sha1: named.sha1,
-        checksum_sha256: named.sha256,
-        checksum_type: Some(checksums::type_of(&object)),
-        ..CompleteMultipartUploadOutput::default()
-    }))
+    Ok(S3Response::new(with_checksums!(
+        named,
+        CompleteMultipartUploadOutput {
+            location: Some(format!("/{}/{}", input.bucket, input.key)),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            e_tag: Some(etag(object.etag)),
+            checksum_type: Some(checksums::type_of(&object)),
+            ..CompleteMultipartUploadOutput::default()
+        }
+    )))
 }
 
 /// A composite checksum has the number of parts behind it.

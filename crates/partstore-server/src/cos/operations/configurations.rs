@@ -2,7 +2,6 @@
 //! those of a bucket that has none of them. Only the rules for pages of other origins (`?cors`) can be set.
 
 use hyper::Response;
-use partstore::Error;
 
 use super::received_document;
 use crate::cors;
@@ -127,12 +126,7 @@ pub async fn put_cors(call: Call) -> Answer {
                 "the rules have more than {most} bytes"
             )));
         }
-        cors::save(&store, &bucket, &text)?;
-        // A bucket that was deleted in the meantime leaves no rules to one of its name.
-        if let Err(error @ Error::NoSuchNamespace { .. }) = store.namespace(&bucket) {
-            cors::remove(&store, &bucket)?;
-            return Err(error.into());
-        }
+        cors::save(&store, &bucket, text)?;
         Ok::<Response<Body>, Refusal>(answer::ok())
     })
     .await
