@@ -41,7 +41,7 @@ impl Round {
         let age = steps.expire_after;
         let swept = || session.sweep(going);
         Self {
-            expired: age.map_or(Ok(0), |age| session.expire(age, going)),
+            expired: age.map_or(Ok(0), |age| session.expire(age, &|_| true, going)),
             sweep: steps
                 .sweep
                 .then(swept)

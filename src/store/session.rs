@@ -12,7 +12,7 @@ use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
 use crate::process::Process;
 use crate::sync::Mutex;
-use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, local};
+use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, UploadId, local};
 
 /// The last checkpoint and the last sweep.
 #[derive(Default)]
@@ -91,9 +91,15 @@ impl Session {
         Ok(done)
     }
 
-    pub(super) fn expire(&self, age: Duration, going: &Going<'_>) -> Result<u64> {
+    /// Aborts the uploads that are meant, are that old, and receive no part.
+    pub(super) fn expire(
+        &self,
+        age: Duration,
+        is_meant: &dyn Fn(UploadId) -> bool,
+        going: &Going<'_>,
+    ) -> Result<u64> {
         self.catalog.check()?;
-        let spare = |id| self.under_way.has(id);
+        let spare = |id| !is_meant(id) || self.under_way.has(id);
         self.catalog.expire(age, &spare, going)
     }
 

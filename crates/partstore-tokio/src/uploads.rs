@@ -106,6 +106,20 @@ impl AsyncPartStore {
             .await
     }
 
+    /// Does what [`expire_uploads`](Self::expire_uploads) does, for the uploads whose keys begin with `prefix`.
+    ///
+    /// # Errors
+    /// As for [`PartStore::expire_uploads_under`].
+    pub async fn expire_uploads_under(
+        &self,
+        prefix: impl Into<Key>,
+        older_than: Duration,
+    ) -> Result<u64> {
+        let prefix = prefix.into();
+        self.run(move |store| store.expire_uploads_under(prefix, older_than))
+            .await
+    }
+
     /// Gives an open upload another key. Returns its new name.
     ///
     /// # Errors

@@ -107,6 +107,7 @@ macro_rules! contract {
                 an_upload_does_not_expire_under_a_body,
                 an_upload_that_nobody_completed_expires,
                 housekeeping_expires_what_the_options_say,
+                uploads_under_a_prefix_expire_alone,
             }
         }
         mod ingest {

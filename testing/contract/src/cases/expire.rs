@@ -1,7 +1,7 @@
 //! Expiring: R33.
 
 use crate::support::{Fixture, free_options, number, read_object, refusal};
-use partstore::{ListParts, PartOptions, Upload};
+use partstore::{Key, ListParts, PartOptions, Quota, Upload};
 use std::time::{Duration, SystemTime};
 
 /// Waits until the clock, which counts milliseconds, has passed the upload's initiation.
@@ -56,6 +56,37 @@ pub fn an_upload_does_not_expire_under_a_body() {
     kept.finish().unwrap();
     assert_eq!(fixture.store.expire_uploads(Duration::ZERO).unwrap(), 1);
     fixture.assert_tidy();
+}
+
+/// R33: only what a prefix names, in its namespace, and by the same rules.
+pub fn uploads_under_a_prefix_expire_alone() {
+    let fixture = Fixture::new();
+    fixture
+        .store
+        .create_namespace("other", Quota::new())
+        .unwrap();
+    let other = fixture.store.initiate_upload(Key::new("other", "a/1"));
+    let kept = [fixture.initiate("a"), fixture.initiate("b"), other.unwrap()];
+    let meant = [fixture.initiate("a/1"), fixture.initiate("a/2")];
+    for upload in kept.iter().chain(&meant) {
+        let_age(&fixture, upload);
+    }
+    let expire = |prefix: Key, age| fixture.store.expire_uploads_under(prefix, age).unwrap();
+    assert_eq!(expire("a/".into(), Duration::from_secs(3600)), 0);
+    assert_eq!(expire("c".into(), Duration::ZERO), 0);
+    let options = PartOptions::new();
+    let body = fixture.store.part_writer(&meant[1], number(1), options);
+    assert_eq!(expire("a/".into(), Duration::ZERO), 1);
+    drop(body);
+    assert_eq!(expire("a/".into(), Duration::ZERO), 1);
+    for upload in &meant {
+        assert!(fixture.store.upload(upload).is_err());
+    }
+    for upload in &kept {
+        fixture.store.upload(upload).unwrap();
+    }
+    assert_eq!(expire(Key::new("other", ""), Duration::ZERO), 1);
+    assert_eq!(fixture.store.stats().unwrap().open_uploads, 2);
 }
 
 /// R33: the host's round of housekeeping does it when the options say so, and only then.
