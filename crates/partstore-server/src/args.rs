@@ -81,6 +81,10 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub expire: Option<Duration>,
 
+    /// How long a day of a lifecycle rule is; shorter ones are for tests. The rules are done 24 times in each
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub lifecycle_day: Duration,
+
     /// What is logged, such as `warn`, or `info,access=off`; the same as `RUST_LOG`, which comes first [default: info]
     #[arg(long, value_name = "LEVELS")]
     pub log: Option<String>,

@@ -1,17 +1,14 @@
 //! Which pages of other origins may read answers: rules of the whole server, and of each bucket.
 //!
-//! The rules of a bucket are an object in the store's default namespace, under [`PREFIX`] and the bucket's name. So they are
-//! as durable as any object, change in one commit, and are backed up with the store.
+//! The rules of a bucket are [kept](crate::kept) as XML.
 
-use std::io::Read;
-
-use partstore::{Condition, Error, PartStore};
+use partstore::{Error, PartStore};
 use serde::{Deserialize, Serialize};
 
-/// Begins the keys of the objects, in the default namespace, that hold rules.
-const PREFIX: &str = "partstore-server.cors/";
+use crate::kept;
+
 /// The longest that rules are, bytes of XML.
-pub const MAX_LEN: usize = 64 * 1024;
+pub const MAX_LEN: usize = kept::MAX_LEN;
 
 /// The rules of a bucket, as the protocols write them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -126,20 +123,12 @@ fn parse(text: &str) -> Result<Configuration, String> {
     quick_xml::de::from_str(text).map_err(|error| error.to_string())
 }
 
-fn key(bucket: &str) -> String {
-    format!("{PREFIX}{bucket}")
-}
-
 /// The document of a bucket's rules, if it has any.
 pub fn load(store: &PartStore, bucket: &str) -> Result<Option<Configuration>, Error> {
-    let object = match store.open_key(key(bucket)) {
-        Err(Error::NoSuchKey { .. }) => return Ok(None),
-        opened => opened?,
+    let Some(text) = kept::CORS.load(store, bucket)? else {
+        return Ok(None);
     };
-    let mut text = String::new();
-    let read = object.take(MAX_LEN as u64).read_to_string(&mut text);
-    let parsed = read.map_err(|error| error.to_string());
-    let parsed = parsed.and_then(|_| parse(&text));
+    let parsed = parse(&text);
     if let Err(error) = &parsed {
         tracing::error!(error, bucket, "the rules of the bucket cannot be read");
     }
@@ -148,16 +137,12 @@ pub fn load(store: &PartStore, bucket: &str) -> Result<Option<Configuration>, Er
 
 /// Keeps the rules of a bucket, durably. A bucket that was deleted in the meantime leaves no rules to one of its name.
 pub fn save(store: &PartStore, bucket: &str, document: String) -> Result<(), Error> {
-    store.put_object(key(bucket), document)?;
-    match store.namespace(bucket) {
-        Err(error @ Error::NoSuchNamespace { .. }) => remove(store, bucket).and(Err(error)),
-        _ => Ok(()),
-    }
+    kept::CORS.save(store, bucket, document)
 }
 
 /// Removes the rules of a bucket, durably.
 pub fn remove(store: &PartStore, bucket: &str) -> Result<(), Error> {
-    store.remove_key(key(bucket), Condition::Always).map(drop)
+    kept::CORS.remove(store, bucket)
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ mod args;
 mod cors;
 mod cos;
 mod cross_origin;
+mod kept;
 mod keys;
 mod layout;
+mod lifecycle;
 mod log;
 mod rules;
 mod s3;
@@ -242,6 +244,8 @@ async fn serve(
     // Signals are caught from here on: whoever reads that the server listens may stop it at once.
     tokio::spawn(signals::stop(stop.clone(), break_off.clone())?);
     tokio::spawn(close_on(break_off.clone(), store.clone()));
+    let kept = lifecycle::keep(store.clone(), args.lifecycle_day, stop.clone());
+    tokio::spawn(kept);
     let listeners = (listen(sockets.cos)?, listen(sockets.s3)?);
     if let Some((_, address)) = &listeners.0 {
         let _ = writeln!(io::stdout(), "listening on {address}");

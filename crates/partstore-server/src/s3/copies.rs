@@ -3,19 +3,21 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::time::SystemTime;
 
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use partstore::{Key, Object, ObjectETag, ObjectOptions, ObjectReader, PartOptions, PartStore};
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource, ETagCondition,
     MetadataDirective, Timestamp, UploadPartCopyInput, UploadPartCopyOutput,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::blocking;
 use super::checksums::{self, Named, with_checksums};
-use super::conditions::{OnRead, etag};
+use super::conditions::{OnRead, etag, on_write};
 use super::objects::number;
 use super::uploads::upload;
-use super::{Objects, error, headers, key};
+use super::{Objects, error, headers, key, refused};
 
 fn source_of(source: &CopySource) -> S3Result<Key> {
     match source {
@@ -36,6 +38,7 @@ pub async fn copy_object(
     request: S3Request<CopyObjectInput>,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     let input = request.input;
+    refused::check(&request.headers)?;
     let source = source_of(&input.copy_source)?;
     let target = key(&input.bucket, &input.key);
     let directive = input.metadata_directive.as_ref();
@@ -52,6 +55,8 @@ pub async fn copy_object(
         .then(|| headers::kept(&request.headers))
         .transpose()?;
     let store = objects.store.clone();
+    let if_match = condition_in(&request.headers, &IF_MATCH)?;
+    let if_none_match = condition_in(&request.headers, &IF_NONE_MATCH)?;
     let object = blocking(move || {
         let conditions = OnRead {
             matching: input.copy_source_if_match.as_ref(),
@@ -60,7 +65,8 @@ pub async fn copy_object(
             unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
         };
         let reader = open(&store, source, &conditions)?;
-        let mut options = ObjectOptions::new().whole_etag();
+        let condition = on_write(&store, &target, (if_match.as_ref(), if_none_match.as_ref()))?;
+        let mut options = ObjectOptions::new().whole_etag().only(condition);
         if let Some(metadata) = metadata {
             options = options.metadata(metadata);
         }
@@ -72,6 +78,16 @@ pub async fn copy_object(
         copy_object_result: Some(copied(&object)),
         ..CopyObjectOutput::default()
     }))
+}
+
+/// A condition on the target, which `s3s` does not read.
+fn condition_in(headers: &HeaderMap, name: &HeaderName) -> S3Result<Option<ETagCondition>> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let parsed = ETagCondition::parse_http_header(value.as_bytes());
+    let wrong = |_| error::invalid(format!("{name} is not an ETag"));
+    parsed.map(Some).map_err(wrong)
 }
 
 /// Opens a source whose conditions hold.
@@ -109,6 +125,7 @@ pub async fn upload_part_copy(
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let input = request.input;
+    refused::check(&request.headers)?;
     let source = source_of(&input.copy_source)?;
     let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
     let number = number(input.part_number)?;

@@ -31,3 +31,10 @@ pub fn invalid(message: impl Into<String>) -> S3Error {
 pub fn not_implemented(what: &str) -> S3Error {
     new("NotImplemented", format!("{what} is not supported"))
 }
+
+/// The answer to a read of a configuration that nothing has, with the protocol's code for this one.
+pub fn absent(code: &'static str) -> S3Error {
+    let mut error = new(code, "there is no configuration of this kind");
+    error.set_status_code(hyper::StatusCode::NOT_FOUND);
+    error
+}

@@ -31,10 +31,10 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 
 /// How texts are written.
 #[derive(Clone, Copy)]
-struct Spelling(bool);
+pub struct Spelling(bool);
 
 impl Spelling {
-    fn of(asked: Option<&EncodingType>) -> S3Result<Self> {
+    pub fn of(asked: Option<&EncodingType>) -> S3Result<Self> {
         match asked.map(EncodingType::as_str) {
             None => Ok(Self(false)),
             Some(EncodingType::URL) => Ok(Self(true)),
@@ -42,7 +42,7 @@ impl Spelling {
         }
     }
 
-    fn spell(self, text: &str) -> String {
+    pub fn spell(self, text: &str) -> String {
         if self.0 {
             utf8_percent_encode(text, PLAIN).to_string()
         } else {
@@ -50,7 +50,7 @@ impl Spelling {
         }
     }
 
-    fn prefixes(self, prefixes: &[String]) -> Vec<CommonPrefix> {
+    pub fn prefixes(self, prefixes: &[String]) -> Vec<CommonPrefix> {
         let prefixes = prefixes.iter().map(|prefix| CommonPrefix {
             prefix: Some(self.spell(prefix)),
         });
@@ -72,12 +72,12 @@ impl Spelling {
     }
 }
 
-fn limit(asked: Option<i32>) -> S3Result<u32> {
+pub fn limit(asked: Option<i32>) -> S3Result<u32> {
     let limit = asked.unwrap_or(MOST).min(MOST);
     u32::try_from(limit).map_err(|_| error::invalid("the length of a page is not negative"))
 }
 
-async fn keys(
+pub async fn keys(
     objects: &Objects,
     (bucket, limit): (&str, u32),
     (prefix, delimiter): (Option<&str>, Option<&str>),

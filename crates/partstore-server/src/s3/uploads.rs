@@ -15,7 +15,7 @@ use super::body::{self, Trailed, blocking};
 use super::checksums::{self, Named, with_checksums};
 use super::conditions::{etag, on_write};
 use super::objects::number;
-use super::{Objects, error, headers, key};
+use super::{Objects, error, headers, key, refused};
 
 /// The smallest part but the last, bytes.
 const MIN_PART: u64 = 5 << 20;
@@ -30,6 +30,7 @@ pub async fn create_multipart_upload(
     request: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let input = request.input;
+    refused::check(&request.headers)?;
     let mut options = UploadOptions::new().metadata(headers::kept(&request.headers)?);
     let mut kind = None;
     if let Some(name) = &input.checksum_algorithm {
@@ -89,6 +90,7 @@ pub async fn upload_part(
     request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
     let input = request.input;
+    refused::check(&request.headers)?;
     let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
     let number = number(input.part_number)?;
     let declared = body::declared(&request.headers)?;

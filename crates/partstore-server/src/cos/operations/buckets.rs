@@ -4,7 +4,6 @@ use hyper::Response;
 use partstore::{Error, Key, ListKeys, ListNamespaces, Object, PartStore, Quota};
 
 use super::iso;
-use crate::cors;
 use crate::cos::answer::{self, Answer, Body, set};
 use crate::cos::body::blocking;
 use crate::cos::metadata;
@@ -12,6 +11,7 @@ use crate::cos::refusal::Refusal;
 use crate::cos::request::{Encoding, Query};
 use crate::cos::service::Call;
 use crate::cos::xml;
+use crate::kept;
 
 /// `GET /` of the host of all buckets, or of no bucket
 pub async fn list_all(call: Call) -> Answer {
@@ -47,10 +47,7 @@ fn all(store: &PartStore, region: &str) -> Result<Vec<xml::Bucket>, Refusal> {
 pub async fn create(call: Call) -> Answer {
     let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
     let created = blocking(move || {
-        // One of this name may have been deleted by a call that a crash ended.
-        if matches!(store.namespace(&bucket), Err(Error::NoSuchNamespace { .. })) {
-            cors::remove(&store, &bucket)?;
-        }
+        kept::remove_stale(&store, &bucket)?;
         match store.create_namespace(&bucket, Quota::new()) {
             Err(Error::NamespaceExists { .. }) => Err(Refusal::already_owned(
                 "this bucket exists, and belongs to everybody",
@@ -79,7 +76,7 @@ pub async fn delete(call: Call) -> Answer {
     let (store, bucket) = (call.service.store.clone(), call.target.bucket);
     blocking(move || {
         store.remove_namespace(&bucket)?;
-        cors::remove(&store, &bucket)
+        kept::remove_all(&store, &bucket)
     })
     .await?;
     Ok(answer::no_content())

@@ -1,0 +1,107 @@
+//! Rules of buckets that abort uploads which nobody completes: how they are [kept](crate::kept), and how they are done.
+
+use std::time::Duration;
+
+use partstore::{Error, Key, PartStore};
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::kept;
+
+/// How often the rules are done in each of their days.
+const A_DAY: u32 = 24;
+
+/// The rules of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rules {
+    pub rules: Vec<Rule>,
+}
+
+/// Aborts the uploads of a bucket under a prefix that were initiated so long ago.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    pub id: Option<String>,
+    pub prefix: Prefix,
+    pub is_enabled: bool,
+    /// Since the initiation.
+    pub days: u32,
+}
+
+/// A prefix, and how the rule had it. The answer has it in the same way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Prefix {
+    /// In a `Filter`. `None`: the filter was empty.
+    Filtered(Option<String>),
+    /// Without one, as old clients do.
+    Bare(String),
+}
+
+impl Prefix {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Filtered(prefix) => prefix.as_deref().unwrap_or_default(),
+            Self::Bare(prefix) => prefix,
+        }
+    }
+}
+
+/// The rules of a bucket, if it has any.
+pub fn load(store: &PartStore, bucket: &str) -> Result<Option<Rules>, Error> {
+    let Some(text) = kept::LIFECYCLE.load(store, bucket)? else {
+        return Ok(None);
+    };
+    let parsed = serde_json::from_str(&text);
+    if let Err(error) = &parsed {
+        tracing::error!(%error, bucket, "the lifecycle rules of the bucket cannot be read");
+    }
+    Ok(parsed.ok())
+}
+
+/// Does the rules of all buckets, again and again, until the server stops.
+pub async fn keep(store: PartStore, day: Duration, stop: CancellationToken) {
+    let every = (day / A_DAY).max(Duration::from_millis(10));
+    let rounds = async {
+        loop {
+            let (store, stop) = (store.clone(), stop.clone());
+            let done = spawn_blocking(move || round(&store, day, &stop)).await;
+            match done {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = error.one_line(), "lifecycle rules were not done");
+                }
+                Err(error) => tracing::error!(%error, "lifecycle rules were not done"),
+            }
+            tokio::time::sleep(every).await;
+        }
+    };
+    stop.run_until_cancelled(rounds).await;
+}
+
+fn round(store: &PartStore, day: Duration, stop: &CancellationToken) -> Result<(), Error> {
+    for bucket in kept::LIFECYCLE.buckets(store) {
+        let bucket = bucket?;
+        let rules = load(store, &bucket)?.unwrap_or_default().rules;
+        for rule in rules.iter().filter(|rule| rule.is_enabled) {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            let aborted = abort(store, &bucket, (rule, day))?;
+            if aborted > 0 {
+                let prefix = rule.prefix.as_str();
+                tracing::info!(aborted, bucket, prefix, "uploads were aborted by a rule");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn abort(store: &PartStore, bucket: &str, (rule, day): (&Rule, Duration)) -> Result<u64, Error> {
+    let under = Key::new(bucket, rule.prefix.as_str());
+    let aborted = store.expire_uploads_under(under, day.saturating_mul(rule.days));
+    match aborted {
+        // Its rules are removed soon, by the call that has removed it, or by the one that makes it again.
+        Err(Error::NoSuchNamespace { .. }) => Ok(0),
+        aborted => aborted,
+    }
+}

@@ -1,0 +1,73 @@
+//! Headers of writes that ask for what the server does not do. Who sends one must not believe that it is done.
+
+use hyper::HeaderMap;
+use s3s::S3Result;
+
+use super::error;
+
+/// Beginnings of names, and what such a header asks for.
+const REFUSED: [(&str, &str); 7] = [
+    ("x-amz-grant-", "an ACL other than private"),
+    ("x-amz-object-lock-", "object lock"),
+    ("x-amz-server-side-encryption", "encryption"),
+    ("x-amz-copy-source-server-side-encryption", "encryption"),
+    ("x-amz-website-redirect-location", "a website"),
+    ("x-amz-acl", "an ACL other than private"),
+    ("x-amz-tagging", "a tag"),
+];
+
+/// Refuses the headers of a write that would be dropped, other than in vain.
+pub fn check(headers: &HeaderMap) -> S3Result<()> {
+    for (name, value) in headers {
+        let name = name.as_str();
+        let found = REFUSED.iter().find(|(begin, _)| name.starts_with(begin));
+        let Some((_, what)) = found else { continue };
+        let value = value.to_str().unwrap_or("?");
+        if !is_nothing(name, value.trim()) {
+            return Err(error::not_implemented(what));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a header only says what holds anyway.
+fn is_nothing(name: &str, value: &str) -> bool {
+    match name {
+        "x-amz-acl" => matches!(value, "" | "private" | "bucket-owner-full-control"),
+        "x-amz-tagging-directive" => true,
+        "x-amz-object-lock-legal-hold" => matches!(value, "" | "OFF"),
+        "x-amz-server-side-encryption-bucket-key-enabled" => matches!(value, "" | "false"),
+        _ => value.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_dropped_is_refused() {
+        let is_taken = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            check(&headers).is_ok()
+        };
+        assert!(is_taken("x-amz-acl", "private"));
+        assert!(is_taken("x-amz-tagging", ""));
+        assert!(is_taken("x-amz-meta-acl", "public-read"));
+        assert!(is_taken("x-amz-storage-class", "STANDARD"));
+        assert!(is_taken(
+            "x-amz-server-side-encryption-bucket-key-enabled",
+            "false"
+        ));
+        assert!(!is_taken("x-amz-acl", "public-read"));
+        assert!(!is_taken("x-amz-grant-read", "uri=\"a\""));
+        assert!(!is_taken("x-amz-tagging", "a=b"));
+        assert!(!is_taken("x-amz-server-side-encryption", "AES256"));
+        assert!(!is_taken(
+            "x-amz-server-side-encryption-customer-algorithm",
+            "AES256"
+        ));
+        assert!(!is_taken("x-amz-object-lock-mode", "GOVERNANCE"));
+    }
+}
