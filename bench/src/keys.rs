@@ -11,7 +11,7 @@ use partstore::{Background, KeyPage, ListKeys, Options, PartStore, Quota, Result
 use partstore_bench::bodies::body;
 use partstore_bench::{Column, Place, Table, at_once, machine, median};
 
-use crate::server::{Clients, Server};
+use crate::server::{Protocol, Server};
 
 const BUCKET: &str = "bench-1250000000";
 const PUTTERS: u32 = 64;
@@ -135,9 +135,9 @@ impl Report {
         let mut times = Vec::new();
         for _ in 0..STARTS {
             let started = Instant::now();
-            let server = Server::start(binary, root);
-            let clients = Clients::new(server.address());
-            clients.send(&format!("GET /{BUCKET}/{} HTTP/1.1", self.key(0)), b"");
+            let server = Server::start(binary, root, Protocol::Cos);
+            let key = self.key(0);
+            server.clients().send(&format!("GET /{BUCKET}/{key}"), b"");
             times.push(started.elapsed().as_secs_f64());
             server.stop();
         }

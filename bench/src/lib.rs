@@ -14,6 +14,11 @@ pub mod store;
 mod streams;
 mod table;
 
+/// The key pair of servers that need one.
+pub const KEY_ID: &str = "bench";
+/// Its secret.
+pub const SECRET: &str = "secret";
+
 pub use load::{Load, Place};
 pub use measure::{Bench, Case, Measured, Taker, Way, median};
 pub use streams::at_once;

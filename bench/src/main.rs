@@ -1,10 +1,12 @@
 //! Measures partstore: `cargo run --release -p partstore-bench -- --help`. `bench/README.md` says what each subcommand
 //! measures, and how to read it.
 
+mod connections;
 mod crowd;
 mod figures;
 mod ingest;
 mod keys;
+mod objects;
 mod peers;
 mod programs;
 mod server;
@@ -14,8 +16,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use partstore_bench::Load;
 
+use connections::Connections;
 use figures::Figures;
 use keys::Keys;
+use objects::Objects;
 use peers::Peers;
 
 /// Measures partstore, each figure beside its floor.
@@ -35,6 +39,10 @@ enum Measure {
         mut_arg("streams", |streams| streams.default_value("8"))
     )]
     Server(Load),
+    /// How long small objects take through `partstore-server`, beside `s3s-fs`
+    Objects(Objects),
+    /// How much memory `partstore-server` takes while many clients are connected
+    Connections(Connections),
     /// How fast parts come into other stores; builds the program of `bench/peers` and runs it
     Peers(Peers),
 }
@@ -43,6 +51,8 @@ fn main() -> ExitCode {
     match Measure::parse() {
         Measure::Ingest(load) => ingest::run(&load),
         Measure::Server(load) => server::run(&load),
+        Measure::Objects(objects) => objects.run(),
+        Measure::Connections(connections) => connections.run(),
         Measure::Peers(peers) => return peers.run(),
         Measure::Figures(figures) => return ended(figures.run()),
         Measure::Keys(keys) => return ended(keys.run()),

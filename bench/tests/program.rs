@@ -71,8 +71,9 @@ fn the_server_stands_beside_the_store_and_a_sink() {
     let expected = [
         "store, `put_part`",
         "store, as streams",
-        "server",
-        "floor: `sink`",
+        "server, S3",
+        "server, COS",
+        "`sink`",
         "floor: `sink`, then the store",
     ];
     assert_eq!(ways, expected);

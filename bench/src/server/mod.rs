@@ -1,10 +1,11 @@
-//! How fast parts come in through `partstore-server`, beside the store called directly in the same run.
+//! How fast parts come in through both protocols of `partstore-server`, beside the store called directly in the same run.
 //!
 //! Clients and server share the machine. What is measured is loopback, both of its ends, and the store. The floor `sink`
 //! has the same clients and a server that reads bodies and does nothing with them.
 
 mod http;
 mod process;
+mod sign;
 mod sink;
 
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::path::Path;
 use bytes::Bytes;
 use partstore_bench::{Bench, Case, Column, Load, Measured, Table, Taker, Way, machine, store};
 
-pub use http::Clients;
+pub use http::{Clients, Protocol};
 pub use process::Server;
 use sink::Sink;
 
@@ -30,6 +31,7 @@ pub fn run(load: &Load) {
         Column::text("way", 30),
         Column::figures("GB/s"),
         Column::figures("× store, as streams"),
+        Column::figures("× floor"),
     ]);
     for case in load.cases() {
         print(&table, case, bench.medians(&ways, case));
@@ -37,22 +39,27 @@ pub fn run(load: &Load) {
 }
 
 /// The store called directly, as a call and as streams; the server; the floor. All bodies lie in huge pages.
-fn ways() -> [Way; 4] {
+fn ways() -> [Way; 5] {
     let binary = crate::programs::server();
-    let server = Way::new(move |dir, _| Uploads::to_server(&binary, dir));
+    let server = |protocol| {
+        let binary = binary.clone();
+        Way::new(move |dir, _| Uploads::to_server(&binary, dir, protocol))
+    };
+    let (s3, cos) = (server(Protocol::S3), server(Protocol::Cos));
     let sink = Way::new(|_, _| Uploads::to_sink());
-    [store::put(), store::stream(RECEIVED), server, sink].map(Way::in_huge_pages)
+    [store::put(), store::stream(RECEIVED), s3, cos, sink].map(Way::in_huge_pages)
 }
 
-fn print(table: &Table, case: Case, measured: [Measured; 4]) {
-    let [put, stream, server, sink] = measured.map(|measured| measured.rate);
+fn print(table: &Table, case: Case, measured: [Measured; 5]) {
+    let [put, stream, s3, cos, sink] = measured.map(|measured| measured.rate);
     // Where both are bound by the processors, a server cannot be faster than one after the other.
     let both = 1.0 / (1.0 / stream + 1.0 / sink);
     let rates = [
         ("store, `put_part`", put),
         ("store, as streams", stream),
-        ("server", server),
-        ("floor: `sink`", sink),
+        ("server, S3", s3),
+        ("server, COS", cos),
+        ("`sink`", sink),
         ("floor: `sink`, then the store", both),
     ];
     for (way, rate) in rates {
@@ -61,6 +68,7 @@ fn print(table: &Table, case: Case, measured: [Measured; 4]) {
             way.to_owned(),
             format!("{rate:.2}"),
             format!("{:.2}", rate / stream),
+            format!("{:.2}", rate / both),
         ]);
     }
 }
@@ -73,14 +81,15 @@ struct Uploads {
 }
 
 impl Uploads {
-    fn to_server(binary: &Path, dir: &Path) -> Self {
+    fn to_server(binary: &Path, dir: &Path, protocol: Protocol) -> Self {
         let data = dir.join("data");
         store::settled(&data).close().expect("a clean close");
-        let server = Server::start(binary, &data);
-        let clients = Clients::new(server.address());
-        clients.send(&format!("PUT /{BUCKET}/ HTTP/1.1"), &[]);
-        let answer = clients.send(&format!("POST /{BUCKET}/key?uploads HTTP/1.1"), &[]);
-        let id = answer.split("<UploadId>").nth(1);
+        let server = Server::start(binary, &data, protocol);
+        let clients = server.clients();
+        clients.send(&format!("PUT /{BUCKET}/"), &[]);
+        let answer = clients.send(&format!("POST /{BUCKET}/key?uploads"), &[]);
+        let text = answer.text();
+        let id = text.split("<UploadId>").nth(1);
         let id = id.and_then(|rest| rest.split('<').next());
         Self {
             clients,
@@ -92,7 +101,7 @@ impl Uploads {
     fn to_sink() -> Self {
         let sink = Sink::start();
         Self {
-            clients: Clients::new(sink.address()),
+            clients: Clients::new(sink.address(), Protocol::Cos),
             id: "none".to_owned(),
             _server: Box::new(sink),
         }
@@ -102,7 +111,7 @@ impl Uploads {
 impl Taker for Uploads {
     fn take(&self, number: u32, part: &Bytes) {
         let id = &self.id;
-        let line = format!("PUT /{BUCKET}/key?partNumber={number}&uploadId={id} HTTP/1.1");
+        let line = format!("PUT /{BUCKET}/key?partNumber={number}&uploadId={id}");
         self.clients.send(&line, part);
     }
 }
