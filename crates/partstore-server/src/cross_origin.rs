@@ -6,8 +6,7 @@ use hyper::header::{
     HeaderValue, ORIGIN,
 };
 use hyper::http::request::Parts;
-use partstore::PartStore;
-use tokio::task::spawn_blocking;
+use partstore_tokio::AsyncPartStore;
 
 use crate::cors::{self, Rule};
 use crate::rules::Rules;
@@ -52,7 +51,7 @@ pub struct Allowed {
 /// The first rule of the server, or else of the bucket, that allows what is asked. Pages of `--cors-origin` may read the
 /// headers `exposed`.
 pub async fn find(
-    (store, rules): (&PartStore, &Rules),
+    (store, rules): (&AsyncPartStore, &Rules),
     exposed: &[&str],
     asked: Option<Asked>,
     bucket: Option<String>,
@@ -63,9 +62,9 @@ pub async fn find(
     if let Some(rule) = everywhere.find(|rule| asked.is_allowed_by(rule)) {
         return Some(Allowed { asked, rule });
     }
-    let (store, bucket) = (store.clone(), bucket?);
-    let own = spawn_blocking(move || cors::load(&store, &bucket)).await;
-    let mut own = own.ok()?.ok()??.rules.into_iter();
+    let bucket = bucket?;
+    let own = store.run(move |store| cors::load(store, &bucket)).await;
+    let mut own = own.ok()??.rules.into_iter();
     let rule = own.find(|rule| asked.is_allowed_by(rule))?;
     Some(Allowed { asked, rule })
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use partstore::{Error, Key, PartStore};
+use partstore_tokio::AsyncPartStore;
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::kept;
@@ -59,13 +59,14 @@ pub fn load(store: &PartStore, bucket: &str) -> Result<Option<Rules>, Error> {
 }
 
 /// Does the rules of all buckets, again and again, until the server stops.
-pub async fn keep(store: PartStore, day: Duration, stop: CancellationToken) {
+pub async fn keep(store: AsyncPartStore, day: Duration, stop: CancellationToken) {
     let every = (day / A_DAY).max(Duration::from_millis(10));
     let rounds = async {
         loop {
             let (store, stop) = (store.clone(), stop.clone());
-            let done = spawn_blocking(move || round(&store, day, &stop)).await;
-            match done {
+            let round = async move { store.run(move |store| round(store, day, &stop)).await };
+            // A panic ends this round only.
+            match tokio::spawn(round).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(error = error.one_line(), "lifecycle rules were not done");

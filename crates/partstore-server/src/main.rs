@@ -27,16 +27,14 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use partstore::{Options, PartStore};
+use partstore::Options;
+use partstore_tokio::{AsyncOptions, AsyncPartStore};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use args::Args;
@@ -60,8 +58,6 @@ const COPIES: usize = 8;
 const BACKLOG: u32 = 1024;
 /// Threads that the system must have left for the store.
 const THREADS: usize = 10;
-/// How long the system may take to start a thread.
-const THREAD_PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let ended = Args::parse_all().and_then(|args| {
@@ -85,15 +81,11 @@ fn run(args: &Args, log: &Log) -> Result<(), Failure> {
     if rules.get().keys.is_none() {
         tracing::warn!("there are no key pairs, so everybody may do everything: see --keys");
     }
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(STORE_THREADS)
-        .build()?;
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     match run_in(&runtime, args, (log, Arc::new(rules))) {
         Ok(store) => {
             // Waits for calls that are under way.
-            drop(runtime);
-            store.close()?;
+            runtime.block_on(store.close())?;
             tracing::info!("closed");
             Ok(())
         }
@@ -109,7 +101,7 @@ fn run_in(
     runtime: &Runtime,
     args: &Args,
     (log, rules): (&Log, Arc<Current>),
-) -> Result<PartStore, Failure> {
+) -> Result<AsyncPartStore, Failure> {
     let _entered = runtime.enter();
     let hangups = signals::hangups()?;
     // An address that is taken, or misspelt, leaves no store behind.
@@ -118,9 +110,8 @@ fn run_in(
         return Err("S3 needs key pairs: see --keys".into());
     }
     prove_threads()?;
-    runtime.block_on(prove_a_thread())?;
-    let store = open(args)?;
-    layout::upgrade(&store)?;
+    let store = runtime.block_on(open(args))?;
+    layout::upgrade(store.store())?;
     let serving = serve(args, &store, rules.clone(), sockets);
     let reloading = signals::reload(hangups, log, &rules);
     runtime.block_on(async {
@@ -132,7 +123,7 @@ fn run_in(
     Ok(store)
 }
 
-fn open(args: &Args) -> Result<PartStore, Failure> {
+async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
     let mut options = Options::cos()
         .headroom(args.headroom)
         .max_part_size(args.max_body);
@@ -142,7 +133,8 @@ fn open(args: &Args) -> Result<PartStore, Failure> {
     if args.must_exist {
         options = options.must_exist();
     }
-    let store = options.open(&args.data)?;
+    let threads = AsyncOptions::new().threads(STORE_THREADS);
+    let store = AsyncPartStore::open(&args.data, options, threads).await?;
     let recovery = store.recovery();
     tracing::info!(data = %args.data.display(), created = recovery.created, index = ?recovery.index, "opened");
     if recovery.created {
@@ -219,16 +211,9 @@ fn prove_threads() -> Result<(), Failure> {
     })
 }
 
-/// Without a thread that may block, requests would wait for ever. tokio does not say when it can start none.
-async fn prove_a_thread() -> Result<(), Failure> {
-    let started = timeout(THREAD_PATIENCE, spawn_blocking(|| ())).await;
-    let none = "no thread for the store can be started; raise the limit of threads";
-    Ok(started.map_err(|_| none)??)
-}
-
 async fn serve(
     args: &Args,
-    store: &PartStore,
+    store: &AsyncPartStore,
     rules: Arc<Current>,
     sockets: Sockets,
 ) -> Result<(), Failure> {
@@ -271,10 +256,10 @@ async fn serve(
 }
 
 /// Closes the store when the grace is over. Calls that take long, such as copies, then end soon.
-async fn close_on(break_off: CancellationToken, store: PartStore) {
+async fn close_on(break_off: CancellationToken, store: AsyncPartStore) {
     break_off.cancelled().await;
     // The result is that of the call at the end.
-    let _ = spawn_blocking(move || store.close()).await;
+    let _ = store.close().await;
 }
 
 /// A connection takes a file descriptor, and a body takes another one.

@@ -100,7 +100,7 @@ impl AsyncPartStore {
         options: PartOptions,
     ) -> Result<AsyncPartWriter> {
         let upload = upload.clone();
-        self.writer(move |store| store.part_writer(&upload, number, options))
+        self.writer_by(move |store| store.part_writer(&upload, number, options))
             .await
     }
 
@@ -114,7 +114,7 @@ impl AsyncPartStore {
         options: ObjectOptions,
     ) -> Result<AsyncObjectWriter> {
         let key = key.into();
-        self.writer(move |store| store.object_writer(key, options))
+        self.writer_by(move |store| store.object_writer(key, options))
             .await
     }
 
@@ -214,7 +214,7 @@ impl AsyncPartStore {
     /// As for [`PartStore::open_part`].
     pub async fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<AsyncPartReader> {
         let upload = upload.clone();
-        self.reader(move |store| store.open_part(&upload, number))
+        self.reader_by(move |store| store.open_part(&upload, number))
             .await
     }
 
@@ -224,7 +224,8 @@ impl AsyncPartStore {
     /// As for [`PartStore::open_object`].
     pub async fn open_object(&self, object: &Upload) -> Result<AsyncObjectReader> {
         let object = object.clone();
-        self.reader(move |store| store.open_object(&object)).await
+        self.reader_by(move |store| store.open_object(&object))
+            .await
     }
 
     /// Opens the current object of a key: for its head, and then for its bytes.
@@ -233,22 +234,31 @@ impl AsyncPartStore {
     /// As for [`PartStore::open_key`].
     pub async fn open_key(&self, key: impl Into<Key>) -> Result<AsyncObjectReader> {
         let key = key.into();
-        self.reader(move |store| store.open_key(key)).await
+        self.reader_by(move |store| store.open_key(key)).await
     }
 
-    async fn writer<W: Writer>(
+    /// Begins to receive what `begin` has begun, on a thread of the pool: for what must be decided first, such as a
+    /// condition, without another change of threads.
+    ///
+    /// # Errors
+    /// Those of `begin`.
+    pub async fn writer_by<W: Writer, E: Send + 'static>(
         &self,
-        open: impl FnOnce(&partstore::PartStore) -> Result<W> + Send + 'static,
-    ) -> Result<AsyncWriter<W>> {
-        let writer = self.held(open).await?;
+        begin: impl FnOnce(&partstore::PartStore) -> Result<W, E> + Send + 'static,
+    ) -> Result<AsyncWriter<W>, E> {
+        let writer = self.held(begin).await?;
         let batch_len = self.options().batch_len;
         Ok(AsyncWriter::new(writer, self.pool().clone(), batch_len))
     }
 
-    async fn reader<R: Reader>(
+    /// Reads what `open` has opened, on a thread of the pool.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub async fn reader_by<R: Reader, E: Send + 'static>(
         &self,
-        open: impl FnOnce(&partstore::PartStore) -> Result<R> + Send + 'static,
-    ) -> Result<AsyncReader<R>> {
+        open: impl FnOnce(&partstore::PartStore) -> Result<R, E> + Send + 'static,
+    ) -> Result<AsyncReader<R>, E> {
         let reader = self.held(open).await?;
         let read_len = self.options().read_len;
         Ok(AsyncReader::new(reader, self.pool().clone(), read_len))

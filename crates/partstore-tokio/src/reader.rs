@@ -156,18 +156,21 @@ pub struct ByteStream<R: Reader> {
 
 enum State<R: Reader> {
     Idle(Held<R>),
-    Reading(Answer<Result<(Held<R>, Bytes)>>),
+    Reading(Answer<Result<Piece<R>>>),
     /// A piece that was read before anybody asked for it.
-    Read(Held<R>, Bytes),
+    Read(Piece<R>),
     Ended,
 }
+
+/// Bytes, and the reader if there are more. At the end it was dropped, so that what it reads can be removed.
+type Piece<R> = (Option<Held<R>>, Bytes);
 
 impl<R: Reader> ByteStream<R> {
     /// Returns how many bytes are still to come.
     #[must_use]
     pub fn remaining(&self) -> u64 {
         let read = match &self.state {
-            State::Read(_, bytes) => bytes.len() as u64,
+            State::Read((_, bytes)) => bytes.len() as u64,
             _ => 0,
         };
         self.end.saturating_sub(self.at) + read
@@ -196,12 +199,12 @@ impl<R: Reader> ByteStream<R> {
                         return Poll::Pending;
                     }
                     Poll::Ready(read) => {
-                        let (reader, bytes) = read?;
-                        self.at += bytes.len() as u64;
-                        State::Read(reader, bytes)
+                        let piece = read?;
+                        self.at += piece.1.len() as u64;
+                        State::Read(piece)
                     }
                 },
-                read @ State::Read(..) => {
+                read @ State::Read(_) => {
                     self.state = read;
                     return Poll::Ready(Ok(()));
                 }
@@ -209,18 +212,18 @@ impl<R: Reader> ByteStream<R> {
         }
     }
 
-    fn read(&self, mut reader: Held<R>) -> Answer<Result<(Held<R>, Bytes)>> {
+    fn read(&self, mut reader: Held<R>) -> Answer<Result<Piece<R>>> {
         let at = self.at;
         let len = (self.end - at).min(self.read_len as u64);
+        let is_last = at + len == self.end;
         self.pool.start(move || {
             let read = read(&mut *reader, at, len);
-            match read {
-                Ok(bytes) => Ok((reader, bytes)),
-                Err(error) => {
-                    drop(reader.into_inner());
-                    Err(error)
-                }
+            if is_last || read.is_err() {
+                // Here, where it may take its time.
+                drop(reader.into_inner());
+                return Ok((None, read?));
             }
+            Ok((Some(reader), read?))
         })
     }
 }
@@ -256,9 +259,8 @@ impl<R: Reader> Stream for ByteStream<R> {
             return Poll::Ready(Some(Err(error)));
         }
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Read(reader, bytes) => {
-                // At the end the reader is dropped, so that what it reads can be removed.
-                if self.at < self.end {
+            State::Read((reader, bytes)) => {
+                if let Some(reader) = reader {
                     self.state = State::Idle(reader);
                 }
                 Poll::Ready(Some(Ok(bytes)))

@@ -93,25 +93,23 @@ impl AsyncPartStore {
         self.pool().start_beside(close).await
     }
 
-    /// Makes a call on a thread of the pool: one of your own, or several that belong together.
+    /// Makes a call on a thread of the pool: one of your own, or several that belong together. It gives what the call gives,
+    /// whatever that is. A panic of the call goes on here.
     ///
     /// If the future is dropped before a thread has taken the call up, it is not made. Later it is made to its end.
-    ///
-    /// # Errors
-    /// Those of the call.
     pub async fn run<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&PartStore) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+        call: impl FnOnce(&PartStore) -> T + Send + 'static,
+    ) -> T {
         let front = Arc::clone(&self.front);
         self.pool().start(move || call(&front.store)).await
     }
 
     /// Makes a call whose result may take long to drop.
-    pub(crate) async fn held<T: Send + 'static>(
+    pub(crate) async fn held<T: Send + 'static, E: Send + 'static>(
         &self,
-        call: impl FnOnce(&PartStore) -> Result<T> + Send + 'static,
-    ) -> Result<Held<T>> {
+        call: impl FnOnce(&PartStore) -> Result<T, E> + Send + 'static,
+    ) -> Result<Held<T>, E> {
         let pool = self.pool().clone();
         self.run(move |store| Ok(Held::new(call(store)?, &pool)))
             .await

@@ -2,7 +2,6 @@
 
 use partstore::Key;
 
-use crate::cos::body::blocking;
 use crate::cos::refusal::Refusal;
 use crate::cos::request::Target;
 use crate::cos::service::Call;
@@ -17,7 +16,7 @@ impl Target {
 impl Call {
     /// Refuses a request to a bucket that does not exist.
     pub async fn require_bucket(&self) -> Result<(), Refusal> {
-        let (store, bucket) = (self.service.store.clone(), self.target.bucket.clone());
-        blocking(move || store.namespace(&bucket).map(drop)).await
+        self.service.store.namespace(&self.target.bucket).await?;
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! [`Refusal`]: an error answer, with the protocol's code, and as XML.
 
+use std::fmt;
+
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use partstore::Error;
@@ -61,9 +63,25 @@ refusals! {
     xml_size_limit "XMLSizeLimit" BAD_REQUEST;
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 impl From<Error> for Refusal {
     /// The library knows the protocol's codes. Details of a failure within the store are only logged.
     fn from(error: Error) -> Self {
+        let error = match error {
+            // What the server said of a body that it gave to the store.
+            Error::BodyUnreadable { received, source } => match source.downcast::<Self>() {
+                Ok(refusal) => return refusal,
+                Err(source) => Error::BodyUnreadable { received, source },
+            },
+            error => error,
+        };
         let status = StatusCode::from_u16(error.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {

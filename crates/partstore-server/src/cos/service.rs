@@ -9,7 +9,7 @@ use hyper::header::{
 use hyper::http::Extensions;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response};
-use partstore::PartStore;
+use partstore_tokio::AsyncPartStore;
 use tokio::sync::Semaphore;
 
 use crate::access::{Inbound, Told};
@@ -28,7 +28,7 @@ use crate::server::Front;
 
 /// What all requests share.
 pub struct Service {
-    pub store: PartStore,
+    pub store: AsyncPartStore,
     pub rules: Arc<Current>,
     /// How long a client may be silent in the middle of a body.
     pub patience: Duration,

@@ -30,7 +30,7 @@ pub async fn get_object_attributes(
     };
     let (store, name) = (objects.store.clone(), key(&input.bucket, &input.key));
     let (object, parts) = if wants("ObjectParts") {
-        blocking(move || {
+        blocking(&store, move |store| {
             let reader = store.open_key(name).map_err(error::of)?;
             Ok((reader.object().clone(), reader.parts().to_vec()))
         })

@@ -1,33 +1,26 @@
 //! Bodies between `s3s` and the store.
 
-use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hyper::HeaderMap;
-use partstore::{
-    Checksums, Error, Object, ObjectReader, ObjectWriter, Part, PartOptions, PartWriter,
-};
+use partstore::{Checksums, PartOptions, PartStore};
+use partstore_tokio::{AsyncObjectReader, AsyncPartStore, AsyncWriter, Writer};
 use s3s::dto::StreamingBlob;
 use s3s::{S3Result, TrailingHeaders};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{checksums, error};
-use crate::cos::body::{Upstream, Writer};
+use crate::cos::body;
 use crate::cos::refusal::Refusal;
 
-/// Bytes that are read from the store at a time.
-const READ_LEN: usize = 512 * 1024;
-
-/// Runs a call of the store on a thread that may block.
+/// Makes a call of the store, on one of its threads.
 pub async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> S3Result<T> + Send + 'static,
+    store: &AsyncPartStore,
+    call: impl FnOnce(&PartStore) -> S3Result<T> + Send + 'static,
 ) -> S3Result<T> {
-    let fault = |panic: tokio::task::JoinError| error::new("InternalError", panic.to_string());
-    spawn_blocking(call).await.map_err(fault)?
+    store.run(call).await
 }
 
 /// What a request declares about its body.
@@ -55,55 +48,10 @@ pub fn declared(headers: &HeaderMap) -> S3Result<PartOptions> {
     Ok(options)
 }
 
-/// A writer whose body may have checksums behind it.
-pub struct Trailed<W> {
-    pub writer: W,
-    pub trailer: Option<TrailingHeaders>,
-}
-
-impl<W> Trailed<W> {
-    /// What the trailer declares. It was read when the body ended.
-    fn declared(trailer: Option<&TrailingHeaders>) -> Result<Checksums, Error> {
-        let headers = trailer.and_then(TrailingHeaders::take).unwrap_or_default();
-        let refused = |error: s3s::S3Error| Error::InvalidArgument {
-            argument: "trailer",
-            found: error.message().unwrap_or_default().to_owned(),
-            expected: "checksums",
-        };
-        checksums::declared(&headers).map_err(refused)
-    }
-}
-
-impl Writer for Trailed<PartWriter> {
-    type Stored = Part;
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.writer.append(bytes)
-    }
-
-    fn finish(self) -> Result<Part, Error> {
-        let declared = Self::declared(self.trailer.as_ref())?;
-        self.writer.finish_with(&declared)
-    }
-}
-
-impl Writer for Trailed<ObjectWriter> {
-    type Stored = Object;
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.writer.append(bytes)
-    }
-
-    fn finish(self) -> Result<Object, Error> {
-        let declared = Self::declared(self.trailer.as_ref())?;
-        self.writer.finish_with(&declared)
-    }
-}
-
 /// Sends a body to the store. If the client breaks off or is silent for too long, nothing of it remains.
 pub async fn store<W: Writer>(
-    body: Option<StreamingBlob>,
-    writer: W,
+    (body, trailer): (Option<StreamingBlob>, Option<TrailingHeaders>),
+    writer: AsyncWriter<W>,
     patience: Duration,
 ) -> S3Result<W::Stored> {
     let bytes = stream::try_unfold(body, move |body| async move {
@@ -118,8 +66,20 @@ pub async fn store<W: Writer>(
             Some(Err(error)) => Err(broken_off(&*error)),
         }
     });
-    let stored = Upstream::of(bytes).store(writer).await;
-    stored.map_err(error::refused)
+    let writer = writer.write_from(bytes).await.map_err(error::of)?;
+    match behind(trailer.as_ref()) {
+        Ok(declared) => writer.finish_with(declared).await.map_err(error::of),
+        Err(refused) => {
+            writer.discard().await;
+            Err(refused)
+        }
+    }
+}
+
+/// What the trailer declares. It was read when the body ended.
+fn behind(trailer: Option<&TrailingHeaders>) -> S3Result<Checksums> {
+    let headers = trailer.and_then(TrailingHeaders::take).unwrap_or_default();
+    checksums::declared(&headers)
 }
 
 /// `s3s` checks the signature of each chunk, and the hash of a signed body, while it comes in.
@@ -133,37 +93,7 @@ fn broken_off(error: &dyn std::error::Error) -> Refusal {
 
 /// Some bytes of an object, read as the client takes them. The first are read at once, so that an unreadable object is
 /// refused before a head is sent.
-pub async fn read(mut source: ObjectReader, range: Range<u64>) -> S3Result<StreamingBlob> {
-    let first = spawn_blocking(move || {
-        source.seek(SeekFrom::Start(range.start))?;
-        read_some(source.take(range.end - range.start))
-    });
-    let first = first.await.map_err(io::Error::other).and_then(|read| read);
-    let unreadable = |error| {
-        tracing::error!(%error, "an object cannot be read");
-        error::new("InternalError", "the object cannot be read; see the log")
-    };
-    let (begin, source) = first.map_err(unreadable)?;
-    let chunks = stream::try_unfold((Some(begin), source), async |(begin, source)| {
-        let (chunk, source) = match begin {
-            Some(chunk) => (chunk, source),
-            None => spawn_blocking(move || read_some(source))
-                .await
-                .map_err(io::Error::other)??,
-        };
-        io::Result::Ok((!chunk.is_empty()).then_some((chunk, (None, source))))
-    });
-    Ok(StreamingBlob::wrap(chunks))
-}
-
-type Source = io::Take<ObjectReader>;
-
-fn read_some(mut source: Source) -> io::Result<(Bytes, Source)> {
-    let left = usize::try_from(source.limit()).unwrap_or(READ_LEN);
-    let mut chunk = Vec::with_capacity(READ_LEN.min(left));
-    source
-        .by_ref()
-        .take(READ_LEN as u64)
-        .read_to_end(&mut chunk)?;
-    Ok((chunk.into(), source))
+pub async fn read(source: AsyncObjectReader, range: Range<u64>) -> S3Result<StreamingBlob> {
+    let bytes = body::read(source, range).await.map_err(error::refused)?;
+    Ok(StreamingBlob::wrap(bytes))
 }

@@ -26,7 +26,10 @@ pub fn owner() -> Owner {
 /// Refuses a request to a bucket that does not exist.
 pub async fn require(objects: &Objects, bucket: &str) -> S3Result<()> {
     let (store, bucket) = (objects.store.clone(), bucket.to_owned());
-    blocking(move || store.namespace(&bucket).map(drop).map_err(error::of)).await
+    blocking(&store, move |store| {
+        store.namespace(&bucket).map(drop).map_err(error::of)
+    })
+    .await
 }
 
 pub async fn create_bucket(
@@ -43,8 +46,8 @@ pub async fn create_bucket(
     }
     refused::check(&request.headers)?;
     let (store, bucket) = (objects.store.clone(), input.bucket.clone());
-    blocking(move || {
-        kept::remove_stale(&store, &bucket).map_err(error::of)?;
+    blocking(&store, move |store| {
+        kept::remove_stale(store, &bucket).map_err(error::of)?;
         match store.create_namespace(&bucket, Quota::new()) {
             Err(Error::NamespaceExists { .. }) => Err(error::new(
                 "BucketAlreadyOwnedByYou",
@@ -64,9 +67,9 @@ pub async fn delete_bucket(
     request: S3Request<DeleteBucketInput>,
 ) -> S3Result<S3Response<DeleteBucketOutput>> {
     let (store, bucket) = (objects.store.clone(), request.input.bucket);
-    blocking(move || {
+    blocking(&store, move |store| {
         let removed = store.remove_namespace(&bucket);
-        let removed = removed.and_then(|()| kept::remove_all(&store, &bucket));
+        let removed = removed.and_then(|()| kept::remove_all(store, &bucket));
         removed.map_err(error::of)
     })
     .await?;
@@ -96,7 +99,7 @@ pub async fn list_buckets(
     // A marker just before the prefix, if the client has none behind it.
     let mut after = input.continuation_token.unwrap_or_default();
     let store = objects.store.clone();
-    let (buckets, next) = blocking(move || {
+    let (buckets, next) = blocking(&store, move |store| {
         let mut found = Vec::new();
         loop {
             let query = ListNamespaces::new().after(after).limit(MAX_BUCKETS);

@@ -57,15 +57,15 @@ pub async fn copy_object(
     let store = objects.store.clone();
     let if_match = condition_in(&request.headers, &IF_MATCH)?;
     let if_none_match = condition_in(&request.headers, &IF_NONE_MATCH)?;
-    let object = blocking(move || {
+    let object = blocking(&store, move |store| {
         let conditions = OnRead {
             matching: input.copy_source_if_match.as_ref(),
             not_matching: input.copy_source_if_none_match.as_ref(),
             modified_since: input.copy_source_if_modified_since.as_ref(),
             unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
         };
-        let reader = open(&store, source, &conditions)?;
-        let condition = on_write(&store, &target, (if_match.as_ref(), if_none_match.as_ref()))?;
+        let reader = open(store, source, &conditions)?;
+        let condition = on_write(store, &target, (if_match.as_ref(), if_none_match.as_ref()))?;
         let mut options = ObjectOptions::new().whole_etag().only(condition);
         if let Some(metadata) = metadata {
             options = options.metadata(metadata);
@@ -130,14 +130,14 @@ pub async fn upload_part_copy(
     let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
     let number = number(input.part_number)?;
     let store = objects.store.clone();
-    let part = blocking(move || {
+    let part = blocking(&store, move |store| {
         let conditions = OnRead {
             matching: input.copy_source_if_match.as_ref(),
             not_matching: input.copy_source_if_none_match.as_ref(),
             modified_since: input.copy_source_if_modified_since.as_ref(),
             unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
         };
-        let mut reader = open(&store, source, &conditions)?;
+        let mut reader = open(store, source, &conditions)?;
         let range = range_of(input.copy_source_range.as_deref(), reader.object().size)?;
         // A range that is one part of the source needs no bytes moved.
         if let Some(whole) = part_at(&reader, &range) {

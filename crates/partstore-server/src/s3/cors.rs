@@ -18,7 +18,10 @@ pub async fn get_bucket_cors(
     let bucket = request.input.bucket;
     require(objects, &bucket).await?;
     let store = objects.store.clone();
-    let found = blocking(move || cors::load(&store, &bucket).map_err(error::of)).await?;
+    let found = blocking(&store, move |store| {
+        cors::load(store, &bucket).map_err(error::of)
+    })
+    .await?;
     let missing = || {
         let message = "the bucket has no rules for pages of other origins";
         error::new("NoSuchCORSConfiguration", message)
@@ -49,7 +52,10 @@ pub async fn put_bucket_cors(
         return Err(error::new("MalformedXML", "the rules are too long"));
     }
     let store = objects.store.clone();
-    blocking(move || cors::save(&store, &bucket, text).map_err(error::of)).await?;
+    blocking(&store, move |store| {
+        cors::save(store, &bucket, text).map_err(error::of)
+    })
+    .await?;
     Ok(S3Response::new(PutBucketCorsOutput::default()))
 }
 
@@ -60,7 +66,10 @@ pub async fn delete_bucket_cors(
     let bucket = request.input.bucket;
     require(objects, &bucket).await?;
     let store = objects.store.clone();
-    blocking(move || cors::remove(&store, &bucket).map_err(error::of)).await?;
+    blocking(&store, move |store| {
+        cors::remove(store, &bucket).map_err(error::of)
+    })
+    .await?;
     Ok(S3Response::new(DeleteBucketCorsOutput::default()))
 }
 

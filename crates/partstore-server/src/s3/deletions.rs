@@ -21,8 +21,8 @@ pub async fn delete_object(
     let input = request.input;
     no_versions(input.version_id.as_deref())?;
     let (store, name) = (objects.store.clone(), key(&input.bucket, &input.key));
-    blocking(move || {
-        let condition = on_write(&store, &name, (input.if_match.as_ref(), None))?;
+    blocking(&store, move |store| {
+        let condition = on_write(store, &name, (input.if_match.as_ref(), None))?;
         store.remove_key(name, condition).map_err(error::of)
     })
     .await?;
@@ -40,13 +40,13 @@ pub async fn delete_objects(
         return Err(error::new("MalformedXML", message));
     }
     let store = objects.store.clone();
-    let (deleted, errors) = blocking(move || {
+    let (deleted, errors) = blocking(&store, move |store| {
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for one in input.delete.objects {
             let condition = one.e_tag.map(s3s::dto::ETagCondition::ETag);
             let name = key(&input.bucket, &one.key);
             let removed = no_versions(one.version_id.as_deref())
-                .and_then(|()| on_write(&store, &name, (condition.as_ref(), None)))
+                .and_then(|()| on_write(store, &name, (condition.as_ref(), None)))
                 .and_then(|condition| {
                     let removed = store.remove_key(name.clone(), condition);
                     removed.map_err(error::of)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::header::{HOST, HeaderValue, SERVER};
 use hyper::{Method, Request, Response, StatusCode};
-use partstore::PartStore;
+use partstore_tokio::AsyncPartStore;
 use percent_encoding::percent_decode_str;
 use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -23,7 +23,7 @@ use crate::server::Front;
 pub struct S3Front {
     service: S3Service,
     domains: Domains,
-    store: PartStore,
+    store: AsyncPartStore,
     rules: Arc<Current>,
 }
 
@@ -49,7 +49,7 @@ const EXPOSED: [&str; 16] = [
 
 impl S3Front {
     /// A client may be silent for so long in the middle of a body.
-    pub fn new(store: PartStore, rules: &Arc<Current>, patience: Duration) -> Self {
+    pub fn new(store: AsyncPartStore, rules: &Arc<Current>, patience: Duration) -> Self {
         let mut builder = S3ServiceBuilder::new(Objects {
             store: store.clone(),
             rules: rules.clone(),

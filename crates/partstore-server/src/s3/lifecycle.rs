@@ -25,7 +25,10 @@ pub async fn get_bucket_lifecycle_configuration(
     let bucket = request.input.bucket;
     buckets::require(objects, &bucket).await?;
     let store = objects.store.clone();
-    let found = blocking(move || lifecycle::load(&store, &bucket).map_err(error::of)).await?;
+    let found = blocking(&store, move |store| {
+        lifecycle::load(store, &bucket).map_err(error::of)
+    })
+    .await?;
     let missing = || {
         let message = "the bucket has no lifecycle configuration";
         error::new("NoSuchLifecycleConfiguration", message)
@@ -47,8 +50,8 @@ pub async fn put_bucket_lifecycle_configuration(
     let rules = configuration.map(|configuration| configuration.rules);
     let document = document(rules.unwrap_or_default())?;
     let store = objects.store.clone();
-    blocking(move || {
-        let saved = kept::LIFECYCLE.save(&store, &bucket, document);
+    blocking(&store, move |store| {
+        let saved = kept::LIFECYCLE.save(store, &bucket, document);
         saved.map_err(error::of)
     })
     .await?;
@@ -64,8 +67,8 @@ pub async fn delete_bucket_lifecycle(
     let bucket = request.input.bucket;
     buckets::require(objects, &bucket).await?;
     let store = objects.store.clone();
-    blocking(move || {
-        let removed = kept::LIFECYCLE.remove(&store, &bucket);
+    blocking(&store, move |store| {
+        let removed = kept::LIFECYCLE.remove(store, &bucket);
         removed.map_err(error::of)
     })
     .await?;

@@ -92,7 +92,10 @@ pub async fn keys(
         query = query.after(after);
     }
     let store = objects.store.clone();
-    blocking(move || store.list_keys(&query).map_err(error::of)).await
+    blocking(&store, move |store| {
+        store.list_keys(&query).map_err(error::of)
+    })
+    .await
 }
 
 pub async fn list_objects(
@@ -186,7 +189,10 @@ pub async fn list_multipart_uploads(
         query = query.upload_id_marker(marker.parse::<UploadId>().map_err(error::of)?);
     }
     let store = objects.store.clone();
-    let page = blocking(move || store.list_uploads(&query).map_err(error::of)).await?;
+    let page = blocking(&store, move |store| {
+        store.list_uploads(&query).map_err(error::of)
+    })
+    .await?;
     let next = page.next.as_ref();
     let uploads = page.uploads.iter().map(|info| listed(spelling, info));
     Ok(S3Response::new(ListMultipartUploadsOutput {
@@ -240,7 +246,7 @@ pub async fn list_parts(
         .marker(u32::try_from(marker).unwrap_or(0))
         .limit(limit);
     let store = objects.store.clone();
-    let (info, page) = blocking(move || {
+    let (info, page) = blocking(&store, move |store| {
         let info = store.upload(&upload).map_err(error::of)?;
         Ok((info, store.list_parts(&upload, &query).map_err(error::of)?))
     })

@@ -30,7 +30,8 @@ mod wanted;
 use std::sync::Arc;
 use std::time::Duration;
 
-use partstore::{Key, PartStore};
+use partstore::Key;
+use partstore_tokio::AsyncPartStore;
 
 pub use front::S3Front;
 
@@ -39,7 +40,7 @@ use crate::rules::Current;
 /// What requests work on.
 #[derive(Clone)]
 struct Objects {
-    store: PartStore,
+    store: AsyncPartStore,
     rules: Arc<Current>,
     /// How long a client may be silent in the middle of a body.
     patience: Duration,

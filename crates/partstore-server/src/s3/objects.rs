@@ -4,7 +4,7 @@ use partstore::{Error, Object, ObjectOptions, PartNumber};
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::body::{self, Trailed, blocking};
+use super::body;
 use super::checksums::{self, Named, with_checksums};
 use super::conditions::{etag, on_write};
 use super::{Objects, error, headers, key, refused};
@@ -22,20 +22,17 @@ pub async fn put_object(
     let declared = body::declared(&request.headers)?;
     let metadata = headers::kept(&request.headers)?;
     let store = objects.store.clone();
-    let writer = blocking(move || {
+    let writer = store.writer_by(move |store| {
         let conditions = (input.if_match.as_ref(), input.if_none_match.as_ref());
-        let condition = on_write(&store, &name, conditions)?;
+        let condition = on_write(store, &name, conditions)?;
         let options = ObjectOptions::new()
             .body(declared)
             .metadata(metadata)
             .only(condition);
         store.object_writer(name, options).map_err(error::of)
     });
-    let writer = Trailed {
-        writer: writer.await?,
-        trailer: request.trailing_headers,
-    };
-    let object = body::store(input.body, writer, objects.patience).await?;
+    let received = (input.body, request.trailing_headers);
+    let object = body::store(received, writer.await?, objects.patience).await?;
     let named = Named::of(&object.checksums);
     Ok(S3Response::new(with_checksums!(
         named,
@@ -49,8 +46,8 @@ pub async fn put_object(
 
 /// The current object of a key.
 pub async fn find(objects: &Objects, (bucket, name): (&str, &str)) -> S3Result<Object> {
-    let (store, name) = (objects.store.clone(), key(bucket, name));
-    blocking(move || store.object_by_key(name).map_err(error::of)).await
+    let found = objects.store.object_by_key(key(bucket, name)).await;
+    found.map_err(error::of)
 }
 
 /// An object has no versions but the one that is there.

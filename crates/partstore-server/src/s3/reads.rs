@@ -1,5 +1,7 @@
 //! Objects, read and described. GET and HEAD get the same head.
 
+use std::sync::Arc;
+
 use hyper::{HeaderMap, StatusCode};
 use partstore::{Key, Object, ObjectPart, ObjectReader, PartStore};
 use s3s::dto::{
@@ -155,14 +157,11 @@ pub async fn get_object(
     objects: &Objects,
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
-    let asked = asked!(request.input);
-    let store = objects.store.clone();
-    let (reader, head) = blocking(move || {
-        let reader = asked.open(&store)?;
-        let head = asked.describe(reader.object(), reader.parts())?;
-        Ok((reader, head))
-    })
-    .await?;
+    let asked = Arc::new(asked!(request.input));
+    let opening = asked.clone();
+    let reader = objects.store.reader_by(move |store| opening.open(store));
+    let reader = reader.await?;
+    let head = asked.describe(reader.object(), reader.parts())?;
     let object = reader.object().clone();
     let body = body::read(reader, head.wanted.bytes.clone()).await?;
     Ok(answer!(head, &object, GetObjectOutput { body: Some(body) }))
@@ -174,8 +173,8 @@ pub async fn head_object(
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let asked = asked!(request.input);
     let store = objects.store.clone();
-    let (object, head) = blocking(move || {
-        let (object, parts) = asked.find(&store)?;
+    let (object, head) = blocking(&store, move |store| {
+        let (object, parts) = asked.find(store)?;
         let head = asked.describe(&object, &parts)?;
         Ok((object, head))
     })

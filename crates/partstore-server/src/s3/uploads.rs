@@ -11,7 +11,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::body::{self, Trailed, blocking};
+use super::body::{self, blocking};
 use super::checksums::{self, Named, with_checksums};
 use super::conditions::{etag, on_write};
 use super::objects::number;
@@ -45,7 +45,7 @@ pub async fn create_multipart_upload(
         kind = Some(ChecksumType::from_static(text));
     }
     let (store, name) = (objects.store.clone(), key(&input.bucket, &input.key));
-    let upload = blocking(move || {
+    let upload = blocking(&store, move |store| {
         let upload = store.initiate_upload_with(name, options);
         upload.map_err(error::of)
     })
@@ -95,15 +95,9 @@ pub async fn upload_part(
     let number = number(input.part_number)?;
     let declared = body::declared(&request.headers)?;
     let store = objects.store.clone();
-    let writer = blocking(move || {
-        let writer = store.part_writer(&upload, number, declared);
-        writer.map_err(error::of)
-    });
-    let writer = Trailed {
-        writer: writer.await?,
-        trailer: request.trailing_headers,
-    };
-    let part = body::store(input.body, writer, objects.patience).await?;
+    let writer = store.part_writer(&upload, number, declared).await;
+    let received = (input.body, request.trailing_headers);
+    let part = body::store(received, writer.map_err(error::of)?, objects.patience).await?;
     let named = Named::of(&part.checksums);
     Ok(S3Response::new(with_checksums!(
         named,
@@ -146,9 +140,9 @@ pub async fn complete_multipart_upload(
     let composite =
         input.checksum_type.as_ref().is_some_and(is_composite) || is_numbered(&request.headers);
     let store = objects.store.clone();
-    let object = blocking(move || {
+    let object = blocking(&store, move |store| {
         let conditions = (input.if_match.as_ref(), input.if_none_match.as_ref());
-        let condition = on_write(&store, upload.full_key(), conditions)?;
+        let condition = on_write(store, upload.full_key(), conditions)?;
         let mut options = CompleteOptions::new()
             .make_current(condition)
             .numbering(Numbering::Ascending)
@@ -197,7 +191,10 @@ pub async fn abort_multipart_upload(
     let input = request.input;
     let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
     let store = objects.store.clone();
-    blocking(move || store.abort_upload(&upload).map_err(error::of)).await?;
+    blocking(&store, move |store| {
+        store.abort_upload(&upload).map_err(error::of)
+    })
+    .await?;
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 

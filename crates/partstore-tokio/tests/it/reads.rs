@@ -3,10 +3,10 @@
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
 use futures_util::StreamExt;
-use partstore::{CompletedPart, Error, PartNumber};
+use partstore::{CompletedPart, Error, ObjectOptions, PartNumber};
 use partstore_tokio::AsyncOptions;
 
-use crate::fixture::{Fixture, body, read};
+use crate::fixture::{Fixture, body, items, read};
 
 #[tokio::test]
 async fn a_range_is_what_it_names() {
@@ -82,4 +82,43 @@ fn damage_blobs(dir: &std::path::Path) {
             std::fs::write(&path, bytes).unwrap();
         }
     }
+}
+
+/// So a server knows that nothing is held when it has the last byte, and not only when its client took it.
+#[tokio::test]
+async fn with_the_last_piece_the_reader_is_gone() {
+    let fixture = Fixture::new(AsyncOptions::new().read_len(1000));
+    let store = &fixture.store;
+    store.put_object("key", body(1500)).await.unwrap();
+    let mut bytes = store.get_key("key", ..).await.unwrap();
+    assert_eq!(bytes.next().await.unwrap().unwrap().len(), 1000);
+    assert_eq!(store.stats().await.unwrap().pinned_blobs, 1);
+    assert_eq!(bytes.next().await.unwrap().unwrap().len(), 500);
+    assert_eq!(store.stats().await.unwrap().pinned_blobs, 0);
+    assert!(bytes.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_a_call_decides_opens_or_refuses_a_body() {
+    let Fixture { store, .. } = &Fixture::new(AsyncOptions::new());
+    let put = |key: &'static str| {
+        store.writer_by(move |store| match store.object_by_key(key) {
+            Ok(_) => Err("it exists"),
+            Err(_) => Ok(store.object_writer(key, ObjectOptions::new()).unwrap()),
+        })
+    };
+    let writer = put("key").await.unwrap();
+    let writer = writer.write_from(items(&body(1000), 300)).await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(put("key").await.unwrap_err(), "it exists");
+    let get = |least: u64| {
+        store.reader_by(move |store| {
+            let reader = store.open_key("key").map_err(|_| "it is missing")?;
+            let size = reader.object().size;
+            (size >= least).then_some(reader).ok_or("it is too short")
+        })
+    };
+    let reader = get(1000).await.unwrap();
+    assert!(read(reader.into_stream(..)).await.unwrap() == body(1000));
+    assert_eq!(get(1001).await.unwrap_err(), "it is too short");
 }

@@ -16,7 +16,7 @@ use crate::kept;
 /// `GET /` of the host of all buckets, or of no bucket
 pub async fn list_all(call: Call) -> Answer {
     let (store, region) = (call.service.store.clone(), call.rules.region.clone());
-    let bucket = blocking(move || all(&store, &region)).await?;
+    let bucket = blocking(&store, move |store| all(store, &region)).await?;
     answer::xml(&xml::ListAllMyBucketsResult {
         owner: xml::Owner::default(),
         buckets: xml::Buckets { bucket },
@@ -46,8 +46,8 @@ fn all(store: &PartStore, region: &str) -> Result<Vec<xml::Bucket>, Refusal> {
 /// `PUT /`
 pub async fn create(call: Call) -> Answer {
     let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
-    let created = blocking(move || {
-        kept::remove_stale(&store, &bucket)?;
+    let created = blocking(&store, move |store| {
+        kept::remove_stale(store, &bucket)?;
         match store.create_namespace(&bucket, Quota::new()) {
             Err(Error::NamespaceExists { .. }) => Err(Refusal::already_owned(
                 "this bucket exists, and belongs to everybody",
@@ -74,9 +74,9 @@ fn in_region(call: &Call, mut response: Response<Body>) -> Response<Body> {
 /// `DELETE /`. A bucket with open uploads is not empty.
 pub async fn delete(call: Call) -> Answer {
     let (store, bucket) = (call.service.store.clone(), call.target.bucket);
-    blocking(move || {
+    blocking(&store, move |store| {
         store.remove_namespace(&bucket)?;
-        kept::remove_all(&store, &bucket)
+        kept::remove_all(store, &bucket)
     })
     .await?;
     Ok(answer::no_content())
@@ -90,7 +90,7 @@ pub async fn list(call: Call) -> Answer {
     let marker = query.filled("marker").map(str::to_owned);
     let asked = asked(&query, marker, limit);
     let name = bucket.clone();
-    let page = blocking(move || page(&store, &name, asked)).await?;
+    let page = blocking(&store, move |store| page(store, &name, asked)).await?;
     let contents = page.entries.iter().map(|entry| entry.contents(encoding));
     answer::xml(&xml::ListBucketResult {
         name: &bucket,
@@ -115,7 +115,7 @@ pub async fn list_versions(call: Call) -> Answer {
     let marker = query.filled("key-marker").map(str::to_owned);
     let asked = asked(&query, marker, limit);
     let name = bucket.clone();
-    let page = blocking(move || page(&store, &name, asked)).await?;
+    let page = blocking(&store, move |store| page(store, &name, asked)).await?;
     let versions = page.entries.iter().map(|entry| {
         let contents = entry.contents(encoding);
         xml::Version {

@@ -80,7 +80,7 @@ fn none(code: &'static str) -> Refusal {
 /// `GET /key?acl`, `GET /key?tagging`
 pub async fn get_of_object(call: Call, name: &'static str) -> Answer {
     let (store, key) = (call.service.store.clone(), call.target.store_key());
-    blocking(move || store.object_by_key(key).map(drop)).await?;
+    blocking(&store, move |store| store.object_by_key(key).map(drop)).await?;
     match name {
         "acl" => Ok(answer::document(ACL)),
         "tagging" => Ok(answer::document("<Tagging><TagSet/></Tagging>")),
@@ -93,7 +93,7 @@ pub async fn delete(call: Call, name: &'static str) -> Answer {
     call.require_bucket().await?;
     if name == "cors" {
         let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
-        blocking(move || cors::remove(&store, &bucket)).await?;
+        blocking(&store, move |store| cors::remove(store, &bucket)).await?;
     }
     match name {
         "acl" | "location" | "logging" | "versioning" => {
@@ -105,7 +105,7 @@ pub async fn delete(call: Call, name: &'static str) -> Answer {
 
 async fn get_cors(call: Call) -> Answer {
     let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
-    match blocking(move || cors::load(&store, &bucket)).await? {
+    match blocking(&store, move |store| cors::load(store, &bucket)).await? {
         Some(configuration) => answer::xml(&configuration),
         None => Err(none("NoSuchCORSConfiguration")),
     }
@@ -116,7 +116,7 @@ pub async fn put_cors(call: Call) -> Answer {
     call.require_bucket().await?;
     let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
     let received = received_document(call).await?;
-    blocking(move || {
+    blocking(&store, move |store| {
         let configuration = document::parse_cors(&received)?;
         let text = quick_xml::se::to_string(&configuration)
             .map_err(|error| Refusal::malformed_xml(error.to_string()))?;
@@ -126,7 +126,7 @@ pub async fn put_cors(call: Call) -> Answer {
                 "the rules have more than {most} bytes"
             )));
         }
-        cors::save(&store, &bucket, text)?;
+        cors::save(store, &bucket, text)?;
         Ok::<Response<Body>, Refusal>(answer::ok())
     })
     .await

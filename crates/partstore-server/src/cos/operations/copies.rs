@@ -26,8 +26,8 @@ pub async fn copy_part(call: Call) -> Answer {
     let upload = upload_of(&call).await?;
     let service = call.service.clone();
     let _turn = service.copies.acquire().await;
-    let part = blocking(move || {
-        let source = Source::open(&call)?;
+    let part = blocking(&service.store, move |store| {
+        let source = Source::open(store, &call)?;
         let size = source.described.size;
         let span = match cos_header(call.headers(), "x-cos-copy-source-range")? {
             Some(range) => copy_range(range, size)?,
@@ -36,7 +36,7 @@ pub async fn copy_part(call: Call) -> Answer {
                 len: size,
             },
         };
-        source.copy(&call.service.store, span, (&upload, number))
+        source.copy(store, span, (&upload, number))
     })
     .await?;
     let copied = xml::Copied {
@@ -54,9 +54,9 @@ pub async fn copy_object(call: Call) -> Answer {
     let before = Before::of(call.headers())?;
     let service = call.service.clone();
     let _turn = service.copies.acquire().await;
-    let object = blocking(move || {
-        let (store, key) = (&call.service.store, call.target.store_key());
-        let source = Source::open(&call)?;
+    let object = blocking(&service.store, move |store| {
+        let key = call.target.store_key();
+        let source = Source::open(store, &call)?;
         let metadata = source.metadata(call.headers())?;
         let options = ObjectOptions::new().metadata(metadata).whole_etag();
         before.hold(store, &key, |condition| {
@@ -83,14 +83,14 @@ struct Source {
 
 impl Source {
     /// The object that the headers name, if it meets their conditions.
-    fn open(call: &Call) -> Result<Self, Refusal> {
+    fn open(store: &PartStore, call: &Call) -> Result<Self, Refusal> {
         let headers = call.headers();
         let named = cos_header(headers, "x-cos-copy-source")?.unwrap_or_default();
         let (named, version) = named.split_once('?').unwrap_or((named, ""));
         check_version(Query::parse(version)?.get("versionId").unwrap_or_default())?;
         let (host, path) = named.split_once('/').unwrap_or((named, ""));
         let target = Target::parse(&Host::parse(host, &call.rules.domains)?, path)?;
-        let reader = match call.service.store.open_key(target.store_key()) {
+        let reader = match store.open_key(target.store_key()) {
             Err(Error::NoSuchKey { .. } | Error::NoSuchNamespace { .. }) => {
                 let absent = format!("there is no object {named}");
                 return Err(Refusal::no_such_copy_source(absent));

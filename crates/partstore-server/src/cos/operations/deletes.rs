@@ -21,11 +21,11 @@ pub async fn delete_objects(call: Call) -> Answer {
     call.require_bucket().await?;
     let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
     let list = received_document(call).await?;
-    let result = blocking(move || {
+    let result = blocking(&store, move |store| {
         let list = document::parse_deletion(&list)?;
         let mut result = xml::DeleteResult::default();
         for key in list.keys {
-            match delete(&store, &bucket, &key) {
+            match delete(store, &bucket, &key) {
                 Ok(()) if list.quiet => {}
                 Ok(()) => result.deleted.push(xml::Deleted { key }),
                 Err(refusal) => result.error.push(xml::NotDeleted {

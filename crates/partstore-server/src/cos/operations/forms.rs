@@ -15,7 +15,7 @@ use partstore::{Key, Object, ObjectOptions, PartOptions};
 
 use super::uploads::{location, scheme};
 use crate::cos::answer::{self, Answer, Body, set};
-use crate::cos::body::{Upstream, blocking};
+use crate::cos::body::Upstream;
 use crate::cos::conditions::Before;
 use crate::cos::honoured;
 use crate::cos::metadata;
@@ -39,7 +39,7 @@ pub async fn post(call: Call) -> Answer {
     let answered = Answered::of(&call);
     let (head, rules, host) = (call.head.clone(), call.rules.clone(), call.host.clone());
     let store = call.service.store.clone();
-    let bytes = call.body().into_stream().map_err(Interrupted);
+    let bytes = call.body().into_stream();
     let mut form = Multipart::new(bytes, boundary);
     let (mut fields, file) = Fields::read(&mut form).await?;
     fields.set("bucket", answered.bucket.clone());
@@ -55,35 +55,22 @@ pub async fn post(call: Call) -> Answer {
         .metadata(metadata::of(&headers)?);
     let before = Before::of(&headers)?;
     let (name, wanted) = (Key::new(&answered.bucket, &key), before.clone());
-    let writer = blocking(move || {
-        let condition = wanted.decide(&store, &name)?;
+    let writer = store.writer_by(move |store| {
+        let condition = wanted.decide(store, &name)?;
         let writer = store.object_writer(name, options.only(condition));
         writer.map_err(|error| wanted.explain(error.into()))
-    })
-    .await?;
+    });
     let stored = Upstream::of(within(form, file, lengths))
-        .store(writer)
+        .store(writer.await?)
         .await;
     let object = stored.map_err(|refusal| before.explain(refusal))?;
     answered.answer(&fields, &key, &object)
 }
 
-/// Why no more of the body comes.
-#[derive(Debug)]
-struct Interrupted(Refusal);
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0.message)
-    }
-}
-
-impl std::error::Error for Interrupted {}
-
 fn malformed(error: multer::Error) -> Refusal {
     match error {
-        multer::Error::StreamReadFailed(source) => match source.downcast::<Interrupted>() {
-            Ok(interrupted) => interrupted.0,
+        multer::Error::StreamReadFailed(source) => match source.downcast::<Refusal>() {
+            Ok(refusal) => *refusal,
             Err(other) => Refusal::incomplete_body(other.to_string()),
         },
         error @ (multer::Error::IncompleteFieldData { .. } | multer::Error::IncompleteHeaders) => {

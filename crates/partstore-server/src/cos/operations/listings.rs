@@ -27,11 +27,9 @@ pub async fn list_parts(call: Call) -> Answer {
     let Call {
         service, target, ..
     } = call;
-    let (upload, class, page) = blocking(move || {
-        let class = metadata::storage_class(&service.store.upload(&upload)?.metadata);
-        let page = service
-            .store
-            .list_parts(&upload, &ListParts::new().marker(marker).limit(limit))?;
+    let (upload, class, page) = blocking(&service.store, move |store| {
+        let class = metadata::storage_class(&store.upload(&upload)?.metadata);
+        let page = store.list_parts(&upload, &ListParts::new().marker(marker).limit(limit))?;
         Ok::<_, Refusal>((upload, class, page))
     })
     .await?;
@@ -70,7 +68,7 @@ pub async fn list_uploads(call: Call) -> Answer {
     } = call;
     let bucket = target.bucket;
     let asked = asked(&query, &bucket, limit)?;
-    let page = blocking(move || service.store.list_uploads(&asked)).await?;
+    let page = service.store.list_uploads(asked).await?;
     let key = |key: &str| encoding.write(key);
     let (upload, common_prefixes) = entries(&page, &key);
     let next = page.next.as_ref();

@@ -39,8 +39,12 @@ async fn received_document(call: Call) -> Result<Bytes, Refusal> {
             "the body has more than {MAX_DOCUMENT_LEN} bytes"
         )));
     }
+    let store = call.service.store.clone();
     let document = call.body().collect(MAX_DOCUMENT_LEN).await?;
-    blocking(move || check_md5(md5, &document).map(|()| document)).await
+    blocking(&store, move |_| {
+        check_md5(md5, &document).map(|()| document)
+    })
+    .await
 }
 
 fn check_md5(declared: Option<ContentMd5>, body: &[u8]) -> Result<(), Error> {

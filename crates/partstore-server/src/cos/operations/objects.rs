@@ -1,15 +1,14 @@
 //! Objects: PUT, GET, HEAD, DELETE.
 
-use std::io::{Seek, SeekFrom};
-
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, IF_RANGE, RANGE, TRANSFER_ENCODING};
-use partstore::{Condition, Error, ObjectOptions, ObjectReader, PartNumber, PartOptions};
+use partstore::{Condition, Error, ObjectOptions, PartNumber, PartOptions};
+use partstore_tokio::AsyncObjectReader;
 
 use super::described::Described;
 use super::uploads::{declared, with_digest};
 use crate::cos::answer::{self, Answer, set};
-use crate::cos::body::{blocking, from_reader};
+use crate::cos::body::answered;
 use crate::cos::conditions::{self, Before, Outcome, Span};
 use crate::cos::metadata;
 use crate::cos::refusal::Refusal;
@@ -29,13 +28,12 @@ pub async fn put(call: Call) -> Answer {
         call.target.store_key(),
         before.clone(),
     );
-    let writer = blocking(move || {
-        let condition = wanted.decide(&store, &key)?;
+    let writer = store.writer_by(move |store| {
+        let condition = wanted.decide(store, &key)?;
         let writer = store.object_writer(key, options.only(condition));
         writer.map_err(|error| wanted.explain(error.into()))
-    })
-    .await?;
-    let stored = call.body().store(writer).await;
+    });
+    let stored = call.body().store(writer.await?).await;
     let object = stored.map_err(|refusal| before.explain(refusal))?;
     Ok(answer::stored(&object.etag.quoted(), &object.checksums))
 }
@@ -59,7 +57,7 @@ pub enum Wanted {
 /// `GET /key` and `HEAD /key`, with `partNumber`, `Range` and conditions.
 pub async fn get(call: Call, wanted: Wanted) -> Answer {
     let (store, key) = (call.service.store.clone(), call.target.store_key());
-    let mut reader = blocking(move || store.open_key(key)).await?;
+    let reader = store.open_key(key).await?;
     let described = Described::of(reader.object());
     match conditions::check(call.headers(), "", &described.state())? {
         Outcome::Met => {}
@@ -86,10 +84,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     if wanted == Wanted::Bytes {
-        // This sets the place only. Nothing is read yet.
-        let sought = reader.seek(SeekFrom::Start(first));
-        sought.map_err(|error| Refusal::internal(error.to_string()))?;
-        *response.body_mut() = from_reader(reader, len).await?;
+        *response.body_mut() = answered(reader, first..first + len).await?;
     }
     Ok(response)
 }
@@ -97,7 +92,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
 /// The bytes that `partNumber` or `Range` ask for; `None` for all.
 fn wanted_span(
     call: &Call,
-    reader: &ObjectReader,
+    reader: &AsyncObjectReader,
     described: &Described,
 ) -> Result<Option<Span>, Refusal> {
     if let Some(number) = call.query.get("partNumber") {
@@ -124,6 +119,6 @@ fn wanted_span(
 /// `DELETE /key`: 204 whether or not there was an object.
 pub async fn delete(call: Call) -> Answer {
     let (store, key) = (call.service.store.clone(), call.target.store_key());
-    blocking(move || store.remove_key(key, Condition::Always)).await?;
+    store.remove_key(key, Condition::Always).await?;
     Ok(answer::no_content())
 }

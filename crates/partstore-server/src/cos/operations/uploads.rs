@@ -20,16 +20,14 @@ pub async fn initiate(call: Call) -> Answer {
         service, target, ..
     } = call;
     let key = target.store_key();
-    let upload = blocking(move || {
+    let upload = blocking(&service.store, move |store| {
         // The completion asks again. This spares the parts of one that would be refused.
-        if metadata::upload_forbids_overwrite(&metadata)
-            && service.store.object_by_key(&key).is_ok()
-        {
+        if metadata::upload_forbids_overwrite(&metadata) && store.object_by_key(&key).is_ok() {
             return Err(Refusal::file_already_exists(
                 "an object of this name exists",
             ));
         }
-        Ok(service.store.initiate_upload_with(key, &metadata)?)
+        Ok(store.initiate_upload_with(key, &metadata)?)
     })
     .await?;
     answer::xml(&xml::InitiateMultipartUploadResult {
@@ -48,7 +46,7 @@ pub async fn put_part(call: Call) -> Answer {
     let options = declared(&call)?;
     let upload = upload_of(&call).await?;
     let service = call.service.clone();
-    let writer = blocking(move || service.store.part_writer(&upload, number, options)).await?;
+    let writer = service.store.part_writer(&upload, number, options).await?;
     let part = call.body().store(writer).await?;
     Ok(answer::stored(&part.etag.quoted(), &part.checksums))
 }
@@ -89,18 +87,18 @@ pub async fn complete(call: Call) -> Answer {
     let before = Before::of(call.headers())?;
     let (service, target, host) = (call.service.clone(), call.target.clone(), call.host.clone());
     let list = received_document(call).await?;
-    let (target, object) = blocking(move || {
+    let (target, object) = blocking(&service.store, move |store| {
         let list = document::parse_completion(&list)?;
-        let before = match service.store.upload(&upload) {
+        let before = match store.upload(&upload) {
             Ok(open) => before.of_completion(&open.metadata),
             // It may have been completed already.
             Err(_) => before,
         };
         let complete = |condition| {
             let options = CompleteOptions::new().make_current(condition);
-            service.store.complete_upload_with(&upload, &list, &options)
+            store.complete_upload_with(&upload, &list, &options)
         };
-        let object = before.hold(&service.store, upload.full_key(), complete)?;
+        let object = before.hold(store, upload.full_key(), complete)?;
         Ok::<_, Refusal>((target, object))
     })
     .await?;
@@ -136,6 +134,6 @@ pub fn location(scheme: &str, host: &Host, target: &Target) -> String {
 pub async fn abort(call: Call) -> Answer {
     let upload = upload_of(&call).await?;
     let service = call.service;
-    blocking(move || service.store.abort_upload(&upload)).await?;
+    service.store.abort_upload(&upload).await?;
     Ok(answer::no_content())
 }
