@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{HOST, HeaderValue, SERVER};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SERVER};
 use hyper::{Method, Request, Response, StatusCode};
 use partstore_tokio::AsyncPartStore;
 use percent_encoding::percent_decode_str;
-use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError};
 
 use super::Objects;
 use super::auth::{Domains, Secrets};
-use super::error;
+use super::{error, hoisted};
 use crate::access::{Inbound, Told};
 use crate::cos::answer::RequestId;
 use crate::cross_origin::{self, Allowed, Asked};
@@ -84,6 +84,14 @@ impl S3Front {
         }
     }
 
+    async fn answer_signed(&self, request: Request<Body>) -> Result<Response<Body>, HttpError> {
+        if is_form(&request) {
+            let refused = error::not_implemented("a form").to_http_response();
+            return refused.map_err(|error| HttpError::new(Box::new(error)));
+        }
+        self.service.call(request).await
+    }
+
     /// `OPTIONS`, which a browser never signs.
     fn preflight(allowed: Option<&Allowed>, mut told: Told) -> Response<Body> {
         let mut response = Response::new(Body::empty());
@@ -107,6 +115,14 @@ impl S3Front {
         response.extensions_mut().insert(told);
         response
     }
+}
+
+/// `s3s` would read the file of a form into memory, and only then look who has sent it.
+fn is_form(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.trim_start().to_ascii_lowercase();
+    request.method() == Method::POST && kind.starts_with("multipart/")
 }
 
 /// The code of an error. `s3s` has already written it out.
@@ -139,15 +155,16 @@ impl Front for S3Front {
 
     async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Response<Body> {
         let mut told = self.names(&request);
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let bucket = (!told.bucket.is_empty()).then(|| told.bucket.clone());
         let known = (&self.store, &*self.rules.get());
         let allowed = cross_origin::find(known, &EXPOSED, Asked::of(&head), bucket).await;
         if head.method == Method::OPTIONS {
             return Self::preflight(allowed.as_ref(), told);
         }
+        hoisted::unfold(&mut head);
         let request = Request::from_parts(head, Body::http_body_unsync(body));
-        match self.service.call(request).await {
+        match self.answer_signed(request).await {
             Ok(mut response) => {
                 if let Some(allowed) = &allowed {
                     allowed.let_read(&mut response);

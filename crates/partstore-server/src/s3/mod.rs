@@ -18,6 +18,7 @@ mod deletions;
 mod error;
 mod front;
 mod headers;
+mod hoisted;
 mod lifecycle;
 mod listings;
 mod objects;

@@ -16,12 +16,17 @@ const REFUSED: [(&str, &str); 7] = [
     ("x-amz-tagging", "a tag"),
 ];
 
+/// What a header asks for that is not done.
+pub fn asks(name: &str) -> Option<&'static str> {
+    let found = REFUSED.iter().find(|(begin, _)| name.starts_with(begin));
+    found.map(|(_, what)| *what)
+}
+
 /// Refuses the headers of a write that would be dropped, other than in vain.
 pub fn check(headers: &HeaderMap) -> S3Result<()> {
     for (name, value) in headers {
         let name = name.as_str();
-        let found = REFUSED.iter().find(|(begin, _)| name.starts_with(begin));
-        let Some((_, what)) = found else { continue };
+        let Some(what) = asks(name) else { continue };
         let value = value.to_str().unwrap_or("?");
         if !is_nothing(name, value.trim()) {
             return Err(error::not_implemented(what));

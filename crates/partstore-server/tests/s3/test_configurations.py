@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import time
 
 import boto3
@@ -181,6 +182,19 @@ def test_what_would_be_dropped_from_an_object_is_refused(s3, bucket, wish):
         refused(call, "NotImplemented", 501)
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_form_is_refused_before_its_file_is_read(s3, bucket):
+    form = s3.generate_presigned_post(Bucket=bucket, Key="key")
+    kind = "multipart/form-data; boundary=-"
+    host, port = ADDRESS.rsplit(":", 1)
+    path = form["url"].split(ADDRESS, 1)[1]
+    head = f"POST {path} HTTP/1.1\r\nHost: {ADDRESS}\r\nContent-Type: {kind}\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        # No byte of the body is sent.
+        connection.sendall(f"{head}Content-Length: 5000000000\r\n\r\n".encode())
+        answer = connection.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 501") and b"NotImplemented" in answer
 
 
 def test_the_private_acl_is_taken(s3, bucket):

@@ -175,6 +175,15 @@ test("presigned URLs", async () => {
   const named = { Bucket, Key: "presigned" };
   const url = await getSignedUrl(client, new S3.PutObjectCommand(named), { expiresIn: 60 });
   assert.equal((await fetch(url, { method: "PUT", body: "bytes" })).status, 200);
+  // The SDK moves the headers of metadata into the query.
+  const more = { ...named, Metadata: { color: "light red" }, StorageClass: "STANDARD_IA" };
+  const told = await getSignedUrl(client, new S3.PutObjectCommand(more), { expiresIn: 60 });
+  assert.equal((await fetch(told, { method: "PUT", body: "bytes" })).status, 200);
+  const { Metadata, StorageClass } = await get(named.Key);
+  assert.deepEqual([Metadata, StorageClass], [{ color: "light red" }, "STANDARD_IA"]);
+  const open = new S3.PutObjectCommand({ ...named, ACL: "public-read" });
+  const refusedUrl = await getSignedUrl(client, open, { expiresIn: 60 });
+  assert.equal((await fetch(refusedUrl, { method: "PUT", body: "other" })).status, 501);
   const back = await getSignedUrl(client, new S3.GetObjectCommand(named), { expiresIn: 60 });
   assert.equal(await (await fetch(back)).text(), "bytes");
   assert.equal((await fetch(back.replace("presigned", "other"))).status, 403);
