@@ -21,6 +21,9 @@ const KEPT: [&str; 7] = [
 pub const META: &str = "x-cos-meta-";
 /// Kept with an upload, for its completion. No answer has it.
 const FORBID_OVERWRITE: &str = "x-cos-forbid-overwrite";
+/// Kept with an object that began with an append.
+const OBJECT_TYPE: &str = "x-cos-object-type";
+const APPENDABLE: &str = "appendable";
 /// Names and values of `x-cos-meta-*` together, bytes.
 const MAX_META_LEN: usize = 4096;
 
@@ -80,6 +83,25 @@ pub fn of_upload(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
         lines.extend_from_slice(b": true\n");
     }
     Ok(lines)
+}
+
+/// What an object keeps to which bytes can be appended.
+pub fn of_appendable(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+    let mut lines = of(headers)?;
+    lines.extend_from_slice(format!("{OBJECT_TYPE}: {APPENDABLE}\n").as_bytes());
+    Ok(lines)
+}
+
+/// Whether bytes can be appended to the object.
+pub fn is_appendable(metadata: &[u8]) -> bool {
+    all(metadata).contains_key(OBJECT_TYPE)
+}
+
+/// What a copy keeps: it did not begin with an append.
+pub fn of_copy(metadata: &[u8]) -> Vec<u8> {
+    let lines = metadata.split_inclusive(|byte| *byte == b'\n');
+    let kept = lines.filter(|line| !line.starts_with(OBJECT_TYPE.as_bytes()));
+    kept.flatten().copied().collect()
 }
 
 /// Whether a request says that it replaces no object.

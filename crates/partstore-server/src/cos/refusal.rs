@@ -33,6 +33,7 @@ macro_rules! refusals {
 refusals! {
     access_denied "AccessDenied" FORBIDDEN;
     access_forbidden "AccessForbidden" FORBIDDEN;
+    append_position "AppendPositionErr" CONFLICT;
     already_owned "BucketAlreadyOwnedByYou" CONFLICT;
     file_already_exists "FileAlreadyExists" CONFLICT;
     entity_too_large "EntityTooLarge" BAD_REQUEST;
@@ -53,8 +54,10 @@ refusals! {
     missing_content_md5 "MissingContentMD5" BAD_REQUEST;
     no_such_copy_source "NoSuchCopySource" NOT_FOUND;
     no_such_configuration "NoSuchConfiguration" NOT_FOUND;
+    not_appendable "ObjectNotAppendable" CONFLICT;
     // Not a 501: the SDKs would try again, for many seconds.
     not_supported "OperationNotSupported" BAD_REQUEST;
+    path_conflict "PathConflict" CONFLICT;
     precondition_failed "PreconditionFailed" PRECONDITION_FAILED;
     request_time_out "RequestTimeOut" BAD_REQUEST;
     signature_does_not_match "SignatureDoesNotMatch" FORBIDDEN;

@@ -11,7 +11,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::cos::refusal::Refusal;
 
-/// COS: 850 bytes, counted as they stand in a URL, where `/` stands for itself.
+/// COS: "You can use any UTF-8 characters", and "the encoded length can be up to 850 bytes" (436/13324). So it is the length
+/// in UTF-8, whatever the URL makes of it.
 const MAX_KEY_LEN: usize = 850;
 
 /// The host that the client asks: that of the target if it is a whole URI, otherwise `Host` (RFC 9112, 3.2.2). The
@@ -121,14 +122,10 @@ fn is_bucket_name(name: &str) -> bool {
 
 /// A key may be anything that COS allows and XML can hold.
 pub fn check_key(key: &str) -> Result<(), Refusal> {
-    let length: usize = key
-        .split('/')
-        .map(|step| encode(step).len() + 1)
-        .sum::<usize>()
-        - 1;
+    let length = key.len();
     if length > MAX_KEY_LEN {
         return Err(Refusal::key_too_long(format!(
-            "the key has {length} bytes, percent-encoded; at most {MAX_KEY_LEN} are allowed"
+            "the key has {length} bytes of UTF-8; at most {MAX_KEY_LEN} are allowed"
         )));
     }
     if key.starts_with(['/', '\\']) {

@@ -17,7 +17,7 @@ use crate::cos::answer::{self, Answer, Body, RequestId, set};
 use crate::cos::body::Upstream;
 use crate::cos::honoured;
 use crate::cos::operations::{
-    buckets, configurations, copies, deletes, forms, listings, objects, uploads,
+    append, buckets, configurations, copies, deletes, forms, listings, objects, uploads,
 };
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{Host, Query, Target, digits, text};
@@ -76,8 +76,10 @@ impl Call {
     }
 }
 
-/// What pages of `--cors-origin` may read: the SDK for browsers needs all of them.
-const EXPOSED: [&str; 13] = [
+/// What pages of `--cors-origin` may read. `*` is everything, such as `x-cos-meta-*`, but not of a request with cookies. The
+/// SDK for browsers needs those that are named.
+const EXPOSED: [&str; 16] = [
+    "*",
     "Accept-Ranges",
     "Content-Disposition",
     "Content-Encoding",
@@ -90,6 +92,8 @@ const EXPOSED: [&str; 13] = [
     "x-cos-bucket-region",
     "x-cos-hash-crc64ecma",
     "x-cos-mp-parts-count",
+    "x-cos-next-append-position",
+    "x-cos-object-type",
     "x-cos-request-id",
 ];
 
@@ -271,6 +275,9 @@ async fn of_an_object(call: Call) -> Answer {
         ("PUT", _) if is_part => uploads::put_part(call.writing(&PART)?).await,
         ("PUT", _) if is_copy => copies::copy_object(call.writing(&[])?).await,
         ("PUT", _) => objects::put(call.writing(&[])?).await,
+        ("POST", _) if call.query.has("append") => {
+            append::append(call.writing(&["append", "position"])?).await
+        }
         ("POST", _) if call.query.has("uploads") => {
             uploads::initiate(call.writing(&["uploads"])?).await
         }

@@ -8,9 +8,11 @@ mod process_stats;
 mod readme;
 mod skipped;
 
+mod appends;
 mod clients;
 mod completions;
 mod copies;
+mod cos_clients;
 mod damage;
 mod deletions;
 mod expect;

@@ -66,7 +66,6 @@ fn what_no_operation_that_writes_knows_is_refused_and_changes_nothing() {
         "object-lock",
         "response-control=x",
         "list-type=2",
-        "append&position=0",
         "xcos=1",
         "x-cos-other=1",
         "q=1",
@@ -197,7 +196,7 @@ fn configurations_are_those_of_a_bucket_that_has_none() {
         ("versioning", "<VersioningConfiguration/>"),
         ("location", "<LocationConstraint>local</LocationConstraint>"),
         ("logging", "<BucketLoggingStatus/>"),
-        ("referer", "<Status>Disabled</Status>"),
+        ("accelerate", "<AccelerateConfiguration/>"),
     ] {
         let answer = ask(&format!("/{EMPTY}?{query}")).ok();
         assert!(answer.text().contains(part), "{}", answer.text());
@@ -205,8 +204,14 @@ fn configurations_are_those_of_a_bucket_that_has_none() {
     }
     for (query, code) in [
         ("cors", "NoSuchCORSConfiguration"),
+        ("domain", "DomainConfigNotFoundError"),
+        ("encryption", "NoSuchEncryptionConfiguration"),
+        ("inventory", "InventoryConfigurationNotFoundError"),
         ("lifecycle", "NoSuchLifecycleConfiguration"),
-        ("policy", "NoSuchBucketPolicy"),
+        ("origin", "OriginConfigurationNotFoundError"),
+        ("policy", "NoSuchPolicy"),
+        ("referer", "NoSuchRefererConfiguration"),
+        ("replication", "ReplicationConfigurationNotFoundError"),
         ("tagging", "NoSuchTagSet"),
         ("website", "NoSuchWebsiteConfiguration"),
     ] {

@@ -25,10 +25,11 @@ logging.getLogger('qcloud_cos').setLevel(logging.CRITICAL + 1)
 class Server:
     """A running server on a directory of its own."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, log=subprocess.DEVNULL):
         self._directory = tempfile.TemporaryDirectory()
         self.data = self._directory.name
         self._args = args
+        self._log = log
         self.port = 0
         self.restart()
 
@@ -37,7 +38,7 @@ class Server:
         command = [os.environ['PARTSTORE_SERVER'], '--data', self.data, '--listen', f'127.0.0.1:{self.port}', *self._args]
         keys = {'PARTSTORE_SECRET_ID': SECRET_ID, 'PARTSTORE_SECRET_KEY': SECRET_KEY}
         # Without its signals restored it does not die of SIGXFSZ when `limit_files` is met.
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **keys},
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True, env={**os.environ, **keys},
                                          restore_signals=False)
         line = self._process.stdout.readline()
         if not line.startswith('listening on '):

@@ -58,7 +58,7 @@ class Initiate(Errors):
         self.refused('NoSuchBucket', 404, self.client.create_multipart_upload, 'none-1250000000', 'key')
 
     def test_a_key_that_is_too_long(self):
-        for key in ('k' * 851, '腾' * 95):
+        for key in ('k' * 851, '腾' * 284):
             self.refused('KeyTooLong', 400, self.initiate, key)
 
     def test_a_key_that_cos_forbids(self):
@@ -294,12 +294,19 @@ class Objects(Errors):
     def test_a_method_that_does_nothing(self):
         self.refused('MethodNotAllowed', 405, self.send, 'POST', 'key')
 
+    def test_an_append_elsewhere_than_at_the_end_of_what_began_with_one(self):
+        append = self.client.append_object
+        answer = append(self.bucket, 'log', 0, b'one,')
+        append(self.bucket, 'log', int(answer['x-cos-next-append-position']), b'two')
+        self.assertEqual(self.get('log'), b'one,two')
+        self.refused('AppendPositionErr', 409, append, self.bucket, 'log', 4, b'two')
+        self.refused('ObjectNotAppendable', 409, append, self.bucket, 'key', 10, b'more')
+
     def test_what_the_server_does_not_have(self):
         client = self.client
         for call in (lambda: client.put_object_acl(self.bucket, 'key', ACL='public-read'),
                      lambda: client.put_bucket_versioning(self.bucket, Status='Enabled'),
                      lambda: client.put_object_tagging(self.bucket, 'key', {'TagSet': {'Tag': []}}),
-                     lambda: client.append_object(self.bucket, 'key', 0, b'bytes'),
                      lambda: client.ci_delete_image_style(self.bucket, Request={'StyleName': 'style'})):
             self.refused('OperationNotSupported', 400, call)
         self.refused('InvalidArgument', 400, client.get_object, self.bucket, 'key', VersionId='1')

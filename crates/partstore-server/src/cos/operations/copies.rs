@@ -109,9 +109,9 @@ impl Source {
 
     fn metadata(&self, headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
         match cos_header(headers, "x-cos-metadata-directive")? {
-            None => Ok(self.described.metadata().to_vec()),
+            None => Ok(metadata::of_copy(self.described.metadata())),
             Some(copy) if copy.eq_ignore_ascii_case("copy") => {
-                Ok(self.described.metadata().to_vec())
+                Ok(metadata::of_copy(self.described.metadata()))
             }
             Some(replaced) if is_replaced(replaced) => metadata::of(headers),
             Some(_) => Err(Refusal::invalid_argument(

@@ -8,6 +8,7 @@ use hyper::header::{
 use hyper::{HeaderMap, Response, StatusCode};
 use partstore::{Checksums, Object};
 
+use super::append::NEXT_POSITION;
 use crate::cos::answer::{self, Answer, Body, set, set_crc64};
 use crate::cos::conditions::State;
 use crate::cos::metadata;
@@ -82,6 +83,9 @@ impl Described {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         set(&mut response, "etag", &self.etag);
         set_crc64(&mut response, &self.checksums);
+        if metadata::is_appendable(&self.metadata) {
+            set(&mut response, NEXT_POSITION, self.size.to_string());
+        }
         if query.has("partNumber") {
             set(
                 &mut response,

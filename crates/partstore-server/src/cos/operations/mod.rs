@@ -1,5 +1,6 @@
 //! The operations of the protocol, by what they work on.
 
+pub mod append;
 pub mod buckets;
 pub mod configurations;
 pub mod copies;
@@ -48,8 +49,12 @@ async fn received_document(call: Call) -> Result<Bytes, Refusal> {
 }
 
 fn check_md5(declared: Option<ContentMd5>, body: &[u8]) -> Result<(), Error> {
-    let found = Md5::digest(body);
-    match declared.filter(|declared| declared.as_bytes()[..] != found[..]) {
+    compare_md5(declared, &Md5::digest(body))
+}
+
+/// R7.
+fn compare_md5(declared: Option<ContentMd5>, found: &[u8]) -> Result<(), Error> {
+    match declared.filter(|declared| declared.as_bytes()[..] != *found) {
         None => Ok(()),
         Some(declared) => Err(Error::BadDigest {
             algorithm: "Content-MD5",
