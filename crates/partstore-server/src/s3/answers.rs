@@ -70,6 +70,7 @@ answers! {
         get_bucket_cors cors GetBucketCorsInput GetBucketCorsOutput;
         get_bucket_lifecycle_configuration lifecycle GetBucketLifecycleConfigurationInput GetBucketLifecycleConfigurationOutput;
         get_bucket_location buckets GetBucketLocationInput GetBucketLocationOutput;
+        get_bucket_ownership_controls acl GetBucketOwnershipControlsInput GetBucketOwnershipControlsOutput;
         get_bucket_request_payment here GetBucketRequestPaymentInput GetBucketRequestPaymentOutput;
         get_object reads GetObjectInput GetObjectOutput;
         get_object_acl acl GetObjectAclInput GetObjectAclOutput;
@@ -86,6 +87,7 @@ answers! {
         put_bucket_acl acl PutBucketAclInput PutBucketAclOutput;
         put_bucket_cors cors PutBucketCorsInput PutBucketCorsOutput;
         put_bucket_lifecycle_configuration lifecycle PutBucketLifecycleConfigurationInput PutBucketLifecycleConfigurationOutput;
+        put_bucket_ownership_controls acl PutBucketOwnershipControlsInput PutBucketOwnershipControlsOutput;
         put_object objects PutObjectInput PutObjectOutput;
         put_object_acl acl PutObjectAclInput PutObjectAclOutput;
         upload_part uploads UploadPartInput UploadPartOutput;
@@ -115,7 +117,6 @@ answers! {
         get_bucket_intelligent_tiering_configuration GetBucketIntelligentTieringConfigurationInput GetBucketIntelligentTieringConfigurationOutput "NoSuchConfiguration";
         get_bucket_inventory_configuration GetBucketInventoryConfigurationInput GetBucketInventoryConfigurationOutput "NoSuchConfiguration";
         get_bucket_metrics_configuration GetBucketMetricsConfigurationInput GetBucketMetricsConfigurationOutput "NoSuchConfiguration";
-        get_bucket_ownership_controls GetBucketOwnershipControlsInput GetBucketOwnershipControlsOutput "OwnershipControlsNotFoundError";
         get_bucket_policy GetBucketPolicyInput GetBucketPolicyOutput "NoSuchBucketPolicy";
         get_bucket_policy_status GetBucketPolicyStatusInput GetBucketPolicyStatusOutput "NoSuchBucketPolicy";
         get_bucket_replication GetBucketReplicationInput GetBucketReplicationOutput "ReplicationConfigurationNotFoundError";
@@ -135,7 +136,6 @@ answers! {
         put_bucket_logging PutBucketLoggingInput PutBucketLoggingOutput "logging to a bucket";
         put_bucket_metrics_configuration PutBucketMetricsConfigurationInput PutBucketMetricsConfigurationOutput "a configuration of metrics";
         put_bucket_notification_configuration PutBucketNotificationConfigurationInput PutBucketNotificationConfigurationOutput "a notification";
-        put_bucket_ownership_controls PutBucketOwnershipControlsInput PutBucketOwnershipControlsOutput "a rule of ownership";
         put_bucket_policy PutBucketPolicyInput PutBucketPolicyOutput "a policy";
         put_bucket_replication PutBucketReplicationInput PutBucketReplicationOutput "replication";
         put_bucket_request_payment PutBucketRequestPaymentInput PutBucketRequestPaymentOutput "a rule of payment";

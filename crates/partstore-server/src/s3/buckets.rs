@@ -4,12 +4,12 @@ use partstore::{Error, ListNamespaces, Quota};
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
     DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, HeadBucketInput,
-    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner, Timestamp,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner, Timestamp,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::blocking;
-use super::{Objects, error, refused};
+use super::{Objects, acl, error, refused};
 use crate::kept;
 
 /// Whom everything belongs to.
@@ -40,9 +40,8 @@ pub async fn create_bucket(
     if input.object_lock_enabled_for_bucket == Some(true) {
         return Err(error::not_implemented("object lock"));
     }
-    let ownership = input.object_ownership.as_ref();
-    if ownership.is_some_and(|one| one.as_str() != ObjectOwnership::BUCKET_OWNER_ENFORCED) {
-        return Err(error::not_implemented("an ACL other than private"));
+    if let Some(ownership) = &input.object_ownership {
+        acl::check_ownership(ownership)?;
     }
     refused::check(&request.headers)?;
     let (store, bucket) = (objects.store.clone(), input.bucket.clone());

@@ -1,18 +1,20 @@
 //! Headers of writes that ask for what the server does not do. Who sends one must not believe that it is done.
 
-use hyper::HeaderMap;
-use s3s::S3Result;
+use hyper::{HeaderMap, StatusCode};
+use s3s::{S3Error, S3Result};
 
 use super::error;
 
+const ACL: &str = "an ACL";
+
 /// Beginnings of names, and what such a header asks for.
 const REFUSED: [(&str, &str); 7] = [
-    ("x-amz-grant-", "an ACL other than private"),
+    ("x-amz-grant-", ACL),
     ("x-amz-object-lock-", "object lock"),
     ("x-amz-server-side-encryption", "encryption"),
     ("x-amz-copy-source-server-side-encryption", "encryption"),
     ("x-amz-website-redirect-location", "a website"),
-    ("x-amz-acl", "an ACL other than private"),
+    ("x-amz-acl", ACL),
     ("x-amz-tagging", "a tag"),
 ];
 
@@ -29,10 +31,22 @@ pub fn check(headers: &HeaderMap) -> S3Result<()> {
         let Some(what) = asks(name) else { continue };
         let value = value.to_str().unwrap_or("?");
         if !is_nothing(name, value.trim()) {
-            return Err(error::not_implemented(what));
+            return Err(if what == ACL {
+                acl()
+            } else {
+                error::not_implemented(what)
+            });
         }
     }
     Ok(())
+}
+
+/// The answer of a bucket whose owner owns all, which is no 501: some programs try again after that, for a minute.
+pub fn acl() -> S3Error {
+    let message = "ACLs other than private are not supported";
+    let mut refused = error::new("AccessControlListNotSupported", message);
+    refused.set_status_code(StatusCode::BAD_REQUEST);
+    refused
 }
 
 /// Whether a header only says what holds anyway.

@@ -31,6 +31,7 @@ fn clients_of_s3_work_with_the_server() {
         .args(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s3"))
         .env("PARTSTORE_SERVER", BINARY)
+        .env("NODE_PATH", node_modules())
         .env("PYTHONDONTWRITEBYTECODE", "1");
     for name in ["PARTSTORE_S3", "PARTSTORE_COS"] {
         tests.env_remove(name);

@@ -11,8 +11,9 @@ KEYS = {"PARTSTORE_SECRET_ID": "id", "PARTSTORE_SECRET_KEY": "secret"}
 class Server:
     """A running server on a directory of its own."""
 
-    def __init__(self, *options, log=subprocess.DEVNULL):
+    def __init__(self, *options, log=subprocess.DEVNULL, keys=KEYS):
         self._log = log
+        self._keys = keys
         self._directory = tempfile.TemporaryDirectory()
         self._options = options
         self._ports = [0, 0]
@@ -28,7 +29,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={**os.environ, **KEYS},
+            env={**os.environ, **self._keys},
         )
         lines = [self._process.stdout.readline() for _ in range(2)]
         addresses = [line.removeprefix("listening on ").split()[0] for line in lines]

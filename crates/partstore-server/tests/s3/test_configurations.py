@@ -61,7 +61,9 @@ READS = {
     "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
     "get_bucket_logging": {},
     "get_bucket_notification_configuration": {},
-    "get_bucket_ownership_controls": "OwnershipControlsNotFoundError",
+    "get_bucket_ownership_controls": {
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    },
     "get_bucket_policy": "NoSuchBucketPolicy",
     "get_bucket_policy_status": "NoSuchBucketPolicy",
     "get_bucket_replication": "ReplicationConfigurationNotFoundError",
@@ -102,7 +104,6 @@ WRITES = {
     "put_bucket_accelerate_configuration": {
         "AccelerateConfiguration": {"Status": "Enabled"}
     },
-    "put_bucket_acl": {"ACL": "public-read"},
     "put_bucket_encryption": {
         "ServerSideEncryptionConfiguration": {
             "Rules": [
@@ -139,13 +140,12 @@ WRITES = {
 
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_is_refused(s3, bucket, name):
-    call = getattr(s3, name)
-    message = refused(lambda: call(Bucket=bucket, **WRITES[name]), "NotImplemented", 501)
+    call = lambda: getattr(s3, name)(Bucket=bucket, **WRITES[name])
+    message = refused(call, "NotImplemented", 501)
     assert message.endswith("is not supported")
 
 
 OBJECT_WRITES = {
-    "put_object_acl": {"ACL": "public-read"},
     "put_object_legal_hold": {"LegalHold": {"Status": "ON"}},
     "put_object_retention": {
         "Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": "2030-01-01"}
@@ -161,6 +161,7 @@ def test_a_write_to_an_object_is_refused(s3, bucket, name):
     refused(call, "NotImplemented", 501)
 
 
+NO_ACLS = ("AccessControlListNotSupported", 400)
 WISHES = [
     {"ACL": "public-read"},
     {"GrantRead": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'},
@@ -178,8 +179,9 @@ def test_what_would_be_dropped_from_an_object_is_refused(s3, bucket, wish):
         lambda: s3.put_object(Body=b"bytes", **named, **wish),
         lambda: s3.create_multipart_upload(**named, **wish),
     ]
+    is_acl = "ACL" in wish or "GrantRead" in wish
     for call in calls:
-        refused(call, "NotImplemented", 501)
+        refused(call, *(NO_ACLS if is_acl else ("NotImplemented", 501)))
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
@@ -205,7 +207,8 @@ def test_the_private_acl_is_taken(s3, bucket):
     s3.put_object_acl(Bucket=bucket, Key="key", AccessControlPolicy=policy)
     policy["Grants"][0]["Permission"] = "READ"
     put = dict(Bucket=bucket, Key="key", AccessControlPolicy=policy)
-    refused(lambda: s3.put_object_acl(**put), "NotImplemented", 501)
+    refused(lambda: s3.put_object_acl(**put), *NO_ACLS)
+    refused(lambda: s3.put_bucket_acl(Bucket=bucket, ACL="public-read"), *NO_ACLS)
     missing = dict(Bucket=bucket, Key="missing", ACL="private")
     refused(lambda: s3.put_object_acl(**missing), "NoSuchKey", 404)
 
