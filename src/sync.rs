@@ -4,7 +4,7 @@
 pub(crate) use parking_lot::{
     Condvar, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard,
 };
-pub(crate) use threads::{JoinHandle, attend, start};
+pub(crate) use threads::{JoinHandle, attend, can_start, start};
 
 /// How long a call that waits for another one sleeps before it asks whether the engine still answers.
 pub(crate) const GLANCE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -25,8 +25,8 @@ mod threads {
     use std::io;
     use std::sync::Arc;
     use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-    use std::thread::Builder;
     pub(crate) use std::thread::JoinHandle;
+    use std::thread::{Builder, scope};
     use std::time::{Duration, Instant};
 
     use super::{GivenUp, Mutex};
@@ -37,6 +37,21 @@ mod threads {
         run: impl FnOnce() + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
         Builder::new().name(name.to_owned()).spawn(run)
+    }
+
+    /// Starts so many threads at the same time, and ends them.
+    ///
+    /// # Errors
+    /// That of the first one which the system refuses.
+    pub(crate) fn can_start(threads: usize) -> io::Result<()> {
+        let together = Mutex::new(());
+        scope(|scope| {
+            let _until_all_run = together.lock();
+            (0..threads).try_for_each(|_| {
+                let run = || drop(together.lock());
+                Builder::new().spawn_scoped(scope, run).map(drop)
+            })
+        })
     }
 
     /// Runs the job on a thread of its own, and returns its result. If no thread can be started, runs it
@@ -107,6 +122,15 @@ mod threads {
         shuttle::thread::Builder::new()
             .name(name.to_owned())
             .spawn(run)
+    }
+
+    /// A schedule has all threads that it wants.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the system that this stands for may refuse"
+    )]
+    pub(crate) fn can_start(_threads: usize) -> io::Result<()> {
+        Ok(())
     }
 
     /// Runs the job in the caller's own task, because nothing hangs here, and the schedules are those of

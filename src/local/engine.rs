@@ -12,7 +12,7 @@ use super::file::{self, Lock};
 use super::format::marker::Orphans;
 use super::format::record::{UploadRecord, UploadState};
 use super::locks::Locks;
-use super::meta::{Change, Extent, MetaStore, Opening, SpaceUse, Ticket};
+use super::meta::{Change, Extent, MetaStore, Opening, SpaceUse, Ticket, prove_threads};
 use super::namespaces::Namespaces;
 use super::pins::Pins;
 use super::room::Room;
@@ -54,6 +54,8 @@ impl Engine {
     ) -> Result<(Self, RecoveryReport)> {
         let started = Instant::now();
         let path = file::absolute(path)?;
+        // First, so that nothing is made or changed when they are refused.
+        prove_threads(&path)?;
         let (lock, found) = directory::lock_or_create(&path, options)?;
         let lock = Arc::new(lock);
         let blobs = BlobFiles::open(lock.dir(), buffers)?.until(closing);

@@ -155,7 +155,7 @@ impl Options {
     /// - [`Error::Damaged`]: the journal or the snapshot does not hold what was written, and no index that
     ///   was closed with them proves what they held. [`salvage`](Options::salvage) gives back what it can.
     /// - [`Error::StorageFull`]: the disk has no room for the index or a journal segment.
-    /// - [`Error::Io`]: a system call failed.
+    /// - [`Error::Io`]: a system call failed, or the system does not let this process have some ten threads.
     pub fn open(self, path: impl AsRef<Path>) -> Result<PartStore> {
         PartStore::open_with(path.as_ref(), self)
     }

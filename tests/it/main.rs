@@ -11,6 +11,7 @@ mod dedup;
 mod directory;
 mod disks;
 mod faults;
+mod few_threads;
 mod fixture;
 mod format;
 mod full_disk;

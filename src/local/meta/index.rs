@@ -17,6 +17,7 @@ use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::ahead::{Ahead, Assured};
@@ -35,6 +36,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// longer than that and [`PATIENCE`] is given up: it counts rows, or opens or flushes bytes.
 const ROWS_PER_MS: u64 = 1;
 const FILE_BYTES_PER_MS: u64 = 4096;
+
+/// How many threads an open store may need at once: seven of sled, which it starts when a process first opens one, and
+/// three of its own.
+const THREADS: usize = 10;
 
 /// The file in which sled keeps all rows.
 const SLED_FILE: &str = "db";
@@ -392,6 +397,25 @@ impl Sled {
 
 /// It is called with key and value of each row.
 pub(crate) type RowVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
+
+/// Makes sure that sled gets its threads. sled does not look whether they have started. Without them it waits
+/// for ever when it is opened, or when it is closed. `store` is named in the error.
+///
+/// # Errors
+/// [`Error::Io`]: the system refuses them.
+pub(crate) fn prove_threads(store: &Path) -> Result<()> {
+    static PROVEN: AtomicBool = AtomicBool::new(false);
+    if PROVEN.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    sync::can_start(THREADS).map_err(|source| Error::Io {
+        op: "start ten threads for",
+        path: store.to_owned(),
+        source,
+    })?;
+    PROVEN.store(true, Ordering::Relaxed);
+    Ok(())
+}
 
 /// Opens sled. sled locks its file, and unlocks it by closing it. A child process that is just being
 /// started may hold the lock for a moment longer.

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use change::Change;
 use index::Index;
+pub(crate) use index::prove_threads;
 use journal::Journal;
 pub(crate) use journal::{SpaceUse, Ticket};
 use marker::MarkerFile;
