@@ -31,7 +31,9 @@ pub enum Outcome {
 pub fn check(headers: &HeaderMap, prefix: &str, state: &State<'_>) -> Result<Outcome, Refusal> {
     let get = |name: &str| {
         let name = HeaderName::try_from(format!("{prefix}{name}"));
-        name.map_or(Ok(None), |name| text(headers, &name))
+        let value = name.map_or(Ok(None), |name| text(headers, &name))?;
+        // An empty value means that there is none.
+        Ok::<_, Refusal>(value.filter(|value| !value.is_empty()))
     };
     let modified = whole_seconds(state.modified);
     if let Some(tags) = get("if-match")? {

@@ -28,7 +28,7 @@ const FAMILIES: [&str; 14] = [
     "x-tos-",
 ];
 /// Those of the families that are known, or change nothing.
-const KNOWN: [&str; 38] = [
+const KNOWN: [&str; 39] = [
     "content-disposition",
     "content-encoding",
     "content-language",
@@ -43,6 +43,7 @@ const KNOWN: [&str; 38] = [
     "x-amz-user-agent",
     "x-ci-request-id",
     "x-cos-acl",
+    CONTENT_SHA1,
     "x-cos-copy-source",
     "x-cos-copy-source-if-match",
     "x-cos-copy-source-if-modified-since",
@@ -68,6 +69,9 @@ const KNOWN: [&str; 38] = [
     "x-goog-api-client",
     "x-ms-client-request-id",
 ];
+
+/// The SHA-1 of the body, of an object or a part that is put.
+pub const CONTENT_SHA1: &str = "x-cos-content-sha1";
 
 /// Any names with these beginnings: those that the object keeps, and what an SDK says of itself.
 const FREE: [&str; 2] = [META, "x-cos-sdk-"];
@@ -97,6 +101,16 @@ pub fn check(headers: &HeaderMap) -> Result<(), Refusal> {
             Err(Refusal::not_supported("this server keeps no tags"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Refuses a digest that nobody would compare.
+pub fn check_no_sha1(headers: &HeaderMap) -> Result<(), Refusal> {
+    match cos_header(headers, CONTENT_SHA1)? {
+        None => Ok(()),
+        Some(_) => Err(Refusal::not_supported(format!(
+            "{CONTENT_SHA1} is only known of an object or a part that is put"
+        ))),
     }
 }
 

@@ -44,6 +44,7 @@ refusals! {
     invalid_argument "InvalidArgument" BAD_REQUEST;
     invalid_bucket_name "InvalidBucketName" BAD_REQUEST;
     invalid_range "InvalidRange" RANGE_NOT_SATISFIABLE;
+    invalid_sha1 "InvalidSHA1Digest" BAD_REQUEST;
     invalid_uri "InvalidURI" BAD_REQUEST;
     key_too_long "KeyTooLong" BAD_REQUEST;
     malformed_post "MalformedPOSTRequest" BAD_REQUEST;

@@ -207,7 +207,7 @@ async fn perform(call: Call) -> Answer {
     }
 }
 
-/// Where no object is made, `If-Match` would be ignored.
+/// Where no object is made, `If-Match` would be ignored, and so would a digest where no body is stored.
 fn check_conditions(call: &Call) -> Result<(), Refusal> {
     let is_part = call.query.has("partNumber");
     let makes_object = match call.head.method {
@@ -220,6 +220,10 @@ fn check_conditions(call: &Call) -> Result<(), Refusal> {
             let nothing = format!("{name} is not known where no object is made");
             return Err(Refusal::not_supported(nothing));
         }
+    }
+    let is_copy = call.headers().contains_key("x-cos-copy-source");
+    if call.head.method != Method::PUT || call.target.key.is_empty() || is_copy {
+        honoured::check_no_sha1(call.headers())?;
     }
     if forbids && is_part {
         return Err(Refusal::not_supported(

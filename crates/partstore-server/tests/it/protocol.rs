@@ -61,7 +61,12 @@ fn a_body_in_an_unknown_coding_is_refused() {
 #[test]
 fn behind_tls_an_object_is_where_its_client_has_put_it() {
     let server = server(&[]);
-    for (proto, scheme) in [("https", "https:"), ("http", "http:")] {
+    for (proto, scheme) in [
+        ("https", "https:"),
+        ("HTTPS, http", "https:"),
+        ("http", "http:"),
+        ("http, https", "http:"),
+    ] {
         let (id, _) = upload(&server, "key");
         let request = completion(("key", &id), list_of(&[(1, &etag(b"part"))]));
         let answer = request

@@ -129,6 +129,7 @@ fn conditions_of_readers_are_met_or_not() {
         (vec![("If-Unmodified-Since", modified.as_str())], 200),
         (vec![("If-Unmodified-Since", past)], 412),
         (vec![("If-Unmodified-Since", "nonsense")], 200),
+        (vec![("If-Match", ""), ("If-None-Match", "")], 200),
         // The tag decides.
         (
             vec![("If-None-Match", "\"x\""), ("If-Modified-Since", future)],

@@ -2,12 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
 
 use crate::calls::{
-    assert_refused, bytes, completion, content_md5, etag, get, initiate, list_of, part_path, parts,
-    path, put, put_part, server,
+    assert_refused, bytes, completion, content_md5, copy, etag, get, initiate, list_of, part_path,
+    parts, path, put, put_part, server,
 };
 use crate::client::{Client, Request};
+
+const SHA1: &str = "x-cos-content-sha1";
 
 #[test]
 fn the_answer_is_the_protocols_to_the_letter() {
@@ -61,6 +64,41 @@ fn a_wrong_digest_leaves_the_part_before() {
     let request = Request::new("PUT", path("object")).header("Content-MD5", digest);
     assert_refused(&request.body(bad).send(&server), (400, "BadDigest"));
     assert_eq!(get(&server, "object").ok().body, good);
+}
+
+/// A header of the first version of the protocol, which some SDKs still have.
+#[test]
+fn a_declared_sha_1_is_compared_where_a_body_is_stored_and_refused_elsewhere() {
+    let server = server(&[]);
+    let id = initiate(&server, "key");
+    let (good, bad) = (b"good", b"bad");
+    let digest = hex::encode(Sha1::digest(good));
+    for target in [part_path("key", &id, 1), path("object")] {
+        let request = |sha1: &str| Request::new("PUT", &target).header(SHA1, sha1);
+        request(&digest).body(good).send(&server).ok();
+        assert_refused(
+            &request(&digest).body(bad).send(&server),
+            (400, "BadDigest"),
+        );
+        for malformed in ["x", &digest[1..]] {
+            assert_refused(
+                &request(malformed).body(good).send(&server),
+                (400, "InvalidSHA1Digest"),
+            );
+        }
+    }
+    let stored = etag(good);
+    assert_eq!(parts(&server, ("key", &id)), [(1, stored.clone(), 4)]);
+    assert_eq!(get(&server, "object").ok().body, good);
+    let list = list_of(&[(1, &stored)]);
+    for request in [
+        completion(("key", &id), list),
+        copy(&server, "object", path("copy")),
+        Request::new("POST", path("log?append&position=0")),
+    ] {
+        let refused = request.header(SHA1, &digest).send(&server);
+        assert_refused(&refused, (400, "OperationNotSupported"));
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub async fn post(call: Call) -> Answer {
     };
     let headers = fields.headers()?;
     honoured::check(&headers)?;
+    honoured::check_no_sha1(&headers)?;
     let options = ObjectOptions::new()
         .body(PartOptions::new())
         .metadata(metadata::of(&headers)?);

@@ -1,12 +1,13 @@
 //! Multipart uploads: Initiate, Upload Part, Complete, Abort.
 
-use partstore::{CompleteOptions, PartNumber, PartOptions, Upload};
+use partstore::{Checksum, CompleteOptions, PartNumber, PartOptions, Upload};
 
 use super::received_document;
 use crate::cos::answer::{self, Answer, set_crc64};
 use crate::cos::body::blocking;
 use crate::cos::conditions::Before;
 use crate::cos::document;
+use crate::cos::honoured::CONTENT_SHA1;
 use crate::cos::metadata;
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{Host, Target, cos_header, encode};
@@ -66,10 +67,22 @@ pub fn declared(call: &Call) -> Result<PartOptions, Refusal> {
 
 /// R6.
 pub fn with_digest(call: &Call, options: PartOptions) -> Result<PartOptions, Refusal> {
-    Ok(match cos_header(call.headers(), "content-md5")? {
+    let options = match cos_header(call.headers(), "content-md5")? {
         Some(md5) => options.content_md5(md5)?,
         None => options,
+    };
+    Ok(match cos_header(call.headers(), CONTENT_SHA1)? {
+        Some(sha1) => options.checksum(parse_sha1(sha1)?),
+        None => options,
     })
+}
+
+fn parse_sha1(text: &str) -> Result<Checksum, Refusal> {
+    let mut sha1 = [0; 20];
+    hex::decode_to_slice(text, &mut sha1).map_err(|_| {
+        Refusal::invalid_sha1(format!("{CONTENT_SHA1} must be 40 hexadecimal digits"))
+    })?;
+    Ok(Checksum::Sha1(sha1))
 }
 
 /// R9: the upload that the request names, which may not exist.
@@ -114,8 +127,11 @@ pub async fn complete(call: Call) -> Answer {
 
 /// What the client speaks. A proxy that ends TLS says so.
 pub fn scheme(call: &Call) -> &'static str {
-    match call.headers().get("x-forwarded-proto") {
-        Some(proto) if proto.as_bytes().eq_ignore_ascii_case(b"https") => "https",
+    let proto = call.headers().get("x-forwarded-proto");
+    // Each of several proxies may have added its own; the client's is the first.
+    let first = proto.and_then(|proto| proto.to_str().ok()?.split(',').next());
+    match first {
+        Some(proto) if proto.trim().eq_ignore_ascii_case("https") => "https",
         _ => "http",
     }
 }
