@@ -88,6 +88,12 @@ fn broken_off(error: &dyn std::error::Error) -> Refusal {
     if text.to_ascii_lowercase().contains("signature") {
         return Refusal::signature_does_not_match(text);
     }
+    if text.contains("Sha256Mismatch") {
+        return Refusal {
+            code: "XAmzContentSHA256Mismatch",
+            ..Refusal::invalid_argument("the body is not the one that x-amz-content-sha256 says")
+        };
+    }
     Refusal::incomplete_body(format!("the body broke off: {text}"))
 }
 

@@ -49,7 +49,7 @@ pub fn parse(algorithm: ChecksumAlgorithm, text: &str) -> S3Result<Checksum> {
     let value = text.split_once('-').map_or(text, |(value, _)| value);
     let parsed = Checksum::from_base64(algorithm, value);
     parsed.map_err(|_| {
-        let message = format!("the value of {HEADER}{algorithm} is not a checksum");
+        let message = format!("the checksum {algorithm} is not one in base64: {text:?}");
         error::new("InvalidRequest", message)
     })
 }

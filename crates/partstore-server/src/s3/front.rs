@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SERVER};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue, SERVER};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use partstore_tokio::AsyncPartStore;
 use percent_encoding::percent_decode_str;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError};
+use s3s::{Body, HttpError, S3Result};
 
 use super::Objects;
 use super::auth::{Domains, Secrets};
-use super::{error, hoisted};
+use super::{error, hoisted, parameters};
 use crate::access::{Inbound, Told};
 use crate::cos::answer::RequestId;
 use crate::cross_origin::{self, Allowed, Asked};
@@ -84,10 +84,14 @@ impl S3Front {
         }
     }
 
-    async fn answer_signed(&self, request: Request<Body>) -> Result<Response<Body>, HttpError> {
-        if is_form(&request) {
-            let refused = error::not_implemented("a form").to_http_response();
-            return refused.map_err(|error| HttpError::new(Box::new(error)));
+    async fn answer_signed(
+        &self,
+        request: Request<Body>,
+        told: &Told,
+    ) -> Result<Response<Body>, HttpError> {
+        if let Err(refused) = check(&request, !told.key.is_empty()) {
+            let answer = refused.to_http_response();
+            return answer.map_err(|error| HttpError::new(Box::new(error)));
         }
         self.service.call(request).await
     }
@@ -115,6 +119,29 @@ impl S3Front {
         response.extensions_mut().insert(told);
         response
     }
+}
+
+/// What `s3s` must not see.
+fn check(request: &Request<Body>, is_of_an_object: bool) -> S3Result<()> {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::POST,
+        Method::DELETE,
+    ];
+    if !known.contains(request.method()) {
+        let mut refused = error::new("MethodNotAllowed", "the method is none of S3");
+        let mut headers = HeaderMap::new();
+        let names = HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE, OPTIONS");
+        headers.insert(ALLOW, names);
+        refused.set_headers(headers);
+        return Err(refused);
+    }
+    if is_form(request) {
+        return Err(error::not_implemented("a form"));
+    }
+    parameters::check(request, is_of_an_object)
 }
 
 /// `s3s` would read the file of a form into memory, and only then look who has sent it.
@@ -164,7 +191,7 @@ impl Front for S3Front {
         }
         hoisted::unfold(&mut head);
         let request = Request::from_parts(head, Body::http_body_unsync(body));
-        match self.answer_signed(request).await {
+        match self.answer_signed(request, &told).await {
             Ok(mut response) => {
                 if let Some(allowed) = &allowed {
                     allowed.let_read(&mut response);

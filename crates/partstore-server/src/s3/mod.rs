@@ -22,6 +22,7 @@ mod hoisted;
 mod lifecycle;
 mod listings;
 mod objects;
+mod parameters;
 mod reads;
 mod refused;
 mod uploads;

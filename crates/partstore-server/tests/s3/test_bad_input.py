@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import boto3
 import pytest
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -168,3 +168,45 @@ def test_numbers_that_are_none_are_refused(s3):
         s3.upload_part(Bucket=BUCKET, Key="key", UploadId="no", PartNumber=1, Body=b"")
     assert error.value.response["Error"]["Code"] == "NoSuchUpload"
     s3.abort_multipart_upload(Bucket=BUCKET, Key="key", UploadId=upload)
+
+
+def test_a_write_with_an_unknown_parameter_changes_nothing(s3):
+    bucket = f"{BUCKET}-parameters"
+    s3.create_bucket(Bucket=bucket)
+
+    def refused(method, path, code=400):
+        url = f"http://{ADDRESS}/{bucket}{path}"
+        request = AWSRequest(method=method, url=url, data=b"")
+        S3SigV4QueryAuth(Credentials("id", "secret"), "s3", "local").add_auth(request)
+        wanted = urllib.request.Request(request.url, data=b"", method=method)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(wanted)
+        assert error.value.code == code, (method, path)
+
+    for method in ("DELETE", "POST"):
+        for query in ("versioning", "acl", "unknown", "logging=", "id=1"):
+            refused(method, f"?{query}")
+    refused("PUT", "-2?unknown=1")
+    s3.put_object(Bucket=bucket, Key="key", Body=b"bytes")
+    for method in ("PUT", "DELETE", "POST"):
+        for query in ("append&position=0", "renameObject", "%61ppend", "policy"):
+            refused(method, f"/key?{query}")
+    for query in ("partNumber=1", "uploadId=1", "versionId=1", "versionId=null"):
+        refused("PUT", f"/key?{query}")
+    refused("PATCH", "/key", 405)
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"bytes"
+    s3.delete_object(Bucket=bucket, Key="key")
+    s3.delete_bucket(Bucket=bucket)
+
+
+def test_a_body_other_than_the_signed_one_is_refused(s3):
+    url = f"http://{ADDRESS}/{BUCKET}/key"
+    request = AWSRequest(method="PUT", url=url, data=b"bytes")
+    S3SigV4Auth(Credentials("id", "secret"), "s3", "local").add_auth(request)
+    headers = dict(request.prepare().headers)
+    del headers["Content-Length"]
+    other = urllib.request.Request(url, data=b"bytEs", headers=headers, method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(other)
+    assert error.value.code == 400
+    assert b"<Code>XAmzContentSHA256Mismatch</Code>" in error.value.read()
