@@ -2,14 +2,14 @@
 
 use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
-    Error as Failed,
+    Error as Failed, Timestamp,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::body::blocking;
 use super::conditions::on_write;
 use super::objects::no_versions;
-use super::{Objects, buckets, error, key};
+use super::{Objects, buckets, error, key, refused};
 
 /// The most keys that one request may remove.
 const MAX_DELETED: usize = 1000;
@@ -20,6 +20,7 @@ pub async fn delete_object(
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = request.input;
     no_versions(input.version_id.as_deref())?;
+    refused::check(&request.headers)?;
     let (store, name) = (objects.store.clone(), key(&input.bucket, &input.key));
     blocking(&store, move |store| {
         let condition = on_write(store, &name, (input.if_match.as_ref(), None))?;
@@ -43,9 +44,10 @@ pub async fn delete_objects(
     let (deleted, errors) = blocking(&store, move |store| {
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for one in input.delete.objects {
-            let condition = one.e_tag.map(s3s::dto::ETagCondition::ETag);
+            let condition = one.e_tag.clone().map(s3s::dto::ETagCondition::ETag);
             let name = key(&input.bucket, &one.key);
             let removed = no_versions(one.version_id.as_deref())
+                .and_then(|()| no_other_condition(one.last_modified_time.as_ref(), one.size))
                 .and_then(|()| on_write(store, &name, (condition.as_ref(), None)))
                 .and_then(|condition| {
                     let removed = store.remove_key(name.clone(), condition);
@@ -73,4 +75,12 @@ pub async fn delete_objects(
         errors: Some(errors).filter(|errors| !errors.is_empty()),
         ..DeleteObjectsOutput::default()
     }))
+}
+
+/// A condition that is not checked must not be passed over.
+fn no_other_condition(modified: Option<&Timestamp>, size: Option<i64>) -> S3Result<()> {
+    if modified.is_some() || size.is_some() {
+        return Err(error::not_implemented("a condition on time or size"));
+    }
+    Ok(())
 }

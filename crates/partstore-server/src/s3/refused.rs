@@ -8,12 +8,14 @@ use super::error;
 const ACL: &str = "an ACL";
 
 /// Beginnings of names, and what such a header asks for.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 8] = [
     ("x-amz-grant-", ACL),
     ("x-amz-object-lock-", "object lock"),
     ("x-amz-server-side-encryption", "encryption"),
     ("x-amz-copy-source-server-side-encryption", "encryption"),
     ("x-amz-website-redirect-location", "a website"),
+    // Of a DELETE, which would be done whether they hold or not.
+    ("x-amz-if-match-", "a condition on time or size"),
     ("x-amz-acl", ACL),
     ("x-amz-tagging", "a tag"),
 ];

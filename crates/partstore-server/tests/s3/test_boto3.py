@@ -198,6 +198,36 @@ def test_checksums_of_every_kind(s3, bucket, algorithm):
     assert told["ObjectParts"]["Parts"][1][field] == parts[1][field]
 
 
+def test_a_checksum_of_the_whole_object_is_checked_at_the_end(s3, bucket):
+    whole = body(5 * MIB) + b"end"
+    right = b64encode(zlib.crc32(whole).to_bytes(4, "big")).decode()
+    upload = s3.create_multipart_upload(
+        Bucket=bucket, Key="key", ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
+    )
+    named = dict(Bucket=bucket, Key="key", UploadId=upload["UploadId"])
+    parts = []
+    for number, piece in ((1, whole[: 5 * MIB]), (2, b"end")):
+        part = s3.upload_part(PartNumber=number, Body=piece, **named)
+        parts.append({"PartNumber": number, "ETag": part["ETag"]})
+    complete = lambda checksum, **more: s3.complete_multipart_upload(
+        MultipartUpload={"Parts": parts},
+        ChecksumCRC32=checksum,
+        ChecksumType="FULL_OBJECT",
+        **named,
+        **more,
+    )
+    refused(lambda: complete("AAAAAA=="), "BadDigest", 400)
+    refused(lambda: complete(right, MpuObjectSize=3), "IncompleteBody", 400)
+    s3.put_object(Bucket=bucket, Key="key", Body=b"before")
+    failed = ("PreconditionFailed", 412)
+    refused(lambda: complete(right, IfNoneMatch="*"), *failed)
+    refused(lambda: complete(right, IfMatch='"0"'), *failed)
+    done = complete(right, MpuObjectSize=len(whole))
+    assert (done["ChecksumCRC32"], done["ChecksumType"]) == (right, "FULL_OBJECT")
+    got = s3.get_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
+    assert got["Body"].read() == whole and got["ChecksumCRC32"] == right
+
+
 def test_a_wrong_checksum_stores_nothing(s3, bucket):
     wrong = b64encode(bytes(4)).decode()
     put = dict(Bucket=bucket, Key="key", Body=b"bytes", ChecksumCRC32=wrong)
@@ -330,6 +360,22 @@ def test_conditions(s3, bucket):
     refused(lambda: s3.get_object(IfNoneMatch=second["ETag"], **named), "304", 304)
     modified = s3.head_object(**named)["LastModified"]
     refused(lambda: s3.get_object(IfModifiedSince=modified, **named), "304", 304)
+
+
+def test_conditions_of_removals(s3, bucket):
+    etag = s3.put_object(Bucket=bucket, Key="key", Body=b"1")["ETag"]
+    named = dict(Bucket=bucket, Key="key")
+    delete = lambda **more: s3.delete_object(**named, **more)
+    refused(lambda: delete(IfMatch='"0"'), "PreconditionFailed", 412)
+    refused(lambda: delete(IfMatchSize=2), "NotImplemented", 501)
+    wishes = [{"ETag": '"0"'}, {"Size": 2}, {"VersionId": "other"}]
+    batch = [{"Key": "key", **wish} for wish in wishes]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch})
+    codes = [error["Code"] for error in answer["Errors"]]
+    assert codes == ["PreconditionFailed", "NotImplemented", "NoSuchVersion"]
+    assert s3.get_object(**named)["Body"].read() == b"1"
+    delete(IfMatch=etag)
+    refused(lambda: s3.head_object(**named), "404", 404)
 
 
 def test_presigned(s3, bucket):

@@ -13,10 +13,10 @@ use aws_sdk_s3::types::{
 };
 use aws_sdk_s3::{Client, error};
 
+use crate::bytes::{MIB, body, large};
 use crate::server::Server;
 
 const BUCKET: &str = "bucket";
-const MIB: usize = 1 << 20;
 /// What tools of AWS send in a part.
 const PART: usize = 8 * MIB;
 const ODD_KEYS: [&str; 11] = [
@@ -32,26 +32,6 @@ const ODD_KEYS: [&str; 11] = [
     "x=1&y=2?#",
     ".",
 ];
-
-/// CI sets 200.
-fn large() -> usize {
-    let named = std::env::var("PARTSTORE_S3_LARGE_MIB");
-    named.map_or(24, |text| text.parse().unwrap()) * MIB
-}
-
-fn body(len: usize, seed: usize) -> Vec<u8> {
-    let mut state = seed as u64 + 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        // xorshift64: no two parts are the same.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
 
 fn configured(server: &Server, secret: &str) -> Builder {
     // Without TLS, which the SDK would bring along.

@@ -1,14 +1,16 @@
-//! The suite that the crate `object_store` has for stores, by its client of S3.
+//! The suite that the crate `object_store` has for stores, by its client of S3, and what the suite lacks.
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
 use object_store::integration;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{Error, ObjectStoreExt};
+use object_store::{Error, ObjectStore, ObjectStoreExt, WriteMultipart};
 use reqwest::Method;
 
+use crate::bytes::{MIB, body, large};
 use crate::server::Server;
 
 fn configured(server: &Server) -> AmazonS3Builder {
@@ -99,4 +101,95 @@ async fn what_does_not_exist_is_not_found() {
         let error = client.get(&Path::from("absent")).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
     }
+}
+
+/// Sends bytes as its writer does, in parts.
+async fn write(client: &AmazonS3, path: &Path, bytes: &[u8]) {
+    let upload = client.put_multipart(path).await.unwrap();
+    let mut writer = WriteMultipart::new(upload);
+    for piece in bytes.chunks(MIB) {
+        writer.wait_for_capacity(4).await.unwrap();
+        writer.write(piece);
+    }
+    writer.finish().await.unwrap();
+}
+
+async fn read(client: &AmazonS3, path: &Path) -> Vec<u8> {
+    let got = client.get(path).await.unwrap();
+    got.bytes().await.unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn a_large_object_goes_in_parts_and_comes_back() {
+    let Some((_server, client)) = connected(|client| client).await else {
+        return;
+    };
+    let (path, bytes) = (Path::from("large"), body(large(), 1));
+    write(&client, &path, &bytes).await;
+    assert!(read(&client, &path).await == bytes);
+    let range = client.get_range(&path, 10..20).await.unwrap();
+    assert_eq!(range[..], bytes[10..20]);
+}
+
+#[tokio::test]
+async fn an_upload_ends_well_over_a_kill() {
+    let Some((mut server, client)) = connected(|client| client).await else {
+        return;
+    };
+    let (path, bytes) = (Path::from("killed"), body(96 * MIB, 2));
+    let writing = tokio::spawn({
+        let (client, path, bytes) = (client.clone(), path.clone(), bytes.clone());
+        async move { write(&client, &path, &bytes).await }
+    });
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        server.crash();
+    }
+    writing.await.unwrap();
+    server.crash();
+    assert!(read(&client, &path).await == bytes);
+}
+
+#[tokio::test]
+async fn a_listing_of_2500_keys_and_their_removal() {
+    let Some((_server, client)) = connected(|client| client).await else {
+        return;
+    };
+    let mut keys: Vec<_> = (0..2500)
+        .map(|at| Path::from(format!("{}/{at:04}", at % 5)))
+        .collect();
+    let puts = stream::iter(keys.clone()).map(|key| {
+        let client = client.clone();
+        async move { client.put(&key, "".into()).await }
+    });
+    let _: Vec<_> = puts.buffer_unordered(32).try_collect().await.unwrap();
+    keys.sort();
+    let listed: Vec<_> = client.list(None).try_collect().await.unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|one| one.location).collect();
+    assert_eq!(listed, keys);
+    let rolled = client.list_with_delimiter(None).await.unwrap();
+    assert_eq!(rolled.common_prefixes.len(), 5);
+    let gone = stream::iter(keys.into_iter().map(Ok)).boxed();
+    let gone: Vec<_> = client.delete_stream(gone).try_collect().await.unwrap();
+    assert_eq!(gone.len(), 2500);
+    assert_eq!(client.list(None).count().await, 0);
+}
+
+#[tokio::test]
+async fn presigned_requests_and_a_wrong_key() {
+    let Some((server, client)) = connected(|client| client).await else {
+        return;
+    };
+    let path = Path::from("a b+ü");
+    let minute = Duration::from_mins(1);
+    let http = reqwest::Client::new();
+    let put = client.signed_url(Method::PUT, &path, minute).await.unwrap();
+    let put = http.put(put).body("bytes").send().await.unwrap();
+    assert_eq!(put.status(), 200);
+    let get = client.signed_url(Method::GET, &path, minute).await.unwrap();
+    let got = http.get(get).send().await.unwrap();
+    assert_eq!(got.text().await.unwrap(), "bytes");
+    let wrong = configured(&server).with_secret_access_key("wrong");
+    let error = wrong.build().unwrap().get(&path).await.unwrap_err();
+    assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
 }
