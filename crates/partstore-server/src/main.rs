@@ -38,6 +38,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use args::Args;
+use cos::operations::append;
 use cos::service::Service;
 use cos::spelling;
 use log::Log;
@@ -112,6 +113,7 @@ fn run_in(
     prove_threads()?;
     let store = runtime.block_on(open(args))?;
     layout::upgrade(store.store())?;
+    append::abandon_left(store.store())?;
     let serving = serve(args, &store, rules.clone(), sockets);
     let reloading = signals::reload(hangups, log, &rules);
     runtime.block_on(async {

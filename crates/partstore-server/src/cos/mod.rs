@@ -10,7 +10,7 @@ mod conditions;
 mod document;
 mod honoured;
 pub mod metadata;
-mod operations;
+pub mod operations;
 mod parameters;
 mod policy;
 pub mod refusal;

@@ -6,7 +6,7 @@ use crate::cos::refusal::Refusal;
 use crate::cos::service::Call;
 
 /// Parameters that ask for another document than the object or the listing, in lower case.
-const DOCUMENTS: [&str; 35] = [
+const DOCUMENTS: [&str; 40] = [
     "accelerate",
     "acl",
     "append",
@@ -15,13 +15,16 @@ const DOCUMENTS: [&str; 35] = [
     "cors",
     "delete",
     "domain",
+    "domaincertificate",
     "encryption",
     "exif",
+    "intelligent-tiering",
     "intelligenttiering",
     "inventory",
     "legal-hold",
     "lifecycle",
     "list-type",
+    "live",
     "location",
     "logging",
     "metrics",
@@ -36,11 +39,13 @@ const DOCUMENTS: [&str; 35] = [
     "replication",
     "requestpayment",
     "retention",
+    "symlink",
     "tagging",
     "torrent",
     "uploads",
     "versioning",
     "versions",
+    "vod",
     "website",
 ];
 /// The same, whatever follows: they process an image or another medium.

@@ -3,7 +3,8 @@
 use std::thread;
 
 use crate::calls::{
-    BUCKET, MIB, assert_refused, bytes, content_md5, copy, get, path, put, put_parts, server,
+    BUCKET, MIB, assert_refused, bytes, content_md5, copy, get, initiate, path, put, put_part,
+    put_parts, server,
 };
 use crate::client::{Answer, Client, Request};
 use crate::fixture::Server;
@@ -151,6 +152,26 @@ fn a_long_object_is_appended_to_without_a_trace_of_an_upload() {
     assert!(get(&server, "log").ok().body == expected);
     server.stop();
     assert_eq!(open_uploads(&server), [""; 0]);
+}
+
+#[test]
+fn an_append_that_kill_9_interrupts_leaves_the_object_and_no_upload() {
+    let mut server = server(&[]);
+    let before = bytes(LONG, 1);
+    append(&server, "log", 0, &before).ok();
+    let id = initiate(&server, "log");
+    let mut client = Client::connect(&server);
+    let request = request("log", LONG, b"").header("Content-Length", 100);
+    client.send(request.header("Expect", "100-continue").head());
+    client.continued();
+    assert_eq!(uploads(&server), 2);
+    server.kill();
+    server.restart();
+    assert!(get(&server, "log").ok().body == before);
+    // That of a client stays.
+    assert_eq!(uploads(&server), 1);
+    put_part(&server, ("log", &id), 1, b"part").ok();
+    append(&server, "log", LONG, b"more").ok();
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn a_reader_gets_what_it_asks_for_or_a_refusal() {
         "torrent",
         "ci-process=x",
         "imageMogr2/thumbnail/1x1",
+        "symlink",
         "uploads",
     ] {
         for method in ["GET", "HEAD"] {

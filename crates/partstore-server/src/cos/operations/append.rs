@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 use partstore::{
-    CompleteOptions, CompletedPart, Condition, ContentMd5, Error, Key, Object, ObjectOptions,
-    ObjectPart, PartNumber, PartOptions, PartStore, Upload,
+    CompleteOptions, CompletedPart, Condition, ContentMd5, Error, Key, ListNamespaces, Object,
+    ObjectOptions, ObjectPart, PartNumber, PartOptions, PartStore, Upload,
 };
 use partstore_tokio::{AsyncObjectReader, AsyncPartStore};
 
@@ -205,6 +205,27 @@ impl Appending {
             store.complete_upload_with(&upload, &listed, &options.min_part_size(0))
         })
         .await
+    }
+}
+
+/// Aborts the uploads of appends that ended with the process before this one. Their objects are as they were. No client can
+/// initiate an upload that seems to be one of these.
+pub fn abandon_left(store: &PartStore) -> Result<(), Error> {
+    let mut query = ListNamespaces::new();
+    loop {
+        let page = store.list_namespaces(&query)?;
+        for namespace in page.namespaces {
+            for open in store.uploads(Key::new(namespace.name, "")) {
+                let open = open?;
+                if metadata::is_appendable(&open.metadata) {
+                    store.abort_upload(&open.upload)?;
+                }
+            }
+        }
+        match page.next {
+            Some(next) => query = query.after(next),
+            None => return Ok(()),
+        }
     }
 }
 
