@@ -1,6 +1,6 @@
 //! Which pages of other origins may read answers: rules of the whole server, and of each bucket.
 //!
-//! The rules of a bucket are [kept](crate::kept) as XML.
+//! The rules of a bucket are [`kept`] as XML.
 
 use partstore::{Error, PartStore};
 use serde::{Deserialize, Serialize};

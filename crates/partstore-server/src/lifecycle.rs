@@ -1,4 +1,4 @@
-//! Rules of buckets that abort uploads which nobody completes: how they are [kept](crate::kept), and how they are done.
+//! Rules of buckets that abort uploads which nobody completes: how they are [`kept`], and how they are done.
 
 use std::time::Duration;
 

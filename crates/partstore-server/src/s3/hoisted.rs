@@ -9,7 +9,7 @@ use super::refused;
 const META: &str = "x-amz-meta-";
 const CLASS: &str = "x-amz-storage-class";
 
-/// Moves to the headers what an object keeps, and what is [refused](refused), as the query is signed as well. `s3s` reads
+/// Moves to the headers what an object keeps, and what is [`refused`], as the query is signed as well. `s3s` reads
 /// neither there. Checksums stay: the SDK for JavaScript puts that of an empty body into each URL.
 pub fn unfold(head: &mut Parts) {
     let query = head.uri.query().unwrap_or_default();
