@@ -1,5 +1,5 @@
-//! Memory in which bodies are gathered before they are hashed and written. It is at most 192 MiB, and 8 KiB
-//! for each body beyond.
+//! Memory in which bodies are gathered before they are hashed and written. It is at most what
+//! [`Options::body_memory`](crate::Options::body_memory) says, and 8 KiB for each body beyond.
 //!
 //! A body has one buffer at a time. The large buffers are enough to keep the disk busy. Further bodies get
 //! small ones. When those are all in use, too, bodies get tiny ones, which are written through the page
@@ -30,10 +30,6 @@ const SHORT: usize = 32 * 1024;
 const TINY: usize = 8 * 1024;
 /// How much of an empty buffer a reader is given, bytes.
 const FIRST_WINDOW: usize = 16 * 1024;
-/// How many large buffers exist at most.
-const MOST_LARGE: usize = 64;
-/// Bytes of all small buffers, at most.
-const MOST_SMALL: usize = 256 * SMALL;
 /// How many large buffers, and how many small ones of the greatest length, are kept while nobody uses them.
 const KEPT: usize = 16;
 
@@ -41,8 +37,11 @@ const KEPT: usize = 16;
 /// one, too. It is the largest logical block of today's disks.
 pub(crate) const ALIGNMENT: usize = 4096;
 
-#[derive(Default)]
 pub(crate) struct Buffers {
+    /// How many large buffers exist at most: two thirds of the memory.
+    most_large: usize,
+    /// Bytes of all small buffers, at most: one third.
+    most_small: usize,
     /// How many large buffers exist.
     large: AtomicUsize,
     /// Bytes of all small buffers.
@@ -62,6 +61,19 @@ enum Size {
 }
 
 impl Buffers {
+    /// Buffers of so many bytes in all.
+    pub(crate) fn with(memory: u64) -> Self {
+        let third = usize::try_from(memory / 3).unwrap_or(usize::MAX / 4);
+        Self {
+            most_large: 2 * third / LARGE,
+            most_small: third,
+            large: AtomicUsize::default(),
+            small: AtomicUsize::default(),
+            kept_large: Mutex::default(),
+            kept_small: Mutex::default(),
+        }
+    }
+
     /// An empty buffer for a body of `len` bytes, if that is known.
     pub(crate) fn buffer_for(self: &Arc<Self>, len: Option<u64>) -> Buffer {
         let size = self.reserve(len);
@@ -96,11 +108,11 @@ impl Buffers {
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum)
                 .is_ok()
         };
-        if needed > SMALL && add(&self.large, 1, MOST_LARGE) {
+        if needed > SMALL && add(&self.large, 1, self.most_large) {
             return Size::Large;
         }
         let small = if needed > SHORT { SMALL } else { needed };
-        if add(&self.small, small, MOST_SMALL) {
+        if add(&self.small, small, self.most_small) {
             return Size::Small(small);
         }
         Size::Tiny(needed.min(TINY))
@@ -283,7 +295,7 @@ mod tests {
 
     #[test]
     fn all_buffers_together_are_bounded_and_nobody_waits() {
-        let buffers = Arc::<Buffers>::default();
+        let buffers = Arc::new(Buffers::with(192 << 20));
         let mut taken: Vec<_> = (0..1000).map(|_| buffers.buffer_for(None)).collect();
         let mut count = |size| {
             taken
@@ -315,10 +327,19 @@ mod tests {
         assert_eq!(buffers.kept_small.lock().len(), KEPT);
     }
 
+    #[test]
+    fn less_memory_is_fewer_buffers() {
+        let buffers = Arc::new(Buffers::with(12 << 20));
+        let mut taken: Vec<_> = (0..100).map(|_| buffers.buffer_for(None)).collect();
+        let lens: Vec<_> = taken.iter_mut().map(len).collect();
+        let count = |size| lens.iter().filter(|len| **len == size).count();
+        assert_eq!([LARGE, SMALL, TINY].map(count), [4, 16, 80]);
+    }
+
     /// Whatever bytes a body left, even beyond those it claimed, no window of another body shows them.
     #[test]
     fn a_window_shows_no_bytes_of_other_bodies() {
-        let buffers = Arc::<Buffers>::default();
+        let buffers = Arc::new(Buffers::with(192 << 20));
         for (mark, reads) in (1..).zip([10_000, 1, 100_000, 3000, SMALL, 5]) {
             let mut buffer = buffers.buffer_for(None);
             let mut own = 0;
@@ -339,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_short_body_takes_no_more_than_it_needs() {
-        let buffers = Arc::<Buffers>::default();
+        let buffers = Arc::new(Buffers::with(192 << 20));
         for (body, expected) in [(0, 4096), (4095, 4096), (4096, 8192), (SHORT as u64, SMALL)] {
             let mut buffer = buffers.buffer_for(Some(body));
             assert_eq!(len(&mut buffer), expected);

@@ -18,6 +18,8 @@ const BUCKET: &str = "bench-1250000000";
 /// What a body has, and what its client has sent of it when it falls silent.
 const BODY_LEN: usize = 8 << 20;
 const SENT: usize = 64 << 10;
+/// Just less than the server gathers of a body while few come in.
+const MORE: usize = 480 << 10;
 
 /// The options of `connections`.
 #[derive(Debug, Args)]
@@ -32,9 +34,14 @@ pub struct Connections {
 /// What a client does with its connection.
 type State = (&'static str, fn(&Clients, u32) -> TcpStream);
 
-const STATES: [State; 3] = [
+const STATES: [State; 4] = [
     ("idle, after a small GET", idle),
-    ("silent, 64 KiB into a PUT of 8 MiB", in_a_body),
+    ("silent, 64 KiB into a PUT of 8 MiB", |clients, number| {
+        in_a_body(clients, number, SENT)
+    }),
+    ("silent, 480 KiB into a PUT of 8 MiB", |clients, number| {
+        in_a_body(clients, number, MORE)
+    }),
     ("taking nothing, 64 KiB into a GET of 8 MiB", in_an_answer),
 ];
 
@@ -100,12 +107,12 @@ fn idle(clients: &Clients, _: u32) -> TcpStream {
     socket
 }
 
-fn in_a_body(clients: &Clients, number: u32) -> TcpStream {
+fn in_a_body(clients: &Clients, number: u32, sent: usize) -> TcpStream {
     let mut socket = clients.connect();
     let head = clients.head(&format!("PUT /{BUCKET}/body{number}"), BODY_LEN);
     socket.write_all(head.as_bytes()).expect("a head sent");
     socket
-        .write_all(&body(SENT, number.into()))
+        .write_all(&body(sent, number.into()))
         .expect("bytes sent");
     socket
 }

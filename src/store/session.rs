@@ -38,7 +38,8 @@ impl Session {
     /// Opens the embedded engine.
     pub(super) fn open(path: &Path, options: Options) -> Result<Self> {
         let process = Process::opens_a_store()?;
-        let (closing, buffers) = (Closing::default(), Arc::<Buffers>::default());
+        let buffers = Arc::new(Buffers::with(options.body_memory));
+        let closing = Closing::default();
         let opened = local::open(path, &options, &closing, &buffers)?;
         Ok(Self {
             recovery: opened.recovery,
@@ -56,10 +57,10 @@ impl Session {
         options: Options,
     ) -> Self {
         Self {
+            buffers: Arc::new(Buffers::with(options.body_memory)),
             options,
             catalog,
             blobs,
-            buffers: Arc::default(),
             lanes: Arc::new(Lanes::new("partstore-md5")),
             recovery: RecoveryReport::default(),
             process,

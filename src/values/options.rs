@@ -30,6 +30,7 @@ pub struct Options {
     pub(crate) max_metadata_len: usize,
     pub(crate) headroom: u64,
     pub(crate) index_cache: u64,
+    pub(crate) body_memory: u64,
     pub(crate) background: Background,
     pub(crate) expire_after: Option<Duration>,
     pub(crate) journal: JournalOptions,
@@ -144,6 +145,7 @@ impl Options {
             max_metadata_len: 8 * 1024,
             headroom: 64 * MIB,
             index_cache: 32 * MIB,
+            body_memory: 192 * MIB,
             background: Background::Thread,
             expire_after: None,
             journal: JournalOptions {
@@ -254,6 +256,16 @@ impl Options {
     #[must_use]
     pub fn index_cache(mut self, bytes: u64) -> Self {
         self.index_cache = bytes.max(MIB);
+        self
+    }
+
+    /// Sets the memory of all incoming bodies together, bytes, at least 3 MiB. Default 192 MiB. Each body beyond
+    /// has 8 KiB.
+    ///
+    /// Two thirds are buffers of 2 MiB, which large bodies need to be written at the speed of the disk.
+    #[must_use]
+    pub fn body_memory(mut self, bytes: u64) -> Self {
+        self.body_memory = bytes.max(3 * MIB);
         self
     }
 

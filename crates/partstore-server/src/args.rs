@@ -62,7 +62,7 @@ pub struct Args {
     pub max_body: u64,
 
     /// The longest head of a request, bytes, roughly
-    #[arg(long, value_name = "BYTES", default_value_t = 256 << 10, value_parser = clap::value_parser!(u32).range(16_384..=16_777_216))]
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(16_384..=16_777_216))]
     pub max_head: u32,
 
     /// How long a client may be silent in the middle of a body, or take nothing of an answer
@@ -76,6 +76,10 @@ pub struct Args {
     /// Bytes of the disk that bodies leave free; what would take more is refused with 503
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     pub headroom: u64,
+
+    /// Memory of all bodies that come in, bytes; bodies beyond are written in small pieces
+    #[arg(long, value_name = "BYTES", default_value_t = 48 << 20)]
+    pub body_memory: u64,
 
     /// Uploads that were initiated longer ago than this, and not completed, are aborted
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]

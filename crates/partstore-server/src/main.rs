@@ -53,6 +53,8 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:9000";
 /// Threads on which calls of the store may block. Each waits for the disk at times, and calls that wait together share
 /// a sync.
 const STORE_THREADS: usize = 64;
+/// Bytes that bodies gather on their way to the store, all together, before they go there in short pieces.
+const GATHERED: usize = 16 << 20;
 /// Copies at the same time. They read and write, and must leave threads for the clients.
 const COPIES: usize = 8;
 /// Connections that wait to be accepted.
@@ -128,6 +130,7 @@ fn run_in(
 async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
     let mut options = Options::cos()
         .headroom(args.headroom)
+        .body_memory(args.body_memory)
         .max_part_size(args.max_body);
     if let Some(age) = args.expire {
         options = options.expire_uploads_after(age);
@@ -135,7 +138,9 @@ async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
     if args.must_exist {
         options = options.must_exist();
     }
-    let threads = AsyncOptions::new().threads(STORE_THREADS);
+    let threads = AsyncOptions::new()
+        .threads(STORE_THREADS)
+        .gather_len(GATHERED);
     let store = AsyncPartStore::open(&args.data, options, threads).await?;
     let recovery = store.recovery();
     tracing::info!(data = %args.data.display(), created = recovery.created, index = ?recovery.index, "opened");

@@ -247,8 +247,7 @@ impl AsyncPartStore {
         begin: impl FnOnce(&partstore::PartStore) -> Result<W, E> + Send + 'static,
     ) -> Result<AsyncWriter<W>, E> {
         let writer = self.held(begin).await?;
-        let batch_len = self.options().batch_len;
-        Ok(AsyncWriter::new(writer, self.pool().clone(), batch_len))
+        Ok(AsyncWriter::new(writer, self.pool().clone(), self.limits()))
     }
 
     /// Reads what `open` has opened, on a thread of the pool.

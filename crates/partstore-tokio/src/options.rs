@@ -6,6 +6,7 @@
 pub struct AsyncOptions {
     pub(crate) threads: usize,
     pub(crate) batch_len: usize,
+    pub(crate) gather_len: usize,
     pub(crate) read_len: usize,
 }
 
@@ -14,6 +15,7 @@ impl Default for AsyncOptions {
         Self {
             threads: 32,
             batch_len: 512 * 1024,
+            gather_len: 32 * 1024 * 1024,
             read_len: 256 * 1024,
         }
     }
@@ -40,6 +42,13 @@ impl AsyncOptions {
     /// longer by one item of the stream.
     pub fn batch_len(mut self, bytes: usize) -> Self {
         self.batch_len = bytes.max(1);
+        self
+    }
+
+    /// Sets how many bytes all bodies together gather, before their batches become short: 16 KiB, or one item of the
+    /// stream. The default is 32 MiB. So many silent bodies take that much memory, and 16 KiB for each.
+    pub fn gather_len(mut self, bytes: usize) -> Self {
+        self.gather_len = bytes;
         self
     }
 

@@ -8,6 +8,7 @@ use partstore::{Options, PartStore, RecoveryReport, Result};
 
 use crate::AsyncOptions;
 use crate::pool::{Held, Pool};
+use crate::writer::Limits;
 
 /// A [`PartStore`] whose calls are futures and whose bodies are streams.
 ///
@@ -23,6 +24,7 @@ struct Front {
     store: Held<PartStore>,
     pool: Pool,
     options: AsyncOptions,
+    limits: Limits,
 }
 
 impl AsyncPartStore {
@@ -65,6 +67,7 @@ impl AsyncPartStore {
             store,
             pool,
             options,
+            limits: Limits::new(options.batch_len, options.gather_len),
         };
         Self {
             front: Arc::new(front),
@@ -117,6 +120,10 @@ impl AsyncPartStore {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.front.pool
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.front.limits.clone()
     }
 
     pub(crate) fn options(&self) -> AsyncOptions {

@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::mem::take;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::try_join;
@@ -78,19 +80,19 @@ impl Writer for ObjectWriter {
 pub struct AsyncWriter<W: Writer> {
     writer: Held<W>,
     pool: Pool,
-    batch_len: usize,
+    limits: Limits,
     /// Bytes that were received and are not yet with the store. They are fewer than a batch.
-    rest: Vec<Bytes>,
+    rest: Batch,
     received: u64,
 }
 
 impl<W: Writer> AsyncWriter<W> {
-    pub(crate) fn new(writer: Held<W>, pool: Pool, batch_len: usize) -> Self {
+    pub(crate) fn new(writer: Held<W>, pool: Pool, limits: Limits) -> Self {
         Self {
             writer,
             pool,
-            batch_len,
-            rest: Vec::new(),
+            rest: Batch::of(&limits),
+            limits,
             received: 0,
         }
     }
@@ -115,27 +117,27 @@ impl<W: Writer> AsyncWriter<W> {
         E: Into<Box<dyn error::Error + Send + Sync>>,
     {
         let mut stream = pin!(stream);
-        let mut batch = Batch::of(take(&mut self.rest));
+        let mut batch = take(&mut self.rest);
         loop {
-            let more = batch.fill(&mut stream, self.batch_len, &mut self.received);
+            let more = batch.fill(&mut stream, &self.limits, &mut self.received);
             let end = match more.await {
                 Ok(end) => end,
                 Err(error) => return self.refuse(error).await,
             };
             if end {
-                self.rest = batch.into_pieces();
+                self.rest = batch;
                 return Ok(self);
             }
-            let writing = self.pool.start(append(self.writer, batch.into_pieces()));
-            batch = Batch::default();
-            let gathering = batch.fill(&mut stream, self.batch_len, &mut self.received);
+            let writing = self.pool.start(append(self.writer, batch));
+            batch = Batch::of(&self.limits);
+            let gathering = batch.fill(&mut stream, &self.limits, &mut self.received);
             // The store's error is told at once. That of the stream waits for the writer, which is then dropped.
             let (writer, gathered) = try_join(writing, async { Ok(gathering.await) }).await?;
             self.writer = writer;
             match gathered {
                 Ok(false) => {}
                 Ok(true) => {
-                    self.rest = batch.into_pieces();
+                    self.rest = batch;
                     return Ok(self);
                 }
                 Err(error) => return self.refuse(error).await,
@@ -172,9 +174,7 @@ impl<W: Writer> AsyncWriter<W> {
         let (writer, rest) = (self.writer, self.rest);
         let finish = move || {
             let mut writer = writer.into_inner();
-            for bytes in rest {
-                writer.append(&bytes)?;
-            }
+            rest.append_to(&mut writer)?;
             writer.finish_with(&declared)
         };
         self.pool.start(finish).await
@@ -194,12 +194,11 @@ impl<W: Writer> AsyncWriter<W> {
 /// Writes a batch, and gives the writer back. After an error the writer is dropped on the thread that got it.
 fn append<W: Writer>(
     writer: Held<W>,
-    batch: Vec<Bytes>,
+    batch: Batch,
 ) -> impl FnOnce() -> Result<Held<W>> + Send + 'static {
     move || {
         let mut writer = writer;
-        let written = batch.iter().try_for_each(|bytes| writer.append(bytes));
-        match written {
+        match batch.append_to(&mut *writer) {
             Ok(()) => Ok(writer),
             Err(error) => {
                 drop(writer.into_inner());
@@ -209,31 +208,61 @@ fn append<W: Writer>(
     }
 }
 
-/// Bytes that are gathered.
+/// How much bodies gather.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    batch_len: usize,
+    gather_len: usize,
+    /// Bytes that all bodies have gathered.
+    gathered: Arc<AtomicUsize>,
+}
+
+impl Limits {
+    pub(crate) fn new(batch_len: usize, gather_len: usize) -> Self {
+        let gathered = Arc::default();
+        Self {
+            batch_len,
+            gather_len,
+            gathered,
+        }
+    }
+
+    /// How much of a body makes a batch now.
+    fn of_a_batch(&self) -> usize {
+        let is_much = self.gathered.load(Ordering::Relaxed) > self.gather_len;
+        self.batch_len.min(if is_much { SHORT } else { usize::MAX })
+    }
+}
+
+/// Bytes that are gathered, until they are written.
 #[derive(Default)]
 struct Batch {
     pieces: Vec<Bytes>,
     short: BytesMut,
     len: usize,
+    /// Those of all bodies.
+    gathered: Arc<AtomicUsize>,
 }
 
 impl Batch {
-    fn of(pieces: Vec<Bytes>) -> Self {
-        let len = pieces.iter().map(Bytes::len).sum();
-        Self {
-            pieces,
-            short: BytesMut::new(),
-            len,
-        }
+    fn of(limits: &Limits) -> Self {
+        let mut batch = Self::default();
+        batch.gathered = Arc::clone(&limits.gathered);
+        batch
     }
 
-    /// Gathers up to `limit` bytes. Returns whether the stream has ended.
-    async fn fill<S, E>(&mut self, stream: &mut S, limit: usize, received: &mut u64) -> Result<bool>
+    /// Gathers up to a batch. Returns whether the stream has ended.
+    async fn fill<S, E>(
+        &mut self,
+        stream: &mut S,
+        limits: &Limits,
+        received: &mut u64,
+    ) -> Result<bool>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<Box<dyn error::Error + Send + Sync>>,
     {
-        while self.len < limit {
+        while self.len < limits.of_a_batch() {
             match stream.next().await {
                 None => return Ok(true),
                 Some(Err(error)) => return Err(unreadable(*received, error.into())),
@@ -248,6 +277,7 @@ impl Batch {
 
     fn push(&mut self, bytes: Bytes) {
         self.len += bytes.len();
+        self.gathered.fetch_add(bytes.len(), Ordering::Relaxed);
         if bytes.len() < SHORT {
             self.short.extend_from_slice(&bytes);
         } else {
@@ -262,9 +292,17 @@ impl Batch {
         }
     }
 
-    fn into_pieces(mut self) -> Vec<Bytes> {
+    fn append_to<W: Writer>(mut self, writer: &mut W) -> Result<()> {
         self.end_short();
         self.pieces
+            .iter()
+            .try_for_each(|bytes| writer.append(bytes))
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.gathered.fetch_sub(self.len, Ordering::Relaxed);
     }
 }
 

@@ -24,12 +24,12 @@ fn root() -> Dir {
 
 /// The blobs alone, as a process finds them.
 fn blobs() -> Arc<BlobFiles> {
-    Arc::new(BlobFiles::open(&root(), &Arc::default()).unwrap())
+    Arc::new(BlobFiles::open(&root(), &Arc::new(Buffers::with(192 << 20))).unwrap())
 }
 
 /// Gives a file with these bytes the name of X.
 fn publish(blobs: &Arc<BlobFiles>, bytes: &[u8], name: &ContentHash) {
-    let mut buffer = Arc::<Buffers>::default().buffer_for(Some(bytes.len() as u64));
+    let mut buffer = Arc::new(Buffers::with(192 << 20)).buffer_for(Some(bytes.len() as u64));
     buffer.fill_from(bytes);
     let mut staged = blobs.stage().unwrap();
     staged.write(buffer.as_ref()).unwrap();

@@ -57,8 +57,6 @@ impl Error {
             | Self::IncompleteBody { .. }
             | Self::BodyUnreadable { .. }
             | Self::NoRandomness { .. }
-            | Self::Unavailable { .. }
-            | Self::OutcomeUnknown { .. }
             | Self::Io { .. } => ErrorKind::Retry,
             Self::StorageFull { .. } | Self::QuotaExceeded { .. } => ErrorKind::Room,
             Self::Displaced { .. }
@@ -118,8 +116,6 @@ impl Error {
             | Self::StoreLocked { .. }
             | Self::Poisoned { .. }
             | Self::Displaced { .. }
-            | Self::Unavailable { .. }
-            | Self::OutcomeUnknown { .. }
             | Self::Closed => ("ServiceUnavailable", 503),
             Self::NotAStore { .. }
             | Self::NoSuchStore { .. }

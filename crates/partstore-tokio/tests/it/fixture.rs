@@ -22,6 +22,7 @@ impl Fixture {
         let store = Options::cos()
             .background(Background::Host)
             .min_part_size(1)
+            .body_memory(3 << 20)
             .open(dir.path())
             .unwrap();
         let store = AsyncPartStore::new_with(store, options).unwrap();
