@@ -20,7 +20,7 @@ const KEPT: [&str; 7] = [
 ];
 pub const META: &str = "x-cos-meta-";
 /// Kept with an upload, for its completion. No answer has it.
-const FORBID_OVERWRITE: &str = "x-cos-forbid-overwrite";
+pub const FORBID_OVERWRITE: &str = "x-cos-forbid-overwrite";
 /// Kept with an object that began with an append.
 const OBJECT_TYPE: &str = "x-cos-object-type";
 const APPENDABLE: &str = "appendable";

@@ -83,6 +83,14 @@ fn the_sdk_of_cos_for_browsers_works_with_the_server() {
 }
 
 #[test]
+fn the_sdk_of_cos_for_mini_programs_works_with_the_server() {
+    match node_modules("cos-wx-sdk-v5") {
+        Ok(modules) => run_node(&modules, "program.test.cjs"),
+        Err(why) => skip("SDK of COS for mini programs", "node/package.json", why),
+    }
+}
+
+#[test]
 fn the_tools_of_cos_work_with_the_server() {
     match installed("PARTSTORE_COS_PYTHON", "cos/bin/python") {
         Ok(python) => {

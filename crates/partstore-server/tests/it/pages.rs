@@ -284,6 +284,9 @@ fn a_form_does_what_its_policy_allows() {
     let whole = signed("POST", &format!("/{BUCKET}/"), (-60, 60));
     let fields = [("key", "any"), ("Signature", whole.as_str())];
     assert_eq!(form(&fields, "file").send(&server).status, 204);
+    // It says in a header of the form that it replaces nothing.
+    let forbids = form(&fields, "other").header("x-cos-forbid-overwrite", "true");
+    assert_refused(&forbids.send(&server), (409, "FileAlreadyExists"));
     let wrong = whole.replace("q-signature=", "q-signature=0");
     let fields = [("key", "any"), ("Signature", wrong.as_str())];
     assert_eq!(form(&fields, "file").send(&server).status, 403);

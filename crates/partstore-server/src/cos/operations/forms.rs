@@ -18,7 +18,7 @@ use crate::cos::answer::{self, Answer, Body, set};
 use crate::cos::body::Upstream;
 use crate::cos::conditions::Before;
 use crate::cos::honoured;
-use crate::cos::metadata;
+use crate::cos::metadata::{self, FORBID_OVERWRITE};
 use crate::cos::policy;
 use crate::cos::refusal::Refusal;
 use crate::cos::request::{Host, check_key, encode, text};
@@ -48,7 +48,7 @@ pub async fn post(call: Call) -> Answer {
         Some(keys) => fields.verify(&(keys, &head, &host))?,
         None => fields.lengths()?,
     };
-    let headers = fields.headers()?;
+    let headers = fields.headers(&head)?;
     honoured::check(&headers)?;
     honoured::check_no_sha1(&headers)?;
     let options = ObjectOptions::new()
@@ -174,9 +174,12 @@ impl Fields {
         self.lengths()
     }
 
-    /// What the object keeps, and what else stands for a header.
-    fn headers(&self) -> Result<HeaderMap, Refusal> {
+    /// What the object keeps, and what else stands for a header. The SDK for mini programs has one that is no field.
+    fn headers(&self, head: &Parts) -> Result<HeaderMap, Refusal> {
         let mut headers = HeaderMap::new();
+        if let Some(value) = head.headers.get(FORBID_OVERWRITE) {
+            headers.insert(HeaderName::from_static(FORBID_OVERWRITE), value.clone());
+        }
         for (name, value) in &self.0 {
             let Ok(header) = HeaderName::try_from(name.as_str()) else {
                 continue;
