@@ -18,7 +18,8 @@
 //!    the same upload, or the current object of the same key, happen in one order.
 //! 2. **`Ok` is durable.** What a verb has changed survives any crash from then on.
 //! 3. **`Err` has changed nothing.** An engine that cannot know whether its change has happened, says
-//!    [`Error::Poisoned`](crate::Error::Poisoned) or [`Error::Index`](crate::Error::Index).
+//!    [`Error::Poisoned`](crate::Error::Poisoned), [`Error::Index`](crate::Error::Index) or
+//!    [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
 //! 4. **A verb checks again, in its step, what it depends on:** that the upload is open under this key, the
 //!    condition on the key, and the quota. `PartStore` has checked all of them before the body came; that
 //!    was only to refuse early.

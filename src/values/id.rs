@@ -33,8 +33,8 @@ pub struct UploadId {
 impl UploadId {
     /// Length of the text form, characters.
     pub const TEXT_LEN: usize = 74;
-    /// Length of the byte form, which orders as the text does.
-    pub(crate) const BYTES: usize = 8 + HEX_BYTES;
+    /// Length of the byte form, bytes.
+    pub const BYTES: usize = 8 + HEX_BYTES;
 
     /// Returns the clock's second at initiation, or a later one if the clock had been set back.
     #[must_use]
@@ -42,7 +42,9 @@ impl UploadId {
         self.seconds
     }
 
-    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+    /// Returns its 40 bytes, which order as the texts do: for an engine that keeps ids.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         let (seconds, hex) = bytes.split_at_mut(8);
         seconds.copy_from_slice(&self.seconds.to_be_bytes());
@@ -50,7 +52,9 @@ impl UploadId {
         bytes
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// Reads what [`to_bytes`](Self::to_bytes) gave. `None` if it cannot have given that.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (seconds, rest) = bytes.split_first_chunk::<8>()?;
         let seconds = u64::from_be_bytes(*seconds);
         let hex = <[u8; HEX_BYTES]>::try_from(rest).ok()?;
@@ -209,11 +213,19 @@ impl IdSource {
     /// # Errors
     /// [`Error::NoRandomness`] if the operating system gives none.
     pub fn next(&self) -> Result<UploadId> {
+        self.next_at(SystemTime::now())
+    }
+
+    /// Makes the next id, by a clock of the engine's own.
+    ///
+    /// # Errors
+    /// As for [`next`](Self::next).
+    pub fn next_at(&self, now: SystemTime) -> Result<UploadId> {
         let mut hex = [0; HEX_BYTES];
         getrandom::fill(&mut hex).map_err(|cause| Error::NoRandomness {
             cause: cause.to_string(),
         })?;
-        let (seconds, nanos) = self.tick();
+        let (seconds, nanos) = self.tick(now);
         if let Some(tick) = hex.first_chunk_mut::<TICK_BYTES>() {
             *tick = nanos.to_be_bytes();
         }
@@ -230,10 +242,8 @@ impl IdSource {
         UploadId { seconds, hex }
     }
 
-    fn tick(&self) -> (u64, u32) {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+    fn tick(&self, now: SystemTime) -> (u64, u32) {
+        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = (
             since_epoch.as_secs().min(MAX_SECONDS),
             since_epoch.subsec_nanos(),

@@ -57,6 +57,8 @@ impl Error {
             | Self::IncompleteBody { .. }
             | Self::BodyUnreadable { .. }
             | Self::NoRandomness { .. }
+            | Self::Unavailable { .. }
+            | Self::OutcomeUnknown { .. }
             | Self::Io { .. } => ErrorKind::Retry,
             Self::StorageFull { .. } | Self::QuotaExceeded { .. } => ErrorKind::Room,
             Self::Displaced { .. }
@@ -116,6 +118,8 @@ impl Error {
             | Self::StoreLocked { .. }
             | Self::Poisoned { .. }
             | Self::Displaced { .. }
+            | Self::Unavailable { .. }
+            | Self::OutcomeUnknown { .. }
             | Self::Closed => ("ServiceUnavailable", 503),
             Self::NotAStore { .. }
             | Self::NoSuchStore { .. }

@@ -353,6 +353,22 @@ pub enum Error {
         cause: String,
     },
 
+    /// The database or the object store of a [shared engine](crate::backend) does not answer, or this
+    /// process lost its lease there. The call has changed nothing. Send it again.
+    #[error("the store's database or bucket cannot be used now: {cause}; send the request again")]
+    Unavailable {
+        /// What happened.
+        cause: String,
+    },
+
+    /// The database of a [shared engine](crate::backend) took a change, and stayed away before it said
+    /// whether it had made it. Look, then send the request again if it is still wanted.
+    #[error("it is not known whether the change was made: {cause}; look before you send it again")]
+    OutcomeUnknown {
+        /// What happened.
+        cause: String,
+    },
+
     /// The operating system gave no random bytes for an upload id.
     #[error("the operating system gave no random bytes: {cause}")]
     NoRandomness {
@@ -435,6 +451,12 @@ impl Error {
                 cause: cause.clone(),
             },
             Self::Poisoned { cause } => Self::Poisoned {
+                cause: cause.clone(),
+            },
+            Self::Unavailable { cause } => Self::Unavailable {
+                cause: cause.clone(),
+            },
+            Self::OutcomeUnknown { cause } => Self::OutcomeUnknown {
                 cause: cause.clone(),
             },
             Self::Io { op, path, source } => Self::Io {

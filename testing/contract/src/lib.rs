@@ -29,7 +29,7 @@ use std::collections::BTreeSet;
 use partstore::{ContentHash, Options, PartStore, Result};
 
 pub use embedded::{Embedded, copy_tree, embedded, files};
-pub use support::run;
+pub use support::{run, skip};
 
 /// In which state a store was that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

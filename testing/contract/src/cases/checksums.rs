@@ -199,8 +199,9 @@ pub fn a_wrong_checksum_before_the_body_is_refused_and_changes_nothing() {
             assert_eq!(refusal(object), ("BadDigest", 400), "{algorithm}");
         }
         assert_eq!(fixture.parts(&upload), [before]);
-        assert_eq!(fixture.blob_files().len(), 1);
+        // An engine may need a sweep for bytes that were durable when their digest was refused.
         fixture.assert_tidy();
+        assert_eq!(fixture.blob_files().len(), 1);
     }
 }
 

@@ -14,7 +14,7 @@ use proptest::test_runner::TestRunner;
 use calls::Run;
 use steps::{Step, steps};
 
-use crate::support::free_options;
+use crate::support::{Fixture, free_options};
 
 /// Options of a case: small journals make snapshots and changes of segment frequent.
 fn options() -> impl Strategy<Value = Options> {
@@ -45,6 +45,8 @@ fn config() -> ProptestConfig {
 }
 
 pub fn any_sequence_of_calls_answers_as_a_map_would() {
+    // An engine that skips its cases does so here. Below, it would be taken for a failure.
+    drop(Fixture::new());
     let cases = (options(), numbering(), steps());
     let tried = TestRunner::new(config()).run(&cases, |(options, numbering, steps)| {
         let mut run = Run::new(options, numbering);

@@ -1,0 +1,445 @@
+//! [`ObjectBucket`]: an object for each blob, in any store that `object_store` knows.
+//!
+//! Asked of the store are put, multipart upload, get of a range, head and delete. No condition, renaming, copy
+//! or listing is needed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
+use parking_lot::Mutex;
+use partstore::backend::{
+    BlobReader, BlobStore, BlobWriter, DurableBlob, Location, Source, StoredBlob, Verified,
+};
+use partstore::{ContentHash, Error, Result, Stats};
+use tokio::task::JoinHandle;
+
+use super::trust::{Staged, Trust};
+use super::{Bucket, Doomed, text_of};
+use crate::database::{Arguments, Call, Failure};
+use crate::session::{Lease, Token};
+
+/// Pieces of a multipart upload: the smallest that every store takes, so that few bytes are in memory.
+const PIECE: usize = 5 << 20;
+/// A body up to this size is put at once.
+const AT_ONCE: usize = 8 << 20;
+/// So many pieces of a body are under way at most, while the next gathers.
+const UNDER_WAY: usize = 2;
+
+/// What a bucket must do, of the crate `object_store`.
+pub trait ObjectStorage: ObjectStore + MultipartStore {}
+
+impl<T: ObjectStore + MultipartStore> ObjectStorage for T {}
+
+pub(crate) struct ObjectBucket {
+    store: Arc<dyn ObjectStorage>,
+    prefix: Path,
+    trust: Arc<Trust>,
+}
+
+impl ObjectBucket {
+    pub fn new(store: Arc<dyn ObjectStorage>, prefix: Path, trust: Arc<Trust>) -> Self {
+        Self {
+            store,
+            prefix,
+            trust,
+        }
+    }
+
+    fn path(&self, at: &Location) -> Path {
+        let names = text_of(at);
+        let names = names.split('/').map(Into::into);
+        self.prefix.parts().chain(names).collect()
+    }
+
+    /// Waits for a future of the store.
+    fn wait<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        self.trust.session.runtime.wait(future)
+    }
+
+    fn has_size(&self, blob: &StoredBlob) -> Result<bool> {
+        let (store, path) = (Arc::clone(&self.store), self.path(&blob.location));
+        match self.wait(async move { store.head(&path).await })? {
+            Ok(found) => Ok(found.size == blob.crcs.size),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(away(&error)),
+        }
+    }
+}
+
+impl BlobStore for ObjectBucket {
+    fn begin(&self) -> Result<Box<dyn BlobWriter>> {
+        let token = self.trust.session.token()?;
+        Ok(Box::new(Body {
+            path: self.path(&token.name()),
+            store: Arc::clone(&self.store),
+            trust: Arc::clone(&self.trust),
+            token,
+            gathered: BytesMut::new(),
+            full: Vec::new(),
+            upload: None,
+            _staged: self.trust.stage(),
+        }))
+    }
+
+    fn open(&self, content: &ContentHash, blob: StoredBlob) -> Result<Box<dyn BlobReader>> {
+        let source = Opened {
+            store: Arc::clone(&self.store),
+            path: self.path(&blob.location),
+            trust: Arc::clone(&self.trust),
+            lease: self.trust.session.lease()?,
+            content: *content,
+            at: blob.location,
+            size: blob.crcs.size,
+            stream: Mutex::default(),
+        };
+        Ok(Box::new(Verified::new(source, blob.crcs)))
+    }
+
+    fn is_sound(&self, _content: &ContentHash, blob: &StoredBlob) -> Result<bool> {
+        let look = || self.has_size(blob);
+        self.trust.is_sound(&blob.location, look)
+    }
+
+    fn require_sound(&self, content: &ContentHash, blob: &StoredBlob) -> Result<()> {
+        if self.is_sound(content, blob)? {
+            return Ok(());
+        }
+        let lease = self.trust.session.lease()?;
+        let why = "its object is missing, damaged or has another size";
+        Err(self.trust.damaged(&lease, content, &blob.location, why))
+    }
+
+    fn stats(&self, stats: &mut Stats) -> Result<()> {
+        stats.staged_bodies = self.trust.staged();
+        Ok(())
+    }
+}
+
+impl Bucket for ObjectBucket {
+    fn remove(&self, names: &[Doomed]) -> Result<Vec<bool>> {
+        let paths: Vec<_> = names
+            .iter()
+            .map(|doomed| self.path(&doomed.location))
+            .collect();
+        let uploads: Vec<_> = names
+            .iter()
+            .zip(&paths)
+            .filter_map(|(doomed, path)| Some((path.clone(), doomed.multipart.clone()?)))
+            .collect();
+        let store = Arc::clone(&self.store);
+        let removed = self.wait(async move {
+            for (path, id) in uploads {
+                match store.abort_multipart(&path, &id).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let paths = stream::iter(paths).map(Ok).boxed();
+            let mut removed = store.delete_stream(paths);
+            let mut found = Vec::new();
+            while let Some(one) = removed.next().await {
+                match one {
+                    Ok(_) => found.push(true),
+                    Err(object_store::Error::NotFound { .. }) => found.push(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
+        })?;
+        removed.map_err(|error| away(&error))
+    }
+
+    fn distrust(&self, location: &Location) {
+        self.trust.distrust(location);
+    }
+}
+
+/// A body on its way into the bucket.
+struct Body {
+    store: Arc<dyn ObjectStorage>,
+    path: Path,
+    trust: Arc<Trust>,
+    token: Token,
+    gathered: BytesMut,
+    /// Pieces that are full while it is not yet known whether the body is put at once.
+    full: Vec<Bytes>,
+    upload: Option<Multipart>,
+    _staged: Staged,
+}
+
+/// A multipart upload to the bucket.
+struct Multipart {
+    id: String,
+    next: usize,
+    under_way: VecDeque<JoinHandle<object_store::Result<PartId>>>,
+    done: Vec<PartId>,
+}
+
+impl Body {
+    /// A piece is full.
+    fn flush(&mut self) -> Result<()> {
+        let piece = self.gathered.split().freeze();
+        self.full.push(piece);
+        let gathered: usize = self.full.iter().map(Bytes::len).sum();
+        if self.upload.is_none() && gathered <= AT_ONCE {
+            return Ok(());
+        }
+        for piece in std::mem::take(&mut self.full) {
+            self.send(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a piece, when there are not too many under way.
+    fn send(&mut self, piece: Bytes) -> Result<()> {
+        if self.upload.is_none() {
+            self.upload = Some(self.begin_upload()?);
+        }
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
+        let Some(upload) = &mut self.upload else {
+            return Err(Error::Closed);
+        };
+        let (id, at) = (upload.id.clone(), upload.next);
+        upload.next += 1;
+        let mut under_way = std::mem::take(&mut upload.under_way);
+        let settled = self.trust.session.runtime.wait(async move {
+            let mut done = Vec::new();
+            while under_way.len() >= UNDER_WAY {
+                let Some(first) = under_way.pop_front() else {
+                    break;
+                };
+                done.push(first.await??);
+            }
+            under_way.push_back(tokio::spawn(async move {
+                store.put_part(&path, &id, at, piece.into()).await
+            }));
+            Ok((under_way, done))
+        })?;
+        let settled = settled.map_err(|error: object_store::Error| self.failed(&error))?;
+        if let Some(upload) = &mut self.upload {
+            upload.under_way = settled.0;
+            upload.done.extend(settled.1);
+        }
+        Ok(())
+    }
+
+    /// Begins a multipart upload, and writes its id down: so it can be aborted whatever happens here.
+    fn begin_upload(&mut self) -> Result<Multipart> {
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
+        let database = Arc::clone(&self.trust.session.database);
+        let (session, seq) = (self.token.session(), self.token.seq());
+        let runtime = Arc::clone(&self.trust.session.runtime);
+        let begun = runtime.wait(async move { store.create_multipart(&path).await })?;
+        let id = begun.map_err(|error| self.failed(&error))?;
+        let arguments = Arguments::new().with(session).with(seq).with(id.clone());
+        let call = Call::function(&database.schema, "note_multipart_v1", arguments);
+        let noted = runtime.wait(async move { database.read(&call).await })?;
+        if let Err(failure) = noted {
+            let (store, path, id) = (Arc::clone(&self.store), self.path.clone(), id.clone());
+            runtime.spawn(async move {
+                let _ = store.abort_multipart(&path, &id).await;
+            });
+            return Err(Failure::into_error(failure));
+        }
+        Ok(Multipart {
+            id,
+            next: 0,
+            under_way: VecDeque::new(),
+            done: Vec::new(),
+        })
+    }
+
+    /// A request failed, and may have its effect later all the same.
+    fn failed(&mut self, error: &object_store::Error) -> Error {
+        self.token.may_be_late();
+        away(error)
+    }
+}
+
+impl BlobWriter for Body {
+    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let (taken, rest) = bytes.split_at(bytes.len().min(PIECE - self.gathered.len()));
+            self.gathered.extend_from_slice(taken);
+            bytes = rest;
+            if self.gathered.len() == PIECE {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(mut self: Box<Self>) -> Result<Box<dyn DurableBlob>> {
+        let last = self.gathered.split().freeze();
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
+        let runtime = Arc::clone(&self.trust.session.runtime);
+        if self.upload.is_none() {
+            let pieces = std::mem::take(&mut self.full).into_iter();
+            let payload: PutPayload = pieces.chain([last]).collect();
+            let put = runtime.wait(async move { store.put(&path, payload).await })?;
+            put.map_err(|error| self.failed(&error))?;
+            return Ok(self);
+        }
+        if !last.is_empty() {
+            self.send(last)?;
+        }
+        let Some(upload) = self.upload.take() else {
+            return Err(Error::Closed);
+        };
+        let completed = runtime.wait(async move {
+            let mut done = upload.done;
+            for piece in upload.under_way {
+                done.push(piece.await??);
+            }
+            store.complete_multipart(&path, &upload.id, done).await
+        })?;
+        completed.map_err(|error| self.failed(&error))?;
+        Ok(self)
+    }
+}
+
+impl DurableBlob for Body {
+    fn publish(self: Box<Self>, _content: &ContentHash) -> Result<Location> {
+        Ok(self.token.hand_over())
+    }
+}
+
+/// An object that is read. The stream goes on from where it was, until somebody reads elsewhere.
+struct Opened {
+    store: Arc<dyn ObjectStorage>,
+    path: Path,
+    trust: Arc<Trust>,
+    lease: Arc<Lease>,
+    content: ContentHash,
+    at: Location,
+    size: u64,
+    /// Only this reader has it. A stream alone could not be shared between threads.
+    stream: Mutex<Option<Streaming>>,
+}
+
+struct Streaming {
+    position: u64,
+    /// What has come, and was not asked for yet.
+    left: Bytes,
+    rest: BoxStream<'static, object_store::Result<Bytes>>,
+}
+
+/// So often a read goes on after the store has broken off.
+const TRIES: usize = 3;
+
+impl Source for Opened {
+    fn read_exact_at(&mut self, position: u64, into: &mut [u8]) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            match self.fill(position, into)? {
+                Ok(()) => return Ok(()),
+                Err(object_store::Error::NotFound { .. }) => {
+                    return Err(self.damaged("its object is missing"));
+                }
+                Err(error) => {
+                    *self.stream.get_mut() = None;
+                    tries += 1;
+                    if tries == TRIES {
+                        return Err(away(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        self.trust
+            .damaged(&self.lease, &self.content, &self.at, reason)
+    }
+}
+
+impl Opened {
+    fn fill(&mut self, position: u64, into: &mut [u8]) -> Result<object_store::Result<()>> {
+        let stream = self.stream.get_mut().take();
+        let stream = stream.filter(|stream| stream.position == position);
+        let (store, path, size, len) = (
+            Arc::clone(&self.store),
+            self.path.clone(),
+            self.size,
+            into.len(),
+        );
+        let read = self.trust.session.runtime.wait(async move {
+            let mut stream = match stream {
+                Some(stream) => stream,
+                None => Streaming::open(&*store, &path, position..size).await?,
+            };
+            let bytes = stream.take(len).await?;
+            Ok((stream, bytes))
+        })?;
+        let (stream, pieces) = match read {
+            Ok(read) => read,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut at = 0;
+        for piece in &pieces {
+            let Some(place) = into.get_mut(at..at + piece.len()) else {
+                break;
+            };
+            place.copy_from_slice(piece);
+            at += piece.len();
+        }
+        if at < len {
+            return Err(self.damaged("its object is too short"));
+        }
+        *self.stream.get_mut() = Some(stream);
+        Ok(Ok(()))
+    }
+}
+
+impl Streaming {
+    async fn open(
+        store: &dyn ObjectStorage,
+        path: &Path,
+        range: std::ops::Range<u64>,
+    ) -> object_store::Result<Self> {
+        let position = range.start;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            ..GetOptions::default()
+        };
+        let got = store.get_opts(path, options).await?;
+        Ok(Self {
+            position,
+            left: Bytes::new(),
+            rest: got.into_stream(),
+        })
+    }
+
+    /// So many bytes, fewer at the end.
+    async fn take(&mut self, len: usize) -> object_store::Result<Vec<Bytes>> {
+        let (mut pieces, mut missing) = (Vec::new(), len);
+        while missing > 0 {
+            if self.left.is_empty() {
+                match self.rest.try_next().await? {
+                    Some(bytes) => self.left = bytes,
+                    None => break,
+                }
+            }
+            let piece = self.left.split_to(missing.min(self.left.len()));
+            missing -= piece.len();
+            self.position += piece.len() as u64;
+            pieces.push(piece);
+        }
+        Ok(pieces)
+    }
+}
+
+fn away(error: &object_store::Error) -> Error {
+    Error::Unavailable {
+        cause: format!("the bucket: {error}"),
+    }
+}

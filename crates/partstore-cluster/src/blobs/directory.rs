@@ -1,0 +1,225 @@
+//! [`SharedDirectory`]: a file for each blob, in a directory that all servers mount.
+//!
+//! A file is written under its own name at once, because a token has that name already: whatever a crash
+//! leaves of it is removed by that name. So this is not the local store of `object_store`, which writes beside
+//! and renames, and whose leftovers no row names.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use partstore::backend::{
+    BlobReader, BlobStore, BlobWriter, DurableBlob, Location, Source, StoredBlob, Verified,
+};
+use partstore::{ContentHash, Error, Result, Stats};
+
+use super::trust::{Staged, Trust};
+use super::{Bucket, Doomed, text_of};
+use crate::session::{Lease, Token};
+
+pub(crate) struct SharedDirectory {
+    root: PathBuf,
+    trust: Arc<Trust>,
+}
+
+impl SharedDirectory {
+    /// Opens a directory, and makes what is missing below it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(root: &Path, trust: Arc<Trust>) -> Result<Self> {
+        fs::create_dir_all(root).map_err(failed("make", root))?;
+        for first in 0..=u8::MAX {
+            let path = root.join(format!("{first:02x}"));
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed("make", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        sync_directory(root)?;
+        Ok(Self {
+            root: root.to_owned(),
+            trust,
+        })
+    }
+
+    fn path(&self, at: &Location) -> PathBuf {
+        self.root.join(text_of(at))
+    }
+
+    fn has_size(&self, blob: &StoredBlob) -> Result<bool> {
+        let path = self.path(&blob.location);
+        match fs::metadata(&path) {
+            Ok(found) => Ok(found.len() == blob.crcs.size),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("look at", &path)(error)),
+        }
+    }
+}
+
+impl BlobStore for SharedDirectory {
+    fn begin(&self) -> Result<Box<dyn BlobWriter>> {
+        let token = self.trust.session.token()?;
+        let path = self.path(&token.name());
+        let file = File::create_new(&path).map_err(failed("make", &path))?;
+        Ok(Box::new(Body {
+            file,
+            path,
+            token: Some(token),
+            _staged: self.trust.stage(),
+        }))
+    }
+
+    fn open(&self, content: &ContentHash, blob: StoredBlob) -> Result<Box<dyn BlobReader>> {
+        let path = self.path(&blob.location);
+        let lease = self.trust.session.lease()?;
+        let source = |file| Opened {
+            file,
+            trust: Arc::clone(&self.trust),
+            lease: Arc::clone(&lease),
+            content: *content,
+            at: blob.location.clone(),
+        };
+        match File::open(&path) {
+            Ok(file) => Ok(Box::new(Verified::new(source(file), blob.crcs))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let why = "its file is missing";
+                Err(self.trust.damaged(&lease, content, &blob.location, why))
+            }
+            Err(error) => Err(failed("open", &path)(error)),
+        }
+    }
+
+    fn is_sound(&self, _content: &ContentHash, blob: &StoredBlob) -> Result<bool> {
+        let look = || self.has_size(blob);
+        self.trust.is_sound(&blob.location, look)
+    }
+
+    fn require_sound(&self, content: &ContentHash, blob: &StoredBlob) -> Result<()> {
+        if self.is_sound(content, blob)? {
+            return Ok(());
+        }
+        let lease = self.trust.session.lease()?;
+        let why = "its file is missing, damaged or has another size";
+        Err(self.trust.damaged(&lease, content, &blob.location, why))
+    }
+
+    fn stats(&self, stats: &mut Stats) -> Result<()> {
+        stats.staged_bodies = self.trust.staged();
+        let found = rustix::fs::statvfs(&self.root);
+        let found = found.map_err(|error| failed("look at", &self.root)(error.into()))?;
+        stats.free_bytes = found.f_bavail * found.f_frsize;
+        Ok(())
+    }
+}
+
+impl Bucket for SharedDirectory {
+    fn remove(&self, names: &[Doomed]) -> Result<Vec<bool>> {
+        let mut directories = Vec::new();
+        let mut found = Vec::with_capacity(names.len());
+        for doomed in names {
+            let path = self.path(&doomed.location);
+            match fs::remove_file(&path) {
+                Ok(()) => found.push(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => found.push(false),
+                Err(error) => return Err(failed("remove", &path)(error)),
+            }
+            directories.extend(path.parent().map(Path::to_owned));
+        }
+        // I7: the rows go next, so the files must not come back. Another server may have unlinked one that was
+        // not found, and crashed before it synced.
+        directories.sort_unstable();
+        directories.dedup();
+        for directory in &directories {
+            sync_directory(directory)?;
+        }
+        Ok(found)
+    }
+
+    fn distrust(&self, location: &Location) {
+        self.trust.distrust(location);
+    }
+}
+
+/// A file on its way in. It has its name from the start.
+struct Body {
+    file: File,
+    path: PathBuf,
+    /// Taken when it is published.
+    token: Option<Token>,
+    _staged: Staged,
+}
+
+impl BlobWriter for Body {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(failed("write", &self.path))
+    }
+
+    fn sync(self: Box<Self>) -> Result<Box<dyn DurableBlob>> {
+        self.file.sync_all().map_err(failed("sync", &self.path))?;
+        if let Some(directory) = self.path.parent() {
+            sync_directory(directory)?;
+        }
+        Ok(self)
+    }
+}
+
+impl DurableBlob for Body {
+    fn publish(mut self: Box<Self>, _content: &ContentHash) -> Result<Location> {
+        let token = self.token.take().ok_or(Error::Closed)?;
+        Ok(token.hand_over())
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.token.is_some() {
+            // What fails here, the sweep does.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A file that is read.
+struct Opened {
+    file: File,
+    trust: Arc<Trust>,
+    lease: Arc<Lease>,
+    content: ContentHash,
+    at: Location,
+}
+
+impl Source for Opened {
+    fn read_exact_at(&mut self, position: u64, into: &mut [u8]) -> Result<()> {
+        let read = self.file.read_exact_at(into, position);
+        read.map_err(|error| self.damaged(&format!("its file cannot be read: {error}")))
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        self.trust
+            .damaged(&self.lease, &self.content, &self.at, reason)
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|directory| directory.sync_all());
+    synced.map_err(failed("sync", path))
+}
+
+fn failed(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::StorageFull {
+            path,
+            needed: 0,
+            available: 0,
+        },
+        _ => Error::Io { op, path, source },
+    }
+}

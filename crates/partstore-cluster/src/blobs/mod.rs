@@ -1,0 +1,46 @@
+//! Where bytes are kept: a bucket of an object store, or a directory that all servers share.
+//!
+//! A name is used once, and a token has it before anything is stored under it. So nothing is ever renamed,
+//! replaced, or found by listing.
+
+mod bucket;
+mod directory;
+mod trust;
+
+use partstore::Result;
+use partstore::backend::{BlobStore, Location};
+
+pub(crate) use bucket::ObjectBucket;
+pub use bucket::ObjectStorage;
+pub(crate) use directory::SharedDirectory;
+pub(crate) use trust::Trust;
+
+/// A name whose object is to be removed, and the id of an upload to the bucket that may be under way there.
+pub(crate) struct Doomed {
+    pub location: Location,
+    pub multipart: Option<String>,
+}
+
+/// A blob store, and what the catalog's sweep asks of it.
+pub(crate) trait Bucket: BlobStore {
+    /// Removes objects, and says of each whether it may have existed. One that does not exist is removed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`](partstore::Error::Unavailable), [`Error::Io`](partstore::Error::Io). All may be
+    /// removed again then.
+    fn remove(&self, names: &[Doomed]) -> Result<Vec<bool>>;
+
+    /// Remembers that another server found this one damaged.
+    fn distrust(&self, location: &Location);
+}
+
+/// The text of a name: `<first level>/<session>-<number>`, in hex digits.
+pub(crate) fn text_of(location: &Location) -> String {
+    let (session, number) = location.0.split_at(location.0.len().min(8));
+    let last = location.0.last().copied().unwrap_or_default();
+    format!(
+        "{last:02x}/{}-{}",
+        hex::encode(session),
+        hex::encode(number)
+    )
+}

@@ -1,0 +1,265 @@
+//! Sweeping, verifying, and numbers.
+
+use std::io::Read;
+
+use partstore::backend::{BlobReader, Going, StoredBlob};
+use partstore::{
+    ContentHash, DamagedBlob, Error, Key, PartNumber, Result, Scope, Stats, SweepReport, Upload,
+    VerifyReport,
+};
+use tokio_postgres::Row;
+
+use super::ClusterCatalog;
+use super::refusal::About;
+use crate::blobs::Doomed;
+use crate::database::{Arguments, Call, Failure};
+use crate::rows;
+
+/// So much garbage is looked at in one transaction, and so many objects are removed by one request.
+const LOOKED_AT: i32 = 1000;
+const REMOVED: i32 = 500;
+/// So many blobs are verified before the database is asked for more.
+const VERIFIED: i64 = 500;
+/// So many blobs that are held are told to the database one by one.
+const MOST_HELD: usize = 20_000;
+
+impl ClusterCatalog {
+    /// Calls a function that may be called again, since it does what is left to do.
+    pub(super) fn upkeep(&self, name: &str, arguments: Arguments) -> Result<Vec<Row>> {
+        let call = Call::function(&self.session.database.schema, name, arguments);
+        let rows = self.session.read(call)?;
+        rows.map_err(Failure::into_error)
+    }
+
+    pub(super) fn sweep_all(&self, going: &Going<'_>) -> Result<SweepReport> {
+        going.expect(self.to_sweep()?)?;
+        let mut report = SweepReport::default();
+        // Hands in what was given up here.
+        self.session.publish()?;
+        self.upkeep("reap_v1", Arguments::new())?;
+        let mut after = 0;
+        while going.goes_on() {
+            let arguments = Arguments::new().with(self.session.lane).with(after);
+            let rows = self.upkeep("sweep_v1", arguments.with(LOOKED_AT))?;
+            let last: Option<i64> = rows.first().and_then(|row| row.get(0));
+            let Some(last) = last else { break };
+            after = last;
+        }
+        // What is doomed by now gets a stamp; what this store reads is published against it.
+        let stamped = self.upkeep("stamp_v1", Arguments::new())?;
+        if let Some(epoch) = stamped.first().map(|row| row.get(0)) {
+            self.session.lease()?.learn(epoch);
+        }
+        self.session.publish()?;
+        let removed = self.remove_doomed(going, &mut report);
+        report.in_use = self
+            .count("SELECT count(*) FROM ps.doomed WHERE content IS NOT NULL AND NOT removing")?;
+        removed?;
+        going.finish();
+        Ok(report)
+    }
+
+    fn to_sweep(&self) -> Result<u64> {
+        self.count("SELECT (SELECT count(DISTINCT content) FROM ps.garbage) + (SELECT count(*) FROM ps.doomed WHERE NOT removing)")
+    }
+
+    fn count(&self, sql: &str) -> Result<u64> {
+        let rows = self.read(sql, Arguments::new(), About::default())?;
+        Ok(rows.first().map_or(0, |row| rows::size(row.get(0))))
+    }
+
+    fn remove_doomed(&self, going: &Going<'_>, report: &mut SweepReport) -> Result<()> {
+        let kept = i64::try_from(self.keep_removed.as_millis()).unwrap_or(i64::MAX);
+        loop {
+            if !going.goes_on() {
+                return Ok(());
+            }
+            let taken = self.take(kept)?;
+            if taken.is_empty() {
+                return Ok(());
+            }
+            let doomed = |row: &Row| Doomed {
+                location: partstore::backend::Location(row.get(0)),
+                multipart: row.get(3),
+            };
+            let names: Vec<_> = taken.iter().map(doomed).collect();
+            let found = self.blobs.remove(&names)?;
+            let names = names.into_iter().map(|doomed| doomed.location.0);
+            self.upkeep(
+                "removed_v1",
+                Arguments::new().with(names.collect::<Vec<_>>()),
+            )?;
+            for (row, found) in taken.iter().zip(found) {
+                let content: Option<&[u8]> = row.get(1);
+                if content.is_some() {
+                    report.blobs += 1;
+                    report.bytes += rows::size(row.get::<_, Option<i64>>(2).unwrap_or_default());
+                } else {
+                    report.orphans += u64::from(found);
+                }
+            }
+            let _ = going.advance(taken.len() as u64);
+        }
+    }
+
+    /// Takes names that nobody reads.
+    fn take(&self, kept: i64) -> Result<Vec<Row>> {
+        let lease = self.session.lease()?;
+        // First from when on, then what: a reader is in one of the two.
+        let (reads, opening) = lease.reads();
+        let held = self.pins.contents();
+        // Too many to send: then they count by their epochs alone.
+        let (opening, held) = if held.len() > MOST_HELD {
+            (reads, Vec::new())
+        } else {
+            (opening, held)
+        };
+        let held = held.iter().map(|content| content.as_bytes().to_vec());
+        let arguments = Arguments::new()
+            .with(REMOVED)
+            .with(kept)
+            .with(lease.id.to_vec())
+            .with(reads)
+            .with(opening)
+            .with(held.collect::<Vec<_>>());
+        self.upkeep("take_v1", arguments)
+    }
+
+    pub(super) fn verify_all(
+        &self,
+        scope: Scope,
+        going: &Going<'_>,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        report.parts = self.count("SELECT coalesce(sum(parts), 0)::bigint FROM ps.usage")?;
+        let blobs = self.count("SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally")?;
+        going.expect(blobs)?;
+        let arguments = Arguments::new();
+        let call = Call::function(&self.session.database.schema, "inconsistent_v1", arguments);
+        let found = self.session.read_long(call)?.map_err(Failure::into_error)?;
+        report
+            .inconsistent
+            .extend(found.iter().map(|row| row.get::<_, String>(0)));
+        let mut after: Vec<u8> = Vec::new();
+        loop {
+            // What is read stays while it is read.
+            let _reader = self.session.reader()?;
+            let page = self.read(
+                "SELECT content, name, size, crcs FROM ps.blobs WHERE content > $1 ORDER BY content LIMIT $2",
+                Arguments::new().with(after.clone()).with(VERIFIED),
+                About::default(),
+            )?;
+            let Some(last) = page.last() else {
+                going.finish();
+                return Ok(());
+            };
+            after = last.get(0);
+            for row in &page {
+                going.advance(1)?;
+                report.blobs += 1;
+                if scope == Scope::Everything {
+                    self.verify_blob(&rows::content(row.get(0))?, rows::stored(row, 1), report)?;
+                }
+            }
+        }
+    }
+
+    fn verify_blob(
+        &self,
+        content: &ContentHash,
+        blob: StoredBlob,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let size = blob.crcs.size;
+        let read = self.blobs.open(content, blob).and_then(hash);
+        let reason = match read {
+            Ok(hash) if hash == *content => {
+                report.bytes += size;
+                return Ok(());
+            }
+            Ok(_) => "its bytes do not have its hash".to_owned(),
+            Err(Error::DamagedBlob { reason, .. }) => reason,
+            Err(error) => return Err(error),
+        };
+        let parts = self.references(content)?;
+        report
+            .damaged
+            .push(DamagedBlob::new(*content, reason, parts));
+        Ok(())
+    }
+
+    fn references(&self, content: &ContentHash) -> Result<Vec<(Upload, PartNumber)>> {
+        let found = self.read(
+            "SELECT u.id, u.namespace, u.key, p.number FROM ps.parts p JOIN ps.uploads u ON u.id = p.upload
+             WHERE p.content = $1 ORDER BY u.id, p.number",
+            Arguments::new().with(content.as_bytes().to_vec()),
+            About::default(),
+        )?;
+        let reference = |row: &Row| {
+            let key = Key::new(rows::text(row.get(1))?, rows::text(row.get(2))?);
+            let number: i32 = row.get(3);
+            let number = PartNumber::new(u32::try_from(number).unwrap_or_default())?;
+            Ok((Upload::new(key, rows::id(row.get(0))?), number))
+        };
+        found.iter().map(reference).collect()
+    }
+
+    pub(super) fn numbers(&self, stats: &mut Stats) -> Result<()> {
+        let found = self.read(
+            "SELECT coalesce(sum(uploads), 0)::bigint, coalesce(sum(objects), 0)::bigint, coalesce(sum(keys), 0)::bigint,
+               coalesce(sum(parts), 0)::bigint, coalesce(sum(bytes), 0)::bigint,
+               (SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally) + (SELECT count(*) FROM ps.doomed WHERE content IS NOT NULL),
+               (SELECT coalesce(sum(bytes), 0)::bigint FROM ps.tally) + (SELECT coalesce(sum(size), 0)::bigint FROM ps.doomed WHERE content IS NOT NULL),
+               (SELECT count(DISTINCT content) FROM ps.garbage), (SELECT count(*) FROM ps.blobs WHERE damaged)
+             FROM ps.usage",
+            Arguments::new(),
+            About::default(),
+        )?;
+        let Some(row) = found.first() else {
+            return Ok(());
+        };
+        let number = |at: usize| rows::size(row.get(at));
+        stats.open_uploads = number(0);
+        stats.objects = number(1);
+        stats.keys = number(2);
+        stats.parts = number(3);
+        stats.part_bytes = number(4);
+        stats.blobs = number(5);
+        stats.blob_bytes = number(6);
+        stats.garbage = number(7);
+        stats.damaged_blobs = number(8);
+        stats.pinned_blobs = self.pins.count() as u64;
+        Ok(())
+    }
+}
+
+/// Reads a blob whole, and hashes it.
+fn hash(blob: Box<dyn BlobReader>) -> Result<ContentHash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Bytes { blob, position: 0 };
+    let copied = hasher.update_reader(&mut bytes);
+    copied.map_err(|error| match Error::from_io(error) {
+        Ok(error) => error,
+        Err(source) => Error::Io {
+            op: "read",
+            path: "a blob".into(),
+            source,
+        },
+    })?;
+    Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
+}
+
+/// A blob from its first byte on.
+struct Bytes {
+    blob: Box<dyn BlobReader>,
+    position: u64,
+}
+
+impl Read for Bytes {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.blob.read_at(self.position, into);
+        let len = read.map_err(std::io::Error::other)?;
+        self.position += len as u64;
+        Ok(len)
+    }
+}

@@ -1,0 +1,229 @@
+//! [`Cluster`]: the addresses of a store, and how it is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ClientOptions;
+use partstore::{Error, Options, PartStore, Result};
+use url::Url;
+
+use crate::blobs::{Bucket, ObjectBucket, ObjectStorage, SharedDirectory, Trust};
+use crate::catalog::ClusterCatalog;
+use crate::database::{Address, Database};
+use crate::runtime::Runtime;
+use crate::session::Session;
+
+/// Where a store is, and how this server works on it.
+#[derive(Clone)]
+pub struct Cluster {
+    catalog: String,
+    blobs: Blobs,
+    schema: String,
+    create: bool,
+    lease: Duration,
+    patience: Duration,
+    connections: usize,
+    threads: usize,
+    keep_removed: Duration,
+    root_certificates: Option<PathBuf>,
+}
+
+#[derive(Clone)]
+enum Blobs {
+    Url(String),
+    Storage(Arc<dyn ObjectStorage>, String),
+}
+
+impl Cluster {
+    /// Names a store: the address of its database (`postgres://user:password@host/name?sslmode=require`), and
+    /// where its bytes are: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
+    /// `file:///directory`.
+    ///
+    /// Keys of a bucket, its region and its endpoint come from the environment, by the names of the bucket's
+    /// own tools (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`).
+    #[must_use]
+    pub fn new(catalog: &str, blobs: &str) -> Self {
+        Self::on(catalog, Blobs::Url(blobs.to_owned()))
+    }
+
+    /// Names a store whose bytes are in an object store that is made already, below a prefix.
+    #[must_use]
+    pub fn with_storage(catalog: &str, storage: Arc<dyn ObjectStorage>, prefix: &str) -> Self {
+        Self::on(catalog, Blobs::Storage(storage, prefix.to_owned()))
+    }
+
+    fn on(catalog: &str, blobs: Blobs) -> Self {
+        Self {
+            catalog: catalog.to_owned(),
+            blobs,
+            schema: "partstore".to_owned(),
+            create: true,
+            lease: Duration::from_secs(60),
+            patience: Duration::from_secs(30),
+            connections: 16,
+            threads: 2,
+            keep_removed: Duration::ZERO,
+            root_certificates: None,
+        }
+    }
+
+    /// The schema of the database that has the tables. By default `partstore`.
+    #[must_use]
+    pub fn schema(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.schema);
+        self
+    }
+
+    /// Whether tables and functions are made where they are missing. By default they are. A role that may not
+    /// make them needs a store that another role has opened once.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// For how long the others leave to this server what it reads, when they hear nothing from it. By default
+    /// 60 seconds, at least 2. A server that crashed delays removals for so long.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(Duration::from_secs(2));
+        self
+    }
+
+    /// How long a call waits for a database that is away, before it answers
+    /// [`Error::Unavailable`] or [`Error::OutcomeUnknown`]. By default 30 seconds.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The most connections to the database. By default 16.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections.max(4);
+        self
+    }
+
+    /// How long bytes stay after a sweep has found that nothing refers to them. Zero by default. It must be
+    /// longer than a backup of the database may be old when it is restored, since that refers to them again.
+    #[must_use]
+    pub fn keep_removed(mut self, keep: Duration) -> Self {
+        self.keep_removed = keep;
+        self
+    }
+
+    /// A file in PEM with certificates of authorities that may sign the database's, beside the system's.
+    #[must_use]
+    pub fn root_certificates(mut self, path: impl AsRef<Path>) -> Self {
+        self.root_certificates = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Opens the store. Makes its tables, if they are missing.
+    ///
+    /// Of the [`Options`] those about limits, checksums and housekeeping count.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidArgument`]: an address is none.
+    /// - [`Error::Unavailable`]: the database does not answer.
+    /// - [`Error::NotAStore`]: the database runs with `fsync` or `full_page_writes` off.
+    /// - [`Error::NewerFormat`]: a newer version of this crate made the tables, and this one would not
+    ///   understand them.
+    /// - [`Error::NoSuchStore`]: there are no tables, and none [may be made](Self::create).
+    /// - [`Error::Io`]: a directory or a certificate cannot be used.
+    pub fn open(&self, options: Options) -> Result<PartStore> {
+        let runtime = Arc::new(Runtime::new(self.threads)?);
+        let database = Arc::new(Database::new(&Address {
+            url: &self.catalog,
+            schema: &self.schema,
+            root_certificates: self.root_certificates.as_deref(),
+            connections: self.connections,
+            patience: self.patience,
+        })?);
+        let (migrated, create) = (Arc::clone(&database), self.create);
+        runtime.wait(async move { migrated.migrate(create).await })??;
+        let session = Session::begin(database, runtime, self.lease)?;
+        let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
+        let catalog = ClusterCatalog::new(session, Arc::clone(&blobs), self.keep_removed);
+        options.open_on(Box::new(catalog), blobs)
+    }
+
+    fn bucket(&self, trust: Arc<Trust>) -> Result<Arc<dyn Bucket>> {
+        let address = match &self.blobs {
+            Blobs::Storage(storage, prefix) => {
+                let storage = Arc::clone(storage);
+                return Ok(Arc::new(ObjectBucket::new(
+                    storage,
+                    prefix.as_str().into(),
+                    trust,
+                )));
+            }
+            Blobs::Url(address) => address,
+        };
+        let url = Url::parse(address).map_err(|error| refuse(address, &error))?;
+        if url.scheme() == "file" {
+            let path = url.to_file_path();
+            let path = path.map_err(|()| refuse(address, &"it is not a path of this machine"))?;
+            return Ok(Arc::new(SharedDirectory::open(&path, trust)?));
+        }
+        let storage = storage(&url).map_err(|error| refuse(address, &error))?;
+        let prefix = url.path().trim_matches('/');
+        Ok(Arc::new(ObjectBucket::new(storage, prefix.into(), trust)))
+    }
+}
+
+/// The client of a bucket.
+fn storage(url: &Url) -> object_store::Result<Arc<dyn ObjectStorage>> {
+    let client = ClientOptions::new()
+        .with_allow_http(true)
+        .with_timeout(Duration::from_secs(120));
+    let _ = &client;
+    match url.scheme() {
+        #[cfg(feature = "s3")]
+        "s3" => {
+            let host = url.host_str().unwrap_or_default();
+            let builder = object_store::aws::AmazonS3Builder::from_env()
+                .with_bucket_name(host)
+                .with_client_options(client);
+            Ok(Arc::new(builder.build()?))
+        }
+        #[cfg(feature = "gcs")]
+        "gs" => {
+            let host = url.host_str().unwrap_or_default();
+            let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env()
+                .with_bucket_name(host)
+                .with_client_options(client);
+            Ok(Arc::new(builder.build()?))
+        }
+        #[cfg(feature = "azure")]
+        "az" => {
+            let host = url.host_str().unwrap_or_default();
+            let builder = object_store::azure::MicrosoftAzureBuilder::from_env()
+                .with_container_name(host)
+                .with_client_options(client);
+            Ok(Arc::new(builder.build()?))
+        }
+        scheme => Err(object_store::Error::NotSupported {
+            source: format!("{scheme}:// is not built in").into(),
+        }),
+    }
+}
+
+fn refuse(address: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::InvalidArgument {
+        argument: "blobs",
+        found: format!("{address}: {why}"),
+        expected: "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///directory",
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    /// Without the address of the database, which may have a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}

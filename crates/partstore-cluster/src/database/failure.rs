@@ -1,0 +1,90 @@
+//! [`Failure`]: why a call of the database was not answered as it should.
+
+use partstore::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+/// Why a call failed for good.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A verb was refused, and has changed nothing. The code is one of ours.
+    Refused { code: String, detail: String },
+    /// Nothing was changed, and the cause may pass.
+    Away { cause: String },
+    /// Nobody knows whether the change was made.
+    Unknown { cause: String },
+}
+
+impl Failure {
+    /// Whether the lease is over, of which the token was.
+    pub fn is_token_lost(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "PS002")
+    }
+
+    /// The error for a failure that has no meaning of its own to the caller.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Refused { code, detail } if code == "PS002" => Error::Unavailable {
+                cause: format!("this server's lease of the store is over ({detail})"),
+            },
+            Self::Refused { code, detail } => Error::Unavailable {
+                cause: format!("the database refused: {code} {detail}"),
+            },
+            Self::Away { cause } => Error::Unavailable { cause },
+            Self::Unknown { cause } => Error::OutcomeUnknown { cause },
+        }
+    }
+}
+
+/// What an error of one attempt says.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It has no effect, and none if it is made again.
+    Refused(Failure),
+    /// It has no effect, and may have one if it is made again.
+    Undone(String),
+    /// It may have had its effect.
+    Unknown(String),
+}
+
+impl Attempt {
+    pub fn of(error: &tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(said) => Self::said(said),
+            None => Self::Unknown(one_line(error)),
+        }
+    }
+
+    /// What the server itself says. It has undone the transaction, unless it was told to end, which may come
+    /// right behind a commit.
+    fn said(error: &DbError) -> Self {
+        let code = error.code().code();
+        let text = format!("{} ({code})", error.message());
+        if let Some(ours) = code.strip_prefix("PS").map(|_| code) {
+            return Self::Refused(Failure::Refused {
+                code: ours.to_owned(),
+                detail: error.detail().unwrap_or_default().to_owned(),
+            });
+        }
+        if code.starts_with("57P") || *error.code() == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN {
+            return Self::Unknown(text);
+        }
+        // Deadlocks, timeouts of locks, too many connections, and what a foreign key has refused because a
+        // row had just gone: the same call may succeed.
+        let passing = ["40", "53", "55", "57", "08", "25", "23"];
+        if passing.iter().any(|class| code.starts_with(class)) {
+            return Self::Undone(text);
+        }
+        Self::Refused(Failure::Away { cause: text })
+    }
+}
+
+/// An error with its sources.
+pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line = format!("{line}: {cause}");
+        next = cause.source();
+    }
+    line
+}

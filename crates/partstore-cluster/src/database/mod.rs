@@ -1,0 +1,179 @@
+//! [`Database`]: connections to PostgreSQL, and calls that are made again until their outcome is known.
+
+mod call;
+mod failure;
+mod migrate;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use partstore::{Error, Result};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::{Config, Row};
+
+pub(crate) use call::{Arguments, Call, Schema};
+pub(crate) use failure::Failure;
+use failure::{Attempt, one_line};
+
+/// What a connection is told when it is made. `Ok` means durable, so a commit waits for its sync; a user who
+/// has asked that it wait for more keeps that.
+const PREPARE: &str = "
+    SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+        WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false);
+    SET default_transaction_isolation = 'read committed';
+    SET statement_timeout = '20s';
+    SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '30s';";
+
+/// Waits between attempts, milliseconds: doubled each time, up to the second.
+const PAUSES: (u64, u64) = (5, 500);
+
+/// A pool of connections, and the schema of one store.
+pub(crate) struct Database {
+    pool: Pool,
+    pub schema: Schema,
+    /// How long a call is made again.
+    patience: Duration,
+}
+
+/// What a database is reached with.
+pub(crate) struct Address<'a> {
+    pub url: &'a str,
+    pub schema: &'a str,
+    pub root_certificates: Option<&'a std::path::Path>,
+    pub connections: usize,
+    pub patience: Duration,
+}
+
+impl Database {
+    /// Makes the pool. It connects when it is used.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`]: the address is none. [`Error::Io`]: a certificate cannot be read.
+    pub fn new(address: &Address<'_>) -> Result<Self> {
+        let refuse = |found: String| Error::InvalidArgument {
+            argument: "catalog",
+            found,
+            expected: "the address of a PostgreSQL database, such as postgres://user@host/name",
+        };
+        let mut config: Config = address
+            .url
+            .parse()
+            .map_err(|error: tokio_postgres::Error| refuse(one_line(&error)))?;
+        config
+            .application_name("partstore")
+            .connect_timeout(Duration::from_secs(5))
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(Duration::from_secs(15))
+            .target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
+        let manager = Manager::from_config(
+            config,
+            tls::connector(address.root_certificates)?,
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
+        let prepare = Hook::async_fn(|client, _| {
+            Box::pin(async move {
+                client
+                    .batch_execute(PREPARE)
+                    .await
+                    .map_err(HookError::Backend)
+            })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(address.connections)
+            .wait_timeout(Some(address.patience))
+            .create_timeout(Some(Duration::from_secs(10)))
+            .runtime(Runtime::Tokio1)
+            .post_create(prepare)
+            .build()
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok(Self {
+            pool,
+            schema: Schema::new(address.schema),
+            patience: address.patience,
+        })
+    }
+
+    /// Calls a function that changes something, with a token that makes it happen once. The same call is made
+    /// again until its outcome is known, or patience ends.
+    pub async fn change(&self, call: &Call) -> Result<Vec<Row>, Failure> {
+        self.run(call, true).await
+    }
+
+    /// Calls what changes nothing.
+    pub async fn read(&self, call: &Call) -> Result<Vec<Row>, Failure> {
+        self.run(call, false).await
+    }
+
+    /// Reads as [`read`](Self::read) does, once, for as long as it takes.
+    pub async fn read_long(&self, call: &Call) -> Result<Vec<Row>, Failure> {
+        let away = |cause| Failure::Away { cause };
+        let client = self.pool.get().await;
+        let client = client.map_err(|error| away(one_line(&error)))?;
+        let client = deadpool_postgres::Object::take(client);
+        let unlimited = client.batch_execute("SET statement_timeout = 0").await;
+        unlimited.map_err(|error| away(one_line(&error)))?;
+        let rows = client.query_typed(&call.sql, &call.values()).await;
+        rows.map_err(|error| away(one_line(&error)))
+    }
+
+    async fn run(&self, call: &Call, changes: bool) -> Result<Vec<Row>, Failure> {
+        let deadline = Instant::now() + self.patience;
+        let (mut unknown, mut pause) = (false, PAUSES.0);
+        loop {
+            let cause = match self.attempt(call, deadline).await {
+                Ok(rows) => return Ok(rows),
+                // A token goes with its lease, used or not.
+                Err(Attempt::Refused(failure)) if unknown && failure.is_token_lost() => {
+                    return Err(Failure::Unknown {
+                        cause: "the lease of this server ended before the answer came".to_owned(),
+                    });
+                }
+                // An earlier attempt, if it happened, would have been answered again.
+                Err(Attempt::Refused(failure)) => return Err(failure),
+                Err(Attempt::Undone(cause)) => cause,
+                Err(Attempt::Unknown(cause)) => {
+                    unknown = changes;
+                    cause
+                }
+            };
+            if Instant::now() + Duration::from_millis(pause) >= deadline {
+                return Err(if unknown {
+                    Failure::Unknown { cause }
+                } else {
+                    Failure::Away { cause }
+                });
+            }
+            sleep(Duration::from_millis(pause)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    async fn attempt(&self, call: &Call, deadline: Instant) -> Result<Vec<Row>, Attempt> {
+        let client = self.pool.get().await;
+        let client = client.map_err(|error| Attempt::Undone(one_line(&error)))?;
+        let values = call.values();
+        let answer = timeout_at(deadline, client.query_typed(&call.sql, &values)).await;
+        match answer {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error)) => Err(Attempt::of(&error)),
+            // The connection is in the middle of something, so nobody else may have it.
+            Err(_) => {
+                drop(deadpool_postgres::Object::take(client));
+                Err(Attempt::Unknown("it did not answer in time".to_owned()))
+            }
+        }
+    }
+
+    /// Ends all connections.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// A database that several tasks use.
+pub(crate) type SharedDatabase = Arc<Database>;

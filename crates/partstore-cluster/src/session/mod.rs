@@ -1,0 +1,238 @@
+//! [`Session`]: what an open store is to the others: a lease, tokens, and what its readers hold.
+
+mod lease;
+mod token;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::{Mutex, RwLock};
+use partstore::backend::IdSource;
+use partstore::{Error, Result, UploadId};
+
+use crate::database::{Arguments, Call, Failure, SharedDatabase};
+use crate::runtime::Runtime;
+
+pub(crate) use lease::{Lease, Reader};
+pub(crate) use token::Token;
+
+/// A lease ends so much earlier here than in the database, at least.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// An open store. It lives from open to close, and has one lease after the other if it loses one.
+pub(crate) struct Session {
+    pub database: SharedDatabase,
+    pub runtime: Arc<Runtime>,
+    pub lane: i16,
+    length: Duration,
+    lease: RwLock<Arc<Lease>>,
+    /// One thread at a time begins a new lease.
+    beginning: Mutex<()>,
+    ids: IdSource,
+}
+
+impl Session {
+    /// Begins the first lease.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::NoRandomness`].
+    pub fn begin(
+        database: SharedDatabase,
+        runtime: Arc<Runtime>,
+        length: Duration,
+    ) -> Result<Arc<Self>> {
+        let (lease, newest) = begin_lease(&database, &runtime, length)?;
+        let session = Arc::new(Self {
+            lane: i16::from(lease.id[0] & 63),
+            lease: RwLock::new(Arc::new(lease)),
+            beginning: Mutex::new(()),
+            ids: IdSource::after(newest),
+            database,
+            runtime,
+            length,
+        });
+        session.beat();
+        Ok(session)
+    }
+
+    /// The lease, or a new one if it is over.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::NoRandomness`].
+    pub fn lease(&self) -> Result<Arc<Lease>> {
+        let lease = Arc::clone(&self.lease.read());
+        if lease.holds() {
+            return Ok(lease);
+        }
+        let _one = self.beginning.lock();
+        let lease = Arc::clone(&self.lease.read());
+        if lease.holds() {
+            return Ok(lease);
+        }
+        let (next, _) = begin_lease(&self.database, &self.runtime, self.length)?;
+        let next = Arc::new(next);
+        *self.lease.write() = Arc::clone(&next);
+        Ok(next)
+    }
+
+    /// Makes an upload's id, by the clock of the database.
+    ///
+    /// # Errors
+    /// [`Error::NoRandomness`].
+    pub fn next_id(&self, lease: &Lease) -> Result<UploadId> {
+        self.ids.next_at(lease.now())
+    }
+
+    /// Calls a verb with a token of its own, so that it happens once. `arguments` come behind the token's.
+    /// Answers what the verb answered, or why it was refused. If the lease turns out to be over, it has not
+    /// happened, and is called once more with a new one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::NoRandomness`].
+    pub fn verb(
+        &self,
+        name: &str,
+        arguments: impl Fn(&Token) -> Arguments,
+    ) -> Result<Result<Answer, Failure>> {
+        let mut tries = 0;
+        loop {
+            let token = self.token()?;
+            let call = Call::function(&self.database.schema, name, arguments(&token));
+            let answer = self.settle(token, call)?;
+            tries += 1;
+            let is_over = matches!(&answer, Err(failure) if failure.is_token_lost());
+            if !is_over || tries == 2 {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Calls a verb with a given token. The token is used, or doomed.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn settle(&self, token: Token, call: Call) -> Result<Result<Answer, Failure>> {
+        let database = Arc::clone(&self.database);
+        let answer = self
+            .runtime
+            .wait(async move { database.change(&call).await })?;
+        Ok(token
+            .settle(answer)
+            .map(|rows| rows.first().map_or(0, |row| row.get(0))))
+    }
+
+    /// A token that nobody else has.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::NoRandomness`].
+    pub fn token(&self) -> Result<Token> {
+        let lease = self.lease()?;
+        let seq = lease.next_token(&self.database, &self.runtime)?;
+        Ok(Token::new(lease, seq))
+    }
+
+    /// Registers a reader: what it reads from now on stays while it lives.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::NoRandomness`].
+    pub fn reader(&self) -> Result<Reader> {
+        Ok(Reader::begin(self.lease()?))
+    }
+
+    /// Runs a call that changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn read(&self, call: Call) -> Result<Result<Vec<tokio_postgres::Row>, Failure>> {
+        let database = Arc::clone(&self.database);
+        self.runtime.wait(async move { database.read(&call).await })
+    }
+
+    /// Runs a call that changes nothing, once, for as long as it takes.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn read_long(&self, call: Call) -> Result<Result<Vec<tokio_postgres::Row>, Failure>> {
+        let database = Arc::clone(&self.database);
+        self.runtime
+            .wait(async move { database.read_long(&call).await })
+    }
+
+    /// Hands in what is doomed, renews the lease, and publishes what readers hold.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: the database is away.
+    pub fn publish(&self) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let lease = self.lease()?;
+            let (database, length) = (Arc::clone(&self.database), self.length);
+            let renewed = self.runtime.wait(async move {
+                lease.hand_in(&database).await?;
+                lease.renew(&database, length).await
+            })?;
+            tries += 1;
+            match renewed {
+                // The next one begins a new lease.
+                Err(failure) if failure.is_token_lost() && tries < 2 => {}
+                renewed => return renewed.map_err(Failure::into_error),
+            }
+        }
+    }
+
+    /// Renews the lease again and again, until the session is dropped.
+    fn beat(self: &Arc<Self>) {
+        let (weak, every) = (Arc::downgrade(self), self.length / 6);
+        self.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(session) = weak.upgrade() else {
+                    return;
+                };
+                let lease = Arc::clone(&session.lease.read());
+                let (database, length) = (Arc::clone(&session.database), session.length);
+                drop(session);
+                if lease.holds() {
+                    let _ = lease.hand_in(&database).await;
+                    let _ = lease.renew(&database, length).await;
+                }
+            }
+        });
+    }
+
+    /// Gives the lease back. What readers of it still hold may be removed from then on.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn end(&self) -> Result<()> {
+        let lease = Arc::clone(&self.lease.read());
+        let database = Arc::clone(&self.database);
+        let ended = self.runtime.wait(async move {
+            lease.hand_in(&database).await?;
+            lease.end(&database).await
+        })?;
+        ended.map_err(Failure::into_error)
+    }
+}
+
+/// What a verb answers: a time, or 0 and 1.
+pub(crate) type Answer = i64;
+
+fn begin_lease(
+    database: &SharedDatabase,
+    runtime: &Runtime,
+    length: Duration,
+) -> Result<(Lease, Option<UploadId>)> {
+    let mut id = [0; 8];
+    getrandom::fill(&mut id).map_err(|cause| Error::NoRandomness {
+        cause: cause.to_string(),
+    })?;
+    let database = Arc::clone(database);
+    let begun = runtime.wait(async move { Lease::begin(&database, id, length).await })?;
+    begun.map_err(Failure::into_error)
+}
+
+/// Milliseconds since 1970 as a time.
+pub(crate) fn time_of(ms: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}

@@ -1,0 +1,8 @@
+//! Tests of the cluster engine. They need a PostgreSQL server: `PARTSTORE_PG` is the address of a database in
+//! which they may make schemas. Without it each is skipped.
+
+mod contract;
+mod leases;
+mod servers;
+mod setup;
+mod support;
