@@ -69,8 +69,8 @@ fn replace_until_killed(server: &Server, name: u64, mut versions: Versions) -> V
     }
 }
 
-/// Nobody sees an older version after a newer one. (Readers see a version a moment before it is durable, so the newest one
-/// that was seen may be lost, if its writer was not answered.)
+/// Nobody sees an older version after a newer one. (Readers see a version while its batch waits in memory for the sync of the
+/// one before. So the newest one that was seen may be lost, if its writer was not answered.)
 fn look_until_killed(server: &Server, name: u64) {
     let head = Request::new("HEAD", path(&key(name)));
     let mut newest = 0;
