@@ -40,6 +40,8 @@ impl Cluster {
     /// where its bytes are: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
     /// `file:///directory`.
     ///
+    /// A password that the address lacks is `PGPASSWORD` in the environment.
+    ///
     /// Keys of a bucket, its region and its endpoint come from the environment, by the names of the bucket's
     /// own tools (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`).
     #[must_use]

@@ -1,6 +1,6 @@
 //! The command line, and the file of options that it may name.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,8 +14,46 @@ use crate::log::Format;
 #[command(name = "partstore-server", version, args_override_self = true)]
 pub struct Args {
     /// The directory of the store; made when it is not there
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "catalog",
+        conflicts_with = "catalog"
+    )]
+    pub data: Option<PathBuf>,
+
+    /// Instead of a directory of this machine's own: the address of a database for what is known of uploads and objects,
+    /// `postgres://USER@HOST/NAME`. `PARTSTORE_CATALOG` and `PGPASSWORD` in the environment may say it, too. Any number of
+    /// servers may have the same
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "blobs",
+        conflicts_with = "data"
+    )]
+    pub catalog: Option<String>,
+
+    /// Where the bytes are, with `--catalog`: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`,
+    /// or `file:///DIR`, which all servers mount. Keys of a bucket come from the environment
+    #[arg(long, value_name = "ADDRESS", requires = "catalog")]
+    pub blobs: Option<String>,
+
+    /// The schema of the database that has the tables
+    #[arg(long, value_name = "NAME", default_value = "partstore")]
+    pub schema: String,
+
+    /// How long other servers leave to this one what it reads, when they hear nothing from it
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub lease: Duration,
+
+    /// How long bytes stay in the bucket after nothing refers to them: longer than a backup of the database is old when it
+    /// is restored
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub keep_removed: Duration,
+
+    /// A file in PEM with certificates of authorities that may sign the database's, beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub catalog_ca: Option<PathBuf>,
 
     /// A file of options, a line each: `name = value`, or `name` alone; the command line replaces them
     #[arg(long, value_name = "FILE")]
@@ -116,6 +154,12 @@ impl Args {
             // What stands later replaces what stands before, so the command line comes last.
             line.splice(1..1, options);
         }
+        // As if it stood in front of all, so anything replaces it.
+        if let Some(catalog) = std::env::var_os("PARTSTORE_CATALOG")
+            && !line.iter().any(|word| names(word, "--data"))
+        {
+            line.splice(1..1, [OsString::from("--catalog"), catalog]);
+        }
         Ok(Self::try_parse_from(line))
     }
 }
@@ -135,6 +179,13 @@ fn named_config(line: &[OsString]) -> Option<PathBuf> {
         }
     }
     named
+}
+
+/// Whether a word of a command line is an option with this name.
+fn names(word: &OsStr, option: &str) -> bool {
+    let word = word.to_string_lossy();
+    word.strip_prefix(option)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
 /// The lines of a file, as words of a command line.
@@ -176,7 +227,7 @@ mod tests {
         std::fs::write(&path, lines).unwrap();
         let config = format!("--config={}", path.display());
         let args = parse(&["--cos", "localhost:2", &config]);
-        assert_eq!(args.data, Path::new("/srv/parts"));
+        assert_eq!(args.data.as_deref(), Some(Path::new("/srv/parts")));
         assert_eq!(args.cos.as_deref(), Some("localhost:2"));
         assert!(args.must_exist);
         assert_eq!(args.grace, Duration::from_secs(5));

@@ -17,6 +17,7 @@ mod keys;
 mod layout;
 mod lifecycle;
 mod log;
+mod opening;
 mod rules;
 mod s3;
 mod server;
@@ -29,8 +30,7 @@ use std::sync::Arc;
 use std::thread;
 
 use parking_lot::Mutex;
-use partstore::Options;
-use partstore_tokio::{AsyncOptions, AsyncPartStore};
+use partstore_tokio::AsyncPartStore;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{self, Runtime};
@@ -50,11 +50,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where the protocol of COS listens if no address is given.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9000";
-/// Threads on which calls of the store may block. Each waits for the disk at times, and calls that wait together share
-/// a sync.
-const STORE_THREADS: usize = 64;
-/// Bytes that bodies gather on their way to the store, all together, before they go there in short pieces.
-const GATHERED: usize = 16 << 20;
 /// Copies at the same time. They read and write, and must leave threads for the clients.
 const COPIES: usize = 8;
 /// Connections that wait to be accepted.
@@ -113,9 +108,9 @@ fn run_in(
         return Err("S3 needs key pairs: see --keys".into());
     }
     prove_threads()?;
-    let store = runtime.block_on(open(args))?;
+    let store = runtime.block_on(opening::open(args))?;
     layout::upgrade(store.store())?;
-    append::abandon_left(store.store())?;
+    append::abandon_left(store.store(), opening::age_of_leftovers(args))?;
     let serving = serve(args, &store, rules.clone(), sockets);
     let reloading = signals::reload(hangups, log, &rules);
     runtime.block_on(async {
@@ -124,32 +119,6 @@ fn run_in(
             never = reloading => match never {},
         }
     })?;
-    Ok(store)
-}
-
-async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
-    let mut options = Options::cos()
-        .headroom(args.headroom)
-        .body_memory(args.body_memory)
-        .max_part_size(args.max_body);
-    if let Some(age) = args.expire {
-        options = options.expire_uploads_after(age);
-    }
-    if args.must_exist {
-        options = options.must_exist();
-    }
-    let threads = AsyncOptions::new()
-        .threads(STORE_THREADS)
-        .gather_len(GATHERED);
-    let store = AsyncPartStore::open(&args.data, options, threads).await?;
-    let recovery = store.recovery();
-    tracing::info!(data = %args.data.display(), created = recovery.created, index = ?recovery.index, "opened");
-    if recovery.created {
-        tracing::warn!("there was no store here, so a new one was made; --must-exist refuses that");
-    }
-    for path in &recovery.foreign {
-        tracing::warn!(path = %path.display(), "not the store's, left alone");
-    }
     Ok(store)
 }
 

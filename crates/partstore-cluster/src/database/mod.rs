@@ -62,6 +62,9 @@ impl Database {
             .url
             .parse()
             .map_err(|error: tokio_postgres::Error| refuse(one_line(&error)))?;
+        if let (None, Ok(password)) = (config.get_password(), std::env::var("PGPASSWORD")) {
+            config.password(password);
+        }
         config
             .application_name("partstore")
             .connect_timeout(Duration::from_secs(5))

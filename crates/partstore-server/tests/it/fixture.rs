@@ -145,7 +145,13 @@ fn spawn(
     log: &NamedTempFile,
 ) -> (Child, SocketAddr) {
     let log = fs::OpenOptions::new().append(true).open(log.path());
-    let mut command = process::command(data, listen);
+    // One that has a database has no directory.
+    let has_catalog = args.iter().any(|arg| arg == "--catalog");
+    let mut command = if has_catalog {
+        process::bare(listen)
+    } else {
+        process::command(data, listen)
+    };
     command.args(args).envs(environment.iter().cloned());
     process::start(command.stderr(log.unwrap()))
 }

@@ -10,6 +10,7 @@ mod skipped;
 
 mod appends;
 mod clients;
+mod cluster;
 mod completions;
 mod copies;
 mod cos_clients;

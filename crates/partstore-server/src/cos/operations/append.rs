@@ -5,12 +5,14 @@
 //! once more, together with the new bytes. So an object has some 100 parts at most, however often it is appended to, and
 //! each byte is written a few times only.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 use partstore::{
     CompleteOptions, CompletedPart, Condition, ContentMd5, Error, Key, ListNamespaces, Object,
-    ObjectOptions, ObjectPart, PartNumber, PartOptions, PartStore, Upload,
+    ObjectOptions, ObjectPart, PartNumber, PartOptions, PartStore, Upload, UploadInfo,
 };
 use partstore_tokio::{AsyncObjectReader, AsyncPartStore};
 
@@ -209,15 +211,18 @@ impl Appending {
 }
 
 /// Aborts the uploads of appends that ended with the process before this one. Their objects are as they were. No client can
-/// initiate an upload that seems to be one of these.
-pub fn abandon_left(store: &PartStore) -> Result<(), Error> {
+/// initiate an upload that seems to be one of these. Those that are younger than `age` may be another server's.
+pub fn abandon_left(store: &PartStore, age: Duration) -> Result<(), Error> {
     let mut query = ListNamespaces::new();
+    let is_old = |open: &UploadInfo| {
+        age.is_zero() || open.initiated_at.elapsed().is_ok_and(|since| since >= age)
+    };
     loop {
         let page = store.list_namespaces(&query)?;
         for namespace in page.namespaces {
             for open in store.uploads(Key::new(namespace.name, "")) {
                 let open = open?;
-                if metadata::is_appendable(&open.metadata) {
+                if metadata::is_appendable(&open.metadata) && is_old(&open) {
                     store.abort_upload(&open.upload)?;
                 }
             }

@@ -1,0 +1,85 @@
+//! Opens the store that the command line names: in a directory, or on a database and a bucket.
+
+use std::path::Path;
+use std::time::Duration;
+
+use partstore::Options;
+use partstore_cluster::Cluster;
+use partstore_tokio::{AsyncOptions, AsyncPartStore};
+
+use crate::Failure;
+use crate::args::Args;
+
+/// Threads on which calls of the store may block. Each waits for the disk or the database at times, and calls that wait
+/// together share a sync.
+const STORE_THREADS: usize = 64;
+/// Connections to the database.
+const CONNECTIONS: usize = 24;
+
+/// Opens it, and logs what opening did.
+pub async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
+    let mut options = Options::cos()
+        .headroom(args.headroom)
+        .max_part_size(args.max_body);
+    if let Some(age) = args.expire {
+        options = options.expire_uploads_after(age);
+    }
+    match (&args.data, &args.catalog, &args.blobs) {
+        (_, Some(catalog), Some(blobs)) => open_cluster(args, catalog, blobs, options),
+        (Some(data), ..) => open_directory(args, data, options).await,
+        _ => Err("either --data, or --catalog and --blobs are needed".into()),
+    }
+}
+
+/// How old an append's upload is, at least, that a start may take for one which a crash has left. With a directory of
+/// its own there is no other server whose append it might be.
+pub fn age_of_leftovers(args: &Args) -> Duration {
+    match args.catalog {
+        Some(_) => Duration::from_hours(24),
+        None => Duration::ZERO,
+    }
+}
+
+async fn open_directory(
+    args: &Args,
+    data: &Path,
+    mut options: Options,
+) -> Result<AsyncPartStore, Failure> {
+    if args.must_exist {
+        options = options.must_exist();
+    }
+    let store = AsyncPartStore::open(data, options, threads()).await?;
+    let recovery = store.recovery();
+    tracing::info!(data = %data.display(), created = recovery.created, index = ?recovery.index, "opened");
+    if recovery.created {
+        tracing::warn!("there was no store here, so a new one was made; --must-exist refuses that");
+    }
+    for path in &recovery.foreign {
+        tracing::warn!(path = %path.display(), "not the store's, left alone");
+    }
+    Ok(store)
+}
+
+fn open_cluster(
+    args: &Args,
+    catalog: &str,
+    blobs: &str,
+    options: Options,
+) -> Result<AsyncPartStore, Failure> {
+    let mut cluster = Cluster::new(catalog, blobs)
+        .schema(&args.schema)
+        .lease(args.lease)
+        .keep_removed(args.keep_removed)
+        .connections(CONNECTIONS)
+        .create(!args.must_exist);
+    if let Some(path) = &args.catalog_ca {
+        cluster = cluster.root_certificates(path);
+    }
+    let store = cluster.open(options)?;
+    tracing::info!(blobs, schema = args.schema, "opened");
+    Ok(AsyncPartStore::new_with(store, threads())?)
+}
+
+fn threads() -> AsyncOptions {
+    AsyncOptions::new().threads(STORE_THREADS)
+}
