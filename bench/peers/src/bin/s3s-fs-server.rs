@@ -29,7 +29,8 @@ async fn serve(service: S3Service) -> io::Result<()> {
         let (socket, _) = listener.accept().await?;
         // Its program leaves this to the system; the client then waits for 40 ms at times.
         socket.set_nodelay(true)?;
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
         tokio::spawn(async move {
             // A client that leaves is no failure.
             let _ = connection.await;
