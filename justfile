@@ -28,6 +28,14 @@ test-all:
 mutations *ARGS:
     testing/mutations/run {{ ARGS }}
 
+# Kills servers of one cluster store for MINUTES, and checks what they answered: just cluster-torture 10 --naps
+cluster-torture MINUTES *ARGS:
+    cargo run -p cluster-torture -- run --minutes {{ MINUTES }} {{ ARGS }}
+
+# Takes the steps of the cluster's protocol away, one at a time: a run or a schedule must notice
+cluster-sabotage *ARGS:
+    cargo run -p cluster-torture -- sabotage {{ ARGS }}
+
 # All criterion benchmarks, or those whose names hold ARGS
 bench *ARGS:
     cargo bench -p partstore-bench -p md5-lanes {{ ARGS }}

@@ -1,0 +1,157 @@
+//! Tortures a store of the cluster engine: see `testing/README.md`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use cluster_torture::run::Settings;
+use cluster_torture::sabotage::{ALL, Sabotage};
+use cluster_torture::server::{Job, Place, read_uploads, serve};
+
+/// Kills and restarts servers of one store, and checks what they answered. `PARTSTORE_PG` names the database.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs servers for so long.
+    Run(Run),
+    /// Takes the steps of the protocol away, one at a time, and prints who has noticed.
+    Sabotage {
+        /// Seconds of each run.
+        #[arg(long, default_value_t = 12)]
+        seconds: u64,
+        /// Only those whose names hold this.
+        #[arg(default_value = "")]
+        named: String,
+    },
+    #[command(hide = true)]
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Run {
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    #[arg(long, default_value_t = 4)]
+    servers: u64,
+    /// The functions of the database nap between their statements.
+    #[arg(long)]
+    naps: bool,
+    /// Without this step.
+    #[arg(long)]
+    without: Option<String>,
+}
+
+#[derive(Args)]
+struct Serve {
+    #[arg(long)]
+    database: String,
+    #[arg(long)]
+    schema: String,
+    #[arg(long)]
+    files: PathBuf,
+    #[arg(long)]
+    uploads: PathBuf,
+    #[arg(long)]
+    log: PathBuf,
+    #[arg(long)]
+    id: u64,
+    #[arg(long)]
+    begun: u64,
+    #[arg(long)]
+    until: u64,
+}
+
+fn main() -> ExitCode {
+    let is_good = match Arguments::parse().command {
+        Command::Run(run) => run.run(),
+        Command::Sabotage { seconds, named } => sabotage(Duration::from_secs(seconds), &named),
+        Command::Serve(server) => server.serve(),
+    };
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn settings() -> Settings {
+    let database = std::env::var("PARTSTORE_PG").expect("PARTSTORE_PG names a PostgreSQL database");
+    Settings::new(
+        std::env::current_exe().expect("a program has a path"),
+        &database,
+    )
+}
+
+impl Run {
+    fn run(self) -> bool {
+        let report = Settings {
+            length: Duration::from_secs_f64(self.minutes * 60.0),
+            servers: self.servers,
+            naps: self.naps,
+            sabotage: self
+                .without
+                .map(|name| Sabotage::find(&name).expect("there is no such step")),
+            ..settings()
+        }
+        .run();
+        println!("{}", report.line());
+        for wrong in &report.wrong {
+            println!("wrong: {wrong}");
+        }
+        report.wrong.is_empty()
+    }
+}
+
+fn sabotage(length: Duration, named: &str) -> bool {
+    let mut all = true;
+    for one in ALL.iter().filter(|one| one.name.contains(named)) {
+        let run = Settings {
+            length,
+            naps: true,
+            sabotage: Some(one),
+            ..settings()
+        };
+        let report = run.run();
+        all &= !report.wrong.is_empty();
+        let first = report.wrong.first().map_or("NOT NOTICED", String::as_str);
+        let first: String = first
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(150)
+            .collect();
+        println!("{} | {first}", one.name);
+    }
+    all
+}
+
+impl Serve {
+    fn serve(self) -> bool {
+        let place = Place {
+            database: self.database,
+            schema: self.schema,
+            files: self.files,
+        };
+        let uploads = read_uploads(&self.uploads);
+        let job = Job {
+            place,
+            log: self.log,
+            id: self.id,
+            begun: self.begun,
+            until: self.until,
+            uploads,
+        };
+        let served = serve(&job);
+        if let Err(error) = &served {
+            eprintln!("server {}: {error}", self.id);
+        }
+        served.is_ok()
+    }
+}
