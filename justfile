@@ -65,6 +65,14 @@ bench-server *ARGS:
 bench-peers *ARGS:
     cargo run --release -p partstore-bench -- peers {{ ARGS }}
 
+# The cluster's tests, on a PostgreSQL server of their own in DIR
+test-cluster DIR="/tmp/partstore-postgres" PORT="5439":
+    PARTSTORE_PG=$(testing/postgres/start {{ DIR }} {{ PORT }}) PROPTEST_CASES=16 cargo test -p partstore-cluster -- --test-threads 6
+
+# A database, two servers on it, and an upload that begins at one and ends at the other
+cluster-demo:
+    testing/postgres/demo
+
 # Every table of docs/performance.md, on the file system that holds DIR; the machine must be idle
 measure DIR:
     cargo run --release -p partstore-bench -- ingest --rounds 3 --dir {{ DIR }}

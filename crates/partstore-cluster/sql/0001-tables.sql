@@ -83,6 +83,7 @@ CREATE TABLE ps.blobs (
   crcs bytea NOT NULL,
   damaged bool NOT NULL DEFAULT false
 );
+CREATE UNIQUE INDEX blobs_name ON ps.blobs (name);
 CREATE INDEX blobs_damaged ON ps.blobs (content) WHERE damaged;
 CREATE TABLE ps.tally (
   lane smallint PRIMARY KEY,

@@ -659,6 +659,20 @@ BEGIN
   DELETE FROM ps.doomed WHERE name = ANY (p_name) AND NOT late AND removing AND (again IS NULL OR again < clock_timestamp() + interval '1 hour');
 END $$;
 
+-- Of names whose objects are stored, dooms those that no row has. A name has a row before it has an object, so
+-- one that has none when its object was listed before has none for ever.
+CREATE OR REPLACE FUNCTION ps.reconcile_v1(p_session bytea[], p_seq bigint[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE l_doomed bigint;
+BEGIN
+  WITH unknown AS (SELECT ps.name_v1(x.session, x.seq) AS name FROM unnest(p_session, p_seq) AS x (session, seq)
+      WHERE NOT EXISTS (SELECT 1 FROM ps.tokens t WHERE t.session = x.session AND t.seq = x.seq)
+        AND NOT EXISTS (SELECT 1 FROM ps.blobs b WHERE b.name = ps.name_v1(x.session, x.seq))
+        AND NOT EXISTS (SELECT 1 FROM ps.doomed d WHERE d.name = ps.name_v1(x.session, x.seq))),
+    doomed AS (INSERT INTO ps.doomed (name) SELECT name FROM unknown ON CONFLICT DO NOTHING RETURNING 1)
+    SELECT count(*) INTO l_doomed FROM doomed;
+  RETURN l_doomed;
+END $$;
+
 -- What does not agree with itself, as one snapshot shows it.
 CREATE OR REPLACE FUNCTION ps.inconsistent_v1() RETURNS SETOF text LANGUAGE sql STABLE AS $$
   SELECT format('blob %s: no part refers to it, and it is not in the garbage', encode(content, 'hex')) FROM ps.blobs b

@@ -136,6 +136,36 @@ impl Cluster {
     /// - [`Error::NoSuchStore`]: there are no tables, and none [may be made](Self::create).
     /// - [`Error::Io`]: a directory or a certificate cannot be used.
     pub fn open(&self, options: Options) -> Result<PartStore> {
+        let session = self.begin()?;
+        let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
+        let catalog = ClusterCatalog::new(session, Arc::clone(&blobs), self.keep_removed);
+        options.open_on(Box::new(catalog), blobs)
+    }
+
+    /// Lists all that is stored, and dooms what no row names, so that the next sweeps remove it. Servers may run
+    /// meanwhile.
+    ///
+    /// It is for a database that was restored from a backup: what was stored after that has no rows there. Without
+    /// such an event there is nothing to find, so nothing calls it by itself.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open). What was doomed before the error, stays so.
+    pub fn reconcile(&self) -> Result<ReconcileReport> {
+        let session = self.begin()?;
+        let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
+        let mut report = ReconcileReport::default();
+        blobs.list(&mut |listed| {
+            report.stored += listed.names.len() as u64;
+            report.foreign += listed.foreign;
+            report.doomed += session.reconcile(&listed.names)?;
+            Ok(())
+        })?;
+        session.end()?;
+        Ok(report)
+    }
+
+    /// Opens the database, and begins a lease.
+    fn begin(&self) -> Result<Arc<Session>> {
         let runtime = Arc::new(Runtime::new(self.threads)?);
         let database = Arc::new(Database::new(&Address {
             url: &self.catalog,
@@ -146,10 +176,7 @@ impl Cluster {
         })?);
         let (migrated, create) = (Arc::clone(&database), self.create);
         runtime.wait(async move { migrated.migrate(create).await })??;
-        let session = Session::begin(database, runtime, self.lease)?;
-        let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
-        let catalog = ClusterCatalog::new(session, Arc::clone(&blobs), self.keep_removed);
-        options.open_on(Box::new(catalog), blobs)
+        Session::begin(database, runtime, self.lease)
     }
 
     fn bucket(&self, trust: Arc<Trust>) -> Result<Arc<dyn Bucket>> {
@@ -174,6 +201,18 @@ impl Cluster {
         let prefix = url.path().trim_matches('/');
         Ok(Arc::new(ObjectBucket::new(storage, prefix.into(), trust)))
     }
+}
+
+/// What [`Cluster::reconcile`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReconcileReport {
+    /// Names of the store's that have an object or a file.
+    pub stored: u64,
+    /// Of these, the ones that no row named. They are doomed now.
+    pub doomed: u64,
+    /// What has no name that a store gives. It is left alone.
+    pub foreign: u64,
 }
 
 /// The client of a bucket.

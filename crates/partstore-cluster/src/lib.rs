@@ -23,4 +23,4 @@ mod runtime;
 mod session;
 
 pub use blobs::ObjectStorage;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, ReconcileReport};

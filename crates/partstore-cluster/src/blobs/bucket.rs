@@ -20,7 +20,7 @@ use partstore::{ContentHash, Error, Result, Stats};
 use tokio::task::JoinHandle;
 
 use super::trust::{Staged, Trust};
-use super::{Bucket, Doomed, text_of};
+use super::{Bucket, Doomed, Listed, text_of};
 use crate::database::{Arguments, Call, Failure};
 use crate::session::{Lease, Token};
 
@@ -30,6 +30,9 @@ const PIECE: usize = 5 << 20;
 const AT_ONCE: usize = 8 << 20;
 /// So many pieces of a body are under way at most, while the next gathers.
 const UNDER_WAY: usize = 2;
+
+/// So many names are listed before they are looked up.
+const PAGE: usize = 1000;
 
 /// What a bucket must do, of the crate `object_store`.
 pub trait ObjectStorage: ObjectStore + MultipartStore {}
@@ -156,6 +159,39 @@ impl Bucket for ObjectBucket {
             Ok(found)
         })?;
         removed.map_err(|error| away(&error))
+    }
+
+    fn list(&self, visit: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let mut stream = Some(self.store.list(prefix));
+        while let Some(mut objects) = stream.take() {
+            // The stream goes to the runtime and comes back, so it is not the caller's thread that waits in it.
+            let (rest, page) = self
+                .wait(async move {
+                    let mut page = Vec::new();
+                    while page.len() < PAGE {
+                        match objects.try_next().await? {
+                            Some(object) => page.push(object.location),
+                            None => return Ok((None, page)),
+                        }
+                    }
+                    Ok((Some(objects), page))
+                })?
+                .map_err(|error: object_store::Error| away(&error))?;
+            let mut listed = Listed::default();
+            for path in &page {
+                let behind = path.prefix_match(&self.prefix);
+                let text = behind.map(|parts| {
+                    parts
+                        .map(|part| part.as_ref().to_owned())
+                        .collect::<Vec<_>>()
+                });
+                listed.add(&text.unwrap_or_default().join("/"));
+            }
+            visit(listed)?;
+            stream = rest;
+        }
+        Ok(())
     }
 
     fn distrust(&self, location: &Location) {

@@ -16,7 +16,7 @@ use partstore::backend::{
 use partstore::{ContentHash, Error, Result, Stats};
 
 use super::trust::{Staged, Trust};
-use super::{Bucket, Doomed, text_of};
+use super::{Bucket, Doomed, Listed, text_of};
 use crate::session::{Lease, Token};
 
 pub(crate) struct SharedDirectory {
@@ -140,6 +140,24 @@ impl Bucket for SharedDirectory {
         Ok(found)
     }
 
+    fn list(&self, visit: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        let mut listed = Listed::default();
+        for first in names_in(&self.root)? {
+            let directory = self.root.join(&first);
+            if !directory.is_dir() {
+                listed.foreign += 1;
+                continue;
+            }
+            for name in names_in(&directory)? {
+                listed.add(&format!("{first}/{name}"));
+            }
+            if listed.is_full() {
+                visit(std::mem::take(&mut listed))?;
+            }
+        }
+        visit(listed)
+    }
+
     fn distrust(&self, location: &Location) {
         self.trust.distrust(location);
     }
@@ -205,6 +223,15 @@ impl Source for Opened {
         self.trust
             .damaged(&self.lease, &self.content, &self.at, reason)
     }
+}
+
+fn names_in(path: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(path).map_err(failed("list", path))?;
+    let names =
+        entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    names
+        .collect::<io::Result<_>>()
+        .map_err(failed("list", path))
 }
 
 fn sync_directory(path: &Path) -> Result<()> {

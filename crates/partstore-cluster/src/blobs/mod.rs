@@ -21,6 +21,31 @@ pub(crate) struct Doomed {
     pub multipart: Option<String>,
 }
 
+/// Some of what is stored.
+#[derive(Default)]
+pub(crate) struct Listed {
+    pub names: Vec<Location>,
+    /// What is not the store's.
+    pub foreign: u64,
+}
+
+impl Listed {
+    /// So many names are visited at a time.
+    const MOST: usize = 1000;
+
+    fn is_full(&self) -> bool {
+        self.names.len() >= Self::MOST
+    }
+
+    /// Takes a text that [`text_of`] may have made.
+    fn add(&mut self, text: &str) {
+        match name_of(text) {
+            Some(name) if text_of(&name) == text => self.names.push(name),
+            _ => self.foreign += 1,
+        }
+    }
+}
+
 /// A blob store, and what the catalog's sweep asks of it.
 pub(crate) trait Bucket: BlobStore {
     /// Removes objects, and says of each whether it may have existed. One that does not exist is removed.
@@ -29,6 +54,13 @@ pub(crate) trait Bucket: BlobStore {
     /// [`Error::Unavailable`](partstore::Error::Unavailable), [`Error::Io`](partstore::Error::Io). All may be
     /// removed again then.
     fn remove(&self, names: &[Doomed]) -> Result<Vec<bool>>;
+
+    /// Visits all names that are stored, some at a time, and what has no name that this crate gives. Nothing
+    /// else lists.
+    ///
+    /// # Errors
+    /// As for [`remove`](Self::remove), and those of the visitor.
+    fn list(&self, visit: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()>;
 
     /// Remembers that another server found this one damaged.
     fn distrust(&self, location: &Location);
@@ -43,4 +75,11 @@ pub(crate) fn text_of(location: &Location) -> String {
         hex::encode(session),
         hex::encode(number)
     )
+}
+
+fn name_of(text: &str) -> Option<Location> {
+    let (_, name) = text.split_once('/')?;
+    let (session, number) = name.split_once('-')?;
+    let name = [hex::decode(session).ok()?, hex::decode(number).ok()?].concat();
+    (name.len() == 16).then_some(Location(name))
 }

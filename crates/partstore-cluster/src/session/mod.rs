@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
-use partstore::backend::IdSource;
+use partstore::backend::{IdSource, Location};
 use partstore::{Error, Result, UploadId};
 
 use crate::database::{Arguments, Call, Failure, SharedDatabase};
@@ -178,6 +178,25 @@ impl Session {
                 renewed => return renewed.map_err(Failure::into_error),
             }
         }
+    }
+
+    /// Dooms the names that no row has, and returns their number.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn reconcile(&self, names: &[Location]) -> Result<u64> {
+        let split = names
+            .iter()
+            .filter_map(|name| name.0.split_first_chunk::<8>());
+        let split = split.filter_map(|(session, seq)| {
+            Some((session.to_vec(), i64::from_be_bytes(seq.try_into().ok()?)))
+        });
+        let (sessions, numbers): (Vec<Vec<u8>>, Vec<i64>) = split.unzip();
+        let arguments = Arguments::new().with(sessions).with(numbers);
+        let call = Call::function(&self.database.schema, "reconcile_v1", arguments);
+        let rows = self.read(call)?.map_err(Failure::into_error)?;
+        let doomed: i64 = rows.first().map_or(0, |row| row.get(0));
+        Ok(u64::try_from(doomed).unwrap_or_default())
     }
 
     /// Renews the lease again and again, until the session is dropped.

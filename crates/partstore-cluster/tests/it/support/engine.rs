@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use partstore::{ContentHash, Options, PartStore, Result};
+use partstore_cluster::Cluster;
 use partstore_contract::Engine;
 
 use super::{Bytes, fresh_schema, sql};
@@ -108,7 +109,7 @@ fn hash(bytes: &[u8]) -> ContentHash {
 
 impl Engine for ClusterEngine {
     fn open(&self, options: Options) -> Result<PartStore> {
-        self.bytes.cluster(&self.schema).open(options)
+        self.cluster().open(options)
     }
 
     fn contents(&self) -> BTreeSet<ContentHash> {
@@ -144,8 +145,27 @@ impl Engine for ClusterEngine {
         }
     }
 
-    /// Copies the rows as one moment shows them, and then the bytes. No lease is alive there.
     fn crashed(&self) -> Box<dyn Engine> {
+        Box::new(self.copy())
+    }
+}
+
+impl ClusterEngine {
+    pub fn cluster(&self) -> Cluster {
+        self.bytes.cluster(&self.schema)
+    }
+
+    /// The same database, with other bytes.
+    pub fn with_bytes(&self, bytes: &Bytes) -> Self {
+        Self {
+            schema: self.schema.clone(),
+            bytes: bytes.clone(),
+            made: Arc::clone(&self.made),
+        }
+    }
+
+    /// Copies the rows as one moment shows them, and then the bytes. No lease is alive there.
+    pub fn copy(&self) -> Self {
         let bytes = match &self.bytes {
             Bytes::Files(_) => Bytes::files(),
             Bytes::Memory(_) => Bytes::memory(),
@@ -177,7 +197,7 @@ impl Engine for ClusterEngine {
             (Bytes::Memory(from), Bytes::Memory(to)) => copy_objects(from, to),
             _ => unreachable!(),
         }
-        Box::new(copy)
+        copy
     }
 }
 
