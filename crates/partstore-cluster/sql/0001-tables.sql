@@ -8,11 +8,13 @@ CREATE TABLE ps.store (
 );
 INSERT INTO ps.store (epoch) VALUES (1);
 
--- One row for each open store. Nothing that was stamped after `reads` is removed while the lease holds.
+-- One row for each open store. Nothing that was stamped after `reads` is removed while the lease holds. Tokens below
+-- `reserved` have been made, and are never made again.
 CREATE TABLE ps.sessions (
   id bytea PRIMARY KEY,
   expires timestamptz NOT NULL,
-  reads bigint NOT NULL
+  reads bigint NOT NULL,
+  reserved bigint NOT NULL DEFAULT 0
 );
 
 -- What makes a verb happen once, and what names an object in the bucket before it exists.

@@ -113,7 +113,7 @@ END $$;
 CREATE OR REPLACE FUNCTION ps.put_part_v1(p_session bytea, p_seq bigint, p_lane smallint, p_upload bytea, p_namespace bytea, p_key bytea,
   p_number int, p_content bytea, p_size bigint, p_etag bytea, p_sums bytea, p_name bytea, p_crcs bytea, p_repairs bool,
   OUT o_outcome int, OUT o_stored bigint, OUT o_detail text) LANGUAGE plpgsql AS $$
-DECLARE old record;
+DECLARE old record; l_changed bool := false;
 BEGIN
   SELECT answer INTO o_stored FROM ps.tokens WHERE session = p_session AND seq = p_seq FOR UPDATE;
   IF NOT FOUND THEN o_outcome := 2; RETURN; END IF;
@@ -123,8 +123,11 @@ BEGIN
   LOOP
     SELECT content, size INTO old FROM ps.parts WHERE upload = p_upload AND number = p_number FOR UPDATE;
     o_detail := ps.over_quota_v1(p_namespace, p_size - coalesce(old.size, 0), 0, true);
-    IF o_detail IS NOT NULL THEN o_outcome := 7; RETURN; END IF;
-    IF NOT ps.refer_v1(p_lane, p_content, p_size, p_name, p_crcs, p_repairs) THEN o_outcome := 3; RETURN; END IF;
+    IF o_detail IS NOT NULL THEN o_outcome := 7;
+    ELSIF NOT ps.refer_v1(p_lane, p_content, p_size, p_name, p_crcs, p_repairs) THEN o_outcome := 3; END IF;
+    -- A second round has changed something, so it may not just return: all is undone, and called again.
+    IF o_outcome IS NOT NULL AND l_changed THEN RAISE EXCEPTION 'overtaken by another put' USING ERRCODE = '40001'; END IF;
+    IF o_outcome IS NOT NULL THEN RETURN; END IF;
     o_stored := ps.now_ms_v1();
     IF old.content IS NOT NULL THEN
       UPDATE ps.parts SET content = p_content, size = p_size, etag = p_etag, sums = p_sums, stored = o_stored
@@ -135,7 +138,7 @@ BEGIN
     INSERT INTO ps.parts VALUES (p_upload, p_number, p_content, p_size, p_etag, p_sums, o_stored) ON CONFLICT (upload, number) DO NOTHING;
     EXIT WHEN FOUND;
     -- Another put of this number was first. The blob is stored by now, so only a reference is wanted.
-    p_name := NULL; p_crcs := NULL;
+    p_name := NULL; p_crcs := NULL; l_changed := true;
   END LOOP;
   UPDATE ps.tokens SET answer = o_stored WHERE session = p_session AND seq = p_seq;
   PERFORM ps.count_v1(p_namespace, p_lane, 0, 0, 0, CASE WHEN old.content IS NULL THEN 1 ELSE 0 END, p_size - coalesce(old.size, 0));
@@ -550,11 +553,15 @@ BEGIN
   DELETE FROM ps.tokens WHERE session = p_session AND seq = ANY (p_finished) AND answer IS NOT NULL;
 END $$;
 
+-- A token is made once. A call that arrives late may find its tokens used and deleted: made anew, they would doom
+-- names that are in use.
 CREATE OR REPLACE FUNCTION ps.reserve_v1(p_session bytea, p_first bigint, p_count int) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE l_reserved bigint;
 BEGIN
-  PERFORM 1 FROM ps.sessions WHERE id = p_session AND expires > clock_timestamp() FOR KEY SHARE;
+  SELECT reserved INTO l_reserved FROM ps.sessions WHERE id = p_session AND expires > clock_timestamp() FOR NO KEY UPDATE;
   IF NOT FOUND THEN RAISE EXCEPTION 'the session is over' USING ERRCODE = 'PS002'; END IF;
-  INSERT INTO ps.tokens (session, seq) SELECT p_session, s FROM generate_series(p_first, p_first + p_count - 1) s ON CONFLICT DO NOTHING;
+  INSERT INTO ps.tokens (session, seq) SELECT p_session, s FROM generate_series(greatest(p_first, l_reserved), p_first + p_count - 1) s;
+  UPDATE ps.sessions SET reserved = greatest(p_first + p_count, l_reserved) WHERE id = p_session;
 END $$;
 
 CREATE OR REPLACE FUNCTION ps.name_v1(p_session bytea, p_seq bigint) RETURNS bytea LANGUAGE sql IMMUTABLE AS
@@ -637,11 +644,12 @@ END $$;
 -- taken again a minute later.
 -- Of the other sessions it is known from when on they read. The one that asks knows more: what it holds, and from
 -- when on it reads what it cannot name yet. So its long readers keep only what they read.
+-- A lease counts if it held when the statement began: so one that is over has not been renewed in what it sees.
 CREATE OR REPLACE FUNCTION ps.take_v1(p_limit int, p_kept bigint, p_session bytea, p_reads bigint, p_opening bigint, p_held bytea[])
 RETURNS TABLE (o_name bytea, o_content bytea, o_size bigint, o_multipart text) LANGUAGE plpgsql AS $$
 DECLARE l_others bigint;
 BEGIN
-  SELECT coalesce(min(reads), 9223372036854775807) INTO l_others FROM ps.sessions WHERE expires > clock_timestamp() AND id <> p_session;
+  SELECT coalesce(min(reads), 9223372036854775807) INTO l_others FROM ps.sessions WHERE expires > statement_timestamp() AND id <> p_session;
   UPDATE ps.doomed SET again = clock_timestamp() + p_kept * interval '1 ms' WHERE since IS NOT NULL AND again IS NULL AND p_kept > 0;
   RETURN QUERY UPDATE ps.doomed d SET removing = true, again = clock_timestamp() + interval '1 minute'
     WHERE d.name IN (SELECT x.name FROM ps.doomed x

@@ -23,7 +23,9 @@ impl Model for Upload {
         let answer = answer.as_ref();
         let Self::Open(parts) = self else {
             let again = matches!((self, verb), (Self::Object(is), Verb::Complete { parts, .. }) if is == parts);
-            return (again != is_refused(answer, "NoSuchUpload")).then(|| self.clone());
+            // The object may have been replaced or removed since.
+            let explained = is_refused(answer, "NoSuchUpload") || (again && done(answer));
+            return explained.then(|| self.clone());
         };
         match verb {
             Verb::Put {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use cluster_torture::run::Settings;
 use cluster_torture::sabotage::{ALL, Sabotage};
-use cluster_torture::server::{Job, Place, read_uploads, serve};
+use cluster_torture::server::{Job, Pace, Place, read_uploads, serve};
 
 /// Kills and restarts servers of one store, and checks what they answered. `PARTSTORE_PG` names the database.
 #[derive(Parser)]
@@ -65,6 +65,8 @@ struct Serve {
     begun: u64,
     #[arg(long)]
     until: u64,
+    #[arg(long)]
+    naps: bool,
 }
 
 fn main() -> ExitCode {
@@ -146,6 +148,7 @@ impl Serve {
             id: self.id,
             begun: self.begun,
             until: self.until,
+            pace: Pace::new(self.naps),
             uploads,
         };
         let served = serve(&job);

@@ -13,7 +13,7 @@ use crate::functions::{FUNCTIONS, with_naps};
 use crate::history::{explain, key_of};
 use crate::log::{self, Answer, now};
 use crate::sabotage::Sabotage;
-use crate::server::{Job, Place, name, uploads_in, write_uploads};
+use crate::server::{Job, Pace, Place, name, write_uploads};
 use crate::sql;
 
 /// How a run goes.
@@ -103,7 +103,8 @@ impl Settings {
             changed
         };
         sql::run(&place.database, &place.schema, &changed).unwrap();
-        let uploads = (0..uploads_in(self.length)).map(|upload| {
+        let how = Pace::new(self.naps);
+        let uploads = (0..how.uploads(self.length)).map(|upload| {
             let options = UploadOptions::new().metadata(upload.to_string());
             store
                 .initiate_upload_with(name(key_of(upload)).as_str(), options)
@@ -119,6 +120,7 @@ impl Settings {
             id: 0,
             begun,
             until,
+            pace: how,
             uploads,
         }
     }
@@ -168,6 +170,9 @@ impl Settings {
             "--until",
             &job.until.to_string(),
         ]);
+        if self.naps {
+            server.arg("--naps");
+        }
         server.spawn().unwrap()
     }
 }

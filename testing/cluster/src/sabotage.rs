@@ -42,10 +42,10 @@ const NO_UPLOAD_KEY: Change = Tables("ALTER TABLE ps.parts DROP CONSTRAINT parts
 const NO_CONTENT_KEY: Change = Tables("ALTER TABLE ps.parts DROP CONSTRAINT parts_content_fkey");
 const NO_KEY_KEY: Change = Tables("ALTER TABLE ps.keys DROP CONSTRAINT keys_object_fkey");
 
-/// All of them. A foreign key is often the second defence: then both are taken away, too.
+/// All of them. A foreign key is often the second defence: then both are taken away.
 pub const ALL: &[Sabotage] = &[
     without(
-        "a put does not lock its upload",
+        "put: its upload is not locked",
         &[Text(
             "put_part_v1",
             "completed IS NULL FOR SHARE",
@@ -53,7 +53,7 @@ pub const ALL: &[Sabotage] = &[
         )],
     ),
     without(
-        "a put does not lock its upload, and parts have no foreign key to uploads",
+        "put: its upload is not locked, no foreign key to it",
         &[
             Text(
                 "put_part_v1",
@@ -64,15 +64,15 @@ pub const ALL: &[Sabotage] = &[
         ],
     ),
     without(
-        "a put does not look whether the upload is open",
+        "put: an upload that is not open will do",
         &[Text(
             "put_part_v1",
-            "completed IS NULL FOR SHARE",
-            "true FOR SHARE",
+            "AND completed IS NULL FOR SHARE",
+            "FOR SHARE",
         )],
     ),
     without(
-        "a put does not lock the part that it replaces",
+        "put: the part that it replaces is not locked",
         &[Text(
             "put_part_v1",
             "number = p_number FOR UPDATE",
@@ -80,7 +80,7 @@ pub const ALL: &[Sabotage] = &[
         )],
     ),
     without(
-        "a put forgets what it has replaced",
+        "put: what it replaces is not noted as garbage",
         &[Text(
             "put_part_v1",
             "IF old.content <> p_content THEN",
@@ -88,7 +88,7 @@ pub const ALL: &[Sabotage] = &[
         )],
     ),
     without(
-        "a put does not use its token",
+        "put: its token is not used",
         &[Text(
             "put_part_v1",
             "UPDATE ps.tokens SET answer = o_stored",
@@ -96,35 +96,11 @@ pub const ALL: &[Sabotage] = &[
         )],
     ),
     without(
-        "a verb does not use its token",
-        &[Text(
-            "use_token_v1",
-            "SET answer = p_answer",
-            "SET answer = NULL",
-        )],
+        "put: its token is not locked",
+        &[Text("put_part_v1", "seq = p_seq FOR UPDATE", "seq = p_seq")],
     ),
     without(
-        "a used token is doomed all the same",
-        &[Text("doom_v1", "AND answer IS NULL RETURNING", "RETURNING")],
-    ),
-    without(
-        "used tokens of dead servers are doomed",
-        &[Text("bury_v1", "AND answer IS NULL RETURNING", "RETURNING")],
-    ),
-    without(
-        "unused tokens of dead servers are forgotten",
-        &[Text("bury_v1", "FROM gone;", "FROM gone WHERE false;")],
-    ),
-    without(
-        "the name of a loser is forgotten",
-        &[Text(
-            "refer_v1",
-            "    INSERT INTO ps.doomed (name) VALUES (p_name);\n",
-            "    NULL;\n",
-        )],
-    ),
-    without(
-        "a reference does not lock its blob",
+        "put: its blob is not locked",
         &[Text(
             "refer_v1",
             "FOR KEY SHARE;\n    IF FOUND THEN RETURN true",
@@ -132,7 +108,7 @@ pub const ALL: &[Sabotage] = &[
         )],
     ),
     without(
-        "a reference does not lock its blob, and parts have no foreign key to blobs",
+        "put: its blob is not locked, no foreign key to it",
         &[
             Text(
                 "refer_v1",
@@ -142,7 +118,341 @@ pub const ALL: &[Sabotage] = &[
             NO_CONTENT_KEY,
         ],
     ),
-    without("parts have no foreign key to blobs", &[NO_CONTENT_KEY]),
-    without("parts have no foreign key to uploads", &[NO_UPLOAD_KEY]),
-    without("keys have no foreign key to objects", &[NO_KEY_KEY]),
+    without(
+        "put: the name that another was faster with is forgotten",
+        &[Text(
+            "refer_v1",
+            "    INSERT INTO ps.doomed (name) VALUES (p_name);",
+            "    NULL;",
+        )],
+    ),
+    without(
+        "put: a doomed blob is taken back while it is removed",
+        &[
+            Text(
+                "refer_v1",
+                "content = p_content AND NOT removing\n",
+                "content = p_content\n",
+            ),
+            Text(
+                "refer_v1",
+                "      AND NOT removing RETURNING",
+                "      RETURNING",
+            ),
+        ],
+    ),
+    without(
+        "verbs: their tokens are not used",
+        &[Text(
+            "use_token_v1",
+            "SET answer = p_answer",
+            "SET answer = NULL",
+        )],
+    ),
+    without(
+        "tokens: used ones are doomed, too",
+        &[Text("doom_v1", "AND answer IS NULL RETURNING", "RETURNING")],
+    ),
+    without(
+        "tokens: used ones of dead servers are doomed, too",
+        &[Text("bury_v1", "AND answer IS NULL RETURNING", "RETURNING")],
+    ),
+    without(
+        "tokens: unused ones of dead servers are forgotten",
+        &[Text("bury_v1", "FROM gone;", "FROM gone WHERE false;")],
+    ),
+    without(
+        "complete: its upload is not locked",
+        &[Text(
+            "complete_v1",
+            "WHERE id IN (p_upload, p_replaced) ORDER BY id FOR UPDATE",
+            "WHERE id IN (p_upload, p_replaced)",
+        )],
+    ),
+    without(
+        "complete: its upload is not locked, no foreign keys to it",
+        &[
+            Text(
+                "complete_v1",
+                "WHERE id IN (p_upload, p_replaced) ORDER BY id FOR UPDATE",
+                "WHERE id IN (p_upload, p_replaced)",
+            ),
+            NO_UPLOAD_KEY,
+            NO_KEY_KEY,
+        ],
+    ),
+    without(
+        "complete: the parts are not compared again",
+        &[Text(
+            "complete_v1",
+            "ps.digest_v1(p_upload) <> p_digest",
+            "false",
+        )],
+    ),
+    without(
+        "complete: an upload that is completed by now will do",
+        &[Text(
+            "complete_v1",
+            "u.completed IS NOT NULL OR ps.digest_v1(p_upload)",
+            "ps.digest_v1(p_upload)",
+        )],
+    ),
+    without(
+        "complete: what is not listed is not noted as garbage",
+        &[Text(
+            "complete_v1",
+            "SELECT DISTINCT content FROM gone",
+            "SELECT DISTINCT content FROM gone WHERE false",
+        )],
+    ),
+    without(
+        "keys: not locked",
+        &[Text(
+            "lock_key_v1",
+            "AND key = p_key FOR UPDATE",
+            "AND key = p_key",
+        )],
+    ),
+    without(
+        "keys: not locked, no foreign key to objects",
+        &[
+            Text(
+                "lock_key_v1",
+                "AND key = p_key FOR UPDATE",
+                "AND key = p_key",
+            ),
+            NO_KEY_KEY,
+        ],
+    ),
+    without(
+        "keys: the condition is not looked at again",
+        &[Text("lock_key_v1", "IF NOT l_holds THEN", "IF false THEN")],
+    ),
+    without(
+        "keys: an old object is not locked before it is removed",
+        &[Text(
+            "set_key_v1",
+            "WHERE id = p_old FOR UPDATE",
+            "WHERE id = p_old",
+        )],
+    ),
+    without(
+        "abort: its upload is not locked",
+        &[Text("lock_open_v1", " FOR UPDATE;", ";")],
+    ),
+    without(
+        "abort: its upload is not locked, no foreign key to it",
+        &[Text("lock_open_v1", " FOR UPDATE;", ";"), NO_UPLOAD_KEY],
+    ),
+    without(
+        "drop: parts are not noted as garbage",
+        &[Text(
+            "drop_v1",
+            "SELECT DISTINCT content FROM gone",
+            "SELECT DISTINCT content FROM gone WHERE false",
+        )],
+    ),
+    without(
+        "sweep: blobs are not locked",
+        &[Text(
+            "sweep_v1",
+            "content = ANY (l_content) FOR UPDATE SKIP LOCKED",
+            "content = ANY (l_content)",
+        )],
+    ),
+    without(
+        "sweep: blobs are not locked, no foreign key to them",
+        &[
+            Text(
+                "sweep_v1",
+                "content = ANY (l_content) FOR UPDATE SKIP LOCKED",
+                "content = ANY (l_content)",
+            ),
+            NO_CONTENT_KEY,
+        ],
+    ),
+    without(
+        "sweep: it looks for parts before it has the lock",
+        &[
+            Text(
+                "sweep_v1",
+                "content = ANY (l_content) FOR UPDATE",
+                "content = ANY (l_content) AND NOT EXISTS (SELECT 1 FROM ps.parts p WHERE p.content = blobs.content) FOR UPDATE",
+            ),
+            Text(
+                "sweep_v1",
+                "content = ANY (l_mine) AND NOT EXISTS (SELECT 1 FROM ps.parts p WHERE p.content = b.content)",
+                "content = ANY (l_mine)",
+            ),
+        ],
+    ),
+    without(
+        "sweep: it looks for parts before it has the lock, no foreign key to blobs",
+        &[
+            Text(
+                "sweep_v1",
+                "content = ANY (l_content) FOR UPDATE",
+                "content = ANY (l_content) AND NOT EXISTS (SELECT 1 FROM ps.parts p WHERE p.content = blobs.content) FOR UPDATE",
+            ),
+            Text(
+                "sweep_v1",
+                "content = ANY (l_mine) AND NOT EXISTS (SELECT 1 FROM ps.parts p WHERE p.content = b.content)",
+                "content = ANY (l_mine)",
+            ),
+            NO_CONTENT_KEY,
+        ],
+    ),
+    without(
+        "sweep: parts are not looked for, no foreign key to blobs",
+        &[
+            Text(
+                "sweep_v1",
+                "content = ANY (l_mine) AND NOT EXISTS (SELECT 1 FROM ps.parts p WHERE p.content = b.content)",
+                "content = ANY (l_mine)",
+            ),
+            NO_CONTENT_KEY,
+        ],
+    ),
+    without(
+        "sweep: it waits for garbage that another looks at",
+        &[Text(
+            "sweep_v1",
+            "LIMIT p_limit FOR UPDATE SKIP LOCKED",
+            "LIMIT p_limit FOR UPDATE",
+        )],
+    ),
+    without(
+        "sweep: garbage is not locked",
+        &[Text(
+            "sweep_v1",
+            "LIMIT p_limit FOR UPDATE SKIP LOCKED",
+            "LIMIT p_limit",
+        )],
+    ),
+    without(
+        "sweep: it waits for blobs that are in use",
+        &[Text(
+            "sweep_v1",
+            "(l_content) FOR UPDATE SKIP LOCKED",
+            "(l_content) FOR UPDATE",
+        )],
+    ),
+    without(
+        "sweep: garbage of blobs in use is forgotten",
+        &[Text(
+            "sweep_v1",
+            "\n    AND (g.content = ANY (l_mine) OR NOT EXISTS (SELECT 1 FROM ps.blobs b WHERE b.content = g.content))",
+            "",
+        )],
+    ),
+    without(
+        "stamp: the epoch stays",
+        &[Text("stamp_v1", "epoch = epoch + 1", "epoch = epoch")],
+    ),
+    without(
+        "take: what the others read is removed",
+        &[Text("take_v1", "x.since <= l_others AND ", "")],
+    ),
+    without(
+        "take: what this server opens is removed",
+        &[Text("take_v1", "x.since <= p_opening AND ", "")],
+    ),
+    without(
+        "take: what this server reads is removed",
+        &[Text("take_v1", " AND x.content <> ALL (p_held)", "")],
+    ),
+    without(
+        "take: not stamped ones are taken, too",
+        &[Text(
+            "take_v1",
+            "WHERE x.since <= l_others AND (",
+            "WHERE coalesce(x.since, 0) <= l_others AND (x.since IS NULL OR ",
+        )],
+    ),
+    without(
+        "take: two sweeps wait for each other",
+        &[Text(
+            "take_v1",
+            "LIMIT p_limit FOR UPDATE SKIP LOCKED",
+            "LIMIT p_limit FOR UPDATE",
+        )],
+    ),
+    without(
+        "take: nothing is locked",
+        &[Text(
+            "take_v1",
+            "LIMIT p_limit FOR UPDATE SKIP LOCKED",
+            "LIMIT p_limit",
+        )],
+    ),
+    without(
+        "take: a minute is not waited for",
+        &[Text(
+            "take_v1",
+            "\n        AND (x.again IS NULL OR x.again < clock_timestamp())",
+            "",
+        )],
+    ),
+    without(
+        "removed: names that are not being removed go, too",
+        &[Text(
+            "removed_v1",
+            "NOT late AND removing AND",
+            "NOT late AND",
+        )],
+    ),
+    without(
+        "heartbeat: a lease that is over comes back",
+        &[Text(
+            "heartbeat_v1",
+            " AND expires > clock_timestamp();",
+            ";",
+        )],
+    ),
+    without(
+        "heartbeat: it publishes that nothing is read",
+        &[Text(
+            "heartbeat_v1",
+            "reads = p_reads",
+            "reads = 9223372036854775807",
+        )],
+    ),
+    without(
+        "reap: those alive are reaped, too",
+        &[Text(
+            "reap_v1",
+            "WHERE expires < clock_timestamp() FOR",
+            "FOR",
+        )],
+    ),
+    without(
+        "quota: the namespace is not locked",
+        &[Text("over_quota_v1", " FOR NO KEY UPDATE;", ";")],
+    ),
+    without(
+        "namespaces: not held by what is put there",
+        &[Text("hold_namespace_v1", " FOR KEY SHARE;", ";")],
+    ),
+    without(
+        "tables: no foreign key of parts to blobs",
+        &[NO_CONTENT_KEY],
+    ),
+    without(
+        "tables: no foreign key of parts to uploads",
+        &[NO_UPLOAD_KEY],
+    ),
+    without("tables: no foreign key of keys to objects", &[NO_KEY_KEY]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions::FUNCTIONS;
+
+    #[test]
+    fn every_step_is_there_to_be_taken_away() {
+        for one in ALL {
+            assert_ne!(one.apply(FUNCTIONS), FUNCTIONS, "{}", one.name);
+        }
+    }
+}

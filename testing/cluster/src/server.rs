@@ -46,27 +46,56 @@ pub struct Job {
     /// When the run began, and when it ends.
     pub begun: u64,
     pub until: u64,
+    pub pace: Pace,
     pub uploads: Vec<Upload>,
 }
 
-/// How many calls run at the same time in one server.
-const THREADS: u64 = 2;
-/// How many contents there are. Few, so that they are put again and again.
-const CONTENTS: u8 = 6;
-/// How many numbers of parts.
-const NUMBERS: u16 = 3;
-/// An upload comes into use each half second, and stays for two.
-const EACH: u64 = 500_000_000;
-const IN_USE: u64 = 4;
-
-/// How many uploads a run of this length uses.
-pub fn uploads_in(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap() / EACH + IN_USE + 2
+/// How a server works.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How many calls it makes at the same time.
+    threads: u64,
+    /// How often an upload comes into use, and how many are in use at the same time.
+    each: u64,
+    in_use: u64,
+    /// Of a thousand calls so many complete or abort.
+    endings: u16,
 }
 
+impl Pace {
+    /// Calls that nap are few at a time: then more run beside each other, on fewer uploads.
+    pub fn new(naps: bool) -> Self {
+        if naps {
+            Self {
+                threads: 4,
+                each: 1_000_000_000,
+                in_use: 2,
+                endings: 80,
+            }
+        } else {
+            Self {
+                threads: 2,
+                each: 500_000_000,
+                in_use: 4,
+                endings: 10,
+            }
+        }
+    }
+
+    /// How many uploads a run of this length uses.
+    pub fn uploads(&self, length: Duration) -> u64 {
+        u64::try_from(length.as_nanos()).unwrap() / self.each + self.in_use + 2
+    }
+}
+
+/// How many contents there are, and how many are in use at the same time: they come and go.
+const CONTENTS: u8 = 200;
+const CONTENTS_IN_USE: u64 = 12;
+/// How many numbers of parts.
+const NUMBERS: u16 = 3;
 /// The bytes of a content. One is as large as several blocks.
 pub fn body(content: u8) -> Vec<u8> {
-    let len = if content == 0 {
+    let len = if content.is_multiple_of(8) {
         300_000
     } else {
         200 + usize::from(content)
@@ -79,7 +108,7 @@ pub fn body(content: u8) -> Vec<u8> {
 pub fn serve(job: &Job) -> Result<()> {
     let (store, log) = (job.place.open()?, Arc::new(Log::create(&job.log)));
     std::thread::scope(|scope| {
-        for thread in 0..THREADS {
+        for thread in 0..job.pace.threads {
             let client = Client::new(job, &store, &log, thread);
             scope.spawn(move || client.work());
         }
@@ -105,27 +134,46 @@ impl<'a> Client<'a> {
             contents: (0..CONTENTS)
                 .map(|content| (etag(content), content))
                 .collect(),
-            tags: FIRST_TAG + ((job.id * THREADS + thread) << 24),
+            tags: FIRST_TAG + ((job.id * job.pace.threads + thread) << 24),
         }
     }
 
     fn work(mut self) {
+        let pace = self.job.pace;
         while now() < self.job.until {
-            let upload = (now() - self.job.begun) / EACH + fastrand::u64(0..IN_USE);
+            let slot = (now() - self.job.begun) / pace.each;
+            let upload = slot + fastrand::u64(0..pace.in_use);
             let key = key_of(upload);
-            let (number, content) = (fastrand::u16(1..=NUMBERS), fastrand::u8(0..CONTENTS));
+            let number = fastrand::u16(1..=NUMBERS);
+            let content = slot * 4 + fastrand::u64(0..CONTENTS_IN_USE);
+            let content = (content % u64::from(CONTENTS)) as u8;
+            if fastrand::u16(0..1000) < pace.endings {
+                if fastrand::u8(0..4) == 0 {
+                    self.abort(upload);
+                } else {
+                    self.complete(upload);
+                }
+                continue;
+            }
             match fastrand::u16(0..1000) {
                 0..250 => self.put(upload, number, content),
                 250..330 => self.copy(upload, number, key),
                 330..460 => drop(self.get(upload, number)),
                 460..520 => drop(self.list(upload)),
-                520..528 => self.complete(upload),
-                528..530 => self.abort(upload),
-                530..690 => self.put_object(key, content),
+                520..690 => self.put_object(key, content),
                 690..780 => self.remove_key(key),
-                780..930 => drop(self.read_key(key)),
+                780..900 => drop(self.read_key(key)),
+                900..930 => self.forget(slot),
                 _ => self.sweep(),
             }
+        }
+    }
+
+    /// Ends what is no longer in use, so that its contents go.
+    fn forget(&self, slot: u64) {
+        if let Some(old) = slot.checked_sub(fastrand::u64(1..4)) {
+            self.abort(old);
+            self.remove_key(key_of(old));
         }
     }
 

@@ -125,7 +125,9 @@ impl Lease {
         let row = rows.first().ok_or_else(|| nothing("heartbeat"))?;
         let epoch: Option<i64> = row.get(0);
         let mut state = self.state.lock();
-        let Some(epoch) = epoch else {
+        // An answer that comes late may be to a renewal that was late: others may not have waited for it.
+        let in_time = Instant::now() < state.until;
+        let Some(epoch) = epoch.filter(|_| in_time) else {
             state.over = true;
             return Err(Failure::Refused {
                 code: "PS002".to_owned(),

@@ -3,6 +3,7 @@
 
 mod backups;
 mod contract;
+mod late;
 mod leases;
 mod servers;
 mod setup;

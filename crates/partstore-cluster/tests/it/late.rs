@@ -1,0 +1,99 @@
+//! What arrives late: calls of the database that were sent again, puts that are overtaken, answers to a server that has lost its
+//! lease.
+
+use std::io::Read;
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use partstore::{Error, Key, Quota};
+use partstore_contract::Engine;
+use partstore_contract::support::{bytes, free_options, number, read_part};
+
+use crate::support::{Bytes, ClusterEngine, Servers, assert_tidy, case, sql};
+
+#[test]
+fn tokens_that_are_reserved_again_when_they_are_used_doom_nothing() {
+    case(|| {
+        let mut servers = Servers::new(2, Bytes::files());
+        let schema = servers.engine.schema.clone();
+        let first = servers.stores.remove(0);
+        let upload = first.initiate_upload("key").unwrap();
+        first
+            .put_part(&upload, number(1), b"body".to_vec())
+            .unwrap();
+        // Its used tokens are deleted by then.
+        first.sweep().unwrap();
+        sql::run(&format!(
+            "SELECT {schema}.reserve_v1(id, 0, 16) FROM {schema}.sessions"
+        ));
+        first.close().unwrap();
+        let second = &servers.stores[0];
+        second.sweep().unwrap();
+        assert_eq!(read_part(second, &upload, number(1)), b"body");
+        assert_tidy(&servers);
+    });
+}
+
+/// Functions of which a put of this many bytes naps for a second, between the row of its blob and its own.
+fn with_a_nap(schema: &str, size: usize) -> String {
+    let functions = include_str!("../../sql/functions-v1.sql");
+    let place = "    o_stored := ps.now_ms_v1();\n    IF old.content";
+    assert_eq!(functions.matches(place).count(), 1);
+    let nap = format!("    IF p_size = {size} THEN PERFORM pg_sleep(1); END IF;\n{place}");
+    let functions = functions.replace(place, &nap);
+    functions.replace("ps.", &format!("{schema}."))
+}
+
+#[test]
+fn a_put_that_is_overtaken_and_then_refused_has_changed_nothing() {
+    case(|| {
+        let servers = Servers::new(2, Bytes::files());
+        let [one, two] = [0, 1].map(|at| &servers.stores[at]);
+        let size = 5000;
+        sql::run(&with_a_nap(&servers.engine.schema, size));
+        one.create_namespace("small", Quota::default()).unwrap();
+        let upload = one.initiate_upload(Key::new("small", "key")).unwrap();
+        scope(|scope| {
+            let refused = scope.spawn(|| one.put_part(&upload, number(1), bytes(1, size)));
+            sleep(Duration::from_millis(300));
+            two.put_part(&upload, number(1), b"body".to_vec()).unwrap();
+            two.set_quota("small", Quota::default().bytes(100)).unwrap();
+            let refused = refused.join().unwrap().unwrap_err();
+            assert!(matches!(refused, Error::QuotaExceeded { .. }), "{refused}");
+        });
+        assert_eq!(read_part(two, &upload, number(1)), b"body");
+        assert_tidy(&servers);
+        assert_eq!(servers.engine.stored().len(), 1);
+    });
+}
+
+#[test]
+fn a_lease_that_is_renewed_too_late_is_over() {
+    case(|| {
+        let engine = ClusterEngine::new(Bytes::files());
+        let late = engine.bytes.cluster(&engine.schema);
+        let late = late
+            .lease(Duration::from_secs(2))
+            .open(free_options())
+            .unwrap();
+        let object = late.put_object("key", bytes(1, 600_000)).unwrap().upload;
+        let mut reader = late.open_object(&object).unwrap();
+        let schema = &engine.schema;
+        // Its heartbeat waits for this lock from before the lease is over, until others have removed what it reads.
+        let locked = format!(
+            "BEGIN; SELECT 1 FROM {schema}.sessions FOR UPDATE; SELECT pg_sleep(3.5); COMMIT"
+        );
+        scope(|scope| {
+            scope.spawn(|| sql::run(&locked));
+            sleep(Duration::from_millis(2500));
+            let other = engine.open(free_options()).unwrap();
+            other.remove_object(&object).unwrap();
+            assert_eq!(other.sweep().unwrap().blobs, 1);
+        });
+        sleep(Duration::from_millis(200));
+        let mut read = Vec::new();
+        let broken = reader.read_to_end(&mut read).unwrap_err();
+        let broken = Error::from_io(broken).unwrap();
+        assert!(matches!(broken, Error::Unavailable { .. }), "{broken}");
+    });
+}
