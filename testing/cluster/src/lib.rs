@@ -8,5 +8,6 @@ pub mod linear;
 pub mod log;
 pub mod run;
 pub mod sabotage;
+pub mod schedules;
 pub mod server;
 pub mod sql;

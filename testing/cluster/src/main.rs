@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use cluster_torture::run::Settings;
 use cluster_torture::sabotage::{ALL, Sabotage};
+use cluster_torture::schedules;
 use cluster_torture::server::{Job, Pace, Place, read_uploads, serve};
 
 /// Kills and restarts servers of one store, and checks what they answered. `PARTSTORE_PG` names the database.
@@ -110,28 +111,50 @@ impl Run {
     }
 }
 
+/// A schedule is quicker than a run, so it is asked first.
 fn sabotage(length: Duration, named: &str) -> bool {
+    let database = settings().database;
     let mut all = true;
+    println!("| without | noticed by |\n|---|---|");
     for one in ALL.iter().filter(|one| one.name.contains(named)) {
-        let run = Settings {
-            length,
-            naps: true,
-            sabotage: Some(one),
-            ..settings()
-        };
-        let report = run.run();
-        all &= !report.wrong.is_empty();
-        let first = report.wrong.first().map_or("NOT NOTICED", String::as_str);
-        let first: String = first
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(150)
-            .collect();
-        println!("{} | {first}", one.name);
+        let noticed = noticed_by_schedules(&database, Some(one)).or_else(|| {
+            let run = Settings {
+                length,
+                naps: true,
+                sabotage: Some(one),
+                ..settings()
+            };
+            let report = run.run();
+            report.wrong.first().map(|_| "the run with naps".to_owned())
+        });
+        all &= noticed.is_some();
+        println!(
+            "| {} | {} |",
+            one.name,
+            noticed.as_deref().unwrap_or("nothing")
+        );
     }
     all
+}
+
+/// Those that find something wrong. They are played at the same time.
+fn noticed_by_schedules(database: &str, sabotage: Option<&'static Sabotage>) -> Option<String> {
+    let found: Vec<_> = std::thread::scope(|scope| {
+        let playing = schedules::ALL
+            .iter()
+            .map(|one| (one, scope.spawn(move || one.play(database, sabotage))));
+        let playing: Vec<_> = playing.collect();
+        // One that panics has noticed, too.
+        playing
+            .into_iter()
+            .filter_map(|(one, play)| {
+                play.join()
+                    .unwrap_or_else(|_| Some(String::new()))
+                    .map(|_| one.name)
+            })
+            .collect()
+    });
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 impl Serve {

@@ -5,16 +5,22 @@ use std::io::Write;
 use std::time::Duration;
 
 use cluster_torture::run::Settings;
+use cluster_torture::schedules;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cluster-torture");
 
-fn run(seconds: u64, naps: bool) {
-    let Ok(database) = std::env::var("PARTSTORE_PG") else {
+fn database() -> Option<String> {
+    let named = std::env::var("PARTSTORE_PG").ok();
+    if named.is_none() {
         let why = "PARTSTORE_PG does not name a PostgreSQL database (postgres://user@host/name)";
         // What a test that passes prints is not shown, so this goes past that.
         let _ = writeln!(std::io::stderr().lock(), "skipped: {why}");
-        return;
-    };
+    }
+    named
+}
+
+fn run(seconds: u64, naps: bool) {
+    let Some(database) = database() else { return };
     let length = Duration::from_secs(seconds);
     let report = Settings {
         length,
@@ -35,4 +41,17 @@ fn servers_that_are_killed_lose_nothing_and_answer_as_one() {
 #[test]
 fn what_happens_between_statements_makes_no_difference() {
     run(15, true);
+}
+
+#[test]
+fn calls_that_come_between_the_steps_of_others_change_nothing() {
+    let Some(database) = database() else { return };
+    std::thread::scope(|scope| {
+        for schedule in schedules::ALL {
+            let database = &database;
+            scope.spawn(move || {
+                assert_eq!(schedule.play(database, None), None, "{}", schedule.name);
+            });
+        }
+    });
 }
