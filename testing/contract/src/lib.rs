@@ -50,6 +50,16 @@ pub trait Engine: Send + Sync {
     /// Those of the engine.
     fn open(&self, options: Options) -> Result<PartStore>;
 
+    /// Opens it for servers that have it open as well, if the engine allows that. The model then has them take
+    /// turns. By default there are none.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn open_peers(&self, options: &Options) -> Result<Vec<PartStore>> {
+        let _ = options;
+        Ok(Vec::new())
+    }
+
     /// The hashes of all blobs whose bytes it keeps, whoever refers to them. So cases see what leaks.
     fn contents(&self) -> BTreeSet<ContentHash>;
 

@@ -1,14 +1,13 @@
 //! A store of the cluster as an engine of the contract.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt;
-use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use partstore::{ContentHash, Options, PartStore, Result};
-use partstore_cluster::Cluster;
+use partstore_cluster::{Cluster, ObjectStorage};
 use partstore_contract::Engine;
 
 use super::{Bytes, fresh_schema, sql};
@@ -34,6 +33,7 @@ pub struct ClusterEngine {
     pub schema: String,
     pub bytes: Bytes,
     made: Arc<Made>,
+    peers: usize,
 }
 
 /// What a store and its copies have made.
@@ -68,31 +68,35 @@ impl ClusterEngine {
             schema,
             bytes,
             made,
+            peers: 0,
         }
+    }
+
+    /// With so many other servers on the store.
+    pub fn with_peers(self, peers: usize) -> Self {
+        Self { peers, ..self }
     }
 
     /// Every object that is stored, whoever knows it.
     pub fn stored(&self) -> Vec<Vec<u8>> {
         match &self.bytes {
             Bytes::Files(dir) => files(dir.path()),
-            Bytes::Memory(memory) => block_on(async {
-                let mut found = Vec::new();
-                for object in memory.list(None).try_collect::<Vec<_>>().await.unwrap() {
-                    let got = memory.get(&object.location).await.unwrap();
-                    found.push(got.bytes().await.unwrap().to_vec());
-                }
-                found
-            }),
+            Bytes::Bucket(bucket, prefix) => objects(bucket, prefix)
+                .into_iter()
+                .map(|(_, bytes)| bytes)
+                .collect(),
         }
     }
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.unwrap().block_on(future)
 }
 
-fn files(root: &Path) -> Vec<Vec<u8>> {
+fn files(root: &std::path::Path) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for name in partstore_contract::files(root) {
         let directory = root.join(name);
@@ -110,6 +114,12 @@ fn hash(bytes: &[u8]) -> ContentHash {
 impl Engine for ClusterEngine {
     fn open(&self, options: Options) -> Result<PartStore> {
         self.cluster().open(options)
+    }
+
+    fn open_peers(&self, options: &Options) -> Result<Vec<PartStore>> {
+        (0..self.peers)
+            .map(|_| self.open(options.clone()))
+            .collect()
     }
 
     fn contents(&self) -> BTreeSet<ContentHash> {
@@ -132,16 +142,14 @@ impl Engine for ClusterEngine {
                     }
                 }
             }
-            Bytes::Memory(memory) => block_on(async {
-                for object in memory.list(None).try_collect::<Vec<_>>().await.unwrap() {
-                    let got = memory.get(&object.location).await.unwrap();
-                    let mut bytes = got.bytes().await.unwrap().to_vec();
+            Bytes::Bucket(bucket, prefix) => {
+                for (path, mut bytes) in objects(bucket, prefix) {
                     if hash(&bytes) == *content {
                         change(&mut bytes);
-                        memory.put(&object.location, bytes.into()).await.unwrap();
+                        put(bucket, &path, bytes);
                     }
                 }
-            }),
+            }
         }
     }
 
@@ -161,15 +169,13 @@ impl ClusterEngine {
             schema: self.schema.clone(),
             bytes: bytes.clone(),
             made: Arc::clone(&self.made),
+            peers: 0,
         }
     }
 
     /// Copies the rows as one moment shows them, and then the bytes. No lease is alive there.
     pub fn copy(&self) -> Self {
-        let bytes = match &self.bytes {
-            Bytes::Files(_) => Bytes::files(),
-            Bytes::Memory(_) => Bytes::memory(),
-        };
+        let bytes = self.bytes.beside();
         let copy = Self::beside(Arc::clone(&self.made), bytes);
         copy.open(Options::cos()).unwrap().close().unwrap();
         let (from, to) = (&self.schema, &copy.schema);
@@ -194,19 +200,31 @@ impl ClusterEngine {
             (Bytes::Files(from), Bytes::Files(to)) => {
                 partstore_contract::copy_tree(from.path(), to.path());
             }
-            (Bytes::Memory(from), Bytes::Memory(to)) => copy_objects(from, to),
+            (Bytes::Bucket(bucket, from), Bytes::Bucket(_, to)) => {
+                for (path, bytes) in objects(bucket, from) {
+                    let name = path.as_ref().strip_prefix(from.as_str()).unwrap();
+                    put(bucket, &format!("{to}{name}").into(), bytes);
+                }
+            }
             _ => unreachable!(),
         }
         copy
     }
 }
 
-fn copy_objects(from: &Arc<InMemory>, to: &Arc<InMemory>) {
+/// All objects below a prefix.
+fn objects(bucket: &Arc<dyn ObjectStorage>, prefix: &str) -> Vec<(Path, Vec<u8>)> {
     block_on(async {
-        for object in from.list(None).try_collect::<Vec<_>>().await.unwrap() {
-            let got = from.get(&object.location).await.unwrap();
-            let bytes = got.bytes().await.unwrap();
-            to.put(&object.location, bytes.into()).await.unwrap();
+        let mut found = Vec::new();
+        let listed = bucket.list(Some(&prefix.into()));
+        for object in listed.try_collect::<Vec<_>>().await.unwrap() {
+            let got = bucket.get(&object.location).await.unwrap();
+            found.push((object.location, got.bytes().await.unwrap().to_vec()));
         }
-    });
+        found
+    })
+}
+
+fn put(bucket: &Arc<dyn ObjectStorage>, path: &Path, bytes: Vec<u8>) {
+    block_on(async { bucket.put(path, bytes.into()).await.unwrap() });
 }

@@ -1,6 +1,7 @@
 //! Stores on a database of their own schema, with their bytes in a directory or in a bucket in memory.
 
 mod engine;
+mod s3;
 pub mod sql;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use object_store::memory::InMemory;
 use partstore::{PartStore, Scope};
-use partstore_cluster::Cluster;
+use partstore_cluster::{Cluster, ObjectStorage};
 use partstore_contract::Engine;
 use partstore_contract::support::free_options;
 
@@ -18,7 +19,8 @@ pub use engine::ClusterEngine;
 #[derive(Clone)]
 pub enum Bytes {
     Files(Arc<tempfile::TempDir>),
-    Memory(Arc<InMemory>),
+    /// A bucket, and the prefix of the store in it.
+    Bucket(Arc<dyn ObjectStorage>, String),
 }
 
 /// The address of the database. Ends the test, as one that passed, if there is none.
@@ -47,13 +49,39 @@ pub fn bucket() -> Box<dyn Engine> {
     Box::new(ClusterEngine::new(Bytes::memory()))
 }
 
+pub fn s3() -> Box<dyn Engine> {
+    database();
+    Box::new(ClusterEngine::new(Bytes::s3()))
+}
+
+/// Three servers that take turns.
+pub fn three() -> Box<dyn Engine> {
+    database();
+    Box::new(ClusterEngine::new(Bytes::memory()).with_peers(2))
+}
+
 impl Bytes {
     pub fn files() -> Self {
         Self::Files(Arc::new(tempfile::tempdir().unwrap()))
     }
 
     pub fn memory() -> Self {
-        Self::Memory(Arc::new(InMemory::new()))
+        Self::Bucket(Arc::new(InMemory::new()), "parts".to_owned())
+    }
+
+    /// In the bucket of an S3 server that all tests share.
+    pub fn s3() -> Self {
+        Self::Bucket(s3::bucket(), fresh_schema())
+    }
+
+    /// Other bytes of the same kind.
+    pub fn beside(&self) -> Self {
+        match self {
+            Self::Files(_) => Self::files(),
+            Self::Bucket(bucket, prefix) => {
+                Self::Bucket(Arc::clone(bucket), format!("{prefix}-{}", fresh_schema()))
+            }
+        }
     }
 
     /// The store of this schema, with these bytes.
@@ -63,8 +91,8 @@ impl Bytes {
                 let address = format!("file://{}", dir.path().display());
                 Cluster::new(&database(), &address)
             }
-            Self::Memory(memory) => {
-                Cluster::with_storage(&database(), Arc::clone(memory) as _, "parts")
+            Self::Bucket(bucket, prefix) => {
+                Cluster::with_storage(&database(), Arc::clone(bucket), prefix)
             }
         };
         cluster.schema(schema)

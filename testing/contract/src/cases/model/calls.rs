@@ -8,7 +8,7 @@ mod parts;
 
 use std::time::{Duration, SystemTime};
 
-use partstore::{Numbering, Options, PartNumber, Result, Upload};
+use partstore::{Numbering, Options, PartNumber, PartStore, Result, Upload};
 
 use partstore_model::map::Map;
 
@@ -18,6 +18,9 @@ use crate::support::{Fixture, bytes};
 
 pub struct Run {
     fixture: Fixture,
+    /// Other servers with the same store, and whose turn it is.
+    peers: Vec<PartStore>,
+    turn: usize,
     expected: Map<usize>,
     numbering: Numbering,
 }
@@ -34,13 +37,33 @@ impl Run {
     pub fn new(options: Options, numbering: Numbering) -> Self {
         let fixture = Fixture::with(options.numbering(numbering));
         Self {
+            peers: fixture.engine.open_peers(&fixture.options).unwrap(),
+            turn: 0,
             fixture,
             expected: Map::default(),
             numbering,
         }
     }
 
+    /// Gives the turn to the next server.
+    fn take_turns(&mut self) {
+        self.turn += 1;
+        let next = self.turn % self.peers.len().max(1);
+        if let Some(peer) = self.peers.get_mut(next) {
+            std::mem::swap(&mut self.fixture.store, peer);
+        }
+    }
+
+    /// A server hears of what others have given up when it sweeps. Then they may remove it.
+    fn tell_peers(&self) {
+        for peer in &self.peers {
+            self.fixture.store.sweep().unwrap();
+            peer.sweep().unwrap();
+        }
+    }
+
     pub fn apply(&mut self, step: &Step) {
+        self.take_turns();
         match step {
             Step::Initiate { key, metadata } => self.initiate(KEYS[*key], METADATA[*metadata]),
             Step::InitiateRefused => self.initiate_refused(),
@@ -123,10 +146,12 @@ impl Run {
                 assert_eq!(self.fixture.store.expire_uploads(day).unwrap(), 0);
             }
             Step::Sweep => {
+                self.tell_peers();
                 self.fixture.store.sweep().unwrap();
                 self.compare_files();
             }
             Step::Maintain => {
+                self.tell_peers();
                 let report = self.fixture.store.maintain().unwrap();
                 assert_eq!(report.expired, 0);
                 self.compare_files();
