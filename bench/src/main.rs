@@ -1,6 +1,7 @@
 //! Measures partstore: `cargo run --release -p partstore-bench -- --help`. `bench/README.md` says what each subcommand
 //! measures, and how to read it.
 
+mod cluster;
 mod connections;
 mod crowd;
 mod figures;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use partstore_bench::Load;
 
+use cluster::Clustered;
 use connections::Connections;
 use figures::Figures;
 use keys::Keys;
@@ -43,6 +45,8 @@ enum Measure {
     Objects(Objects),
     /// How much memory `partstore-server` takes while many clients are connected
     Connections(Connections),
+    /// How fast a store on PostgreSQL is, beside `pgbench` and the embedded store; needs `PARTSTORE_PG`
+    Cluster(Clustered),
     /// How fast parts come into other stores; builds the program of `bench/peers` and runs it
     Peers(Peers),
 }
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Measure::Peers(peers) => return peers.run(),
         Measure::Figures(figures) => return ended(figures.run()),
         Measure::Keys(keys) => return ended(keys.run()),
+        Measure::Cluster(cluster) => return ended(cluster.run()),
     }
     ExitCode::SUCCESS
 }

@@ -53,6 +53,10 @@ impl Server {
         }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn clients(&self) -> Clients {
         Clients::new(self.address, self.protocol)
     }
