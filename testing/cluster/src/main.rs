@@ -144,12 +144,11 @@ fn noticed_by_schedules(database: &str, sabotage: Option<&'static Sabotage>) -> 
             .iter()
             .map(|one| (one, scope.spawn(move || one.play(database, sabotage))));
         let playing: Vec<_> = playing.collect();
-        // One that panics has noticed, too.
         playing
             .into_iter()
             .filter_map(|(one, play)| {
                 play.join()
-                    .unwrap_or_else(|_| Some(String::new()))
+                    .expect("a schedule plays to its end")
                     .map(|_| one.name)
             })
             .collect()

@@ -140,7 +140,7 @@ impl Schedule {
             schema: schema.clone(),
             files: scratch.path().join("files"),
         };
-        let (one, two) = (place.open().unwrap(), place.open().unwrap());
+        place.open().unwrap().close().unwrap();
         let functions = self.naps.map_or_else(
             || FUNCTIONS.to_owned(),
             |(function, before)| {
@@ -150,10 +150,17 @@ impl Schedule {
         let functions =
             sabotage.map_or_else(|| functions.clone(), |sabotage| sabotage.apply(&functions));
         sql::run(database, &schema, &functions).unwrap();
+        let (one, two) = (place.open().unwrap(), place.open().unwrap());
         let stage = Stage { place, one, two };
         let wrong = (self.play)(&stage).or_else(|| stage.untidy(scratch.path()));
+        // Heartbeats would be in the way of the removal.
+        let closed = stage.one.close().and(stage.two.close());
         sql::run(database, "", &format!("DROP SCHEMA {schema} CASCADE")).unwrap();
-        wrong
+        wrong.or_else(|| {
+            closed
+                .err()
+                .map(|error| format!("a server does not close: {error}"))
+        })
     }
 }
 
@@ -383,8 +390,10 @@ fn read_while_removed(stage: &Stage, remover: &PartStore) -> Option<String> {
     let object = stage.one.put_object("key", body.clone()).unwrap().upload;
     let mut reader = stage.one.open_object(&object).unwrap();
     remover.remove_object(&object).unwrap();
-    remover.sweep().unwrap();
-    remover.sweep().unwrap();
+    // One stamps, all learn of it, and then it is taken.
+    for store in [remover, &stage.two, &stage.one, remover] {
+        store.sweep().unwrap();
+    }
     let mut read = Vec::new();
     let read = reader.read_to_end(&mut read).map(|_| read);
     wrong(
