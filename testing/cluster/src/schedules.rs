@@ -150,7 +150,8 @@ impl Schedule {
         let functions =
             sabotage.map_or_else(|| functions.clone(), |sabotage| sabotage.apply(&functions));
         sql::run(database, &schema, &functions).unwrap();
-        let (one, two) = (place.open().unwrap(), place.open().unwrap());
+        let open = || place.open_with(Duration::from_secs(6)).unwrap();
+        let (one, two) = (open(), open());
         let stage = Stage { place, one, two };
         let wrong = (self.play)(&stage).or_else(|| stage.untidy(scratch.path()));
         // Heartbeats would be in the way of the removal.
@@ -405,7 +406,7 @@ fn read_while_removed(stage: &Stage, remover: &PartStore) -> Option<String> {
 fn lease_is_over(stage: &Stage) -> Option<String> {
     let over = "UPDATE ps.sessions SET expires = now() - interval '1 second'";
     sql::run(&stage.place.database, &stage.place.schema, over).unwrap();
-    sleep(Duration::from_millis(900));
+    sleep(Duration::from_millis(1500));
     let alive = sql::query(
         &stage.place.database,
         &stage.place.schema,

@@ -26,10 +26,15 @@ pub struct Place {
 
 impl Place {
     pub fn open(&self) -> Result<PartStore> {
+        self.open_with(Duration::from_secs(2))
+    }
+
+    /// With this lease.
+    pub fn open_with(&self, lease: Duration) -> Result<PartStore> {
         let blobs = format!("file://{}", self.files.display());
         Cluster::new(&self.database, &blobs)
             .schema(&self.schema)
-            .lease(Duration::from_secs(2))
+            .lease(lease)
             .patience(Duration::from_secs(8))
             .connections(6)
             .open(Options::cos().min_part_size(0).background(Background::Host))

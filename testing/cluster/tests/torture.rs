@@ -46,12 +46,15 @@ fn what_happens_between_statements_makes_no_difference() {
 #[test]
 fn calls_that_come_between_the_steps_of_others_change_nothing() {
     let Some(database) = database() else { return };
-    std::thread::scope(|scope| {
-        for schedule in schedules::ALL {
-            let database = &database;
-            scope.spawn(move || {
-                assert_eq!(schedule.play(database, None), None, "{}", schedule.name);
-            });
-        }
-    });
+    // Few at a time: a server that waits for too long loses its lease.
+    for some in schedules::ALL.chunks(3) {
+        std::thread::scope(|scope| {
+            for schedule in some {
+                let database = &database;
+                scope.spawn(move || {
+                    assert_eq!(schedule.play(database, None), None, "{}", schedule.name);
+                });
+            }
+        });
+    }
 }
