@@ -659,10 +659,10 @@ BEGIN
     RETURNING d.name, d.content, d.size, d.multipart;
 END $$;
 
--- Their objects are removed.
+-- Their objects are removed. Those to which a write may still be on its way are removed once more, a day later.
 CREATE OR REPLACE FUNCTION ps.removed_v1(p_name bytea[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE ps.doomed SET late = false, content = NULL, crcs = NULL, multipart = NULL, again = clock_timestamp() + interval '1 day'
+  UPDATE ps.doomed SET late = false, content = NULL, crcs = NULL, again = clock_timestamp() + interval '1 day'
     WHERE name = ANY (p_name) AND late AND removing;
   DELETE FROM ps.doomed WHERE name = ANY (p_name) AND NOT late AND removing AND (again IS NULL OR again < clock_timestamp() + interval '1 hour');
 END $$;

@@ -31,7 +31,7 @@ pub(super) struct Put {
 }
 
 /// When a part was stored, or why it was not.
-pub(super) type Answer = Result<i64, Failure>;
+pub(super) type Answer = std::result::Result<i64, Failure>;
 
 struct Waiting {
     put: Put,
@@ -128,28 +128,45 @@ impl Lane {
 
     async fn commit(&self, batch: Vec<Waiting>) {
         let call = self.call(&batch.iter().map(|waiting| &waiting.put));
-        match self.database.change(&call).await {
+        let changed = self.database.change(&call).await;
+        match changed.rows {
             Ok(rows) => {
                 for (waiting, row) in batch.iter().zip(&rows) {
-                    let _ = waiting.reply.send(answer(row));
+                    let answer = self.settled(&waiting.put, answer(row), changed.is_repeated);
+                    let _ = waiting.reply.send(answer.await);
                 }
             }
-            // Something in it cannot be done at all: the others can.
-            Err(Failure::Away { .. } | Failure::Refused { .. }) if batch.len() > 1 => {
-                for waiting in batch {
-                    let call = self.call(&std::iter::once(&waiting.put));
-                    let rows = self.database.change(&call).await;
-                    let nothing = || Err(gone("2"));
-                    let answer = rows.and_then(|rows| rows.first().map_or_else(nothing, answer));
-                    let _ = waiting.reply.send(answer);
-                }
+            // Something in it cannot be done: the others can. If the database is away, all are told.
+            Err(Failure::Refused { .. }) if batch.len() > 1 => {
+                let each = batch.iter().map(|waiting| self.commit_one(waiting));
+                futures_util::future::join_all(each).await;
             }
             Err(failure) => {
                 for waiting in &batch {
-                    let _ = waiting.reply.send(Err(again(&failure)));
+                    let _ = waiting.reply.send(Err(failure.clone()));
                 }
             }
         }
+    }
+
+    async fn commit_one(&self, waiting: &Waiting) {
+        let call = self.call(&std::iter::once(&waiting.put));
+        let changed = self.database.change(&call).await;
+        let answer = only(changed.rows);
+        let answer = self.settled(&waiting.put, answer, changed.is_repeated);
+        let _ = waiting.reply.send(answer.await);
+    }
+
+    /// What a put is answered. If an earlier attempt may still be on its way, a refusal is confirmed first.
+    async fn settled(&self, put: &Put, answer: Answer, is_repeated: bool) -> Answer {
+        let refusal = match answer {
+            Err(failure) if is_repeated && failure.is_token_lost() => return Err(failure.unknown()),
+            Err(failure) if is_repeated && failure.is_ours() => failure,
+            answer => return answer,
+        };
+        let call = self.call(&std::iter::once(put));
+        let confirmed = self.database.confirm(&call, put.session.clone(), put.seq);
+        only(confirmed.await).map_err(|failure| failure.behind(refusal))
     }
 
     fn call<'a>(&self, puts: &(impl Iterator<Item = &'a Put> + Clone)) -> Call {
@@ -191,24 +208,12 @@ fn answer(row: &tokio_postgres::Row) -> Answer {
     })
 }
 
-fn gone(code: &str) -> Failure {
-    Failure::Refused {
-        code: format!("PS{code:0>3}"),
-        detail: String::new(),
-    }
-}
-
-fn again(failure: &Failure) -> Failure {
-    match failure {
-        Failure::Refused { code, detail } => Failure::Refused {
-            code: code.clone(),
-            detail: detail.clone(),
-        },
-        Failure::Away { cause } => Failure::Away {
-            cause: cause.clone(),
-        },
-        Failure::Unknown { cause } => Failure::Unknown {
-            cause: cause.clone(),
-        },
-    }
+/// What the database says of the only put.
+fn only(rows: Result<Vec<tokio_postgres::Row>, Failure>) -> Answer {
+    let nothing = || {
+        Err(Failure::Unknown {
+            cause: "the database answered nothing".to_owned(),
+        })
+    };
+    rows?.first().map_or_else(nothing, answer)
 }

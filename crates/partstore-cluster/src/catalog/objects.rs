@@ -1,7 +1,9 @@
 //! The verbs of objects.
 
 use partstore::backend::{HeldObject, HeldPart, NewObject, Renaming, Times, check_condition};
-use partstore::{Condition, Key, Object, ObjectETag, ObjectPart, Part, PartNumber, Result, Upload};
+use partstore::{
+    Condition, Error, Key, Object, ObjectETag, ObjectPart, Part, PartNumber, Result, Upload,
+};
 
 use super::ClusterCatalog;
 use super::condition::with_condition;
@@ -128,14 +130,20 @@ impl ClusterCatalog {
         })
     }
 
-    /// Reads what a verb has just changed. If it is gone by now, the change was made all the same.
+    /// Reads what a verb has just changed. The change was made, whatever keeps it from being read now.
     fn changed(&self, object: &Upload) -> Result<Object> {
-        self.read_object(object).map_err(|error| match error {
-            partstore::Error::NoSuchObject { .. } => partstore::Error::OutcomeUnknown {
-                cause: "it was changed, and removed right behind that".to_owned(),
-            },
-            other => other,
-        })
+        self.read_object(object)
+            .map_err(|error| Error::OutcomeUnknown {
+                cause: match error {
+                    Error::NoSuchObject { .. } => {
+                        "it was changed, and removed right behind that".to_owned()
+                    }
+                    Error::Unavailable { cause } => {
+                        format!("it was changed, and cannot be read now: {cause}")
+                    }
+                    other => other.to_string(),
+                },
+            })
     }
 
     pub(super) fn remove_current(&self, key: &Key, wanted: Condition) -> Result<bool> {

@@ -4,9 +4,9 @@ use partstore::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 /// Why a call failed for good.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    /// A verb was refused, and has changed nothing. The code is one of ours.
+    /// The database answered, and has changed nothing. The code is one of ours, unless it cannot do this call.
     Refused { code: String, detail: String },
     /// Nothing was changed, and the cause may pass.
     Away { cause: String },
@@ -18,6 +18,32 @@ impl Failure {
     /// Whether the lease is over, of which the token was.
     pub fn is_token_lost(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "PS002")
+    }
+
+    /// Whether one of our functions has refused.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code.starts_with("PS"))
+    }
+
+    /// The same for a call of which an earlier attempt may have had its effect.
+    pub fn unknown(self) -> Self {
+        let cause = match self {
+            Self::Refused { code, .. } if code == "PS002" => {
+                "the lease of this server ended before the answer came".to_owned()
+            }
+            Self::Refused { code, detail } => format!("{code} {detail}"),
+            Self::Away { cause } | Self::Unknown { cause } => cause,
+        };
+        Self::Unknown { cause }
+    }
+
+    /// The refusal of a call before this was answered to it: it is final if the token is lost by now.
+    pub fn behind(self, refusal: Self) -> Self {
+        if self.is_token_lost() {
+            refusal
+        } else {
+            self.unknown()
+        }
     }
 
     /// The error for a failure that has no meaning of its own to the caller.
@@ -41,7 +67,7 @@ pub(crate) enum Attempt {
     /// It has no effect, and none if it is made again.
     Refused(Failure),
     /// It has no effect, and may have one if it is made again.
-    Undone(String),
+    Undone(Failure),
     /// It may have had its effect.
     Unknown(String),
 }
@@ -58,7 +84,10 @@ impl Attempt {
     /// right behind a commit.
     fn said(error: &DbError) -> Self {
         let code = error.code().code();
-        let text = format!("{} ({code})", error.message());
+        let refused = Failure::Refused {
+            code: code.to_owned(),
+            detail: error.message().to_owned(),
+        };
         if let Some(ours) = code.strip_prefix("PS").map(|_| code) {
             return Self::Refused(Failure::Refused {
                 code: ours.to_owned(),
@@ -66,15 +95,15 @@ impl Attempt {
             });
         }
         if code.starts_with("57P") || *error.code() == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN {
-            return Self::Unknown(text);
+            return Self::Unknown(format!("{} ({code})", error.message()));
         }
         // Deadlocks, timeouts of locks, too many connections, and what a foreign key has refused because a
         // row had just gone: the same call may succeed.
         let passing = ["40", "53", "55", "57", "08", "25", "23"];
         if passing.iter().any(|class| code.starts_with(class)) {
-            return Self::Undone(text);
+            return Self::Undone(refused);
         }
-        Self::Refused(Failure::Away { cause: text })
+        Self::Refused(refused)
     }
 }
 

@@ -35,7 +35,14 @@ pub(crate) struct Database {
     pool: Pool,
     pub schema: Schema,
     /// How long a call is made again.
-    patience: Duration,
+    pub patience: Duration,
+}
+
+/// What became of a change.
+pub(crate) struct Changed {
+    pub rows: Result<Vec<Row>, Failure>,
+    /// An attempt of unknown outcome came before the answer, and may still be on its way.
+    pub is_repeated: bool,
 }
 
 /// What a database is reached with.
@@ -103,13 +110,30 @@ impl Database {
 
     /// Calls a function that changes something, with a token that makes it happen once. The same call is made
     /// again until its outcome is known, or patience ends.
-    pub async fn change(&self, call: &Call) -> Result<Vec<Row>, Failure> {
-        self.run(call, true).await
+    pub async fn change(&self, call: &Call) -> Changed {
+        let mut is_repeated = false;
+        let rows = self.run(call, Some(&mut is_repeated)).await;
+        Changed { rows, is_repeated }
+    }
+
+    /// Makes the refusal of a call final, of which an earlier attempt may still be on its way: without its
+    /// token that attempt changes nothing. Answers what the call says then: that its token
+    /// is lost, or what it answered, if it was made in the meantime.
+    pub async fn confirm(
+        &self,
+        call: &Call,
+        session: Vec<u8>,
+        seq: i64,
+    ) -> Result<Vec<Row>, Failure> {
+        let token = Arguments::new().with(session).with(vec![seq]);
+        let doom = Call::function(&self.schema, "doom_v1", token.with(vec![false]));
+        self.read(&doom).await.map_err(Failure::unknown)?;
+        self.read(call).await
     }
 
     /// Calls what changes nothing.
     pub async fn read(&self, call: &Call) -> Result<Vec<Row>, Failure> {
-        self.run(call, false).await
+        self.run(call, None).await
     }
 
     /// Reads as [`read`](Self::read) does, once, for as long as it takes.
@@ -124,32 +148,34 @@ impl Database {
         rows.map_err(|error| away(one_line(&error)))
     }
 
-    async fn run(&self, call: &Call, changes: bool) -> Result<Vec<Row>, Failure> {
+    /// `repeated` says of a change whether an attempt of unknown outcome came before the answer.
+    async fn run(&self, call: &Call, mut repeated: Option<&mut bool>) -> Result<Vec<Row>, Failure> {
         let deadline = Instant::now() + self.patience;
-        let (mut unknown, mut pause) = (false, PAUSES.0);
+        let mut pause = PAUSES.0;
         loop {
-            let cause = match self.attempt(call, deadline).await {
+            let answer = self.attempt(call, deadline).await;
+            let unknown = repeated.as_deref().copied().unwrap_or_default();
+            let cause = match answer {
                 Ok(rows) => return Ok(rows),
-                // A token goes with its lease, used or not.
-                Err(Attempt::Refused(failure)) if unknown && failure.is_token_lost() => {
-                    return Err(Failure::Unknown {
-                        cause: "the lease of this server ended before the answer came".to_owned(),
-                    });
+                // A token goes with its lease, used or not. What is no refusal of ours tells nothing of it.
+                Err(Attempt::Refused(failure))
+                    if unknown && (failure.is_token_lost() || !failure.is_ours()) =>
+                {
+                    return Err(failure.unknown());
                 }
                 // An earlier attempt, if it happened, would have been answered again.
                 Err(Attempt::Refused(failure)) => return Err(failure),
-                Err(Attempt::Undone(cause)) => cause,
+                Err(Attempt::Undone(failure)) => failure,
                 Err(Attempt::Unknown(cause)) => {
-                    unknown = changes;
-                    cause
+                    if let Some(repeated) = &mut repeated {
+                        **repeated = true;
+                    }
+                    Failure::Away { cause }
                 }
             };
+            let unknown = repeated.as_deref().copied().unwrap_or_default();
             if Instant::now() + Duration::from_millis(pause) >= deadline {
-                return Err(if unknown {
-                    Failure::Unknown { cause }
-                } else {
-                    Failure::Away { cause }
-                });
+                return Err(if unknown { cause.unknown() } else { cause });
             }
             sleep(Duration::from_millis(pause)).await;
             pause = (pause * 2).min(PAUSES.1);
@@ -157,8 +183,11 @@ impl Database {
     }
 
     async fn attempt(&self, call: &Call, deadline: Instant) -> Result<Vec<Row>, Attempt> {
-        let client = self.pool.get().await;
-        let client = client.map_err(|error| Attempt::Undone(one_line(&error)))?;
+        let away = |cause| Attempt::Undone(Failure::Away { cause });
+        let client = timeout_at(deadline, self.pool.get()).await;
+        let client =
+            client.map_err(|_| away("no connection to it was free or made in time".to_owned()))?;
+        let client = client.map_err(|error| away(one_line(&error)))?;
         let values = call.values();
         let answer = timeout_at(deadline, client.query_typed(&call.sql, &values)).await;
         match answer {

@@ -59,7 +59,7 @@ impl Lease {
         let call = Call::function(&database.schema, "begin_session_v1", arguments);
         let asked = Instant::now();
         // If its answer is lost, a second one finds the session there. Both begin it anew.
-        let rows = database.change(&call).await?;
+        let rows = database.change(&call).await.rows?;
         let row = rows.first().ok_or_else(|| nothing("begin_session"))?;
         let newest: Option<Vec<u8>> = row.get(2);
         let lease = Self {
@@ -258,7 +258,7 @@ impl Lease {
                 Ok(())
             }
             Err(failure) => {
-                if matches!(&failure, Failure::Refused { .. }) {
+                if failure.is_token_lost() {
                     state.over = true;
                 }
                 Err(failure)

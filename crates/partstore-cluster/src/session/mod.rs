@@ -113,9 +113,17 @@ impl Session {
     /// [`Error::Closed`].
     pub fn settle(&self, token: Token, call: Call) -> Result<Result<Answer, Failure>> {
         let database = Arc::clone(&self.database);
-        let answer = self
-            .runtime
-            .wait(async move { database.change(&call).await })?;
+        let (session, seq) = (token.session(), token.seq());
+        let answer = self.runtime.wait(async move {
+            let changed = database.change(&call).await;
+            match changed.rows {
+                Err(refusal) if changed.is_repeated && refusal.is_ours() => {
+                    let confirmed = database.confirm(&call, session, seq).await;
+                    confirmed.map_err(|failure| failure.behind(refusal))
+                }
+                rows => rows,
+            }
+        })?;
         Ok(token
             .settle(answer)
             .map(|rows| rows.first().map_or(0, |row| row.get(0))))
