@@ -94,7 +94,8 @@ impl Cluster {
     }
 
     /// How long a call waits for a database that is away, before it answers
-    /// [`Error::Unavailable`] or [`Error::OutcomeUnknown`]. By default 30 seconds.
+    /// [`Error::Unavailable`] or [`Error::OutcomeUnknown`], and how long a read waits for a bucket that sends
+    /// nothing, before it asks again. By default 30 seconds.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;

@@ -3,8 +3,9 @@
 //! Asked of the store are put, multipart upload, get of a range, head and delete. No condition, renaming, copy
 //! or listing is needed.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
@@ -18,6 +19,7 @@ use partstore::backend::{
 };
 use partstore::{ContentHash, Error, Result, Stats};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::trust::{Staged, Trust};
 use super::{Bucket, Doomed, Listed, text_of};
@@ -70,9 +72,10 @@ impl ObjectBucket {
 
     fn has_size(&self, blob: &StoredBlob) -> Result<bool> {
         let (store, path) = (Arc::clone(&self.store), self.path(&blob.location));
-        match self.wait(async move { store.head(&path).await })? {
-            Ok(found) => Ok(found.size == blob.crcs.size),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+        let patience = self.trust.session.database.patience;
+        let size = self.wait(async move { size_of(&*store, &path, patience).await })?;
+        match size {
+            Ok(size) => Ok(size == Some(blob.crcs.size)),
             Err(error) => Err(away(&error)),
         }
     }
@@ -128,37 +131,13 @@ impl BlobStore for ObjectBucket {
 }
 
 impl Bucket for ObjectBucket {
-    fn remove(&self, names: &[Doomed]) -> Result<Vec<bool>> {
-        let paths: Vec<_> = names
-            .iter()
-            .map(|doomed| self.path(&doomed.location))
-            .collect();
-        let uploads: Vec<_> = names
-            .iter()
-            .zip(&paths)
-            .filter_map(|(doomed, path)| Some((path.clone(), doomed.multipart.clone()?)))
-            .collect();
-        let store = Arc::clone(&self.store);
-        let removed = self.wait(async move {
-            for (path, id) in uploads {
-                match store.abort_multipart(&path, &id).await {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            let paths = stream::iter(paths).map(Ok).boxed();
-            let mut removed = store.delete_stream(paths);
-            let mut found = Vec::new();
-            while let Some(one) = removed.next().await {
-                match one {
-                    Ok(_) => found.push(true),
-                    Err(object_store::Error::NotFound { .. }) => found.push(false),
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(found)
-        })?;
-        removed.map_err(|error| away(&error))
+    fn remove(&self, names: &[Doomed]) -> Result<Vec<Result<bool>>> {
+        let objects = names.iter().map(|doomed| {
+            let path = self.path(&doomed.location);
+            (path, doomed.multipart.clone())
+        });
+        let (store, objects): (_, Vec<_>) = (Arc::clone(&self.store), objects.collect());
+        self.wait(async move { remove_all(&*store, objects).await })
     }
 
     fn list(&self, visit: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
@@ -196,6 +175,61 @@ impl Bucket for ObjectBucket {
 
     fn distrust(&self, location: &Location) {
         self.trust.distrust(location);
+    }
+}
+
+/// Removes objects, and what is under way to their names. What cannot be removed keeps nothing else from it.
+async fn remove_all(
+    store: &dyn ObjectStorage,
+    objects: Vec<(Path, Option<String>)>,
+) -> Vec<Result<bool>> {
+    let mut aborted = Vec::with_capacity(objects.len());
+    for (path, upload) in &objects {
+        aborted.push(match upload {
+            Some(id) => store.abort_multipart(path, id).await,
+            None => Ok(()),
+        });
+    }
+    let paths: Vec<_> = objects.iter().map(|(path, _)| Ok(path.clone())).collect();
+    let removed = store.delete_stream(stream::iter(paths).boxed());
+    let removed: HashSet<Path> = removed.filter_map(async |path| path.ok()).collect().await;
+    let mut answers = Vec::with_capacity(objects.len());
+    for ((path, _), aborted) in objects.iter().zip(aborted) {
+        let found = match aborted {
+            Err(error) if !is_missing(&error) => Err(error),
+            _ if removed.contains(path) => Ok(true),
+            // One that fails may have ended the removal of those behind it.
+            _ => match store.delete(path).await {
+                Err(error) if is_missing(&error) => Ok(false),
+                deleted => deleted.map(|()| true),
+            },
+        };
+        answers.push(found.map_err(|error| away(&error)));
+    }
+    answers
+}
+
+fn is_missing(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+}
+
+/// The size of an object, if it exists.
+async fn size_of(
+    store: &dyn ObjectStorage,
+    path: &Path,
+    patience: Duration,
+) -> object_store::Result<Option<u64>> {
+    match timeout(patience, store.head(path)).await {
+        Err(_) => Err(broken_off("nothing came in time")),
+        Ok(Err(error)) if is_missing(&error) => Ok(None),
+        Ok(found) => found.map(|found| Some(found.size)),
+    }
+}
+
+fn broken_off(why: &'static str) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "bucket",
+        source: why.into(),
     }
 }
 
@@ -301,6 +335,19 @@ impl Body {
     }
 }
 
+impl Drop for Body {
+    /// Pieces that are under way may arrive behind the abort of their upload: a later one is wanted.
+    fn drop(&mut self) {
+        let Some(upload) = &self.upload else {
+            return;
+        };
+        for piece in &upload.under_way {
+            piece.abort();
+            self.token.may_be_late();
+        }
+    }
+}
+
 impl BlobWriter for Body {
     fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
@@ -344,7 +391,7 @@ impl BlobWriter for Body {
 }
 
 impl DurableBlob for Body {
-    fn publish(self: Box<Self>, _content: &ContentHash) -> Result<Location> {
+    fn publish(mut self: Box<Self>, _content: &ContentHash) -> Result<Location> {
         Ok(self.token.hand_over())
     }
 }
@@ -376,18 +423,14 @@ impl Source for Opened {
     fn read_exact_at(&mut self, position: u64, into: &mut [u8]) -> Result<()> {
         let mut tries = 0;
         loop {
-            match self.fill(position, into)? {
+            let error = match self.fill(position, into)? {
                 Ok(()) => return Ok(()),
-                Err(object_store::Error::NotFound { .. }) => {
-                    return Err(self.damaged("its object is missing"));
-                }
-                Err(error) => {
-                    *self.stream.get_mut() = None;
-                    tries += 1;
-                    if tries == TRIES {
-                        return Err(away(&error));
-                    }
-                }
+                Err(error) => error,
+            };
+            *self.stream.get_mut() = None;
+            tries += 1;
+            if tries == TRIES || is_missing(&error) {
+                return Err(self.failed(&error));
             }
         }
     }
@@ -399,22 +442,23 @@ impl Source for Opened {
 }
 
 impl Opened {
-    fn fill(&mut self, position: u64, into: &mut [u8]) -> Result<object_store::Result<()>> {
-        let stream = self.stream.get_mut().take();
+    fn fill(&self, position: u64, into: &mut [u8]) -> Result<object_store::Result<()>> {
+        let stream = self.stream.lock().take();
         let stream = stream.filter(|stream| stream.position == position);
-        let (store, path, size, len) = (
-            Arc::clone(&self.store),
-            self.path.clone(),
-            self.size,
-            into.len(),
-        );
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
+        let (size, len) = (self.size, into.len());
+        let patience = self.trust.session.database.patience;
         let read = self.trust.session.runtime.wait(async move {
-            let mut stream = match stream {
-                Some(stream) => stream,
-                None => Streaming::open(&*store, &path, position..size).await?,
+            let read = async {
+                let mut stream = match stream {
+                    Some(stream) => stream,
+                    None => Streaming::open(&*store, &path, position..size).await?,
+                };
+                let bytes = stream.take(len).await?;
+                Ok((stream, bytes))
             };
-            let bytes = stream.take(len).await?;
-            Ok((stream, bytes))
+            let read = timeout(patience, read).await;
+            read.unwrap_or_else(|_| Err(broken_off("nothing came in time")))
         })?;
         let (stream, pieces) = match read {
             Ok(read) => read,
@@ -429,10 +473,25 @@ impl Opened {
             at += piece.len();
         }
         if at < len {
-            return Err(self.damaged("its object is too short"));
+            return Ok(Err(broken_off("the body ended early")));
         }
-        *self.stream.get_mut() = Some(stream);
+        *self.stream.lock() = Some(stream);
         Ok(Ok(()))
+    }
+
+    /// Whether the object is damaged, or only cannot be read now: its size tells.
+    fn failed(&self, error: &object_store::Error) -> Error {
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
+        let patience = self.trust.session.database.patience;
+        let runtime = &self.trust.session.runtime;
+        let size = runtime.wait(async move { size_of(&*store, &path, patience).await });
+        match size {
+            Ok(Ok(None)) => self.damaged("its object is missing"),
+            Ok(Ok(Some(size))) if size != self.size => {
+                self.damaged(&format!("its object has {size} bytes"))
+            }
+            _ => away(error),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! leaves of it is removed by that name. So this is not the local store of `object_store`, which writes beside
 //! and renames, and whose leftovers no row names.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -118,24 +119,28 @@ impl BlobStore for SharedDirectory {
 }
 
 impl Bucket for SharedDirectory {
-    fn remove(&self, names: &[Doomed]) -> Result<Vec<bool>> {
-        let mut directories = Vec::new();
-        let mut found = Vec::with_capacity(names.len());
+    fn remove(&self, names: &[Doomed]) -> Result<Vec<Result<bool>>> {
+        let mut found: Vec<Result<bool>> = Vec::with_capacity(names.len());
         for doomed in names {
             let path = self.path(&doomed.location);
-            match fs::remove_file(&path) {
-                Ok(()) => found.push(true),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => found.push(false),
-                Err(error) => return Err(failed("remove", &path)(error)),
-            }
-            directories.extend(path.parent().map(Path::to_owned));
+            found.push(match fs::remove_file(&path) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(failed("remove", &path)(error)),
+            });
         }
         // I7: the rows go next, so the files must not come back. Another server may have unlinked one that was
         // not found, and crashed before it synced.
-        directories.sort_unstable();
-        directories.dedup();
-        for directory in &directories {
-            sync_directory(directory)?;
+        let mut synced = BTreeMap::new();
+        for (doomed, found) in names.iter().zip(&mut found) {
+            let path = self.path(&doomed.location);
+            let directory = path.parent().unwrap_or(&self.root).to_owned();
+            let synced = synced.entry(directory);
+            let synced = synced.or_insert_with_key(|directory| sync_directory(directory).is_ok());
+            if !*synced && found.is_ok() {
+                let error = io::Error::other("its directory was not synced");
+                *found = Err(failed("remove", &path)(error));
+            }
         }
         Ok(found)
     }
@@ -190,7 +195,7 @@ impl BlobWriter for Body {
 
 impl DurableBlob for Body {
     fn publish(mut self: Box<Self>, _content: &ContentHash) -> Result<Location> {
-        let token = self.token.take().ok_or(Error::Closed)?;
+        let mut token = self.token.take().ok_or(Error::Closed)?;
         Ok(token.hand_over())
     }
 }

@@ -48,12 +48,12 @@ impl Listed {
 
 /// A blob store, and what the catalog's sweep asks of it.
 pub(crate) trait Bucket: BlobStore {
-    /// Removes objects, and says of each whether it may have existed. One that does not exist is removed.
+    /// Removes objects, and says of each whether it may have existed, or why it could not be removed. One that
+    /// does not exist is removed. Each may be removed again.
     ///
     /// # Errors
-    /// [`Error::Unavailable`](partstore::Error::Unavailable), [`Error::Io`](partstore::Error::Io). All may be
-    /// removed again then.
-    fn remove(&self, names: &[Doomed]) -> Result<Vec<bool>>;
+    /// [`Error::Closed`](partstore::Error::Closed).
+    fn remove(&self, names: &[Doomed]) -> Result<Vec<Result<bool>>>;
 
     /// Visits all names that are stored, some at a time, and what has no name that this crate gives. Nothing
     /// else lists.

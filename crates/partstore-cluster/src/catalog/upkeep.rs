@@ -68,36 +68,41 @@ impl ClusterCatalog {
         Ok(rows.first().map_or(0, |row| rows::size(row.get(0))))
     }
 
+    /// What cannot be removed now is left for a later sweep, and keeps nothing else from removal.
     fn remove_doomed(&self, going: &Going<'_>, report: &mut SweepReport) -> Result<()> {
         let kept = i64::try_from(self.keep_removed.as_millis()).unwrap_or(i64::MAX);
+        let mut failed = Ok(());
         loop {
             if !going.goes_on() {
-                return Ok(());
+                return failed;
             }
             let taken = self.take(kept)?;
             if taken.is_empty() {
-                return Ok(());
+                return failed;
             }
             let doomed = |row: &Row| Doomed {
                 location: partstore::backend::Location(row.get(0)),
                 multipart: row.get(3),
             };
             let names: Vec<_> = taken.iter().map(doomed).collect();
-            let found = self.blobs.remove(&names)?;
-            let names = names.into_iter().map(|doomed| doomed.location.0);
-            self.upkeep(
-                "removed_v1",
-                Arguments::new().with(names.collect::<Vec<_>>()),
-            )?;
-            for (row, found) in taken.iter().zip(found) {
+            let mut removed = Vec::with_capacity(names.len());
+            for (row, found) in taken.iter().zip(self.blobs.remove(&names)?) {
                 let content: Option<&[u8]> = row.get(1);
-                if content.is_some() {
-                    report.blobs += 1;
-                    report.bytes += rows::size(row.get::<_, Option<i64>>(2).unwrap_or_default());
-                } else {
-                    report.orphans += u64::from(found);
+                match found {
+                    Ok(_) if content.is_some() => {
+                        report.blobs += 1;
+                        let size = row.get::<_, Option<i64>>(2).unwrap_or_default();
+                        report.bytes += rows::size(size);
+                    }
+                    Ok(found) => report.orphans += u64::from(found),
+                    Err(error) => {
+                        failed = failed.and(Err(error));
+                        continue;
+                    }
                 }
+                removed.push(row.get::<_, Vec<u8>>(0));
             }
+            self.upkeep("removed_v1", Arguments::new().with(removed))?;
             let _ = going.advance(taken.len() as u64);
         }
     }

@@ -72,7 +72,7 @@ impl Token {
     }
 
     /// Its object is stored. Whoever has the name makes the token again.
-    pub fn hand_over(mut self) -> Location {
+    pub fn hand_over(&mut self) -> Location {
         self.settled = true;
         self.name()
     }

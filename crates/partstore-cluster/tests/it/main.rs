@@ -2,7 +2,9 @@
 //! which they may make schemas. Without it each is skipped.
 
 mod backups;
+mod buckets;
 mod contract;
+mod cuts;
 mod late;
 mod leases;
 mod servers;

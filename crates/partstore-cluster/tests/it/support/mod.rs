@@ -1,6 +1,8 @@
 //! Stores on a database of their own schema, with their bytes in a directory or in a bucket in memory.
 
 mod engine;
+pub mod faulty;
+pub mod proxy;
 mod s3;
 pub mod sql;
 
@@ -86,13 +88,18 @@ impl Bytes {
 
     /// The store of this schema, with these bytes.
     pub fn cluster(&self, schema: &str) -> Cluster {
+        self.cluster_at(&database(), schema)
+    }
+
+    /// The same, if the database has this address.
+    pub fn cluster_at(&self, database: &str, schema: &str) -> Cluster {
         let cluster = match self {
             Self::Files(dir) => {
                 let address = format!("file://{}", dir.path().display());
-                Cluster::new(&database(), &address)
+                Cluster::new(database, &address)
             }
             Self::Bucket(bucket, prefix) => {
-                Cluster::with_storage(&database(), Arc::clone(bucket), prefix)
+                Cluster::with_storage(database, Arc::clone(bucket), prefix)
             }
         };
         cluster.schema(schema)
@@ -127,6 +134,13 @@ pub fn assert_tidy(servers: &Servers) {
     let stats = servers.stores[0].stats().unwrap();
     assert_eq!(stats.garbage, 0);
     assert_eq!(stats.blobs, servers.engine.stored().len() as u64);
+}
+
+/// As if a day had passed for what is to be removed then.
+pub fn later(schema: &str) {
+    sql::run(&format!(
+        "UPDATE {schema}.doomed SET again = now() - interval '1 second' WHERE again IS NOT NULL"
+    ));
 }
 
 /// Runs one case, if there is a database.
