@@ -420,3 +420,86 @@ fn a_verb_whose_database_stays_away_says_that_nothing_changed_or_that_nobody_kno
     case(|| each_says_what_is_known(&OBJECTS));
     case(|| each_says_what_is_known(&OTHERS));
 }
+
+#[test]
+fn an_attempt_that_arrives_late_changes_nothing_behind_the_one_in_its_place() {
+    case(|| {
+        for at in (0..).step_by(5) {
+            let bench = Bench::new(Duration::from_secs(30));
+            bench.proxy.arm(Cut::Late { at }, Then::Back);
+            // The first call of a store reserves tokens, too. A request has five messages.
+            let object = bench.cut.put_object("key", b"body".to_vec()).unwrap();
+            if !bench.proxy.heal() {
+                break;
+            }
+            // The tokens that were used are forgotten.
+            bench.cut.sweep().unwrap();
+            bench.proxy.release();
+            let found = bench.truth().object_by_key("key").unwrap();
+            assert_eq!(found.upload, object.upload);
+            bench.assert_tidy();
+        }
+    });
+}
+
+#[test]
+fn a_verb_that_was_refused_does_not_happen_when_its_first_attempt_arrives() {
+    case(|| {
+        let mut bench = Bench::new(Duration::from_secs(30));
+        for at in 0.. {
+            let place = bench.place(&OBJECTS[0]);
+            let (place, given) = (&place.0, &place.1);
+            complete(bench.truth(), given, &CompleteOptions::new()).unwrap();
+            bench
+                .truth()
+                .put_object(place.key("key"), place.body(1))
+                .unwrap();
+            bench.proxy.arm(Cut::Late { at }, Then::Back);
+            let refused = bench.cut.make_current(given.upload(), Condition::IfAbsent);
+            assert_eq!(refused.unwrap_err().code(), "PreconditionFailed");
+            if !bench.proxy.heal() {
+                break;
+            }
+            bench
+                .truth()
+                .remove_key(place.key("key"), Condition::Always)
+                .unwrap();
+            bench.proxy.release();
+            let found = bench.truth().object_by_key(place.key("key"));
+            assert_eq!(found.unwrap_err().code(), "NoSuchKey", "{at}");
+        }
+        bench.assert_tidy();
+    });
+}
+
+#[test]
+fn a_put_whose_answer_and_then_lease_are_lost_is_not_said_to_be_refused() {
+    case(|| {
+        for reply in 0.. {
+            let mut bench = Bench::new(Duration::from_secs(30));
+            let (place, given) = bench.place(&UPLOADS[1]);
+            bench.proxy.arm(Cut::Lost { reply }, Then::Away);
+            let put = std::thread::scope(|scope| {
+                let put = scope.spawn(|| (UPLOADS[1].call)(&bench.cut, &place, &given));
+                while !bench.proxy.has_cut() && !put.is_finished() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                sql::run(&format!(
+                    "UPDATE {}.sessions SET expires = now() - interval '1 second'",
+                    bench.servers.engine.schema
+                ));
+                bench.truth().sweep().unwrap();
+                (bench.proxy.heal(), put.join().unwrap())
+            });
+            let is_put = bench.truth().parts(given.upload()).count() == 2;
+            match put {
+                (false, Ok(())) => break,
+                (_, Ok(())) => assert!(is_put),
+                (_, Err(Error::Unavailable { .. })) => assert!(!is_put, "reply {reply}"),
+                (_, Err(Error::OutcomeUnknown { .. })) => {}
+                (_, Err(other)) => panic!("reply {reply}: {other}"),
+            }
+            bench.assert_tidy();
+        }
+    });
+}

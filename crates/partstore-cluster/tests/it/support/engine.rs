@@ -57,6 +57,7 @@ impl Drop for Made {
 
 impl ClusterEngine {
     pub fn new(bytes: Bytes) -> Self {
+        super::database();
         Self::beside(Arc::default(), bytes)
     }
 

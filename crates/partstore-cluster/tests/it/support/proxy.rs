@@ -4,6 +4,7 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Where a connection ends. Messages are counted from 0 on, over all connections, from [`Proxy::arm`] on.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,8 @@ pub enum Cut {
     Answered { at: usize, half: bool },
     /// The database gets and does everything. Of this reply nothing comes back.
     Lost { reply: usize },
+    /// The store's connection ends. The request with this message reaches the database at [`Proxy::release`].
+    Late { at: usize },
 }
 
 /// What comes behind the cut.
@@ -38,12 +41,16 @@ struct State {
     replies: usize,
     is_away: bool,
     open: Vec<TcpStream>,
+    late: Vec<(TcpStream, Vec<u8>)>,
+    /// The ports from which the proxy speaks to the database.
+    ports: Vec<u16>,
 }
 
 enum Fate {
     Passes,
     Half,
     Swallowed,
+    Late,
     Ends,
 }
 
@@ -88,6 +95,34 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// The ports from which the database is spoken to.
+    pub fn ports(&self) -> Vec<u16> {
+        self.state.lock().unwrap().ports.clone()
+    }
+
+    /// Whether it has cut.
+    pub fn has_cut(&self) -> bool {
+        self.state.lock().unwrap().armed.is_none()
+    }
+
+    /// Sends the late requests, and waits until the database has answered them.
+    pub fn release(&self) {
+        let late = std::mem::take(&mut self.state.lock().unwrap().late);
+        for (mut server, request) in late {
+            let before = self.state.lock().unwrap().replies;
+            server.write_all(&request).unwrap();
+            for _ in 0..500 {
+                if self.state.lock().unwrap().replies > before {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            let _ = server.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 impl State {
     fn fate(&mut self, asks: bool, is_end_of_reply: bool) -> Fate {
         let count = if asks {
@@ -111,6 +146,10 @@ impl State {
                 }
                 false
             }
+            Cut::Late { at } if asks && at == number => {
+                self.armed = None;
+                return Fate::Late;
+            }
             _ => return Fate::Passes,
         };
         self.armed = None;
@@ -131,6 +170,7 @@ fn connect(shared: &Arc<Mutex<State>>, client: &TcpStream, target: &str) -> Resu
             return Ok(());
         }
         let server = TcpStream::connect(target)?;
+        state.ports.push(server.local_addr()?.port());
         state.open.push(client.try_clone()?);
         state.open.push(server.try_clone()?);
         server
@@ -146,7 +186,11 @@ fn connect(shared: &Arc<Mutex<State>>, client: &TcpStream, target: &str) -> Resu
             } else {
                 (&server, &client)
             };
-            let _ = pump(&shared, asks, &mut from, &mut to);
+            if let Ok(Some(late)) = pump(&shared, asks, &mut from, &mut to) {
+                let _ = client.shutdown(Shutdown::Both);
+                shared.lock().unwrap().late.push((server, late));
+                return;
+            }
             let _ = client.shutdown(Shutdown::Both);
             let _ = server.shutdown(Shutdown::Both);
         });
@@ -154,28 +198,41 @@ fn connect(shared: &Arc<Mutex<State>>, client: &TcpStream, target: &str) -> Resu
     Ok(())
 }
 
+/// Passes messages on until a connection ends. Returns a request that is to come late.
 fn pump(
     shared: &Mutex<State>,
     asks: bool,
     from: &mut impl Read,
     to: &mut impl Write,
-) -> Result<()> {
+) -> Result<Option<Vec<u8>>> {
     let mut is_first = asks;
     loop {
-        let message = message(from, is_first)?;
+        let mut message = message(from, is_first)?;
         is_first = false;
-        let fate = shared
-            .lock()
-            .unwrap()
-            .fate(asks, !asks && message[0] == b'Z');
+        let is_end_of_reply = !asks && message[0] == b'Z';
+        let fate = shared.lock().unwrap().fate(asks, is_end_of_reply);
         match fate {
-            Fate::Passes => to.write_all(&message)?,
+            Fate::Passes => match to.write_all(&message) {
+                // The answer to a late request is for nobody.
+                Err(error) if asks => return Err(error),
+                _ => {}
+            },
             Fate::Swallowed => {}
             Fate::Half => {
                 to.write_all(&message[..message.len() / 2])?;
-                return Ok(());
+                return Ok(None);
             }
-            Fate::Ends => return Ok(()),
+            Fate::Late => {
+                let mut last = message[0];
+                // A request ends with Sync, or is one Query.
+                while last != b'S' && last != b'Q' {
+                    let next = self::message(from, false)?;
+                    last = next[0];
+                    message.extend(next);
+                }
+                return Ok(Some(message));
+            }
+            Fate::Ends => return Ok(None),
         }
     }
 }
