@@ -121,6 +121,7 @@ CREATE TABLE ps.doomed (
   content bytea,
   size bigint,
   crcs bytea,
+  damaged bool NOT NULL DEFAULT false,
   multipart text,
   since bigint,
   removing bool NOT NULL DEFAULT false,

@@ -76,7 +76,7 @@ END $$;
 -- no bytes are left: nothing was changed then.
 CREATE OR REPLACE FUNCTION ps.refer_v1(p_lane smallint, p_content bytea, p_size bigint, p_name bytea, p_crcs bytea, p_repairs bool)
 RETURNS bool LANGUAGE plpgsql AS $$
-DECLARE d record; l_old bytea;
+DECLARE d record; l_old bytea; l_damaged bool := false;
 BEGIN
   IF p_name IS NULL THEN
     PERFORM 1 FROM ps.blobs WHERE content = p_content FOR KEY SHARE;
@@ -85,12 +85,12 @@ BEGIN
     DELETE FROM ps.doomed WHERE name = (
         SELECT name FROM ps.doomed WHERE content = p_content AND NOT removing
           ORDER BY since DESC NULLS FIRST LIMIT 1 FOR UPDATE)
-      AND NOT removing RETURNING name, size, crcs INTO d;
+      AND NOT removing RETURNING name, size, crcs, damaged INTO d;
     IF NOT FOUND THEN
       PERFORM 1 FROM ps.blobs WHERE content = p_content FOR KEY SHARE;
       RETURN FOUND;
     END IF;
-    p_name := d.name; p_size := d.size; p_crcs := d.crcs;
+    p_name := d.name; p_size := d.size; p_crcs := d.crcs; l_damaged := d.damaged;
   ELSIF p_repairs THEN
     SELECT name INTO l_old FROM ps.blobs WHERE content = p_content FOR UPDATE;
     IF FOUND THEN
@@ -99,7 +99,7 @@ BEGIN
       RETURN true;
     END IF;
   END IF;
-  INSERT INTO ps.blobs (content, name, size, crcs) VALUES (p_content, p_name, p_size, p_crcs) ON CONFLICT (content) DO NOTHING;
+  INSERT INTO ps.blobs VALUES (p_content, p_name, p_size, p_crcs, l_damaged) ON CONFLICT (content) DO NOTHING;
   IF FOUND THEN
     PERFORM ps.count_blobs_v1(p_lane, 1, p_size);
   ELSE
@@ -592,7 +592,9 @@ END $$;
 CREATE OR REPLACE FUNCTION ps.bury_v1(p_session bytea) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   WITH gone AS (DELETE FROM ps.tokens WHERE session = p_session AND answer IS NULL RETURNING seq, multipart)
-    INSERT INTO ps.doomed (name, multipart, late) SELECT ps.name_v1(p_session, seq), multipart, true FROM gone;
+    INSERT INTO ps.doomed (name, multipart, late) SELECT ps.name_v1(p_session, seq), multipart, true FROM gone
+      -- One that is doomed already must not keep the others from it.
+      ON CONFLICT (name) DO NOTHING;
   DELETE FROM ps.tokens WHERE session = p_session;
   DELETE FROM ps.sessions WHERE id = p_session;
 END $$;
@@ -619,7 +621,7 @@ BEGIN
     FROM (SELECT content FROM ps.blobs WHERE content = ANY (l_content) FOR UPDATE SKIP LOCKED) x;
   WITH gone AS (DELETE FROM ps.blobs b WHERE content = ANY (l_mine) AND NOT EXISTS (SELECT 1 FROM ps.parts p WHERE p.content = b.content)
       RETURNING content, name, size, crcs, damaged),
-    doomed AS (INSERT INTO ps.doomed (name, content, size, crcs) SELECT name, content, size, crcs FROM gone)
+    doomed AS (INSERT INTO ps.doomed (name, content, size, crcs, damaged) SELECT name, content, size, crcs, damaged FROM gone)
     SELECT count(*) AS blobs, coalesce(sum(size), 0)::bigint AS bytes INTO l_gone FROM gone;
   DELETE FROM ps.garbage g WHERE seq = ANY (l_seq)
     AND (g.content = ANY (l_mine) OR NOT EXISTS (SELECT 1 FROM ps.blobs b WHERE b.content = g.content));
