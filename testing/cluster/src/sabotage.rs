@@ -159,7 +159,11 @@ pub const ALL: &[Sabotage] = &[
     ),
     without(
         "tokens: unused ones of dead servers are forgotten",
-        &[Text("bury_v1", "true FROM gone", "true FROM gone WHERE false")],
+        &[Text(
+            "bury_v1",
+            "true FROM gone",
+            "true FROM gone WHERE false",
+        )],
     ),
     without(
         "complete: its upload is not locked",
