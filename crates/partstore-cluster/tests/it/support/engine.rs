@@ -177,7 +177,7 @@ impl ClusterEngine {
     /// Copies the rows as one moment shows them, and then the bytes. No lease is alive there.
     pub fn copy(&self) -> Self {
         let bytes = self.bytes.beside();
-        let copy = Self::beside(Arc::clone(&self.made), bytes);
+        let copy = Self::beside(Arc::clone(&self.made), bytes).with_peers(self.peers);
         copy.open(Options::cos()).unwrap().close().unwrap();
         let (from, to) = (&self.schema, &copy.schema);
         let begin = [
