@@ -146,7 +146,7 @@ impl Lane {
             }
             Err(failure) => {
                 for waiting in &batch {
-                    let _ = waiting.reply.send(Err(again(&failure)));
+                    let _ = waiting.reply.send(Err(failure.clone()));
                 }
             }
         }
@@ -195,20 +195,5 @@ fn gone(code: &str) -> Failure {
     Failure::Refused {
         code: format!("PS{code:0>3}"),
         detail: String::new(),
-    }
-}
-
-fn again(failure: &Failure) -> Failure {
-    match failure {
-        Failure::Refused { code, detail } => Failure::Refused {
-            code: code.clone(),
-            detail: detail.clone(),
-        },
-        Failure::Away { cause } => Failure::Away {
-            cause: cause.clone(),
-        },
-        Failure::Unknown { cause } => Failure::Unknown {
-            cause: cause.clone(),
-        },
     }
 }

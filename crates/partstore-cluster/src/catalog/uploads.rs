@@ -15,7 +15,7 @@ use super::ClusterCatalog;
 use super::committer::Put;
 use super::condition::with_condition;
 use super::refusal::{About, over_quota};
-use crate::database::{Arguments, Failure};
+use crate::database::{Arguments, Call, Failure, Schema};
 use crate::rows;
 use crate::session::{Token, time_of};
 
@@ -37,6 +37,34 @@ pub(super) fn keyed(arguments: Arguments, key: &Key) -> Arguments {
     arguments
         .with(namespace.as_bytes().to_vec())
         .with(key.as_bytes().to_vec())
+}
+
+/// A part that is about to come.
+pub(super) struct Admitting {
+    upload: Vec<u8>,
+    namespace: Vec<u8>,
+    key: Vec<u8>,
+    bytes: i64,
+}
+
+/// The statement that admits parts. `OFFSET 0` has each upload found by index, as in [`look_up`](super::look_up).
+pub(super) fn admit(schema: &Schema, parts: &[Admitting]) -> Call {
+    let texts = |of: fn(&Admitting) -> &Vec<u8>| -> Vec<Vec<u8>> {
+        parts.iter().map(|part| of(part).clone()).collect()
+    };
+    let bytes: Vec<i64> = parts.iter().map(|part| part.bytes).collect();
+    Call::statement(
+        schema,
+        "SELECT q.place, u.wanted, ps.over_quota_v1(u.namespace, q.bytes, 0, false)
+         FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4)) WITH ORDINALITY AS q (id, namespace, key, bytes, place)
+           CROSS JOIN LATERAL (SELECT * FROM ps.uploads
+             WHERE id = q.id AND namespace = q.namespace AND key = q.key AND completed IS NULL OFFSET 0) u",
+        Arguments::new()
+            .with(texts(|part| &part.upload))
+            .with(texts(|part| &part.namespace))
+            .with(texts(|part| &part.key))
+            .with(bytes),
+    )
 }
 
 /// What an upload was when a completion looked.
@@ -81,18 +109,19 @@ impl ClusterCatalog {
     }
 
     pub(super) fn check_part(&self, upload: &Upload, bytes: u64) -> Result<Algorithms> {
-        let rows = self.read(
-            "SELECT u.wanted, ps.over_quota_v1(u.namespace, $4, 0, false) FROM ps.uploads u
-             WHERE id = $1 AND namespace = $2 AND key = $3 AND completed IS NULL",
-            named(Arguments::new(), upload).with(rows::signed(bytes)),
-            About::upload(upload),
-        )?;
-        let row = rows.first().ok_or_else(|| upload.not_found())?;
-        let over: Option<&str> = row.get(1);
+        let found = self.admissions.ask(Admitting {
+            upload: upload.id().to_bytes().to_vec(),
+            namespace: upload.namespace().as_bytes().to_vec(),
+            key: upload.key().as_bytes().to_vec(),
+            bytes: rows::signed(bytes),
+        })?;
+        let row = found.map_err(|failure| About::upload(upload).error(failure))?;
+        let row = row.ok_or_else(|| upload.not_found())?;
+        let over: Option<&str> = row.get(2);
         if let Some(error) = over.and_then(|over| over_quota(upload.namespace(), over)) {
             return Err(error);
         }
-        rows::algorithms(row.get(0))
+        rows::algorithms(row.get(1))
     }
 
     pub(super) fn put_part(

@@ -4,7 +4,7 @@ use partstore::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 /// Why a call failed for good.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// A verb was refused, and has changed nothing. The code is one of ours.
     Refused { code: String, detail: String },
