@@ -1,7 +1,7 @@
 //! [`ObjectBucket`]: an object for each blob, in any store that `object_store` knows.
 //!
-//! Asked of the store are put, multipart upload, get of a range, head and delete. No condition, renaming, copy
-//! or listing is needed.
+//! Asked of the store are put, multipart upload, get of a range, head and delete. No condition, renaming or
+//! copy is needed, and a listing only by `Cluster::reconcile`.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -116,12 +116,9 @@ impl BlobStore for ObjectBucket {
     }
 
     fn require_sound(&self, content: &ContentHash, blob: &StoredBlob) -> Result<()> {
-        if self.is_sound(content, blob)? {
-            return Ok(());
-        }
-        let lease = self.trust.session.lease()?;
-        let why = "its object is missing, damaged or has another size";
-        Err(self.trust.damaged(&lease, content, &blob.location, why))
+        let look = || self.has_size(blob);
+        self.trust
+            .require_sound(content, &blob.location, "object", look)
     }
 
     fn stats(&self, stats: &mut Stats) -> Result<()> {

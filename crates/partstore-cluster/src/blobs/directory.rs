@@ -101,12 +101,9 @@ impl BlobStore for SharedDirectory {
     }
 
     fn require_sound(&self, content: &ContentHash, blob: &StoredBlob) -> Result<()> {
-        if self.is_sound(content, blob)? {
-            return Ok(());
-        }
-        let lease = self.trust.session.lease()?;
-        let why = "its file is missing, damaged or has another size";
-        Err(self.trust.damaged(&lease, content, &blob.location, why))
+        let look = || self.has_size(blob);
+        self.trust
+            .require_sound(content, &blob.location, "file", look)
     }
 
     fn stats(&self, stats: &mut Stats) -> Result<()> {

@@ -60,6 +60,25 @@ impl Trust {
         Ok(is_sound)
     }
 
+    /// Passes if a blob is sound. `what` keeps its bytes, the error says.
+    ///
+    /// # Errors
+    /// [`Error::DamagedBlob`], and those of `look`.
+    pub fn require_sound(
+        &self,
+        content: &ContentHash,
+        at: &Location,
+        what: &str,
+        look: impl FnOnce() -> Result<bool>,
+    ) -> Result<()> {
+        if self.is_sound(at, look)? {
+            return Ok(());
+        }
+        let lease = self.session.lease()?;
+        let why = format!("its {what} is missing, damaged or has another size");
+        Err(self.damaged(&lease, content, at, &why))
+    }
+
     pub fn distrust(&self, at: &Location) {
         self.sound.lock().remove(at);
         remember(&self.damaged, at);

@@ -193,12 +193,8 @@ impl Session {
     /// # Errors
     /// [`Error::Unavailable`].
     pub fn reconcile(&self, names: &[Location]) -> Result<u64> {
-        let split = names
-            .iter()
-            .filter_map(|name| name.0.split_first_chunk::<8>());
-        let split = split.filter_map(|(session, seq)| {
-            Some((session.to_vec(), i64::from_be_bytes(seq.try_into().ok()?)))
-        });
+        let split = names.iter().filter_map(token::split);
+        let split = split.map(|(session, seq)| (session.to_vec(), seq));
         let (sessions, numbers): (Vec<Vec<u8>>, Vec<i64>) = split.unzip();
         let arguments = Arguments::new().with(sessions).with(numbers);
         let call = Call::function(&self.database.schema, "reconcile_v1", arguments);

@@ -7,6 +7,12 @@ use partstore::backend::Location;
 use super::Lease;
 use crate::database::Failure;
 
+/// The session and the number that a name is made of.
+pub(super) fn split(name: &Location) -> Option<([u8; 8], i64)> {
+    let (session, seq) = name.0.split_first_chunk::<8>()?;
+    Some((*session, i64::from_be_bytes(seq.try_into().ok()?)))
+}
+
 /// A token that one verb or one body has. If it is dropped unused, its name is doomed.
 pub(crate) struct Token {
     lease: Arc<Lease>,
@@ -29,9 +35,8 @@ impl Token {
 
     /// The token of a name that was given out before, if the lease is the same.
     pub fn of(lease: &Arc<Lease>, name: &Location) -> Option<Self> {
-        let (session, seq) = name.0.split_first_chunk::<8>()?;
-        let seq = i64::from_be_bytes(seq.try_into().ok()?);
-        (*session == lease.id).then(|| Self::new(Arc::clone(lease), seq))
+        let (session, seq) = split(name)?;
+        (session == lease.id).then(|| Self::new(Arc::clone(lease), seq))
     }
 
     pub fn lease(&self) -> &Arc<Lease> {
