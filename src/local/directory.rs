@@ -9,7 +9,7 @@ use crate::local::meta::MetaStore;
 use crate::values::options::{JournalOptions, Making};
 use crate::{Error, Options, Result};
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The first line of the `FORMAT` file. The second line is the number.
 const MAGIC: &str = "partstore format";
 
@@ -113,7 +113,7 @@ fn read_format(root: &Dir) -> Result<Found> {
         .and_then(|rest| rest.trim().parse::<u32>().ok());
     match format {
         Some(FORMAT) => Ok(Found::Store),
-        Some(1) => Ok(Found::OlderStore),
+        Some(1..FORMAT) => Ok(Found::OlderStore),
         Some(found) if found > FORMAT => Err(Error::NewerFormat {
             path: root.path().to_owned(),
             found,

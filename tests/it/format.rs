@@ -73,7 +73,7 @@ fn opens_with_all_that_it_holds(fixture: &str) {
 
     // The store is of the newest format now. It knows what it holds, and old rows serve new calls.
     let format = std::fs::read_to_string(root.join("FORMAT")).unwrap();
-    assert_eq!(format, "partstore format\n2\n");
+    assert_eq!(format, "partstore format\n3\n");
     let usage = store.namespace("").unwrap().usage;
     let parts = 2 * LARGE as u64 + 100 + 1000;
     assert_eq!((usage.keys, usage.objects), (0, 1));
@@ -107,7 +107,7 @@ fn an_upgrade_that_is_cut_off_is_done_by_the_next_open() {
             // Killed before the new format was durable.
             0 => std::fs::write(root.join("FORMAT.tmp"), "partstore for").unwrap(),
             // Killed when it was, and nothing else.
-            1 => std::fs::write(root.join("FORMAT"), "partstore format\n2\n").unwrap(),
+            1 => std::fs::write(root.join("FORMAT"), "partstore format\n3\n").unwrap(),
             // Killed when the sums were written: they are not added twice.
             _ => {
                 let store = free_options().open(&root).unwrap();
