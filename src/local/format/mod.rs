@@ -1,4 +1,4 @@
-//! The bytes on disk: how rows, batches, frames, segments, row files and the marker are encoded and
+//! The bytes on disk: how rows, batches, frames, segments, row files, layers and the marker are encoded and
 //! decoded.
 //!
 //! Pure: this module opens no file. Every integer is big-endian. Encoding asserts that values are within
@@ -6,6 +6,7 @@
 
 pub(crate) mod cursor;
 pub(crate) mod frame;
+pub(crate) mod layer;
 pub(crate) mod marker;
 pub(crate) mod mutation;
 pub(crate) mod record;

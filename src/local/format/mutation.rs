@@ -149,8 +149,13 @@ impl<'a> Mutation<'a> {
         out.extend_from_slice(value);
     }
 
+    /// How many bytes [`encode`](Self::encode) appends.
+    pub(crate) fn encoded_len(&self) -> usize {
+        HEADER_LEN + self.key.len() + self.value.map_or(0, <[u8]>::len)
+    }
+
     /// Reads one. `None` if any byte differs from what [`encode`](Self::encode) writes.
-    fn decode(cursor: &mut Cursor<'a>) -> Option<Self> {
+    pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Option<Self> {
         let header = Header::decode(cursor.bytes(HEADER_LEN)?)?;
         let key = cursor.bytes(header.key_len)?;
         let value = match header.value_len {

@@ -11,6 +11,11 @@ mod change;
 mod fold;
 mod index;
 pub(crate) mod journal;
+#[cfg_attr(
+    any(not(test), shuttle),
+    expect(dead_code, unused_imports, reason = "until snapshots are layers")
+)]
+pub(crate) mod layer;
 mod marker;
 mod merge;
 mod open;
