@@ -9,11 +9,14 @@ use std::path::Path;
 use crate::Result;
 use crate::local::file::{Dir, Place};
 use crate::local::format::frame;
+use crate::local::format::layer::{BlockIndex, Footer, Header, Salt, Span, rows_of};
 use crate::local::format::mutation::{self, Batch, Tree};
 use crate::local::format::record::{
     self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, UploadRecord, Version,
 };
+use crate::local::format::tally::Tally;
 use crate::local::meta::journal::{self, Journal};
+use crate::local::meta::layer::{Layer, LayerWriter, rows_left};
 use crate::local::meta::rows::{RowReader, RowWriter};
 
 /// A row set (`Some`) or removed (`None`).
@@ -148,6 +151,94 @@ pub fn read_rows(path: &Path) -> Result<(u64, Vec<Row>)> {
         rows.push(Row::of(row.tree, &row.key, row.value.as_deref()));
     }
     Ok((reader.seq(), rows))
+}
+
+/// Writes a layer of batches `1..=through`. The rows ascend by tree and key. Rows of an unknown tree are left
+/// out.
+///
+/// # Errors
+/// As for any file.
+pub fn write_layer(path: &Path, through: u64, rows: &[Row]) -> Result<()> {
+    let span = Span { after: 0, through };
+    let mut writer = LayerWriter::create(&place(path)?, span, rows.len() as u64)?;
+    for row in rows {
+        if let Some(tree) = Tree::from_number(row.tree) {
+            writer.push(tree, &row.key, row.value.as_deref())?;
+        }
+    }
+    writer.finish(&Tally::default()).map(drop)
+}
+
+/// All rows of a layer.
+///
+/// # Errors
+/// [`Error::Damaged`](crate::Error::Damaged).
+pub fn read_layer(path: &Path) -> Result<Vec<Row>> {
+    let mut scan = Layer::open(&place(path)?)?.all();
+    let mut rows = Vec::new();
+    while let Some(row) = scan.next()? {
+        rows.push(Row::of(row.tree, &row.key, row.value.as_deref()));
+    }
+    Ok(rows)
+}
+
+/// What a layer says of a row. `None` if it says nothing.
+///
+/// # Errors
+/// [`Error::Damaged`](crate::Error::Damaged).
+pub fn ask_layer(path: &Path, tree: u8, key: &[u8]) -> Result<Option<Row>> {
+    let Some(tree) = Tree::from_number(tree) else {
+        return Ok(None);
+    };
+    let said = Layer::open(&place(path)?)?.get(tree, key)?;
+    Ok(said.map(|value| Row::of(tree, key, value.as_deref())))
+}
+
+/// The rows that a damaged layer still proves.
+///
+/// # Errors
+/// As for any file.
+pub fn rows_left_of_layer(path: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    rows_left(&place(path)?, &mut |row| {
+        rows.push(Row::of(row.tree, &row.key, row.value.as_deref()));
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// Reads bytes as each piece of a layer. Returns how many pieces they could be. Those that have a seal get one
+/// that fits.
+#[must_use]
+pub fn decode_layer_pieces(salt: u64, offset: u64, bytes: &[u8]) -> usize {
+    let salt = Salt(salt);
+    let sealed = [bytes, &salt.seal(offset, bytes)].concat();
+    let footer = Footer::decode(offset, &sealed);
+    let index = footer.and_then(|footer| BlockIndex::decode(&footer, &sealed));
+    let claimed = Footer {
+        header: Header {
+            span: Span {
+                after: 0,
+                through: 1,
+            },
+            salt,
+        },
+        filter: offset,
+        index: offset,
+        end: offset,
+        blocks: bytes.len() as u64 / 8,
+        rows: 0,
+        removals: 0,
+        tally: Tally::default(),
+    };
+    let could = [
+        Header::decode(bytes).is_some(),
+        footer.is_some(),
+        index.is_some(),
+        BlockIndex::decode(&claimed, &sealed).is_some(),
+        rows_of(salt, offset, &sealed).is_some_and(|rows| mutation::mutations(rows).is_some()),
+    ];
+    could.into_iter().filter(|could| *could).count()
 }
 
 /// The value of a row with these fields. `None` for an unknown tree.
