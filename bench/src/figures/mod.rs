@@ -1,5 +1,6 @@
 //! What single calls cost, and how much memory they take.
 
+mod commit;
 mod costs;
 mod limits;
 mod many;
@@ -19,6 +20,8 @@ enum Figure {
     Put,
     /// 1 KiB parts from 1 and from 32 threads
     GroupCommit,
+    /// A small batch beside an overwrite of bytes that exist
+    Commit,
     /// `list_parts` and `complete_upload` with 10,000 parts
     List,
     /// `open` with 100,000 parts, after a clean close and after a kill
@@ -38,9 +41,10 @@ enum Figure {
 }
 
 impl Figure {
-    const EACH: [Self; 7] = [
+    const EACH: [Self; 8] = [
         Self::Put,
         Self::GroupCommit,
+        Self::Commit,
         Self::List,
         Self::Open,
         Self::Costs,
@@ -89,6 +93,7 @@ impl Figures {
         match figure {
             Figure::Put => speed::put(dir, report),
             Figure::GroupCommit => speed::group_commit(dir, report),
+            Figure::Commit => commit::commit(dir, report),
             Figure::List => limits::list_and_complete(dir, report),
             Figure::Open => limits::open(dir, report),
             Figure::Costs => costs::costs(dir, report),

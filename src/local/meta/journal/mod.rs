@@ -512,7 +512,7 @@ fn write_group(group: &[Pending], durable: u64, ballast: &Ballast) -> Result<()>
                 &mut bytes,
             );
         }
-        first.segment.write(&bytes, first.offset, ballast)?;
+        first.segment.append(bytes, first.offset, ballast)?;
         first.segment.handle.sync_data()?;
     }
     Ok(())

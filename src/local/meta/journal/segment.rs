@@ -3,12 +3,19 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::local::ballast::Ballast;
 use crate::local::file::{self, Dir, Handle, Place};
 use crate::local::format::frame::{self, Stamp};
 use crate::local::format::segment::{HEADER_LEN, header, stamp_of};
 use crate::{Error, Result};
+
+/// How far zeros are written ahead of the frames, bytes.
+///
+/// A file system with a journal of its own notes for each preallocated block when it is first written. A sync
+/// of a frame in such a block waits for that journal, too. In a block that was written before it does not.
+const ZEROS_AHEAD: u64 = 512 * 1024;
 
 /// A segment open for appending.
 #[derive(Debug)]
@@ -17,6 +24,8 @@ pub(crate) struct Segment {
     pub handle: Handle,
     /// Length of the file, bytes.
     pub len: u64,
+    /// The blocks before this place were written. Those behind it are only allocated, as far as is known.
+    written: AtomicU64,
 }
 
 impl Segment {
@@ -47,7 +56,16 @@ impl Segment {
         handle.allocate(len)?;
         handle.write_at(&header(stamp), 0)?;
         handle.sync_all()?;
-        Ok(Self { stamp, handle, len })
+        Ok(Self::new(stamp, handle, len))
+    }
+
+    fn new(stamp: Stamp, handle: Handle, len: u64) -> Self {
+        Self {
+            stamp,
+            handle,
+            len,
+            written: AtomicU64::new(0),
+        }
     }
 
     /// Opens a segment for writing. A hard link of it (`cp -al`) stays as it is.
@@ -60,7 +78,33 @@ impl Segment {
         handle.read_at(&mut header, 0)?;
         let stamp = stamp_of(number, &header)
             .ok_or_else(|| damaged(&handle.path(), 0, "the segment's header cannot be read"))?;
-        Ok(Self { stamp, handle, len })
+        Ok(Self::new(stamp, handle, len))
+    }
+
+    /// Writes frames, which end with the last of the segment. Sometimes it also writes zeros behind them.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub(crate) fn append(&self, mut frames: Vec<u8>, offset: u64, ballast: &Ballast) -> Result<()> {
+        let len = frames.len();
+        let end = offset + len as u64;
+        if end > self.written.load(Ordering::Relaxed) {
+            let ahead = end.next_multiple_of(ZEROS_AHEAD).min(self.len);
+            let with_zeros = usize::try_from(ahead.saturating_sub(offset)).unwrap_or(len);
+            frames.resize(with_zeros.max(len), 0);
+            match self.handle.write_at(&frames, offset) {
+                Err(Error::StorageFull { .. }) => {
+                    // The room is left to frames.
+                    self.written.store(self.len, Ordering::Relaxed);
+                    frames.truncate(len);
+                }
+                written => {
+                    self.written.store(ahead, Ordering::Relaxed);
+                    return written;
+                }
+            }
+        }
+        self.write(&frames, offset, ballast)
     }
 
     /// Writes. If the file system has no room, writes once more, with the ballast's room. A file system
