@@ -1,8 +1,7 @@
 //! The filter: a Bloom filter in pages. It says of most rows that a layer does not have that it has none,
 //! and a question reads one page. It never says so of a row that the layer has.
 
-use super::{SEAL_LEN, Salt};
-use crate::local::format::cursor::Cursor;
+use super::{SEAL_LEN, Salt, sip};
 use crate::local::format::mutation::Tree;
 
 pub(crate) const PAGE_LEN: usize = 4096;
@@ -37,17 +36,14 @@ impl Filter {
 
     /// Where a row is. The salt makes places that no client can foresee.
     pub(crate) fn probe(self, salt: Salt, tree: Tree, key: &[u8]) -> Probe {
-        let mut message = Vec::with_capacity(1 + key.len());
-        message.push(tree as u8);
-        message.extend_from_slice(key);
-        let hash = blake3::keyed_hash(&salt.as_key(), &message);
-        let mut words = Cursor::new(hash.as_bytes());
-        let mut word = || words.u32().unwrap_or_default();
+        let hash = sip::hash([salt.0, salt.0.rotate_left(32) ^ tree as u64], key);
+        let [high, low] = halves(hash);
+        let [mixed, _] = halves(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Probe {
-            page: (u64::from(word()) * self.pages) >> 32,
-            first: word(),
+            page: (u64::from(high) * self.pages) >> 32,
+            first: low,
             // An odd step meets different bits.
-            step: word() | 1,
+            step: mixed | 1,
         }
     }
 }
@@ -77,4 +73,9 @@ impl Probe {
             (byte, 1 << (bit % 8))
         })
     }
+}
+
+/// The upper and the lower half.
+fn halves(word: u64) -> [u32; 2] {
+    [word >> 32, word & 0xffff_ffff].map(|half| u32::try_from(half).unwrap_or_default())
 }

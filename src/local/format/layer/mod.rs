@@ -19,6 +19,7 @@
 mod block;
 mod filter;
 mod index;
+mod sip;
 
 pub(crate) use block::{BlockWriter, LONGEST_BLOCK, ROWS_AT, len_of, rows_of};
 pub(crate) use filter::{Filter, PAGE_LEN};
@@ -55,15 +56,6 @@ impl Salt {
         hasher.update(&offset.to_be_bytes());
         hasher.update(bytes);
         hasher.finalize().to_be_bytes()
-    }
-
-    /// A key for hashes.
-    fn as_key(self) -> [u8; 32] {
-        let mut key = [0; 32];
-        if let Some(start) = key.first_chunk_mut() {
-            *start = self.0.to_be_bytes();
-        }
-        key
     }
 
     /// The bytes before a seal. `None` if it does not fit them and the place.

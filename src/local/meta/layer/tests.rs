@@ -195,6 +195,27 @@ fn an_empty_layer_says_nothing() {
 }
 
 #[test]
+fn the_filter_denies_most_rows_that_are_not_there() {
+    let row = |n: u32| {
+        (
+            (Tree::Refs, [[7; 70].as_slice(), &n.to_be_bytes()].concat()),
+            None,
+        )
+    };
+    let rows: Rows = (0..20_000).map(row).collect();
+    let scratch = Scratch::holding(&rows);
+    let layer = Layer::open(&scratch.place).unwrap();
+    let perhaps = |rows: Rows| {
+        let keys = rows.into_keys();
+        keys.filter(|(tree, key)| layer.parts().may_have(*tree, key))
+            .count()
+    };
+    assert_eq!(perhaps(rows.clone()), 20_000);
+    let needless = perhaps((20_000..120_000).map(row).collect());
+    assert!((300..2000).contains(&needless), "{needless} of 100,000");
+}
+
+#[test]
 fn rows_of_any_length_are_kept() {
     let long = |tree, first: u8, value: usize| {
         let key = [&[first][..], &[0xff; MAX_KEY_LEN - 1]].concat();
