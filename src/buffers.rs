@@ -1,5 +1,6 @@
 //! Memory in which bodies are gathered before they are hashed and written. It is at most what
-//! [`Options::body_memory`](crate::Options::body_memory) says, and 8 KiB for each body beyond.
+//! [`Options::body_memory`](crate::Options::body_memory) says, and 8 KiB for each body beyond. Readers have
+//! such memory of their own.
 //!
 //! A body has one buffer at a time. The large buffers are enough to keep the disk busy. Further bodies get
 //! small ones. When those are all in use, too, bodies get tiny ones, which are written through the page
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use memmap2::{Advice, MmapMut};
 
+use crate::process::Process;
 use crate::sync::Mutex;
 use crate::values::digest::BLOCK_LEN;
 
@@ -38,6 +40,7 @@ const KEPT: usize = 16;
 pub(crate) const ALIGNMENT: usize = 4096;
 
 pub(crate) struct Buffers {
+    process: Process,
     /// How many large buffers exist at most: two thirds of the memory.
     most_large: usize,
     /// Bytes of all small buffers, at most: one third.
@@ -65,6 +68,7 @@ impl Buffers {
     pub(crate) fn with(memory: u64) -> Self {
         let third = usize::try_from(memory / 3).unwrap_or(usize::MAX / 4);
         Self {
+            process: Process::current(),
             most_large: 2 * third / LARGE,
             most_small: third,
             large: AtomicUsize::default(),
@@ -262,6 +266,10 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        // In a forked child a thread that does not exist there may have the lock.
+        if self.pool.process.is_another() {
+            return;
+        }
         if let Some(kept) = self.pool.kept(self.size) {
             let mut kept = kept.lock();
             if kept.len() < KEPT {

@@ -93,11 +93,30 @@ pub trait DurableBlob: Send + Sync {
 /// ([I5](crate::rules#i5)); [`Verified`](super::Verified) does that for any source.
 pub trait BlobReader: Send + Sync {
     /// Copies bytes from `position` on, and returns how many. 0 only at or behind the end, or if `into` is
-    /// empty.
+    /// empty. After an error `into` has no byte of a damaged block.
     ///
     /// # Errors
     /// [`Error::DamagedBlob`](crate::Error::DamagedBlob), [`Error::Io`](crate::Error::Io).
     fn read_at(&mut self, position: u64, into: &mut [u8]) -> Result<usize>;
+
+    /// Copies whole blocks from `position` on, which is where a block begins, as long as they are in memory
+    /// and nobody has to wait for them. Returns how many bytes it copied. By default none is in memory.
+    ///
+    /// # Errors
+    /// As for [`read_at`](Self::read_at).
+    fn read_cached(&mut self, position: u64, into: &mut [u8]) -> Result<usize> {
+        let _ = (position, into);
+        Ok(0)
+    }
+
+    /// Makes a second reader of the same blob. It reads long pieces on another thread, also for a while
+    /// after the hold has ended. By default it makes none, and nothing is read ahead.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    fn ahead(&self) -> Result<Option<Box<dyn BlobReader>>> {
+        Ok(None)
+    }
 }
 
 /// Room for one body, which grows as bytes arrive. Dropping it gives back what was not written.

@@ -1,7 +1,9 @@
 //! [`PartStore`]: uploads, parts and objects, on any engine. This layer applies the rules, and decides the
 //! order of the steps.
 
+mod ahead;
 mod copy;
+mod flow;
 mod from_memory;
 mod housekeeping;
 mod keys;
@@ -19,6 +21,7 @@ mod under_way;
 mod upkeep;
 mod uploads;
 mod whole;
+mod workers;
 mod writer;
 
 use std::path::Path;

@@ -193,6 +193,6 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<PartReader> {
-        PartReader::open(&*self.session()?, upload, number)
+        PartReader::open(&self.handle.shared, upload, number)
     }
 }

@@ -1,40 +1,42 @@
-//! Reading: parts and objects as `Read + Seek`. Each block is checked before a reader returns any of it
-//! (I5).
+//! Reading: parts and objects as `Read + Seek`, and as chunks. Each block is checked before a reader returns
+//! any of it (I5).
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use super::session::Session;
+use bytes::Bytes;
+
+use super::flow::Flow;
 use super::shared::Shared;
-use crate::backend::{BlobReader, HeldObject, Hold};
-use crate::process::Process;
-use crate::{ContentHash, Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
+use crate::backend::{HeldObject, Hold};
+use crate::{Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
 
 /// Reads a part. [`PartStore::open_part`](crate::PartStore::open_part) and [`ObjectReader::part`] make it.
 ///
 /// It returns the bytes of the part as it was when opened, also if the part is replaced, aborted or removed
 /// in the meantime. A read error may hold an [`Error`], which [`Error::from_io`] gives back.
-/// [`Error::DamagedBlob`] names the blob. The reader has one block of 256 KiB in memory, so a small read
-/// costs reading its block.
+/// [`Error::DamagedBlob`] names the blob.
+///
+/// # Cost
+/// A small read costs reading its block of 256 KiB, which the reader keeps until it is read. A read of whole
+/// blocks is read straight into the caller's memory. After two blocks in order the reader reads up to 8 MiB
+/// ahead, on other threads. All readers of a store together have 128 MiB. If others have it all, a reader
+/// keeps 32 KiB, and reads the block again for the next 32 KiB.
 pub struct PartReader {
-    process: Process,
     part: Part,
-    blob: Box<dyn BlobReader>,
-    position: u64,
-    /// [I4](crate::rules#i4): the blob stays while it is read.
-    hold: Hold,
+    flow: Flow,
 }
 
 impl PartReader {
     /// Opens a part of an open upload.
-    pub(super) fn open(session: &Session, upload: &Upload, number: PartNumber) -> Result<Self> {
+    pub(super) fn open(shared: &Arc<Shared>, upload: &Upload, number: PartNumber) -> Result<Self> {
+        let session = shared.session()?;
         let held = session.catalog.hold_part(upload, number)?;
+        let blob = session.blobs.open(&held.part.content, held.blob)?;
+        let flow = Flow::new(shared, ObjectPart::all([held.part.clone()]), held.hold);
         Ok(Self {
-            process: session.process,
-            blob: session.blobs.open(&held.part.content, held.blob)?,
             part: held.part,
-            position: 0,
-            hold: held.hold,
+            flow: flow.opened(blob),
         })
     }
 
@@ -44,28 +46,36 @@ impl PartReader {
         &self.part
     }
 
+    /// Returns the next bytes, at most `most`, and not a copy of them. They are empty only at or behind the
+    /// end, or if `most` is 0. [`ObjectReader::next_chunk`] has more.
+    ///
+    /// # Errors
+    /// As for [`ObjectReader::next_chunk`].
+    pub fn next_chunk(&mut self, most: usize) -> Result<Bytes> {
+        self.flow.next_chunk(most)
+    }
+
+    /// Sets after how many bytes in order the reader reads ahead. 512 KiB is the default, and 0 is at once.
+    /// A server may want more: what a client that takes nothing has on its way takes memory of all readers.
+    pub fn reads_ahead_after(&mut self, bytes: u64) {
+        self.flow.read_ahead_after(bytes);
+    }
+
     /// What keeps its blob.
     pub(super) fn hold(&self) -> &Hold {
-        &self.hold
+        self.flow.hold()
     }
 }
 
 impl Read for PartReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self
-            .process
-            .check()
-            .and_then(|()| self.blob.read_at(self.position, into));
-        let len = read.map_err(Error::into_io)?;
-        self.position += len as u64;
-        Ok(len)
+        self.flow.read(into).map_err(Error::into_io)
     }
 }
 
 impl Seek for PartReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.position = position_of(to, self.position, self.part.size)?;
-        Ok(self.position)
+        seek(&mut self.flow, to, self.part.size)
     }
 }
 
@@ -73,40 +83,20 @@ impl std::fmt::Debug for PartReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PartReader")
             .field("part", &self.part)
-            .field("position", &self.position)
+            .field("position", &self.flow.position())
             .finish_non_exhaustive()
     }
-}
-
-fn position_of(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
-    let reached = match to {
-        SeekFrom::Start(offset) => Some(offset),
-        SeekFrom::Current(by) => position.checked_add_signed(by),
-        SeekFrom::End(by) => size.checked_add_signed(by),
-    };
-    reached.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek before the start"))
-}
-
-/// Opens a blob that is held.
-fn open_blob(session: &Session, content: &ContentHash, hold: &Hold) -> Result<Box<dyn BlobReader>> {
-    let blob = session.catalog.blob(content, hold)?;
-    session.blobs.open(content, blob)
 }
 
 /// Reads an object: its parts, one after the other.
 /// [`PartStore::open_object`](crate::PartStore::open_object) makes it.
 ///
-/// It returns the bytes of the object also if the object is removed in the meantime. Errors and memory are
-/// those of [`PartReader`], and 120 bytes for the place of each part.
+/// It returns the bytes of the object also if the object is removed in the meantime. Errors and costs are
+/// those of [`PartReader`], and 120 bytes of memory for the place of each part.
 pub struct ObjectReader {
     shared: Arc<Shared>,
     object: Object,
-    parts: Vec<ObjectPart>,
-    position: u64,
-    /// The part that is being read, by its place in the list.
-    current: Option<(usize, Box<dyn BlobReader>)>,
-    /// [I4](crate::rules#i4): the blobs stay while the object is read.
-    hold: Hold,
+    flow: Flow,
 }
 
 impl ObjectReader {
@@ -125,10 +115,7 @@ impl ObjectReader {
         Self {
             shared: Arc::clone(shared),
             object: held.object,
-            parts: held.parts,
-            position: 0,
-            current: None,
-            hold: held.hold,
+            flow: Flow::new(shared, held.parts, held.hold),
         }
     }
 
@@ -138,15 +125,59 @@ impl ObjectReader {
         &self.object
     }
 
+    /// Sets after how many bytes in order the reader reads ahead, as
+    /// [`PartReader::reads_ahead_after`] does.
+    pub fn reads_ahead_after(&mut self, bytes: u64) {
+        self.flow.read_ahead_after(bytes);
+    }
+
     /// What keeps its blobs.
     pub(super) fn hold(&self) -> &Hold {
-        &self.hold
+        self.flow.hold()
     }
 
     /// Returns the parts and their places, in order.
     #[must_use]
     pub fn parts(&self) -> &[ObjectPart] {
-        &self.parts
+        self.flow.parts()
+    }
+
+    /// Returns the next bytes, at most `most`, and not a copy of them. They are empty only at or behind the
+    /// end, or if `most` is 0.
+    ///
+    /// A chunk ends at the latest with its part. How long it is otherwise may differ from call to call: a
+    /// block of 256 KiB at first, up to 2 MiB later. It keeps the memory that it lies in, which is that of
+    /// the readers. So drop it when its bytes are used.
+    ///
+    /// [`Read`], [`Seek`] and this go on from the same position.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = partstore::PartStore::open(dir.path().join("data"))?;
+    /// let object = store.put_object("bucket/hello", "hello")?;
+    /// let mut reader = store.open_object(&object.upload)?;
+    /// let mut len = 0;
+    /// loop {
+    ///     let chunk = reader.next_chunk(usize::MAX)?;
+    ///     if chunk.is_empty() {
+    ///         break;
+    ///     }
+    ///     len += chunk.len();
+    /// }
+    /// assert_eq!(len, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The position stays where it was.
+    /// - [`Error::DamagedBlob`]: the block at the position does not hold what was stored, or the file of its
+    ///   blob is missing.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
+    pub fn next_chunk(&mut self, most: usize) -> Result<Bytes> {
+        self.flow.next_chunk(most)
     }
 
     /// Opens one part by its number (`GET ?partNumber=N`). The part's reader may outlive this one.
@@ -157,59 +188,32 @@ impl ObjectReader {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
     pub fn part(&self, number: PartNumber) -> Result<PartReader> {
-        let found = self
-            .parts
-            .iter()
-            .find(|placed| placed.part.number == number);
-        let part = found
+        let parts = self.parts();
+        let found = parts.binary_search_by_key(&number, |placed| placed.part.number);
+        let found = found.ok().and_then(|at| parts.get(at));
+        let part = &found
             .ok_or_else(|| self.object.upload.part_not_found(number))?
-            .part
-            .clone();
+            .part;
         let session = self.shared.session()?;
+        let blob = session.catalog.blob(&part.content, self.hold())?;
+        let blob = session.blobs.open(&part.content, blob)?;
+        let parts = ObjectPart::all([part.clone()]);
         Ok(PartReader {
-            process: session.process,
-            blob: open_blob(&session, &part.content, &self.hold)?,
-            part,
-            position: 0,
-            hold: self.hold.clone(),
+            part: part.clone(),
+            flow: Flow::new(&self.shared, parts, self.hold().clone()).opened(blob),
         })
-    }
-
-    /// Reads from the part at the position.
-    fn read_some(&mut self, into: &mut [u8]) -> Result<usize> {
-        self.shared.check_process()?;
-        let behind = self
-            .parts
-            .partition_point(|placed| placed.offset + placed.part.size <= self.position);
-        let Some(placed) = self.parts.get(behind) else {
-            return Ok(0);
-        };
-        let within = self.position - placed.offset;
-        if let Some((_, blob)) = self.current.as_mut().filter(|(at, _)| *at == behind) {
-            return blob.read_at(within, into);
-        }
-        let mut blob = open_blob(&*self.shared.session()?, &placed.part.content, &self.hold)?;
-        let read = blob.read_at(within, into);
-        self.current = Some((behind, blob));
-        read
     }
 }
 
 impl Read for ObjectReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        let len = self.read_some(into).map_err(Error::into_io)?;
-        self.position += len as u64;
-        Ok(len)
+        self.flow.read(into).map_err(Error::into_io)
     }
 }
 
 impl Seek for ObjectReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.position = position_of(to, self.position, self.object.size)?;
-        Ok(self.position)
+        seek(&mut self.flow, to, self.object.size)
     }
 }
 
@@ -217,7 +221,18 @@ impl std::fmt::Debug for ObjectReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ObjectReader")
             .field("object", &self.object)
-            .field("position", &self.position)
+            .field("position", &self.flow.position())
             .finish_non_exhaustive()
     }
+}
+
+fn seek(flow: &mut Flow, to: SeekFrom, size: u64) -> io::Result<u64> {
+    let reached = match to {
+        SeekFrom::Start(offset) => Some(offset),
+        SeekFrom::Current(by) => flow.position().checked_add_signed(by),
+        SeekFrom::End(by) => size.checked_add_signed(by),
+    };
+    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "a seek before the start");
+    flow.seek(reached.ok_or_else(refused)?);
+    Ok(flow.position())
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session::Session;
+use super::workers::Workers;
 use crate::backend::Watch;
+use crate::buffers::Buffers;
 use crate::going::Closing;
 use crate::process::Process;
 use crate::sync::{Condvar, GLANCE, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
@@ -14,10 +16,15 @@ use crate::{Error, Result};
 /// How often the housekeeping thread asks whether the engine answers.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// Memory of all readers, bytes.
+const READING: u64 = 128 << 20;
+
 pub(crate) struct Shared {
     process: Process,
     closing: Closing,
     watch: Watch,
+    pub(super) reading: Arc<Buffers>,
+    pub(super) workers: Arc<Workers>,
     session: RwLock<Option<Session>>,
     duty: Mutex<Duty>,
     changed: Condvar,
@@ -47,6 +54,8 @@ impl Shared {
             process: session.process,
             closing: session.closing.clone(),
             watch: session.catalog.watch(),
+            reading: Arc::new(Buffers::with(READING)),
+            workers: Arc::default(),
             session: RwLock::new(Some(session)),
             duty: Mutex::default(),
             changed: Condvar::new(),
@@ -126,6 +135,7 @@ impl Shared {
     /// From now on no call begins. Long calls end, and so does the housekeeping thread.
     pub(super) fn stop(&self) {
         self.closing.begin();
+        self.workers.close();
         self.duty.lock().stop = true;
         self.changed.notify_all();
     }

@@ -5,6 +5,7 @@ mod costs;
 mod limits;
 mod many;
 mod memory;
+mod reads;
 mod speed;
 
 use std::path::Path;
@@ -28,6 +29,8 @@ enum Figure {
     Open,
     /// What each part costs a call that goes over many, in a store of 100,000
     Costs,
+    /// One object read in order, cold and hot; 4 KiB at random places; the first byte of 10,000 parts
+    Reads,
     /// Resident memory while 32 bodies of 1 GiB stream at once; writes 32 GiB
     Bodies,
     /// Resident memory with 1,000,000 part rows; takes minutes
@@ -41,13 +44,14 @@ enum Figure {
 }
 
 impl Figure {
-    const EACH: [Self; 8] = [
+    const EACH: [Self; 9] = [
         Self::Put,
         Self::GroupCommit,
         Self::Commit,
         Self::List,
         Self::Open,
         Self::Costs,
+        Self::Reads,
         Self::Bodies,
         Self::Rows,
     ];
@@ -97,6 +101,7 @@ impl Figures {
             Figure::List => limits::list_and_complete(dir, report),
             Figure::Open => limits::open(dir, report),
             Figure::Costs => costs::costs(dir, report),
+            Figure::Reads => reads::reads(dir, report),
             Figure::Bodies => memory::bodies(dir, self.body_mib, report),
             Figure::Rows => memory::rows(dir, self.rows, report),
             Figure::OpenOnly | Figure::Quick | Figure::All => Ok(()),

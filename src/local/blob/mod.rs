@@ -4,6 +4,7 @@
 //! published blob is durable, name included) and I5 (bytes are checked before anybody gets them or relies
 //! on them).
 
+mod passes;
 mod proof;
 mod remembered;
 #[cfg(all(test, shuttle))]
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use stage::{DurableBlob, StagedBlob};
 
+use passes::Passes;
 use remembered::Remembered;
 use source::BlobFile;
 
@@ -48,6 +50,7 @@ pub(crate) struct BlobFiles {
     opening: u64,
     /// Blobs that this process has written, or synced and read through, and found sound.
     sound: Mutex<Remembered>,
+    passes: Passes,
     /// Blobs whose files were renamed to their names, while the names are not durable yet.
     unsynced: Mutex<HashSet<ContentHash>>,
     /// Blobs that were found damaged and were not put again since.
@@ -88,6 +91,7 @@ impl BlobFiles {
             staged_now: AtomicU64::new(0),
             opening: u64::from_ne_bytes(opening),
             sound: Mutex::default(),
+            passes: Passes::default(),
             unsynced: Mutex::default(),
             damaged: Mutex::default(),
         })
@@ -143,13 +147,13 @@ impl BlobFiles {
         self: &Arc<Self>,
         content: ContentHash,
         sums: BlockCrcs,
-    ) -> Result<Verified<BlobFile<Arc<Self>>>> {
+    ) -> Result<Verified<BlobFile<Arc<Self>>, Arc<BlockCrcs>>> {
         let handle = self.open_file(&content)?;
         if handle.len()? < sums.size {
             return Err(self.found_damage(&content, "its file is too short"));
         }
         let file = BlobFile::new(Arc::clone(self), handle, content);
-        Ok(Verified::new(file, sums))
+        Ok(Verified::new(file, Arc::new(sums)))
     }
 
     fn open_file(&self, content: &ContentHash) -> Result<Handle> {
@@ -182,6 +186,7 @@ impl BlobFiles {
     /// makes. The removal is durable after [`sync_names`](Self::sync_names).
     pub(crate) fn remove(&self, content: &ContentHash) -> Result<bool> {
         self.sound.lock().remove(content);
+        self.passes.forget(content);
         self.damaged.lock().remove(content);
         self.unsynced.lock().remove(content);
         let remove = |dir: Dir| file::remove_if_present(&dir.at(content.to_string()));

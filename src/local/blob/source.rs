@@ -1,9 +1,15 @@
 //! [`BlobFile`]: the file of one blob, as a source of bytes that are then checked.
+//!
+//! Pieces are read through the page cache. A reader that goes through a blob in order reads long pieces on
+//! other threads, [past the page cache](super::passes).
 
 use std::borrow::Borrow;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::BlobFiles;
 use crate::backend::{Source, Verified};
+use crate::buffers::{ALIGNMENT, is_aligned};
 use crate::going::Going;
 use crate::local::file::Handle;
 use crate::values::digest::BlockCrcs;
@@ -14,34 +20,102 @@ pub(super) const LENGTH: &str = "its file has another length";
 /// An open file.
 pub(crate) struct BlobFile<S> {
     files: S,
-    handle: Handle,
+    handle: Arc<Handle>,
     content: ContentHash,
+    /// For long pieces: the same file, if they are read past the page cache.
+    direct: OnceLock<Option<Arc<Handle>>>,
+    way: Way,
+}
+
+/// How a source reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Pieces,
+    Long,
 }
 
 impl<S> BlobFile<S> {
     pub(super) fn new(files: S, handle: Handle, content: ContentHash) -> Self {
         Self {
             files,
-            handle,
+            handle: Arc::new(handle),
+            direct: OnceLock::new(),
+            way: Way::Pieces,
             content,
         }
     }
 }
 
-impl<S: Borrow<BlobFiles> + Send + Sync> Source for BlobFile<S> {
-    fn read_exact_at(&mut self, position: u64, into: &mut [u8]) -> Result<()> {
-        self.files.borrow().check_process()?;
-        let read = self.handle.read_at(into, position);
-        read.map_err(|error| match &error {
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => {
-                self.damaged("its file is too short")
-            }
+impl<S: Borrow<BlobFiles>> BlobFile<S> {
+    /// Names the blob in what was said of its file.
+    fn blame(&self, error: Error) -> Error {
+        match &error {
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => self
+                .files
+                .borrow()
+                .found_damage(&self.content, "its file is too short"),
             // An error that names the blob says which bytes to put again.
             Error::Io { source, .. } if error.is_of_the_medium() => {
-                self.damaged(&format!("its file could not be read: {source}"))
+                let reason = format!("its file could not be read: {source}");
+                self.files.borrow().found_damage(&self.content, &reason)
             }
             _ => error,
-        })
+        }
+    }
+
+    /// The file for reads past the page cache. What cannot be opened so is read through it.
+    fn direct(&self) -> Option<&Arc<Handle>> {
+        let open = || {
+            let place = self.handle.place();
+            let files = self.files.borrow();
+            let passes = files.writes_direct() && files.passes.begin(&self.content);
+            passes.then(|| Handle::open_direct(place).ok().map(Arc::new))?
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+
+    /// Fills as much of `into` as can be read past the page cache, and returns how much.
+    fn read_direct(&self, position: u64, into: &mut [u8]) -> Result<usize> {
+        let (Way::Long, Some(direct)) = (self.way, self.direct()) else {
+            return Ok(0);
+        };
+        let len = into.len() - into.len() % ALIGNMENT;
+        let aligned = into.get_mut(..len).unwrap_or_default();
+        if !is_aligned(aligned) || !position.is_multiple_of(ALIGNMENT as u64) {
+            return Ok(0);
+        }
+        let began = Instant::now();
+        direct.read_at(aligned, position)?;
+        self.files.borrow().passes.note(len, began.elapsed());
+        Ok(len)
+    }
+}
+
+impl<S: Borrow<BlobFiles> + Clone + Send + Sync> Source for BlobFile<S> {
+    fn read_exact_at(&mut self, position: u64, into: &mut [u8]) -> Result<()> {
+        self.files.borrow().check_process()?;
+        // Whatever the disk says to such a read, the page cache may know better.
+        let done = self.read_direct(position, into).unwrap_or(0);
+        let rest = into.get_mut(done..).unwrap_or_default();
+        let read = self.handle.read_at(rest, position + done as u64);
+        read.map_err(|error| self.blame(error))
+    }
+
+    fn read_cached(&mut self, position: u64, into: &mut [u8]) -> Result<bool> {
+        self.files.borrow().check_process()?;
+        let read = self.handle.read_cached_at(into, position);
+        read.map_err(|error| self.blame(error))
+    }
+
+    fn ahead(&self) -> Result<Option<Self>> {
+        self.direct();
+        Ok(Some(Self {
+            files: self.files.clone(),
+            handle: Arc::clone(&self.handle),
+            content: self.content,
+            direct: self.direct.clone(),
+            way: Way::Long,
+        }))
     }
 
     fn damaged(&self, reason: &str) -> Error {
@@ -62,9 +136,11 @@ pub(super) fn check_all(
     let content = file.content;
     let (mut blob, mut hasher) = (Verified::new(file, sums), blake3::Hasher::new());
     for at in 0..BlockCrcs::blocks(sums.size) {
-        let block = blob.block(at)?;
-        hasher.update(block);
-        going.advance(block.len() as u64)?;
+        let len = blob.with_block(at, |block| {
+            hasher.update(block);
+            block.len() as u64
+        })?;
+        going.advance(len)?;
     }
     if hasher.finalize().as_bytes() != content.as_bytes() {
         return Err(blob.source().damaged("its bytes do not have its hash"));

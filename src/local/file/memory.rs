@@ -202,6 +202,11 @@ impl Handle {
         Ok(Self { contents, place })
     }
 
+    /// This disk has no page cache to bypass.
+    pub(crate) fn open_direct(place: &Place) -> Result<Self> {
+        Self::create_direct(place)
+    }
+
     pub(crate) fn open_write(place: &Place) -> Result<Self> {
         Self::open_read(place)
     }
@@ -246,6 +251,15 @@ impl Handle {
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
         let read = self.contents.read_at(bytes, bytes_of(offset));
         read.map_err(at("read", &self.path()))
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it is so in the real layer"
+    )]
+    pub(crate) fn read_cached_at(&self, _bytes: &mut [u8], _offset: u64) -> Result<bool> {
+        Ok(false)
     }
 
     pub(crate) fn sync_data(&self) -> Result<()> {

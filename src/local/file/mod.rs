@@ -21,13 +21,13 @@ mod lock;
 mod tests;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FallocateFlags, OFlags, Stat};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 pub(crate) use composed::{
     copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
@@ -72,6 +72,12 @@ impl Handle {
 
     pub(crate) fn open_read(place: &Place) -> Result<Self> {
         Self::opened("open", place, place.open(OFlags::RDONLY))
+    }
+
+    /// Opens a file that is read past the page cache, if the file system can do that. Reads must then be
+    /// aligned, and go to aligned memory.
+    pub(crate) fn open_direct(place: &Place) -> Result<Self> {
+        Self::opened("open", place, place.open(OFlags::RDONLY | OFlags::DIRECT))
     }
 
     pub(crate) fn open_write(place: &Place) -> Result<Self> {
@@ -131,6 +137,19 @@ impl Handle {
         self.file
             .read_exact_at(bytes, offset)
             .map_err(|source| self.failed("read")(source))
+    }
+
+    /// Fills `bytes` if the page cache has them all. `false` if not, or if the kernel cannot tell.
+    pub(crate) fn read_cached_at(&self, bytes: &mut [u8], offset: u64) -> Result<bool> {
+        let len = bytes.len();
+        let into = &mut [IoSliceMut::new(bytes)];
+        match rustix::io::preadv2(&self.file, into, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read == len),
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => {
+                Ok(false)
+            }
+            Err(errno) => Err(self.failed("read")(errno.into())),
+        }
     }
 
     /// Makes the bytes and the length durable.

@@ -207,6 +207,11 @@ macro_rules! contract {
         }
         mod read {
             $crate::cases! { $new, read:
+                chunks_are_the_bytes_in_order_and_from_any_place_on,
+                reads_and_chunks_by_turns_go_on_where_the_other_ended,
+                chunks_go_on_when_the_object_is_removed,
+                a_reader_that_is_dropped_half_way_keeps_nothing,
+                a_damaged_blob_ends_the_chunks_before_it,
                 a_part_reads_like_its_bytes,
                 an_object_reads_like_its_parts_one_after_the_other,
                 a_part_of_an_object_is_read_by_its_number,

@@ -1,7 +1,7 @@
 //! Reading parts and objects.
 
 use crate::support::{Fixture, bytes, lines, number, read_object, read_part, refusal};
-use partstore::{Part, PartReader};
+use partstore::{Error, Object, ObjectReader, Part, PartReader};
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 
 const BLOCK: usize = 262_144;
@@ -212,4 +212,147 @@ pub fn a_parts_reader_outlives_the_completion() {
     let mut read = Vec::new();
     reader.read_to_end(&mut read).unwrap();
     assert_eq!(read, read_object(&fixture.store, &upload));
+}
+
+/// Sizes of parts of which a reader reads ahead: long ones, between small ones and none.
+const LONG: [usize; 7] = [
+    3 * BLOCK,
+    0,
+    11 * BLOCK + 5,
+    10,
+    24 * BLOCK,
+    BLOCK - 1,
+    8 * BLOCK + 1,
+];
+
+fn long_object(fixture: &Fixture) -> (Object, Vec<u8>) {
+    let bodies: Vec<Vec<u8>> = (1..).zip(LONG).map(|(at, len)| bytes(at, len)).collect();
+    let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+    (fixture.complete("key", &slices), slices.concat())
+}
+
+/// Takes chunks up to a place, and compares them.
+fn take_chunks(reader: &mut ObjectReader, (from, to): (usize, usize), whole: &[u8], most: usize) {
+    let mut at = from;
+    while at < to {
+        let chunk = reader.next_chunk(most.min(to - at)).unwrap();
+        assert!((1..=most).contains(&chunk.len()), "{at} of {to}");
+        assert!(whole[at..].starts_with(&chunk), "at {at}");
+        at += chunk.len();
+        assert_eq!(reader.stream_position().unwrap(), at as u64);
+    }
+}
+
+pub fn chunks_are_the_bytes_in_order_and_from_any_place_on() {
+    let mut fixture = Fixture::new();
+    let (object, whole) = long_object(&fixture);
+    let end = whole.len();
+    for most in [usize::MAX, BLOCK, 100_000] {
+        let mut reader = fixture.store.open_object(&object.upload).unwrap();
+        assert!(reader.next_chunk(0).unwrap().is_empty());
+        take_chunks(&mut reader, (0, end), &whole, most);
+        assert!(reader.next_chunk(most).unwrap().is_empty(), "the end");
+        for from in [end - 1, 20 * BLOCK + 7, 5 * BLOCK, 3, 12 * BLOCK] {
+            let to = end.min(from + 9 * BLOCK);
+            reader.seek(SeekFrom::Start(from as u64)).unwrap();
+            take_chunks(&mut reader, (from, to), &whole, most);
+        }
+        fixture.reopen();
+    }
+    let mut part = fixture
+        .store
+        .open_object(&object.upload)
+        .and_then(|reader| reader.part(number(3)))
+        .unwrap();
+    let mut read = Vec::new();
+    loop {
+        let chunk = part.next_chunk(usize::MAX).unwrap();
+        if chunk.is_empty() {
+            break;
+        }
+        read.extend_from_slice(&chunk);
+    }
+    assert!(read == bytes(3, LONG[2]));
+}
+
+/// Reads of all lengths, seeks and chunks by turns, over bytes that are read ahead.
+pub fn reads_and_chunks_by_turns_go_on_where_the_other_ended() {
+    let fixture = Fixture::new();
+    let (object, whole) = long_object(&fixture);
+    let mut reader = fixture.store.open_object(&object.upload).unwrap();
+    let mut at = 0;
+    for len in [10, BLOCK, 3 * BLOCK, 7, 12 * BLOCK, 1, BLOCK + 1].repeat(2) {
+        let chunk = reader.next_chunk(len).unwrap();
+        assert!(whole[at..].starts_with(&chunk), "a chunk at {at}");
+        at += chunk.len();
+        let mut read = vec![0; len.min(whole.len() - at)];
+        reader.read_exact(&mut read).unwrap();
+        assert!(whole[at..].starts_with(&read), "{len} bytes at {at}");
+        at += read.len();
+        if len == 7 {
+            at -= BLOCK;
+            reader
+                .seek_relative(-(i64::try_from(BLOCK).unwrap()))
+                .unwrap();
+        }
+    }
+    reader.rewind().unwrap();
+    assert_reads_like(reader, &whole, &[0, 14 * BLOCK]);
+}
+
+/// A reader in the middle of an object, with more of it on its way.
+fn half_way(fixture: &Fixture, object: &Object, whole: &[u8]) -> ObjectReader {
+    let mut reader = fixture.store.open_object(&object.upload).unwrap();
+    take_chunks(&mut reader, (0, 5 * BLOCK), whole, usize::MAX);
+    reader
+}
+
+pub fn chunks_go_on_when_the_object_is_removed() {
+    let fixture = Fixture::new();
+    let (object, whole) = long_object(&fixture);
+    let mut reader = half_way(&fixture, &object, &whole);
+    fixture.store.remove_object(&object.upload).unwrap();
+    assert_eq!(fixture.store.sweep().unwrap().blobs, 0);
+    take_chunks(&mut reader, (5 * BLOCK, whole.len()), &whole, usize::MAX);
+    drop(reader);
+    assert_eq!(fixture.store.sweep().unwrap().blobs, LONG.len() as u64);
+    fixture.assert_tidy();
+}
+
+pub fn a_reader_that_is_dropped_half_way_keeps_nothing() {
+    let fixture = Fixture::new();
+    let (object, whole) = long_object(&fixture);
+    let reader = half_way(&fixture, &object, &whole);
+    fixture.store.remove_object(&object.upload).unwrap();
+    drop(reader);
+    assert_eq!(fixture.store.sweep().unwrap().blobs, LONG.len() as u64);
+    fixture.assert_tidy();
+    assert_eq!(fixture.blob_files().len(), 0);
+}
+
+/// Whoever reads in order gets everything before a damaged block, its name, and no byte of it.
+pub fn a_damaged_blob_ends_the_chunks_before_it() {
+    let fixture = Fixture::new();
+    let (object, whole) = long_object(&fixture);
+    let reader = fixture.store.open_object(&object.upload).unwrap();
+    let placed = &reader.parts()[4];
+    let (damaged, begin) = (placed.part.content, usize::try_from(placed.offset).unwrap());
+    fixture.engine.damage(&damaged);
+    let is_named =
+        |error: Error| matches!(error, Error::DamagedBlob { hash, .. } if hash == damaged);
+    for len in [10_000, BLOCK, 40 * BLOCK] {
+        let mut reader = fixture.store.open_object(&object.upload).unwrap();
+        take_chunks(&mut reader, (0, begin), &whole, usize::MAX);
+        for _ in 0..2 {
+            assert!(is_named(reader.next_chunk(len).unwrap_err()));
+            let mut into = vec![0; len];
+            let refused = reader.read(&mut into).unwrap_err();
+            assert!(is_named(Error::from_io(refused).unwrap()));
+            assert!(into.iter().all(|byte| *byte == 0), "a damaged byte");
+            assert_eq!(reader.stream_position().unwrap(), begin as u64);
+        }
+        let behind = begin + BLOCK;
+        reader.seek(SeekFrom::Start(behind as u64)).unwrap();
+        take_chunks(&mut reader, (behind, whole.len()), &whole, usize::MAX);
+    }
 }

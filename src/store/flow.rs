@@ -1,0 +1,319 @@
+//! [`Flow`]: verified bytes of some parts, one after the other, from any place on.
+//!
+//! - A piece of a block is copied from the block, which the flow keeps.
+//! - Whole blocks go straight into the caller's memory.
+//! - After [two blocks](IN_ORDER) in order, what the page cache has is read at once, and anything else
+//!   [ahead](super::ahead), on other threads.
+//! - All flows of a store share their memory. If others have it all, a flow keeps a [little](LITTLE) of a
+//!   block, and reads the block again for the next.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::ahead::{Ahead, Order, read_all};
+use super::shared::Shared;
+use crate::backend::{BlobReader, Hold};
+use crate::values::digest::BLOCK_LEN;
+use crate::{ContentHash, ObjectPart, Result};
+
+/// Whoever has read so many bytes in order will read on, bytes.
+const IN_ORDER: u64 = 2 * BLOCK_LEN as u64;
+/// What a flow keeps of a block if memory is short, bytes.
+const LITTLE: usize = 32 * 1024;
+
+pub(super) struct Flow {
+    shared: Arc<Shared>,
+    /// In order, with their places.
+    parts: Vec<ObjectPart>,
+    position: u64,
+    /// How many bytes were read in order up to the position.
+    in_order: u64,
+    /// Bytes are read ahead after so many in order.
+    ahead_after: u64,
+    /// Verified bytes, and the place of the first one.
+    chunk: (u64, Bytes),
+    ahead: Ahead,
+    /// The part that was opened last, by its place in the list.
+    open: Option<(usize, Box<dyn BlobReader>)>,
+    /// [I4](crate::rules#i4): the blobs stay while they are read.
+    hold: Hold,
+}
+
+/// A place in a part.
+#[derive(Clone, Copy)]
+struct Spot {
+    /// The part's place in the list.
+    part: usize,
+    within: u64,
+    /// Bytes of the part from here on.
+    left: u64,
+}
+
+impl Spot {
+    /// Where its block begins.
+    fn block(self) -> Self {
+        let skip = self.within % BLOCK_LEN as u64;
+        Self {
+            within: self.within - skip,
+            left: self.left + skip,
+            ..self
+        }
+    }
+
+    fn at_most(self, most: usize) -> usize {
+        usize::try_from(self.left).map_or(most, |left| left.min(most))
+    }
+}
+
+impl Flow {
+    pub(super) fn new(shared: &Arc<Shared>, parts: Vec<ObjectPart>, hold: Hold) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            parts,
+            position: 0,
+            in_order: 0,
+            ahead_after: IN_ORDER,
+            chunk: (0, Bytes::new()),
+            ahead: Ahead::at(0),
+            open: None,
+            hold,
+        }
+    }
+
+    /// The same, with its first part opened.
+    pub(super) fn opened(self, blob: Box<dyn BlobReader>) -> Self {
+        Self {
+            open: Some((0, blob)),
+            ..self
+        }
+    }
+
+    pub(super) fn parts(&self) -> &[ObjectPart] {
+        &self.parts
+    }
+
+    /// What keeps its blobs.
+    pub(super) fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    pub(super) fn read_ahead_after(&mut self, bytes: u64) {
+        self.ahead_after = bytes;
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn seek(&mut self, position: u64) {
+        if self.position != position {
+            self.position = position;
+            self.in_order = 0;
+        }
+    }
+
+    /// Copies bytes from the position on. 0 only at or behind the end, or if `into` is empty.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        self.shared.check_process()?;
+        let mut len = self.read_straight(into)?;
+        if len == 0 && !into.is_empty() {
+            let bytes = self.load()?;
+            len = bytes.len().min(into.len());
+            if let (Some(from), Some(into)) = (bytes.get(..len), into.get_mut(..len)) {
+                into.copy_from_slice(from);
+            }
+        }
+        self.advance(len);
+        Ok(len)
+    }
+
+    /// Returns bytes from the position on, at most so many, without a copy. None only at or behind the end,
+    /// or if `most` is 0.
+    pub(super) fn next_chunk(&mut self, most: usize) -> Result<Bytes> {
+        self.shared.check_process()?;
+        if most == 0 {
+            return Ok(Bytes::new());
+        }
+        let mut bytes = self.load()?;
+        bytes.truncate(most);
+        self.advance(bytes.len());
+        Ok(bytes)
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.position += len as u64;
+        self.in_order += len as u64;
+        if self.loaded().is_none() {
+            self.chunk = (0, Bytes::new());
+        }
+    }
+
+    fn spot(&self, position: u64) -> Option<Spot> {
+        let part = self
+            .parts
+            .partition_point(|placed| placed.offset + placed.part.size <= position);
+        let placed = self.parts.get(part)?;
+        let within = position - placed.offset;
+        let left = placed.part.size - within;
+        Some(Spot { part, within, left })
+    }
+
+    fn blob(&mut self, part: usize) -> Result<&mut dyn BlobReader> {
+        let open = match self.open.take() {
+            Some(open) if open.0 == part => open,
+            _ => (part, self.open_part(part)?),
+        };
+        Ok(&mut *self.open.insert(open).1)
+    }
+
+    fn open_part(&self, part: usize) -> Result<Box<dyn BlobReader>> {
+        let content = self.parts.get(part).map(|placed| placed.part.content);
+        let content = content.unwrap_or(ContentHash::from_bytes([0; 32]));
+        let session = self.shared.session()?;
+        let blob = session.catalog.blob(&content, &self.hold)?;
+        session.blobs.open(&content, blob)
+    }
+
+    /// The loaded bytes from the position on.
+    fn loaded(&self) -> Option<Bytes> {
+        let (start, bytes) = &self.chunk;
+        let skip = usize::try_from(self.position.checked_sub(*start)?).ok()?;
+        (skip < bytes.len()).then(|| bytes.slice(skip..))
+    }
+
+    /// Whole blocks into the caller's memory. 0 if that is not the way to go on.
+    fn read_straight(&mut self, into: &mut [u8]) -> Result<usize> {
+        if self.ahead.has(self.position) || self.loaded().is_some() {
+            return Ok(0);
+        }
+        let Some(spot) = self.spot(self.position) else {
+            return Ok(0);
+        };
+        let is_whole = spot.within.is_multiple_of(BLOCK_LEN as u64);
+        if !is_whole || into.len() < spot.at_most(BLOCK_LEN) {
+            return Ok(0);
+        }
+        let goes_on = self.in_order >= self.ahead_after;
+        let most = if goes_on { into.len() } else { BLOCK_LEN };
+        let into = into.get_mut(..spot.at_most(most)).unwrap_or_default();
+        let blob = self.blob(spot.part)?;
+        if goes_on {
+            blob.read_cached(spot.within, into)
+        } else {
+            blob.read_at(spot.within, into)
+        }
+    }
+
+    /// Returns verified bytes from the position on. None at or behind the end.
+    fn load(&mut self) -> Result<Bytes> {
+        if let Some(bytes) = self.loaded() {
+            return Ok(bytes);
+        }
+        let Some(spot) = self.spot(self.position) else {
+            return Ok(Bytes::new());
+        };
+        if !self.ahead.has(self.position) {
+            self.ahead = Ahead::at(self.position - spot.within + spot.block().within);
+        }
+        self.chunk = if !self.ahead.is_empty() || self.in_order >= self.ahead_after {
+            match self.load_cached(spot)? {
+                Some(chunk) => chunk,
+                None => match self.load_ahead()? {
+                    Some(chunk) => chunk,
+                    None => self.load_block(spot)?,
+                },
+            }
+        } else {
+            self.load_block(spot)?
+        };
+        Ok(self.loaded().unwrap_or_default())
+    }
+
+    /// The block about a spot, if nothing is read ahead and the page cache has it.
+    fn load_cached(&mut self, spot: Spot) -> Result<Option<(u64, Bytes)>> {
+        if !self.ahead.is_empty() {
+            return Ok(None);
+        }
+        let (block, start) = (spot.block(), self.position - spot.within);
+        let mut buffer = self
+            .shared
+            .reading
+            .buffer_for(Some(block.at_most(BLOCK_LEN) as u64));
+        let Some(into) = buffer.space().get_mut(..block.at_most(BLOCK_LEN)) else {
+            return Ok(None);
+        };
+        match self.blob(spot.part)?.read_cached(block.within, into)? {
+            0 => Ok(None),
+            len => {
+                buffer.fill(len);
+                Ok(Some((start + block.within, buffer.freeze())))
+            }
+        }
+    }
+
+    /// The next piece that is read ahead. `None` if nothing can be read ahead.
+    fn load_ahead(&mut self) -> Result<Option<(u64, Bytes)>> {
+        while let Some((at, most)) = self.ahead.wants() {
+            match self.order(at, most) {
+                Ok(true) => {}
+                // It is met again when it is the next.
+                Err(error) if self.ahead.is_empty() => return Err(error),
+                Ok(false) | Err(_) => break,
+            }
+        }
+        match self.ahead.take() {
+            Some((start, Ok(bytes))) => Ok(Some((start, bytes))),
+            Some((start, Err(error))) => {
+                self.ahead = Ahead::at(start);
+                Err(error)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Has a piece from the place `at` on read ahead.
+    fn order(&mut self, at: u64, most: u64) -> Result<bool> {
+        let Some(spot) = self.spot(at) else {
+            return Ok(false);
+        };
+        let wanted = spot.at_most(usize::try_from(most).unwrap_or(BLOCK_LEN));
+        let mut into = self.shared.reading.buffer_for(Some(wanted as u64));
+        let room = into.space().len();
+        let len = wanted.min(if wanted > room {
+            room - room % BLOCK_LEN
+        } else {
+            room
+        });
+        if len == 0 {
+            return Ok(false);
+        }
+        let Some(blob) = self.blob(spot.part)?.ahead()? else {
+            return Ok(false);
+        };
+        let within = spot.within;
+        let order = Order {
+            blob,
+            within,
+            len,
+            into,
+        };
+        Ok(self.ahead.order(&self.shared.workers, order))
+    }
+
+    /// The block about a spot, or a little of it if memory is short.
+    fn load_block(&mut self, spot: Spot) -> Result<(u64, Bytes)> {
+        let (block, start) = (spot.block(), self.position - spot.within);
+        let len = block.at_most(BLOCK_LEN);
+        let mut buffer = self.shared.reading.buffer_for(Some(len as u64));
+        if let Some(into) = buffer.space().get_mut(..len) {
+            let len = read_all(self.blob(spot.part)?, block.within, into)?;
+            buffer.fill(len);
+            return Ok((start + block.within, buffer.freeze()));
+        }
+        let mut little = vec![0; spot.at_most(LITTLE)];
+        let len = self.blob(spot.part)?.read_at(spot.within, &mut little)?;
+        little.truncate(len);
+        Ok((self.position, little.into()))
+    }
+}
