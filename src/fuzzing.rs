@@ -1,23 +1,32 @@
-//! The decoders of bytes from disk for the fuzz targets. Not part of the API: this module exists only with
-//! `cfg(fuzzing)`, which `cargo fuzz` sets.
+//! The decoders of bytes from disk for the fuzz targets, and a store with millions of rows for `just scale`. Not
+//! part of the API: this module exists only with `cfg(fuzzing)`, which `cargo fuzz` sets.
 //!
 //! Bytes from disk are untrusted. Whatever they hold, only the `check_` functions may panic, when decoding
 //! and encoding disagree.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::Result;
+use crate::buffers::Buffers;
+use crate::going::{Closing, Going};
+use crate::local::engine::Engine;
 use crate::local::file::{Dir, Place};
 use crate::local::format::frame;
 use crate::local::format::layer::{BlockIndex, Footer, Header, Salt, Span, rows_of};
 use crate::local::format::mutation::{self, Batch, Tree};
 use crate::local::format::record::{
-    self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, UploadRecord, Version,
+    self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, UploadRecord, UploadState,
+    Version,
 };
 use crate::local::format::tally::Tally;
 use crate::local::meta::journal::{self, Journal};
 use crate::local::meta::layer::{Layer, LayerWriter, rows_left};
 use crate::local::meta::rows::{RowReader, RowWriter};
+use crate::local::meta::{Change, SpaceUse};
+use crate::values::checksum::Algorithms;
+use crate::values::digest::BlockCrcs;
+use crate::values::namespace::NamespaceId;
+use crate::{Checksum, ContentHash, ETag, Options, PartNumber, Result, UploadId, clock};
 
 /// A row set (`Some`) or removed (`None`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -377,4 +386,77 @@ pub fn check_key(key: &[u8]) -> usize {
     .into_iter()
     .filter(|could| *could)
     .count()
+}
+
+/// How many parts a grown upload has, and how many stand in one batch.
+const PARTS: u16 = 1000;
+const AT_ONCE: u16 = 50;
+
+/// Adds so many uploads with 1,000 parts of 1 MiB each, through the store's own batches and checkpoints. Each
+/// part has bytes of its own, whose files do not exist. `told` is called after each upload with its number.
+///
+/// # Errors
+/// As for any open and any put.
+pub fn grow(path: &Path, options: &Options, uploads: u32, told: &mut dyn FnMut(u32)) -> Result<()> {
+    let closing = Closing::default();
+    let buffers = Arc::new(Buffers::with(options.body_memory));
+    let (engine, _) = Engine::open(path, options, &closing, &buffers)?;
+    let mut random = blake3::Hasher::new().finalize_xof();
+    for number in 0..uploads {
+        let id = engine.ids.next()?;
+        let upload = UploadRecord {
+            namespace: NamespaceId::DEFAULT,
+            key: format!("grown/{number:08}/some-object-with-a-name"),
+            initiated_ms: clock::now_ms(),
+            metadata_len: 0,
+            wanted: Algorithms::default(),
+            composite: Algorithms::default(),
+            state: UploadState::Open,
+        };
+        let mut change = Change::default();
+        change.initiate(id, &upload, &[]);
+        let _ = engine.commit(change, SpaceUse::Grows)?;
+        for first in (1..=PARTS).step_by(AT_ONCE.into()) {
+            let mut change = Change::default();
+            for number in first..first + AT_ONCE {
+                let number = PartNumber::new(number.into())?;
+                add_part(&mut change, (id, number), &mut random);
+            }
+            let ticket = engine.commit(change, SpaceUse::Grows)?;
+            if first == 1 {
+                engine.meta.wait(ticket)?;
+            }
+        }
+        engine.checkpoint(&Going::until(&closing))?;
+        told(number);
+    }
+    engine.close()
+}
+
+fn add_part(
+    change: &mut Change,
+    (id, number): (UploadId, PartNumber),
+    random: &mut blake3::OutputReader,
+) {
+    let (mut content, mut md5, mut crcs) = ([0; 32], [0; 16], [0; 16]);
+    random.fill(&mut content);
+    random.fill(&mut md5);
+    random.fill(&mut crcs);
+    let crcs = crcs.as_chunks::<4>().0.iter().copied();
+    let content = ContentHash::from_bytes(content);
+    let sums = BlockCrcs {
+        size: 1 << 20,
+        crcs: crcs.map(u32::from_ne_bytes).collect(),
+    };
+    let part = PartRecord {
+        size: sums.size,
+        etag: ETag::from_md5(md5),
+        content,
+        stored_ms: clock::now_ms(),
+        checksums: [Checksum::Crc32(7), Checksum::Crc64Xz(8)]
+            .into_iter()
+            .collect(),
+    };
+    change.add_blob(&content, &sums);
+    change.put_part((NamespaceId::DEFAULT, id, number), &part, None);
 }

@@ -12,7 +12,7 @@ use super::file::{self, Lock};
 use super::format::marker::Orphans;
 use super::format::record::{UploadRecord, UploadState};
 use super::locks::Locks;
-use super::meta::{Change, Extent, MetaStore, Opening, SpaceUse, Ticket, prove_threads};
+use super::meta::{Change, MetaStore, Opening, SpaceUse, Ticket, prove_threads};
 use super::namespaces::Namespaces;
 use super::pins::Pins;
 use super::room::Room;
@@ -189,26 +189,53 @@ impl Engine {
         self.suspects.rest(need)
     }
 
-    /// Takes a snapshot if it is due. If a whole one would use the headroom, it takes one step only, which
-    /// needs little more room than it frees.
-    pub(crate) fn snapshot(&self, going: &Going<'_>) -> Result<Checkpoint> {
-        if !self.meta.wants_snapshot() {
+    /// Makes a checkpoint if one is due, and merges layers. If a whole one would use the headroom, it takes one
+    /// step only, which needs little more room than it frees.
+    pub(crate) fn checkpoint(&self, going: &Going<'_>) -> Result<Checkpoint> {
+        let made = self.checkpoint_if_due(going);
+        let merged = self.merge_layers(going);
+        match made.and_then(|made| merged.map(|()| made)) {
+            Err(Error::Closed) if going.has_stopped() => Ok(Checkpoint::NotDue),
+            done => done,
+        }
+    }
+
+    fn checkpoint_if_due(&self, going: &Going<'_>) -> Result<Checkpoint> {
+        if !self.meta.wants_checkpoint() {
             return Ok(Checkpoint::NotDue);
         }
-        let needs = |extent| self.meta.snapshot_needs(extent);
-        let taken = match self.room.reserve(needs(Extent::All)) {
-            Ok(_room) => self.meta.take_snapshot(Extent::All, going),
-            Err(Error::StorageFull { .. }) if self.room.has(needs(Extent::Step)) => {
-                self.meta.take_snapshot(Extent::Step, going)
+        let needs = self.meta.checkpoint_needs();
+        let made = match self.room.reserve(needs) {
+            Ok(_room) => self.meta.checkpoint(going),
+            Err(Error::StorageFull { .. }) if self.room.has(self.meta.step_needs()) => {
+                self.meta.checkpoint_step(going)
             }
             Err(error) => Err(error),
         };
-        match taken {
+        match made {
             Ok(true) => Ok(Checkpoint::Taken),
             Ok(false) => Ok(Checkpoint::NotDue),
             Err(Error::StorageFull { .. }) => Ok(Checkpoint::NoRoom),
-            Err(Error::Closed) if going.has_stopped() => Ok(Checkpoint::NotDue),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Merges layers while some are due and the disk has room. The journal must not grow meanwhile, so
+    /// checkpoints go on.
+    fn merge_layers(&self, going: &Going<'_>) -> Result<()> {
+        loop {
+            let needs = self.meta.merge_needs();
+            if needs == 0 || !going.goes_on() {
+                return Ok(());
+            }
+            let Ok(_room) = self.room.reserve(needs) else {
+                return Ok(());
+            };
+            let aside = || self.checkpoint_if_due(going).map(drop);
+            match self.meta.merge(going, &aside) {
+                Err(Error::StorageFull { .. }) => return Ok(()),
+                merged => merged?,
+            }
         }
     }
 
@@ -255,7 +282,7 @@ impl Engine {
         stats.journal_bytes = self.meta.journal_len();
         stats.index_rows = tally.total_rows();
         stats.index_bytes = tally.bytes;
-        stats.snapshot_seq = self.meta.snapshot_seq();
+        stats.snapshot_seq = self.meta.checkpoint_seq();
         stats.stopped = self.meta.poisoned();
     }
 }

@@ -6,7 +6,7 @@ mod blob;
 mod blobs;
 mod catalog;
 mod directory;
-mod engine;
+pub(crate) mod engine;
 #[cfg_attr(shuttle, path = "file/memory.rs")]
 pub(crate) mod file;
 pub(crate) mod format;

@@ -398,7 +398,7 @@ fn stats_and_other_calls_do_not_wait_for_a_snapshot() {
     let snapshots = fixture.root().join("meta/snapshot");
     let (mut during, store) = (0, fixture.store.clone());
     let report = fixture.store.maintain_with(|_| {
-        if files(&snapshots).contains("snapshot.tmp") {
+        if files(&snapshots).contains("layer.tmp") {
             during += 1;
             let (answer, answered) = mpsc::channel();
             let (store, upload) = (store.clone(), upload.clone());

@@ -178,3 +178,23 @@ pub fn own_process_with_files(test: &str, role: &str, files: u32) -> Command {
         .env(ROLE, role);
     command
 }
+
+/// The directories of the index in a store, below its root.
+pub fn indexes(root: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root.join("meta")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let is_index = |name: &String| {
+        let number = name.strip_prefix("index");
+        number.is_some_and(|number| number.is_empty() || number.starts_with('.'))
+    };
+    names
+        .filter(is_index)
+        .map(|name| Path::new("meta").join(name))
+        .collect()
+}
+
+pub fn remove_indexes(root: &Path) {
+    for index in indexes(root) {
+        std::fs::remove_dir_all(root.join(index)).unwrap();
+    }
+}

@@ -35,7 +35,7 @@ fn a_failing_step_of_the_housekeeping_is_not_tried_at_every_put() {
     let fixture = Fixture::with(options.background(Background::Thread));
     let upload = fixture.initiate("key");
     // In place of the work of a snapshot, a directory that is not empty.
-    let obstacle = fixture.root().join("meta/snapshot/snapshot.tmp");
+    let obstacle = fixture.root().join("meta/snapshot/layer.tmp");
     std::fs::create_dir_all(obstacle.join("inside")).unwrap();
     let begun = Instant::now();
     let mut failed = false;

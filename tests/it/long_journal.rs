@@ -59,11 +59,11 @@ fn a_long_journal_is_folded_with_few_files_open() {
     assert_same(&rebuilt, &names, &seen);
     drop(rebuilt);
 
-    // Over a snapshot, and from it alone.
-    for _ in 0..2 {
+    // Over layers, and from them alone.
+    for layers in 1..3 {
         assert!(fixture.store.maintain().unwrap().snapshot);
         let left = files(&fixture.root().join("meta/snapshot"));
-        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(left.len(), layers, "{left:?}");
         let rebuilt = fixture.open_killed();
         assert_same(&rebuilt, &names, &seen);
         let more = fixture.initiate("more");

@@ -211,11 +211,11 @@ impl Catalog for Engine {
 
     fn has_work(&self) -> bool {
         let garbage = self.meta.tally().rows_of(Tree::Garbage) > 0;
-        garbage || self.suspects.any_known() || self.meta.wants_snapshot()
+        garbage || self.suspects.any_known() || self.meta.wants_checkpoint()
     }
 
     fn checkpoint(&self, going: &Going<'_>) -> Result<Checkpoint> {
-        self.snapshot(going)
+        self.checkpoint(going)
     }
 
     fn verify(&self, scope: Scope, going: &Going<'_>, report: &mut VerifyReport) -> Result<()> {

@@ -4,7 +4,9 @@ use super::cursor::Cursor;
 use super::mutation::Tree;
 use super::tally::Tally;
 
-const MAGIC: [u8; 8] = *b"PSclean\x02";
+const MAGIC: [u8; 8] = *b"PSclean\x03";
+/// What format 2 had there. Its index had all rows.
+const MAGIC_2: [u8; 8] = *b"PSclean\x02";
 /// What format 1 had there.
 const MAGIC_1: [u8; 8] = *b"PSclean\x01";
 
@@ -19,7 +21,12 @@ pub(crate) enum Orphans {
 pub(crate) struct Marker {
     /// The newest batch. The index was flushed and synced with it.
     pub seq: u64,
-    pub tally: Tally,
+    /// The newest batch that a layer had. The index has those behind it.
+    pub base: u64,
+    /// The sum over all rows of the index.
+    pub index: Tally,
+    /// The sum over all rows of the store.
+    pub all: Tally,
     pub orphans: Orphans,
 }
 
@@ -27,7 +34,9 @@ pub(crate) struct Marker {
 pub(crate) fn encoded_len() -> u64 {
     let any = Marker {
         seq: 0,
-        tally: Tally::default(),
+        base: 0,
+        index: Tally::default(),
+        all: Tally::default(),
         orphans: Orphans::RuledOut,
     };
     encode(&any).len() as u64
@@ -36,7 +45,9 @@ pub(crate) fn encoded_len() -> u64 {
 pub(crate) fn encode(marker: &Marker) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&marker.seq.to_be_bytes());
-    bytes.extend_from_slice(&marker.tally.encode());
+    bytes.extend_from_slice(&marker.base.to_be_bytes());
+    bytes.extend_from_slice(&marker.index.encode());
+    bytes.extend_from_slice(&marker.all.encode());
     bytes.push(u8::from(marker.orphans == Orphans::Possible));
     let crc = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&crc.to_be_bytes());
@@ -49,14 +60,27 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Marker> {
     if u32::from_be_bytes(*crc) != crc32fast::hash(fields) {
         return None;
     }
-    let trees = match cursor.array::<8>()? {
-        MAGIC => Tree::ALL.len(),
-        MAGIC_1 => Tree::IN_FORMAT_1,
+    let (trees, format) = match cursor.array::<8>()? {
+        MAGIC => (Tree::ALL.len(), 3),
+        MAGIC_2 => (Tree::ALL.len(), 2),
+        MAGIC_1 => (Tree::IN_FORMAT_1, 1),
         _ => return None,
     };
+    let seq = cursor.u64()?;
+    let base = match format {
+        3 => cursor.u64()?,
+        _ => 0,
+    };
+    let index = Tally::decode(&mut cursor, trees)?;
+    let all = match format {
+        3 => Tally::decode(&mut cursor, trees)?,
+        _ => index,
+    };
     let marker = Marker {
-        seq: cursor.u64()?,
-        tally: Tally::decode(&mut cursor, trees)?,
+        seq,
+        base,
+        index,
+        all,
         orphans: if cursor.u8()? == 0 {
             Orphans::RuledOut
         } else {

@@ -1,8 +1,7 @@
 //! [`Fold`]: turns many batches into the rows that they leave, sorted, in bounded memory.
 //!
-//! A snapshot is the fold of the older snapshot and the sealed segments. A rebuilt index is the fold of
-//! snapshot and journal. Neither reads the index, so rows that sled has lost cannot be lost in the truth,
-//! too.
+//! A layer and a rebuilt index are folds of the journal behind the last layer. Neither reads the index, so
+//! rows that sled has lost cannot be lost in the truth, too.
 //!
 //! Rows that do not fit in memory are written to files (runs). As soon as sixteen runs exist, they are
 //! merged into one of the next level. So few files are open at a time, however long the journal is. A run
@@ -11,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::merge::{Merge, Rows, Run};
-use super::rows::{RowReader, RowWriter};
+use super::rows::RowWriter;
 use crate::Result;
 use crate::going::Closing;
 use crate::local::file::{self, Dir};
@@ -22,8 +21,11 @@ const ROW_OVERHEAD: usize = 64;
 /// How many runs are merged at once.
 const MOST_RUNS: usize = 16;
 
+/// Takes tree, key and value of each row. A removed row has no value.
+pub(crate) type Sink<'a> = dyn FnMut(Tree, &[u8], Option<&[u8]>) -> Result<()> + 'a;
+
 /// Takes tree, key and value of each row.
-pub(crate) type Sink<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<()> + 'a;
+type RowSink<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> Result<()> + 'a;
 
 pub(crate) struct Fold {
     dir: Dir,
@@ -66,8 +68,8 @@ impl Fold {
         }
     }
 
-    /// Passes every row that is left over `base` to `sink`, by tree and key.
-    pub(crate) fn finish(mut self, base: Option<RowReader>, sink: &mut Sink<'_>) -> Result<()> {
+    /// Passes the last that was said of each row to `sink`, by tree and key.
+    pub(crate) fn finish(mut self, sink: &mut Sink<'_>) -> Result<()> {
         let newest = self.take_rows();
         let mut runs: Vec<Run> = self.levels.drain(..).rev().flatten().collect();
         while runs.len() > MOST_RUNS {
@@ -80,15 +82,17 @@ impl Fold {
         for run in runs.into_iter().rev() {
             sources.push(Rows::of_run(run)?);
         }
-        sources.extend(base.map(Rows::File));
         let mut rows = Merge::of(sources)?;
         while let Some(row) = rows.next()? {
             self.closing.check()?;
-            if let Some(value) = &row.value {
-                sink(row.tree, &row.key, value)?;
-            }
+            sink(row.tree, &row.key, row.value.as_deref())?;
         }
         Ok(())
+    }
+
+    /// Passes every row that is left to `sink`, by tree and key.
+    pub(crate) fn finish_rows(self, sink: &mut RowSink<'_>) -> Result<()> {
+        self.finish(&mut |tree, key, value| value.map_or(Ok(()), |value| sink(tree, key, value)))
     }
 
     fn take_rows(&mut self) -> Rows {

@@ -1,5 +1,8 @@
 //! [`Index`]: sled as a query index that can be deleted and rebuilt at any time (I9). Only this module names sled.
 //!
+//! An index has the changes since some batch. A row that it does not have may be in what lies
+//! [below](super::stack), now or when the journal has become a layer. So a row that is removed leaves a mark.
+//!
 //! sled 0.34.7 does not sync what it flushes. It can open with rows missing and report nothing, and it can
 //! panic while it opens. So the index is never the only copy of a row. It is trusted only after a clean
 //! close, and then only if its rows add up to what the close had counted.
@@ -23,6 +26,7 @@ use std::time::Duration;
 use super::ahead::{Ahead, Assured};
 use super::journal::SpaceUse;
 use super::pulse::{PATIENCE, Pulse, Visit};
+use super::rows::Said;
 use crate::local::file::{self, Dir, Handle, Place};
 use crate::local::format::mutation::{self, Batch, Mutation, Tree};
 use crate::local::format::tally::Tally;
@@ -47,6 +51,10 @@ const SLED_FILE: &str = "db";
 /// Rows are loaded in batches of this size, bytes.
 const LOAD_BATCH: usize = 64 * 1024;
 
+/// The mark of a removed row: what sled has under its key. No row has an empty value, because each has
+/// a checksum.
+const REMOVED: &[u8] = &[];
+
 /// The errors of a full disk or quota.
 const FULL: [io::ErrorKind; 2] = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
 
@@ -54,24 +62,33 @@ const FULL: [io::ErrorKind; 2] = [io::ErrorKind::StorageFull, io::ErrorKind::Quo
 /// counting, loading and closing run on a thread of their own, and their caller gives up after a time.
 pub(crate) struct Index {
     dir: Dir,
+    place: Place,
     /// `None` once it is closed.
     sled: Option<Arc<Sled>>,
     ahead: Ahead,
     pulse: Arc<Pulse>,
+    /// The sum over all rows of sled, with the marks of removed ones.
     tally: Mutex<Tally>,
+    /// Whether its directory is removed when nobody uses it any more.
+    is_replaced: AtomicBool,
 }
+
+/// Says which row lies below an index. It does not change while it is asked.
+pub(crate) type Below<'a> = dyn Fn(Tree, &[u8]) -> Result<Option<Vec<u8>>> + 'a;
 
 impl Index {
     /// Opens the existing index without reading its rows. [`count`](Self::count) reads them.
-    pub(crate) fn open(place: &Place, cache: u64) -> Result<Self> {
+    pub(crate) fn open(place: &Place, cache: u64, pulse: &Arc<Pulse>) -> Result<Self> {
         place.dir().create_dir(place.name())?;
         let dir = place.dir().dir(place.name())?;
         let mut index = Self {
             ahead: Ahead::of(None),
             dir: dir.clone(),
+            place: place.clone(),
             sled: None,
-            pulse: Arc::default(),
+            pulse: Arc::clone(pulse),
             tally: Mutex::default(),
+            is_replaced: AtomicBool::new(false),
         };
         let sled = index.attended(index.file_limit(), move || Sled::open(&dir, cache))?;
         index.sled = Some(Arc::new(sled));
@@ -80,9 +97,19 @@ impl Index {
     }
 
     /// Deletes what exists, and opens an empty index.
-    pub(crate) fn create(place: &Place, cache: u64) -> Result<Self> {
+    pub(crate) fn create(place: &Place, cache: u64, pulse: &Arc<Pulse>) -> Result<Self> {
         file::remove_tree_if_present(place)?;
-        Self::open(place, cache)
+        Self::open(place, cache, pulse)
+    }
+
+    /// Its directory.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Says that its rows lie elsewhere now. Its directory is removed when nobody uses it any more.
+    pub(crate) fn replaced(&self) {
+        self.is_replaced.store(true, Ordering::Relaxed);
     }
 
     /// Adds up all rows. About `expected` of them exist.
@@ -111,11 +138,6 @@ impl Index {
         *self.tally.lock()
     }
 
-    /// Whether it still answers.
-    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
-        &self.pulse
-    }
-
     /// Begins to load rows, which nobody changes in the meantime.
     pub(crate) fn loading(&self) -> Loading<'_> {
         Loading {
@@ -125,31 +147,67 @@ impl Index {
     }
 
     /// Applies a batch, row by row in its order. Batches that share a row must come one after the other.
-    pub(crate) fn apply(&self, batch: &Batch) -> Result<()> {
-        let sled = self.sled()?;
-        let mut visit = self.pulse.visit()?;
-        let mut change = Tally::default();
-        let applied = sled.apply(batch.payload(), &mut change, &mut visit);
-        self.tally.lock().add(&change);
-        applied
+    /// Returns what that adds to all rows, those below included.
+    pub(crate) fn apply(&self, batch: &Batch, below: &Below<'_>) -> Result<Tally> {
+        let mutations = mutation::mutations(batch.payload()).unwrap_or_default();
+        let (mut own, mut all) = (Tally::default(), Tally::default());
+        let applied = mutations
+            .iter()
+            .try_for_each(|mutation| self.apply_one(mutation, below, (&mut own, &mut all)));
+        self.tally.lock().add(&own);
+        applied.map(|()| all)
     }
 
-    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn apply_one(
+        &self,
+        &Mutation { tree, key, value }: &Mutation<'_>,
+        below: &Below<'_>,
+        (own, all): (&mut Tally, &mut Tally),
+    ) -> Result<()> {
+        let new = value.unwrap_or(REMOVED);
+        let before = self.set(tree, key, new)?;
+        if let Some(before) = &before {
+            own.subtract_row(tree, key, before);
+        }
+        own.add_row(tree, key, new);
+        let before = match before {
+            Some(before) => said(&before),
+            // Of two puts of a blob at the same time, the later one finds the row above.
+            None => below(tree, key)?,
+        };
+        if let Some(before) = before {
+            all.subtract_row(tree, key, &before);
+        }
+        if let Some(value) = value {
+            all.add_row(tree, key, value);
+        }
+        Ok(())
+    }
+
+    /// Sets what sled has under a key. Returns what it had before.
+    fn set(&self, tree: Tree, key: &[u8], value: &[u8]) -> Result<Option<sled::IVec>> {
+        let sled = self.sled()?;
+        let mut visit = self.pulse.visit()?;
+        sled.guarded(|| visit.inside(|| sled.tree(tree)?.insert(key, value)))
+    }
+
+    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Said> {
         let sled = self.sled()?;
         let mut visit = self.pulse.visit()?;
         let got = sled.guarded(|| {
             let value = visit.inside(|| sled.tree(tree)?.get(key))?;
-            Ok(value.map(|value| value.to_vec()))
+            Ok(value.map(|value| said(&value)))
         });
         got.map_err(as_failure)
     }
 
-    /// Passes the rows from `from` on to `visit`, ascending, until it breaks.
+    /// Passes the rows from `from` on to `visit`, ascending, until it breaks. The value of a removed row is
+    /// `None`.
     pub(crate) fn scan(
         &self,
         tree: Tree,
         from: Bound<&[u8]>,
-        visit: &mut RowVisit<'_>,
+        visit: &mut SaidVisit<'_>,
     ) -> Result<()> {
         let sled = self.sled()?;
         let mut call = self.pulse.visit()?;
@@ -158,7 +216,7 @@ impl Index {
             let mut rows = sled.tree(tree)?.range::<&[u8], _>((from, Bound::Unbounded));
             while let Some(row) = call.inside(|| rows.next()) {
                 let (key, value) = row?;
-                match visit(&key, &value) {
+                match visit(&key, Some(&*value).filter(|value| *value != REMOVED)) {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => break,
                     Err(error) => {
@@ -173,7 +231,7 @@ impl Index {
         outcome
     }
 
-    /// The greatest key of a tree.
+    /// The greatest key of a tree, also if that row is removed.
     pub(crate) fn last_key(&self, tree: Tree) -> Result<Option<Vec<u8>>> {
         let sled = self.sled()?;
         let mut visit = self.pulse.visit()?;
@@ -236,9 +294,18 @@ impl Drop for Index {
                 std::mem::forget((sled, self.dir.clone()));
             } else {
                 let _ = self.attended(self.file_limit(), move || sled.end());
+                if self.is_replaced.load(Ordering::Relaxed) {
+                    // What remains is removed by the next open.
+                    let _ = file::remove_tree_if_present(&self.place);
+                }
             }
         }
     }
+}
+
+/// `None` for the mark of a removed row.
+fn said(value: &[u8]) -> Option<Vec<u8>> {
+    (value != REMOVED).then(|| value.to_vec())
 }
 
 /// Loads rows, many at a time.
@@ -248,8 +315,9 @@ pub(crate) struct Loading<'a> {
 }
 
 impl Loading<'_> {
-    pub(crate) fn push(&mut self, tree: Tree, key: &[u8], value: &[u8]) -> Result<()> {
-        self.batch.put(tree, key, value);
+    /// Adds a row, or the mark of a removed one. No row may come twice.
+    pub(crate) fn push(&mut self, tree: Tree, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.batch.put(tree, key, value.unwrap_or(REMOVED));
         if self.batch.payload().len() < LOAD_BATCH {
             return Ok(());
         }
@@ -267,9 +335,7 @@ impl Loading<'_> {
             Arc::clone(&self.index.pulse),
         );
         let change = self.index.attended(self.index.file_limit(), move || {
-            let mut change = Tally::default();
-            sled.apply(batch.payload(), &mut change, &mut pulse.visit()?)?;
-            Ok(change)
+            sled.load(batch.payload(), &mut pulse.visit()?)
         })?;
         self.index.tally.lock().add(&change);
         Ok(())
@@ -299,28 +365,19 @@ impl Sled {
         })
     }
 
-    fn apply(&self, payload: &[u8], change: &mut Tally, visit: &mut Visit<'_>) -> Result<()> {
+    /// Sets rows that do not exist yet, and adds them up.
+    fn load(&self, payload: &[u8], visit: &mut Visit<'_>) -> Result<Tally> {
         let mutations = mutation::mutations(payload).unwrap_or_default();
+        let mut added = Tally::default();
         self.guarded(|| {
-            mutations
-                .iter()
-                .try_for_each(|mutation| visit.inside(|| self.apply_one(mutation, change)))
-        })
-    }
-
-    fn apply_one(&self, mutation: &Mutation<'_>, change: &mut Tally) -> sled::Result<()> {
-        let Mutation { tree, key, value } = *mutation;
-        let before = match value {
-            Some(value) => self.tree(tree)?.insert(key, value)?,
-            None => self.tree(tree)?.remove(key)?,
-        };
-        if let Some(before) = before {
-            change.subtract_row(tree, key, &before);
-        }
-        if let Some(value) = value {
-            change.add_row(tree, key, value);
-        }
-        Ok(())
+            mutations.iter().try_for_each(|mutation| {
+                let value = mutation.value.unwrap_or(REMOVED);
+                visit.inside(|| self.tree(mutation.tree)?.insert(mutation.key, value))?;
+                added.add_row(mutation.tree, mutation.key, value);
+                Ok(())
+            })
+        })?;
+        Ok(added)
     }
 
     /// Adds up all rows, two trees at a time.
@@ -395,8 +452,8 @@ impl Sled {
     }
 }
 
-/// It is called with key and value of each row.
-pub(crate) type RowVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
+/// It is called with key and value of each row. A removed row has none.
+pub(crate) type SaidVisit<'a> = dyn FnMut(&[u8], Option<&[u8]>) -> Result<ControlFlow<()>> + 'a;
 
 /// Makes sure that sled gets its threads. sled does not look whether they have started. Without them it waits
 /// for ever when it is opened, or when it is closed. `store` is named in the error.

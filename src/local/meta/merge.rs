@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::collections::btree_map;
 
+use super::layer::LayerScan;
 use super::rows::{Row, RowReader};
 use crate::Result;
 use crate::local::file::{self, Place};
@@ -13,7 +14,7 @@ use crate::local::format::mutation::Tree;
 /// Sorted rows, each key once.
 pub(super) enum Rows {
     Memory(btree_map::IntoIter<(Tree, Vec<u8>), Option<Vec<u8>>>),
-    File(RowReader),
+    Layer(LayerScan),
     /// A run. It frees its disk space as it is read, and is removed at its end.
     Run(
         RowReader,
@@ -33,7 +34,8 @@ impl Rows {
                     .next()
                     .map(|((tree, key), value)| Row { tree, key, value }))
             }
-            Self::File(reader) | Self::Run(reader, _) => reader.next(),
+            Self::Layer(rows) => rows.next(),
+            Self::Run(reader, _) => reader.next(),
         }
     }
 }
@@ -54,6 +56,11 @@ pub(super) struct Merge {
 }
 
 impl Merge {
+    /// Merges layers, given from the newest to the oldest.
+    pub(super) fn of_layers(newest_first: Vec<LayerScan>) -> Result<Self> {
+        Self::of(newest_first.into_iter().map(Rows::Layer).collect())
+    }
+
     /// Merges sources, given from the newest to the oldest.
     pub(super) fn of(newest_first: Vec<Rows>) -> Result<Self> {
         let mut sources = BinaryHeap::with_capacity(newest_first.len());

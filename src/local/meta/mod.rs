@@ -1,21 +1,20 @@
 //! The metadata store: an ordered set of rows with an atomic durable batch.
 //!
-//! The [`journal`] and the [`snapshot`] are the truth, and sled is the [`index`] that answers questions. A
-//! change is appended to the journal and applied to the index. It is durable when the journal says so. This
-//! module does not know blob files.
+//! The [`layers`] and the [`journal`] behind them are the truth. sled is the [`index`] that answers questions
+//! about what the journal has. A change is appended to the journal and applied to the index. It is durable
+//! when the journal says so. A [`checkpoint`] writes what has rested to a layer. This module does not know blob
+//! files.
 //!
 //! It keeps I2 (with the journal), I8 and I9.
 
 mod ahead;
 mod change;
+mod checkpoint;
 mod fold;
 mod index;
 pub(crate) mod journal;
-#[cfg_attr(
-    any(not(test), shuttle),
-    expect(dead_code, unused_imports, reason = "until snapshots are layers")
-)]
 pub(crate) mod layer;
+mod layers;
 mod marker;
 mod merge;
 mod open;
@@ -27,54 +26,107 @@ mod repair;
 pub(crate) mod rows;
 pub(crate) mod salvage;
 mod snapshot;
+mod stack;
 mod truth;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use change::Change;
-use index::Index;
 pub(crate) use index::prove_threads;
 use journal::Journal;
 pub(crate) use journal::{SpaceUse, Ticket};
+use layers::Layers;
 use marker::MarkerFile;
 pub(crate) use open::Opening;
 pub(crate) use pulse::Pulse;
-pub(crate) use snapshot::Extent;
-use snapshot::Snapshots;
+use stack::Stack;
 pub(crate) use truth::Known;
 
 use crate::going::{Closing, Going};
 use crate::local::ballast::Ballast;
-use crate::local::file::{Dir, Place};
+use crate::local::file::{self, Dir, Place};
 use crate::local::format::marker::{Marker, Orphans};
 use crate::local::format::tally::Tally;
 use crate::local::health::Health;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, RwLock};
 use crate::{DamagedFile, Error, Result};
 
 pub(crate) struct MetaStore {
+    /// `meta/`.
+    meta: Dir,
     journal: Journal,
-    index: Index,
-    snapshots: Snapshots,
-    /// Sequence number of the published snapshot. 0 for none. It is locked while a snapshot is taken or
-    /// read, so a snapshot stays for as long.
-    snapshot: Mutex<u64>,
-    /// The same number, for readers that need no lock.
-    snapshot_seq: AtomicU64,
+    stack: Stack,
+    layers: Layers,
+    /// It is locked while a checkpoint is made, or the journal behind the last one is read.
+    base: Mutex<Base>,
+    /// Its sequence number, for readers that need no lock.
+    base_seq: AtomicU64,
+    /// A commit is in its turn until its batch is applied. Between two turns nothing is on its way from the
+    /// journal to the index.
+    turn: RwLock<()>,
+    /// Bytes of the batches since the last checkpoint.
+    changed: AtomicU64,
+    merging: Mutex<()>,
+    pulse: Arc<Pulse>,
     marker: MarkerFile,
-    snapshot_at: u64,
+    checkpoint_at: u64,
+    /// Cache of an index, bytes.
+    cache: u64,
     /// Removed when a step that frees space has no room.
     ballast: Arc<Ballast>,
-    closing: Closing,
+}
+
+/// How far the layers go.
+struct Base {
+    /// Sequence number of the last batch in a layer. 0 for none.
+    seq: u64,
+    /// What becomes the next layer.
+    frozen: Option<Frozen>,
+}
+
+/// An index that gets no more changes.
+#[derive(Clone, Copy)]
+struct Frozen {
+    /// The last batch that it has.
+    ticket: Ticket,
+    /// The sum over all rows, as of that batch.
+    tally: Tally,
 }
 
 /// The places of the metadata, below `meta/`.
 struct Places {
     journal: Dir,
-    snapshots: Dir,
+    layers: Dir,
     index: Place,
+}
+
+/// The name of an index's directory.
+const INDEX: &str = "index";
+
+/// The place of an index. The first one is that of a store that has had no checkpoint since it was opened.
+fn index_place(meta: &Dir, number: u32) -> Place {
+    match number {
+        1 => meta.at(INDEX),
+        number => meta.at(format!("{INDEX}.{number}")),
+    }
+}
+
+/// The places of all indexes below `meta/`.
+fn indexes(meta: &Dir) -> Result<Vec<Place>> {
+    let mut entries = meta.list()?;
+    entries.retain(|entry| is_index(&entry.name));
+    let places = entries.into_iter().map(|entry| meta.at(entry.name));
+    Ok(places.collect())
+}
+
+/// Whether this is the name of an index's directory.
+fn is_index(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.strip_prefix(INDEX));
+    let number = number.map(|rest| rest.strip_prefix('.').unwrap_or(rest));
+    number.is_some_and(|number| number.is_empty() || number.parse::<u32>().is_ok())
 }
 
 impl Places {
@@ -85,23 +137,23 @@ impl Places {
         journal.write_in_place();
         Ok(Self {
             journal,
-            snapshots: dir.dir("snapshot")?,
-            index: dir.at("index"),
+            layers: dir.dir("snapshot")?,
+            index: index_place(dir, 1),
         })
     }
 
     /// The files in the directories that do not belong to the store.
     fn foreign(&self) -> Result<Vec<PathBuf>> {
         let mut foreign = journal::foreign(&self.journal)?;
-        foreign.extend(snapshot::foreign(&self.snapshots)?);
+        foreign.extend(layers::foreign(&self.layers)?);
         Ok(foreign)
     }
 }
 
-/// Whether this is a segment or a snapshot, and not a temporary file.
+/// Whether this is a segment or a layer, and not a temporary file.
 fn is_of_truth(path: &Path) -> bool {
     path.extension()
-        .is_some_and(|extension| extension == "log" || extension == "snap")
+        .is_some_and(|extension| extension == "log" || extension == "rows")
 }
 
 impl MetaStore {
@@ -123,9 +175,13 @@ impl MetaStore {
         let batch =
             &change.into_batch(|namespace, stripe| self.usage_of_stripe(namespace, stripe))?;
         let len = batch.payload().len();
-        let _assured = space.helped_by(&self.ballast, || self.index.assure(len, space))?;
+        let _turn = self.turn.read();
+        let view = self.stack.view();
+        let index = view.newest()?;
+        let _assured = space.helped_by(&self.ballast, || index.assure(len, space))?;
         let ticket = self.journal.append(batch, space)?;
-        let applied = self.index.apply(batch).map_err(index::as_failure);
+        self.changed.fetch_add(len as u64, Ordering::Relaxed);
+        let applied = self.stack.apply(batch).map_err(index::as_failure);
         applied.inspect_err(|error| self.health().poison(error))?;
         Ok(ticket)
     }
@@ -172,14 +228,14 @@ impl MetaStore {
 
     /// Stops the store if the index does not answer any more.
     fn look_at_index(&self) {
-        if let Err(silent) = self.index.pulse().check() {
+        if let Err(silent) = self.pulse.check() {
             self.health().poison(&silent);
         }
     }
 
     /// Whether the index still answers.
     pub(crate) fn pulse(&self) -> &Arc<Pulse> {
-        self.index.pulse()
+        &self.pulse
     }
 
     /// Passes if the directory is the store's alone. Otherwise the store stops (I8).
@@ -191,7 +247,7 @@ impl MetaStore {
     }
 
     pub(crate) fn tally(&self) -> Tally {
-        self.index.tally()
+        self.stack.tally()
     }
 
     /// Bytes of the journal.
@@ -199,78 +255,26 @@ impl MetaStore {
         self.journal.len()
     }
 
-    /// Sequence number of the published snapshot. 0 for none.
-    pub(crate) fn snapshot_seq(&self) -> u64 {
-        self.snapshot_seq.load(Ordering::Relaxed)
-    }
-
-    /// Whether the journal has become so long, compared with what it describes, that a snapshot saves disk
-    /// space and rebuild time.
-    pub(crate) fn wants_snapshot(&self) -> bool {
-        let live = self.tally().bytes;
-        self.journal.len() > self.snapshot_at.max(2 * live)
-    }
-
-    /// Takes a snapshot of all or some sealed segments, and removes them. `false` if they had nothing new.
-    /// It does not read the index, and delays nobody.
-    ///
-    /// # Errors
-    /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
-    pub(crate) fn take_snapshot(&self, extent: Extent, going: &Going<'_>) -> Result<bool> {
-        self.check()?;
-        let mut base = self.snapshot.lock();
-        let taken = self.renew_snapshot(&mut base, (extent, going));
-        taken.inspect_err(|error| self.note_damage(*base, error))
+    /// The newest batch that a layer has. 0 for none.
+    pub(crate) fn checkpoint_seq(&self) -> u64 {
+        self.base_seq.load(Ordering::Relaxed)
     }
 
     /// Refuses changes from now on, if the error of a reader or writer of the truth means damage.
-    fn note_damage(&self, base: u64, error: &Error) {
-        if error.tells_of_damage() {
-            // If the check itself fails, the next one reports it.
-            let _ = self.look_for_damage(base);
-        }
+    fn note_damage(&self, error: &Error) {
         if matches!(error, Error::Damaged { path, .. } if is_of_truth(path)) {
             self.journal.refuse_for(&[DamagedFile::of(error)]);
         }
     }
 
-    /// As soon as a snapshot is durable, the store continues from it, whatever happens to the files that it
-    /// replaces. They are removed now or the next time.
-    fn renew_snapshot(
-        &self,
-        base: &mut u64,
-        (extent, going): (Extent, &Going<'_>),
-    ) -> Result<bool> {
-        self.journal.check_ownership()?;
-        let newer = self
-            .snapshots
-            .publish(*base, &self.journal, (extent, going))?;
-        *base = newer.unwrap_or(*base);
-        self.snapshot_seq.store(*base, Ordering::Relaxed);
-        // The snapshot took some time. What it replaces is removed only if the snapshot is where the next
-        // open looks for it.
-        self.journal.check_ownership()?;
-        self.snapshots.remove_others(*base)?;
-        self.journal.drop_through(*base)?;
-        Ok(newer.is_some())
-    }
-
-    /// How many bytes a snapshot and the runs of its fold take at most.
-    pub(crate) fn snapshot_needs(&self, extent: Extent) -> u64 {
-        match extent {
-            Extent::All => self.tally().bytes + 2 * self.journal.len(),
-            Extent::Step => self
-                .snapshots
-                .step_needs(self.snapshot_seq(), &self.journal),
-        }
-    }
-
-    /// Bytes of snapshot and journal.
+    /// Bytes of layers and journal.
     pub(crate) fn files_len(&self) -> u64 {
-        self.journal.len() + self.snapshots.len(self.snapshot_seq())
+        let view = self.stack.view();
+        let layers = view.layers().iter().map(layer::Layer::len_bytes);
+        self.journal.len() + layers.sum::<u64>()
     }
 
-    /// Reads snapshot and journal from disk, through the newest durable batch, and returns the damage. If
+    /// Reads layers and journal from disk, through the newest durable batch, and returns the damage. If
     /// it finds any, no change is accepted from now on.
     ///
     /// # Errors
@@ -280,33 +284,18 @@ impl MetaStore {
         going: &Going<'_>,
         found: &mut Vec<DamagedFile>,
     ) -> Result<()> {
-        let base = self.snapshot.lock();
-        let checked = self.check_truth(*base, going, found);
+        let checked = {
+            let _base = self.base.lock();
+            self.journal.check_files(going, found)
+        };
+        let view = self.stack.view();
+        let mut layers = view.layers().iter();
+        let checked = checked.and_then(|()| layers.try_for_each(|layer| layer.check(going, found)));
         self.journal.refuse_for(found);
         checked
     }
 
-    /// The caller holds the lock of the snapshot, which is that of batch `base`.
-    fn look_for_damage(&self, base: u64) -> Result<()> {
-        let mut damaged = Vec::new();
-        let checked = self.check_truth(base, &Going::until(&self.closing), &mut damaged);
-        self.journal.refuse_for(&damaged);
-        checked
-    }
-
-    fn check_truth(
-        &self,
-        base: u64,
-        going: &Going<'_>,
-        found: &mut Vec<DamagedFile>,
-    ) -> Result<()> {
-        self.journal.check_files(going, found)?;
-        let check = || self.snapshots.check(base, going);
-        found.extend(DamagedFile::met_by(&check)?);
-        Ok(())
-    }
-
-    /// Files of journal and snapshot that were found damaged since the store was opened.
+    /// Files of journal and layers that were found damaged since the store was opened.
     pub(crate) fn known_damage(&self) -> Vec<DamagedFile> {
         self.journal.known_damage()
     }
@@ -316,19 +305,43 @@ impl MetaStore {
     /// # Errors
     /// - [`Error::Poisoned`], [`Error::Displaced`], [`Error::Index`], [`Error::Io`]: no marker exists, and
     ///   the next open rebuilds the index.
-    /// - [`Error::Damaged`]: a marker exists, and the next open writes the truth anew from the index.
-    pub(crate) fn close(self, orphans: Orphans) -> Result<()> {
+    /// - [`Error::Damaged`]: a marker exists, and the next open writes the journal anew from the index.
+    pub(crate) fn close(mut self, orphans: Orphans) -> Result<()> {
+        if self.base.lock().frozen.is_some() {
+            // The next open looks for one index. If this fails, it rebuilds that from the journal. It takes
+            // little time, so closing does not end it.
+            let still = Closing::default();
+            self.layers = self.layers.until(&still);
+            self.checkpoint(&Going::until(&still))?;
+        }
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
-        let tally = self.index.close()?;
+        let all = self.stack.tally();
+        let index = self.stack.close()?;
+        let place = index.place().clone();
+        let index = index.close()?;
         self.journal.check_ownership()?;
+        self.name_index(&place)?;
         let marker = Marker {
             seq: newest.seq(),
-            tally,
+            base: self.checkpoint_seq(),
+            index,
+            all,
             orphans,
         };
         self.marker.write(&marker, &self.ballast)?;
         self.journal.health().check()?;
         self.journal.check_accepts()
+    }
+
+    /// Gives a closed index the name under which an index stands in a closed store.
+    fn name_index(&self, place: &Place) -> Result<()> {
+        let named = index_place(&self.meta, 1);
+        if place.name() == named.name() {
+            return Ok(());
+        }
+        file::remove_tree_if_present(&named)?;
+        file::rename(place, &named)?;
+        self.meta.sync()
     }
 }

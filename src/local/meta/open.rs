@@ -6,17 +6,23 @@ use std::sync::atomic::AtomicU64;
 
 use super::index::Index;
 use super::journal::{self, Journal, Scan};
+use super::layer::Layer;
+use super::layers::{self, Layers, Making, STAGED};
 use super::marker::MarkerFile;
+use super::pulse::Pulse;
 use super::repair::{self, Repair};
 use super::salvage::{self, Blobs, Salvage};
 use super::snapshot::Snapshots;
-use super::{MetaStore, Places};
+use super::stack::Stack;
+use super::{Base, MetaStore, Places};
 use crate::going::{Closing, Going};
 use crate::local::ballast::Ballast;
 use crate::local::file::{self, Dir, Lock};
+use crate::local::format::layer::Span;
 use crate::local::format::marker::{Marker, Orphans};
 use crate::local::format::mutation::Mutation;
-use crate::sync::Mutex;
+use crate::local::format::tally::Tally;
+use crate::sync::{Mutex, RwLock};
 use crate::values::options::{JournalOptions, Salvaging};
 use crate::{DamagedFile, Error, IndexRecovery, Result, SalvageReport};
 
@@ -36,6 +42,10 @@ pub(crate) struct Recovery {
     /// What salvage did, if it was asked for and needed, or finished.
     pub salvaged: Option<SalvageReport>,
 }
+
+/// So many bytes of layers are read by an open, the newest first. It finds damage early where that costs little,
+/// and takes no longer in a large store.
+const CHECKED_AT_OPEN: u64 = 64 * 1024 * 1024;
 
 /// Says that the index is rebuilt, and why.
 fn rebuilt(reason: &Error) -> IndexRecovery {
@@ -108,13 +118,14 @@ impl Opening<'_> {
         let whole = self.find_truth(&meta, &marker_file)?;
         (self.accept_format)()?;
         marker_file.remove()?;
-        let (truth, marker) = (whole.truth, whole.marker);
-        let (index, index_recovery) = self.trust(&truth, marker.as_ref())?;
-        for dir in [&meta, &truth.places.journal, &truth.places.snapshots] {
+        let (mut truth, marker) = (whole.truth, whole.marker);
+        let (index, index_recovery) = self.trust(&meta, &truth, marker.as_ref())?;
+        for dir in [&meta, &truth.places.journal, &truth.places.layers] {
             self.lock.watch(dir);
         }
+        truth.convert()?;
         let journal = self.resume(&truth)?;
-        let index = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
+        let (index, tally) = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
         // The next marker gets its room before others take it. If no room exists, the close tries again.
         let _ = self.ballast.helping(|| marker_file.prepare());
         index.lay_ahead();
@@ -128,15 +139,23 @@ impl Opening<'_> {
             salvaged: whole.salvaged,
         };
         let store = MetaStore {
+            meta,
             journal,
-            index,
-            snapshots: truth.snapshots.until(self.closing),
-            snapshot: Mutex::new(truth.base),
-            snapshot_seq: AtomicU64::new(truth.base),
+            stack: Stack::new(index, truth.opened, tally),
+            layers: truth.layers.until(self.closing),
+            base: Mutex::new(Base {
+                seq: truth.base,
+                frozen: None,
+            }),
+            base_seq: AtomicU64::new(truth.base),
+            turn: RwLock::default(),
+            changed: AtomicU64::new(truth.changed),
+            merging: Mutex::default(),
+            pulse: truth.pulse,
             marker: marker_file,
-            snapshot_at: self.options.snapshot_at,
+            checkpoint_at: self.options.snapshot_at,
+            cache: self.cache,
             ballast: Arc::clone(self.ballast),
-            closing: self.closing.clone(),
         };
         // I8: something that failed on the way and was made good may have been a sync. Then nothing may be
         // acknowledged.
@@ -153,13 +172,18 @@ impl Opening<'_> {
         meta.create_dir("snapshot")?;
         let mut marker = marker_file.read()?;
         let mut repaired = Vec::new();
-        let mut read = Truth::read(meta, self.options, marker.as_ref());
+        let checked = match self.salvaging {
+            Salvaging::Allowed => u64::MAX,
+            Salvaging::Refused => CHECKED_AT_OPEN,
+        };
+        let read_truth = |marker: Option<&Marker>| Truth::read(meta, self.options, marker, checked);
+        let mut read = read_truth(marker.as_ref());
         if let (Err(damage), Some(marker)) = (&read, &marker)
             && damage.tells_of_damage()
         {
             read = self.repair(meta, marker, damage).and_then(|file| {
                 repaired.push(file);
-                Truth::read(meta, self.options, Some(marker))
+                read_truth(Some(marker))
             });
         }
         if let Err(damage) = &read
@@ -169,7 +193,7 @@ impl Opening<'_> {
             (self.accept_format)()?;
             salvaged = Some(self.salvage(meta, marker.as_ref(), damage)?);
             marker = None;
-            read = Truth::read(meta, self.options, None);
+            read = read_truth(None);
         }
         Ok(Whole {
             truth: read?,
@@ -210,21 +234,24 @@ impl Opening<'_> {
     /// The truth has been found whole.
     fn trust(
         &self,
+        meta: &Dir,
         truth: &Truth,
         marker: Option<&Marker>,
-    ) -> Result<(Option<Index>, IndexRecovery)> {
-        let trust = || truth.trust_index(self.cache, marker);
+    ) -> Result<(Option<(Index, Tally)>, IndexRecovery)> {
+        let trust = || truth.trust_index(meta, self.cache, marker);
         match self.ballast.helping(trust) {
-            Ok(index) => Ok((Some(index), IndexRecovery::Trusted)),
+            Ok(trusted) => Ok((Some(trusted), IndexRecovery::Trusted)),
             Err(error @ Error::Damaged { .. }) => Err(error),
             Err(reason) => {
-                file::remove_tree_if_present(&truth.places.index)?;
+                for place in super::indexes(meta)? {
+                    file::remove_tree_if_present(&place)?;
+                }
                 Ok((None, rebuilt(&reason)))
             }
         }
     }
 
-    /// Returns the journal, ready for more, and without what the snapshot replaces.
+    /// Returns the journal, ready for more, and without what the layers replace.
     fn resume(&self, truth: &Truth) -> Result<Journal> {
         let journal = Journal::resume(
             &truth.places.journal,
@@ -232,77 +259,153 @@ impl Opening<'_> {
             self.options.segment_len,
             &truth.found,
         )?;
-        // After a `kill -9` the snapshot's name may not be durable yet. What it replaces is removed only
-        // when it is.
-        truth.places.snapshots.sync()?;
-        truth.snapshots.remove_others(truth.base)?;
+        // After a `kill -9` the name of a layer may not be durable yet. What it replaces is removed only when
+        // it is.
+        truth.places.layers.sync()?;
+        truth.layers.remove_others(&truth.opened)?;
         journal.drop_through(truth.base)?;
         Ok(journal)
     }
 }
 
-/// Journal and snapshot, which were read and found whole.
+/// Layers and journal, which were read and found whole.
 pub(super) struct Truth {
     pub places: Places,
-    pub snapshots: Snapshots,
-    /// The newest snapshot. 0 for none.
+    pub layers: Layers,
+    /// The newest first.
+    pub opened: Vec<Layer>,
+    /// The newest batch that a layer has, or a snapshot of an older format. 0 for none.
     pub base: u64,
     pub found: Scan,
+    /// Bytes of the batches behind the layers.
+    changed: u64,
+    pub pulse: Arc<Pulse>,
 }
 
 impl Truth {
     /// # Errors
     /// [`Error::Damaged`], also if the journal ends before the marker's batch. [`Error::Io`].
-    fn read(meta: &Dir, options: &JournalOptions, marker: Option<&Marker>) -> Result<Self> {
+    fn read(
+        meta: &Dir,
+        options: &JournalOptions,
+        marker: Option<&Marker>,
+        checked: u64,
+    ) -> Result<Self> {
         let places = Places::below(meta)?;
-        let snapshots = Snapshots::new(places.snapshots.clone(), options.spill_at);
-        let base = snapshots.newest()?;
-        let found = read_journal(&places, base, &mut |_| Ok(()))?;
+        let files = Layers::new(places.layers.clone(), options.spill_at);
+        let opened = files.open()?;
+        let snapshots = Snapshots::in_dir(files.dir());
+        let base = match opened.first() {
+            Some(layer) => layer.span().through,
+            None => snapshots.newest()?,
+        };
+        let mut changed = 0;
+        let found = read_journal(&places, base, &mut |mutations| {
+            let lens = mutations.iter().map(Mutation::encoded_len);
+            changed += lens.sum::<usize>() as u64;
+            Ok(())
+        })?;
         if let Some(marker) = marker.filter(|marker| marker.seq > found.last_seq) {
             return Err(lost_end(&places.journal, &found, marker));
         }
-        snapshots.check(base, &Going::until(&Closing::default()))?;
+        match opened.as_slice() {
+            [] if base > 0 => {
+                snapshots.check(base, &Going::until(&Closing::default()))?;
+            }
+            opened => layers::check_newest(opened, checked)?,
+        }
         Ok(Self {
             places,
-            snapshots,
+            layers: files,
+            opened,
             base,
             found,
+            changed,
+            pulse: Arc::default(),
         })
     }
 
-    /// Passes on the batches that are newer than the snapshot, in order.
+    /// Writes the snapshot of a store of an older format to a layer.
+    fn convert(&mut self) -> Result<()> {
+        if self.base > 0 && self.opened.is_empty() {
+            let snapshots = Snapshots::in_dir(self.layers.dir());
+            self.opened = vec![convert(&snapshots, self.base, &self.layers)?];
+        }
+        Ok(())
+    }
+
+    /// Passes on the batches that no layer has, in order.
     pub(super) fn read_journal(&self, visit: &mut Visit<'_>) -> Result<()> {
         read_journal(&self.places, self.base, visit).map(drop)
     }
 
-    /// Opens the index, and trusts it if its rows add up to what the close had counted.
-    fn trust_index(&self, cache: u64, marker: Option<&Marker>) -> Result<Index> {
+    /// Opens the index, and trusts it if its rows add up to what the close had counted. Returns the sum over
+    /// all rows, too.
+    fn trust_index(
+        &self,
+        meta: &Dir,
+        cache: u64,
+        marker: Option<&Marker>,
+    ) -> Result<(Index, Tally)> {
         let Some(marker) = marker else {
             return Err(not_trusted(match self.found.batches {
                 0 => "the store is empty",
                 _ => "the store was not closed cleanly",
             }));
         };
+        if self.base < marker.base {
+            return Err(not_trusted("layers are missing that it builds on"));
+        }
         // A repair leaves a batch behind the marker's that changes no row.
         if marker.seq < self.found.last_change {
             return Err(not_trusted("the index is older than the journal"));
         }
-        let index = Index::open(&self.places.index, cache)?;
-        let counted = index.count(marker.tally.total_rows())?;
-        if counted != marker.tally {
-            let (rows, expected) = (counted.total_rows(), marker.tally.total_rows());
+        if self.base > 0 && self.opened.is_empty() {
+            return Err(not_trusted("it is of an older format"));
+        }
+        let places = super::indexes(meta)?;
+        let place = match places.as_slice() {
+            [] => &self.places.index,
+            [place] => place,
+            _ => return Err(not_trusted("there is more than one")),
+        };
+        let index = Index::open(place, cache, &self.pulse)?;
+        let counted = index.count(marker.index.total_rows())?;
+        if counted != marker.index {
+            let (rows, expected) = (counted.total_rows(), marker.index.total_rows());
             return Err(not_trusted(&format!(
                 "the index has {rows} rows, which do not add up to the {expected} that it had"
             )));
         }
-        Ok(index)
+        Ok((index, marker.all))
     }
+}
+
+/// Writes the rows of the snapshot through `seq` to a layer, durably.
+fn convert(snapshots: &Snapshots, seq: u64, layers: &Layers) -> Result<Layer> {
+    let making = Making {
+        staged: STAGED,
+        span: Span {
+            after: 0,
+            through: seq,
+        },
+        most_rows: snapshots.check(seq, &Going::until(&Closing::default()))?,
+    };
+    layers.publish(making, &mut |writer| {
+        let (mut rows, mut tally) = (snapshots.open(seq)?, Tally::default());
+        while let Some(row) = rows.next()? {
+            let value = row.value.as_deref().unwrap_or_default();
+            tally.add_row(row.tree, &row.key, value);
+            writer.push(row.tree, &row.key, row.value.as_deref())?;
+        }
+        Ok(tally)
+    })
 }
 
 /// It is called with the mutations of a batch.
 type Visit<'a> = dyn FnMut(&[Mutation<'_>]) -> Result<()> + 'a;
 
-/// Reads the journal, checks that it joins the snapshot, and passes on the batches that are newer.
+/// Reads the journal, checks that it joins the layers, and passes on the batches that are newer.
 fn read_journal(places: &Places, base: u64, visit: &mut Visit<'_>) -> Result<Scan> {
     let found = journal::scan(
         &places.journal,
@@ -321,14 +424,14 @@ fn read_journal(places: &Places, base: u64, visit: &mut Visit<'_>) -> Result<Sca
     }
     if found.batches != 0 && found.first_seq > base + 1 {
         let reason = format!(
-            "it begins with batch {}; the snapshot before it is missing",
+            "it begins with batch {}; the layer before it is missing",
             found.first_seq
         );
         return Err(missing(reason));
     }
     if found.last_seq < base {
         return Err(missing(format!(
-            "it ends with batch {}, before the snapshot through {base}",
+            "it ends with batch {}, before the layer through {base}",
             found.last_seq
         )));
     }

@@ -23,7 +23,7 @@ pub(crate) fn budget(len: u64) -> usize {
     usize::try_from(LEAST.max(len / SHARE)).unwrap_or(usize::MAX)
 }
 
-/// Passes every row that is left to `sink`, by tree and key. Everything is read once for each `budget`
+/// Passes the last that was said of each row to `sink`, by tree and key. Everything is read once for each `budget`
 /// bytes of rows. Each reading keeps only the rows of the next range.
 pub(crate) fn in_passes(budget: usize, read: &mut Read<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let mut from = Some((Tree::Uploads, Vec::new()));
@@ -40,9 +40,7 @@ pub(crate) fn in_passes(budget: usize, read: &mut Read<'_>, sink: &mut Sink<'_>)
             Ok(())
         })?;
         for ((tree, key), value) in &pass.rows {
-            if let Some(value) = value {
-                sink(*tree, key, value)?;
-            }
+            sink(*tree, key, value.as_deref())?;
         }
         from = pass.below;
     }
@@ -95,7 +93,7 @@ fn size((_, key): &Key, value: Option<&Vec<u8>>) -> usize {
 mod tests {
     use super::*;
 
-    type Row = (Tree, Vec<u8>, Vec<u8>);
+    type Row = (Tree, Vec<u8>, Option<Vec<u8>>);
 
     fn rows(budget: usize) -> (Vec<Row>, u32) {
         let mut passes = 0;
@@ -113,7 +111,7 @@ mod tests {
         };
         let mut rows = Vec::new();
         in_passes(budget, &mut read, &mut |tree, key, value| {
-            rows.push((tree, key.to_vec(), value.to_vec()));
+            rows.push((tree, key.to_vec(), value.map(<[u8]>::to_vec)));
             Ok(())
         })
         .unwrap();

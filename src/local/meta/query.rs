@@ -27,16 +27,19 @@ impl MetaStore {
     ) -> Result<()> {
         let from = after.map(UploadId::to_bytes);
         let from = bound_after(from.as_ref().map(<[u8; UploadId::BYTES]>::as_slice));
-        self.index.scan(Tree::Uploads, from, &mut |key, value| {
-            let id = UploadId::from_bytes(key).ok_or_else(|| damaged(Tree::Uploads, key))?;
-            visit(id, decode(Tree::Uploads, key, value, UploadRecord::decode)?)
-        })
+        self.stack
+            .view()
+            .scan(Tree::Uploads, from, &mut |key, value| {
+                let id = UploadId::from_bytes(key).ok_or_else(|| damaged(Tree::Uploads, key))?;
+                visit(id, decode(Tree::Uploads, key, value, UploadRecord::decode)?)
+            })
     }
 
     /// The newest id that any upload or object has.
     pub(crate) fn newest_upload(&self) -> Result<Option<UploadId>> {
         Ok(self
-            .index
+            .stack
+            .view()
             .last_key(Tree::Uploads)?
             .and_then(|key| UploadId::from_bytes(&key)))
     }
@@ -68,7 +71,7 @@ impl MetaStore {
         from: Bound<&[u8]>,
         visit: &mut dyn FnMut((NamespaceId, &str), KeyRecord) -> Visited,
     ) -> Result<()> {
-        self.index.scan(Tree::Keys, from, &mut |key, value| {
+        self.stack.view().scan(Tree::Keys, from, &mut |key, value| {
             let current = decode(Tree::Keys, key, value, KeyRecord::decode)?;
             let name = record::parse_object_key(key).ok_or_else(|| damaged(Tree::Keys, key))?;
             visit(name, current)
@@ -86,17 +89,19 @@ impl MetaStore {
         visit: &mut dyn FnMut(&str, NamespaceRecord) -> Visited,
     ) -> Result<()> {
         let tree = Tree::Namespaces;
-        self.index.scan(tree, Bound::Unbounded, &mut |key, value| {
-            // Another row of the same namespace.
-            if record::parse_namespace_key(key).is_some() {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let record = decode(tree, key, value, NamespaceRecord::decode)?;
-            visit(
-                std::str::from_utf8(key).map_err(|_| damaged(tree, key))?,
-                record,
-            )
-        })
+        self.stack
+            .view()
+            .scan(tree, Bound::Unbounded, &mut |key, value| {
+                // Another row of the same namespace.
+                if record::parse_namespace_key(key).is_some() {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let record = decode(tree, key, value, NamespaceRecord::decode)?;
+                visit(
+                    std::str::from_utf8(key).map_err(|_| damaged(tree, key))?,
+                    record,
+                )
+            })
     }
 
     /// What those uploads and objects of a namespace add up to that share a stripe.
@@ -126,7 +131,8 @@ impl MetaStore {
         visit: &mut dyn FnMut(NamespaceId, u8, Usage) -> Visited,
     ) -> Result<()> {
         let (tree, from) = (Tree::Usage, record::usage_key(from, 0));
-        self.index
+        self.stack
+            .view()
             .scan(tree, Bound::Included(&from), &mut |key, value| {
                 let (namespace, stripe) =
                     record::parse_usage_key(key).ok_or_else(|| damaged(tree, key))?;
@@ -154,7 +160,8 @@ impl MetaStore {
         visit: &mut dyn FnMut(PartNumber, PartRecord) -> Visited,
     ) -> Result<()> {
         let from = record::numbered_key(&id.to_bytes(), after);
-        self.index
+        self.stack
+            .view()
             .scan(Tree::Parts, Bound::Excluded(&from), &mut |key, value| {
                 if !key.starts_with(&id.to_bytes()) {
                     return Ok(ControlFlow::Break(()));
@@ -170,7 +177,8 @@ impl MetaStore {
         &self,
         visit: &mut dyn FnMut(UploadId, PartNumber, PartRecord) -> Visited,
     ) -> Result<()> {
-        self.index
+        self.stack
+            .view()
             .scan(Tree::Parts, Bound::Unbounded, &mut |key, value| {
                 let (id, number) =
                     record::parse_part_key(key).ok_or_else(|| damaged(Tree::Parts, key))?;
@@ -208,12 +216,14 @@ impl MetaStore {
         from: Bound<&[u8]>,
         visit: &mut dyn FnMut((NamespaceId, &str), UploadId) -> Visited,
     ) -> Result<()> {
-        self.index.scan(Tree::UploadNames, from, &mut |key, value| {
-            decode(Tree::UploadNames, key, value, |_| Some(()))?;
-            let (namespace, name, id) =
-                record::parse_name_key(key).ok_or_else(|| damaged(Tree::UploadNames, key))?;
-            visit((namespace, name), id)
-        })
+        self.stack
+            .view()
+            .scan(Tree::UploadNames, from, &mut |key, value| {
+                decode(Tree::UploadNames, key, value, |_| Some(()))?;
+                let (namespace, name, id) =
+                    record::parse_name_key(key).ok_or_else(|| damaged(Tree::UploadNames, key))?;
+                visit((namespace, name), id)
+            })
     }
 
     /// Whether listings of open uploads find this one.
@@ -236,7 +246,8 @@ impl MetaStore {
         &self,
         visit: &mut dyn FnMut(UploadId, u16) -> Visited,
     ) -> Result<()> {
-        self.index
+        self.stack
+            .view()
             .scan(Tree::Metadata, Bound::Unbounded, &mut |key, value| {
                 decode(Tree::Metadata, key, value, |_| Some(()))?;
                 let (id, number) =
@@ -278,7 +289,8 @@ impl MetaStore {
     ) -> Result<Vec<ContentHash>> {
         let from = after.map(|content| record::numbered_key(content.as_bytes(), u16::MAX));
         let mut blobs = Vec::new();
-        self.index
+        self.stack
+            .view()
             .scan(Tree::Blobs, bound_after(from.as_deref()), &mut |key, _| {
                 let (content, number) = key
                     .split_first_chunk::<32>()
@@ -298,7 +310,7 @@ impl MetaStore {
         limit: usize,
     ) -> Result<Vec<(UploadId, PartNumber)>> {
         let mut references = Vec::new();
-        self.index.scan(
+        self.stack.view().scan(
             Tree::Refs,
             Bound::Included(content.as_bytes()),
             &mut |key, value| {
@@ -351,7 +363,8 @@ impl MetaStore {
         &self,
         visit: &mut dyn FnMut(ContentHash, UploadId, PartNumber) -> Visited,
     ) -> Result<()> {
-        self.index
+        self.stack
+            .view()
             .scan(Tree::Refs, Bound::Unbounded, &mut |key, value| {
                 decode(Tree::Refs, key, value, |_| Some(()))?;
                 let (content, id, number) =
@@ -369,7 +382,7 @@ impl MetaStore {
     ) -> Result<Vec<ContentHash>> {
         let mut garbage = Vec::new();
         let from = after.map(|content| *content.as_bytes());
-        self.index.scan(
+        self.stack.view().scan(
             Tree::Garbage,
             bound_after(from.as_ref().map(<[u8; 32]>::as_slice)),
             &mut |key, value| {
@@ -389,7 +402,7 @@ impl MetaStore {
         key: &[u8],
         read: impl FnOnce(Fields<'_>) -> Option<T>,
     ) -> Result<Option<T>> {
-        let value = self.index.get(tree, key)?;
+        let value = self.stack.view().get(tree, key)?;
         value
             .map(|value| decode(tree, key, &value, read))
             .transpose()

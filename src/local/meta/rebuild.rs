@@ -1,18 +1,21 @@
-//! Builds the index anew from snapshot and journal. It uses runs if the disk has room for them, and does
-//! without if not.
+//! Builds the index anew from the journal behind the newest layer. It uses runs if the disk has room for
+//! them, and does without if not.
 
-use super::index::Index;
+use super::checkpoint::Sum;
+use super::index::{Index, Loading};
 use super::open::Truth;
 use super::passes;
-use crate::local::format::mutation::Mutation;
+use crate::local::format::mutation::{Mutation, Tree};
+use crate::local::format::tally::Tally;
 use crate::{Error, Result};
 
 impl Truth {
-    /// Builds the index. The old one is deleted first, to free its room for the new one.
+    /// Builds the index. The old one is deleted first, to free its room for the new one. Returns the sum over
+    /// all rows, too.
     ///
     /// # Errors
     /// [`Error::StorageFull`] if the disk has no room for the index alone.
-    pub(super) fn build_index(&self, cache: u64) -> Result<Index> {
+    pub(super) fn build_index(&self, cache: u64) -> Result<(Index, Tally)> {
         match self.build_from_runs(cache) {
             // The runs of a fold need room beside the index. Without them the work takes longer, but gives
             // the same rows in the same order.
@@ -21,37 +24,55 @@ impl Truth {
         }
     }
 
-    fn build_from_runs(&self, cache: u64) -> Result<Index> {
-        let mut fold = self.snapshots.begin_fold();
+    fn build_from_runs(&self, cache: u64) -> Result<(Index, Tally)> {
+        let mut fold = self.layers.begin_fold();
         self.read_journal(&mut |mutations| {
             mutations.iter().try_for_each(|mutation| fold.add(mutation))
         })?;
-        let index = Index::create(&self.places.index, cache)?;
-        let mut loading = index.loading();
-        fold.finish(self.snapshots.open(self.base)?, &mut |tree, key, value| {
-            loading.push(tree, key, value)
-        })?;
-        loading.finish()?;
-        Ok(index)
+        let index = Index::create(&self.places.index, cache, &self.pulse)?;
+        let mut rebuilding = self.rebuilding(&index);
+        fold.finish(&mut |tree, key, value| rebuilding.push(tree, key, value))?;
+        let tally = rebuilding.finish()?;
+        Ok((index, tally))
     }
 
-    fn build_in_passes(&self, cache: u64) -> Result<Index> {
-        let index = Index::create(&self.places.index, cache)?;
+    fn build_in_passes(&self, cache: u64) -> Result<(Index, Tally)> {
+        let index = Index::create(&self.places.index, cache, &self.pulse)?;
         let mut read = |visit: &mut dyn FnMut(&Mutation<'_>) -> Result<()>| {
-            if let Some(mut rows) = self.snapshots.open(self.base)? {
-                while let Some(row) = rows.next()? {
-                    visit(&row.as_mutation())?;
-                }
-            }
             self.read_journal(&mut |mutations| mutations.iter().try_for_each(&mut *visit))
         };
         let sealed = self.found.sealed.iter().map(|sealed| sealed.len);
         let budget = passes::budget(sealed.sum());
-        let mut loading = index.loading();
+        let mut rebuilding = self.rebuilding(&index);
         passes::in_passes(budget, &mut read, &mut |tree, key, value| {
-            loading.push(tree, key, value)
+            rebuilding.push(tree, key, value)
         })?;
-        loading.finish()?;
-        Ok(index)
+        let tally = rebuilding.finish()?;
+        Ok((index, tally))
+    }
+
+    fn rebuilding<'a>(&'a self, index: &'a Index) -> Rebuilding<'a> {
+        Rebuilding {
+            loading: index.loading(),
+            sum: Sum::of(&self.opened),
+        }
+    }
+}
+
+/// An index that is being built, and the sum over all rows so far.
+struct Rebuilding<'a> {
+    loading: Loading<'a>,
+    sum: Sum<'a>,
+}
+
+impl Rebuilding<'_> {
+    fn push(&mut self, tree: Tree, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.sum.add(tree, key, value)?;
+        self.loading.push(tree, key, value)
+    }
+
+    fn finish(self) -> Result<Tally> {
+        self.loading.finish()?;
+        Ok(self.sum.tally)
     }
 }

@@ -1,19 +1,23 @@
-//! Repair: writes journal and snapshot anew from the index, when one of them is damaged and the index is
-//! proven.
+//! Repair: writes the journal anew from the index, when it is damaged and the index is proven.
 //!
-//! A clean close leaves CLEAN, with a 128 bit sum over all rows. If the rows of the index add up to it, the
-//! index holds what the truth held, whatever has happened to the truth since. CLEAN is the proof, so it
-//! stays until the new truth has been read. A repair that is interrupted at any step is done again by the
-//! next open.
+//! A clean close leaves CLEAN, with a 128 bit sum over all rows of the index. If the rows of the index add up
+//! to it, the index holds what the journal behind the layers held, whatever has happened to that since. Its
+//! rows become a layer. CLEAN is the proof, so it stays until the new truth has been read. A repair that is
+//! interrupted at any step is done again by the next open.
+//!
+//! The index of a store of format 1 or 2 has all rows, and stands in for its snapshot as well.
 
 use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
 
 use super::Places;
 use super::index::Index;
 use super::journal;
-use super::rows::RowWriter;
-use super::snapshot::Snapshots;
+use super::layer::{Layer, LayerWriter};
+use super::layers::{self, Layers, Making, STAGED};
+use super::pulse::Pulse;
 use crate::local::file::{self, Dir, Lock, Place};
+use crate::local::format::layer::Span;
 use crate::local::format::marker::Marker;
 use crate::local::format::mutation::Tree;
 use crate::local::format::tally::Tally;
@@ -31,10 +35,10 @@ pub(super) struct Repair<'a> {
 }
 
 impl Repair<'_> {
-    /// Puts a snapshot of the index and a new journal in place of a truth in which `damage` was found.
+    /// Puts a layer of the index and a new journal in place of a journal in which `damage` was found.
     ///
     /// # Errors
-    /// The damage, if the index is no proof or the disk has no room. Journal and snapshot are then as they
+    /// The damage, if the index is no proof or the disk has no room. Layers and journal are then as they
     /// were.
     pub(super) fn run(&self, damage: &Error) -> Result<DamagedFile> {
         match self.write_anew() {
@@ -53,21 +57,51 @@ impl Repair<'_> {
         }
         self.meta.sync()?;
         let places = Places::below(self.meta)?;
-        let snapshots = Snapshots::new(places.snapshots.clone(), self.options.spill_at);
-        self.refuse_newer(&places, &snapshots)?;
-        let seq = self.marker.seq;
-        if seq != 0 && self.check_snapshot(&snapshots).is_err() {
-            let copy = self.copy_of(&places.index)?;
-            let index = Index::open(&copy, self.cache)?;
-            snapshots.put(seq, &mut |writer| self.write_rows(&index, writer))?;
-            self.check_snapshot(&snapshots)?;
+        let files = Layers::new(places.layers.clone(), self.options.spill_at);
+        let mut opened = files.open()?;
+        layers::check_newest(&opened, u64::MAX)?;
+        let reached = opened.first().map_or(0, |layer| layer.span().through);
+        self.refuse_newer(&places, reached)?;
+        let Marker { seq, base, .. } = *self.marker;
+        if reached < base {
+            return Err(unproven(format!(
+                "it has what follows batch {base}, and the layers end with batch {reached}"
+            )));
+        }
+        if reached < seq {
+            let span = Span {
+                after: reached,
+                through: seq,
+            };
+            opened.insert(0, self.write_layer(span, &files)?);
+            layers::check_newest(&opened, u64::MAX)?;
         }
         remove_copy(self.meta)?;
-        // An open that was killed may have put the snapshot there without making its name durable.
-        places.snapshots.sync()?;
+        // An open that was killed may have put the layer there without making its name durable.
+        places.layers.sync()?;
         self.lock.check()?;
         journal::restart(&places.journal, seq, self.options.segment_len)?;
-        snapshots.remove_others(seq)
+        files.remove_others(&opened)
+    }
+
+    fn write_layer(&self, span: Span, layers: &Layers) -> Result<Layer> {
+        let places = super::indexes(self.meta)?;
+        let [place] = places.as_slice() else {
+            return Err(unproven(
+                "it is missing, or there is more than one".to_owned(),
+            ));
+        };
+        let copy = self.copy_of(place)?;
+        let index = Index::open(&copy, self.cache, &Arc::<Pulse>::default())?;
+        let making = Making {
+            staged: STAGED,
+            span,
+            most_rows: self.marker.index.total_rows(),
+        };
+        layers.publish(making, &mut |writer| {
+            self.write_rows(&index, writer)?;
+            Ok(self.marker.all)
+        })
     }
 
     /// sled changes its files when they are opened, and a crash in the meantime may make them useless.
@@ -80,9 +114,8 @@ impl Repair<'_> {
     }
 
     /// A marker that is older than the journal proves nothing about it, because somebody has put it back.
-    fn refuse_newer(&self, places: &Places, snapshots: &Snapshots) -> Result<()> {
-        let newest = journal::newest_change(&places.journal)?;
-        let newest = newest.max(snapshots.newest_that_opens()?);
+    fn refuse_newer(&self, places: &Places, reached: u64) -> Result<()> {
+        let newest = journal::newest_change(&places.journal)?.max(reached);
         if newest <= self.marker.seq {
             return Ok(());
         }
@@ -93,34 +126,19 @@ impl Repair<'_> {
     }
 
     /// Writes all rows, if they add up to the marker's sum.
-    fn write_rows(&self, index: &Index, writer: &mut RowWriter) -> Result<()> {
+    fn write_rows(&self, index: &Index, writer: &mut LayerWriter) -> Result<()> {
         let mut tally = Tally::default();
         for tree in Tree::ALL {
             index.scan(tree, Bound::Unbounded, &mut |key, value| {
-                tally.add_row(tree, key, value);
-                writer.push(tree, key, Some(value))?;
+                tally.add_row(tree, key, value.unwrap_or_default());
+                writer.push(tree, key, value)?;
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        self.compare(&tally)
-    }
-
-    /// Reads the snapshot of the marker's batch. An earlier try may have written it.
-    fn check_snapshot(&self, snapshots: &Snapshots) -> Result<()> {
-        let mut tally = Tally::default();
-        if let Some(mut rows) = snapshots.open(self.marker.seq)? {
-            while let Some(row) = rows.next()? {
-                tally.add_row(row.tree, &row.key, &row.value.unwrap_or_default());
-            }
-        }
-        self.compare(&tally)
-    }
-
-    fn compare(&self, tally: &Tally) -> Result<()> {
-        if *tally == self.marker.tally {
+        if tally == self.marker.index {
             return Ok(());
         }
-        let (rows, expected) = (tally.total_rows(), self.marker.tally.total_rows());
+        let (rows, expected) = (tally.total_rows(), self.marker.index.total_rows());
         Err(unproven(format!(
             "its {rows} rows do not add up to the {expected} that it had"
         )))

@@ -13,6 +13,9 @@ const BUFFER_LEN: usize = 256 * 1024;
 /// How many bytes of a consumed file are freed at a time.
 const GIVE_BACK: u64 = 1024 * 1024;
 
+/// What one place says of a row. `None`: nothing, so an older place counts. `Some(None)`: it was removed.
+pub(crate) type Said = Option<Option<Vec<u8>>>;
+
 /// A row of a row file. `value` is `None` for a removed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {

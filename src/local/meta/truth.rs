@@ -1,18 +1,18 @@
-//! [`Known`]: what the truth (snapshot and journal) knows of some blobs, whatever the index says.
+//! [`Known`]: what the truth (layers and journal) knows of some blobs, whatever the index says.
 //!
 //! A removed file cannot come back. So the sweep asks the truth before it removes one. It finds out here if
 //! the index has lost rows (I4).
 
 use std::collections::{HashMap, HashSet};
+use std::ops::{Bound, ControlFlow};
 
 use super::MetaStore;
-use super::rows::RowReader;
+use super::layer::Layer;
+use super::stack;
 use crate::going::Going;
 use crate::local::format::mutation::Tree;
+use crate::local::format::record;
 use crate::{ContentHash, Error, Result};
-
-/// How many rows of a snapshot are read between two questions whether to continue: some milliseconds.
-const ROWS_AT_A_TIME: usize = 16 * 1024;
 
 /// What the truth knows of each of some blobs. It takes some 100 bytes of memory for each, and for each of
 /// their references.
@@ -78,7 +78,7 @@ impl MetaStore {
     /// said no before the end.
     ///
     /// # Cost
-    /// One read of snapshot and journal. Nothing is sorted or written.
+    /// Some reads of each layer for each blob, and one read of the journal behind the layers.
     ///
     /// # Errors
     /// [`Error::Damaged`] if the truth does not hold what was written; [`Error::Poisoned`], [`Error::Io`].
@@ -89,11 +89,12 @@ impl MetaStore {
     ) -> Result<Option<Known>> {
         let newest = self.journal.newest();
         self.journal.wait(newest)?;
-        // This lock keeps a snapshot from removing what is being read.
-        let base = self.snapshot.lock();
+        // This lock keeps a checkpoint from removing the journal that is being read.
+        let base = self.base.lock();
         let mut known = Known::of(contents);
-        let read = self.read_snapshot(*base, &mut known, going).and_then(|()| {
-            let span = (*base, newest.seq());
+        let view = self.stack.view();
+        let read = known.ask(view.layers(), contents, going).and_then(|()| {
+            let span = (base.seq, newest.seq());
             self.journal.read_through(span, &mut |_, mutations| {
                 for mutation in mutations {
                     let change = mutation
@@ -104,31 +105,32 @@ impl MetaStore {
                 going.advance_a_little(0)
             })
         });
-        match read.inspect_err(|error| self.note_damage(*base, error)) {
+        match read.inspect_err(|error| self.note_damage(error)) {
             Ok(()) => Ok(Some(known)),
             Err(Error::Closed) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
 
-    fn read_snapshot(&self, base: u64, known: &mut Known, going: &Going<'_>) -> Result<()> {
-        let Some(mut rows) = self.snapshots.open(base)? else {
-            return Ok(());
-        };
-        while learn_some(&mut rows, known)? {
-            going.check()?;
+impl Known {
+    /// Asks the layers about each blob.
+    fn ask(&mut self, layers: &[Layer], contents: &[ContentHash], going: &Going<'_>) -> Result<()> {
+        for content in contents {
+            going.advance_a_little(0)?;
+            let first_key = record::numbered_key(content.as_bytes(), 0);
+            if stack::get_in(layers, Tree::Blobs, &first_key)?.is_some() {
+                self.learn(Tree::Blobs, &first_key, RowChange::Set);
+            }
+            let from = Bound::Included(content.as_bytes().as_slice());
+            stack::scan_in(layers, Tree::Refs, from, &mut |key, _| {
+                if !key.starts_with(content.as_bytes()) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                self.learn(Tree::Refs, key, RowChange::Set);
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
         Ok(())
     }
-}
-
-/// Returns whether more rows may follow.
-fn learn_some(rows: &mut RowReader, known: &mut Known) -> Result<bool> {
-    for _ in 0..ROWS_AT_A_TIME {
-        match rows.next()? {
-            Some(row) => known.learn(row.tree, &row.key, RowChange::Set),
-            None => return Ok(false),
-        }
-    }
-    Ok(true)
 }

@@ -5,17 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Bench, Damage, Outcome, Tally, kind_of, metadata_files, print_table};
-use crate::fixture::{Doing, files, race};
+use crate::fixture::{Doing, files, indexes, race};
 use crate::seen::{frames, path_of_damage, segments};
 
 const THREADS: usize = 2;
-const DIRECTORIES: [&str; 5] = [
-    "meta",
-    "meta/journal",
-    "meta/snapshot",
-    "meta/index",
-    "staging",
-];
+const DIRECTORIES: [&str; 4] = ["meta", "meta/journal", "meta/snapshot", "staging"];
 
 impl Bench {
     /// Tries all out, on several threads.
@@ -48,7 +42,9 @@ impl Bench {
             all.extend(damages.into_iter().map(|damage| (file.clone(), damage)));
         }
         all.extend(self.damages_by_others());
-        all.extend(DIRECTORIES.map(|dir| (PathBuf::from(dir), Damage::Remove)));
+        let indexes = indexes(&self.original);
+        let dirs = DIRECTORIES.map(PathBuf::from).into_iter().chain(indexes);
+        all.extend(dirs.map(|dir| (dir, Damage::Remove)));
         all
     }
 

@@ -113,7 +113,7 @@ fn blob_path(name: &str) -> PathBuf {
 fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let blobs = blob_files(root).into_iter().map(|name| blob_path(&name));
     let all = metadata_files(root).into_iter().chain(blobs);
-    let is_truth = |file: &PathBuf| !file.starts_with("meta/index");
+    let is_truth = |file: &PathBuf| !file.to_string_lossy().starts_with("meta/index");
     all.filter(is_truth)
         .map(|file| (file.clone(), fs::read(root.join(file)).unwrap()))
         .collect()
@@ -264,8 +264,8 @@ fn names(error: &Error, root: &Path, file: &Path) -> bool {
     let missing = !path.exists() && names(path.parent().unwrap());
     let at_root = path.parent() == Some(root)
         && matches!(error, Error::NotAStore { .. } | Error::NewerFormat { .. });
-    let snapshot = file.starts_with("meta/snapshot") && text.contains("snapshot");
-    at_root || missing || snapshot || names(&path)
+    let layer = file.starts_with("meta/snapshot") && text.contains("layer");
+    at_root || missing || layer || names(&path)
 }
 
 /// The names of the blobs that have bytes.

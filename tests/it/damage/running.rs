@@ -10,7 +10,7 @@ use partstore::{
 };
 
 use super::{Bench, Damage, blob_path, blobs_with_bytes};
-use crate::fixture::{Fixture, bytes, files, free_options, number, race, read_part};
+use crate::fixture::{Fixture, bytes, free_options, number, race, read_part};
 use crate::seen::{segments, tail};
 
 /// The file that a refusal names.
@@ -95,9 +95,7 @@ fn verify_lists_each_damaged_file_and_goes_on() {
     let bench = Bench::closed();
     let root = bench.copy("verified");
     let store = bench.open(&root).unwrap();
-    let snapshot = files(&root.join("meta/snapshot")).pop_first().unwrap();
-    let snapshot = root.join("meta/snapshot").join(snapshot);
-    let damaged = [segments(&root).remove(0), tail(&root), snapshot];
+    let damaged = [segments(&root).remove(0), tail(&root)];
     for file in &damaged {
         flip(file, 70);
     }
@@ -112,6 +110,23 @@ fn verify_lists_each_damaged_file_and_goes_on() {
     assert_eq!(report.parts, store.stats().unwrap().parts);
     assert!(!report.is_clean());
     assert_eq!(store.stats().unwrap().damaged_files, report.files);
+}
+
+/// What stands in the damaged block cannot be checked, and everything else is.
+#[test]
+fn verify_names_a_damaged_layer_and_goes_on() {
+    let bench = Bench::closed();
+    let root = bench.copy("layer");
+    let store = bench.open(&root).unwrap();
+    let layer = root.join(bench.snapshot());
+    flip(&layer, 70);
+    let blob = blobs_with_bytes(&root).remove(0);
+    fs::remove_file(root.join(blob_path(&blob))).unwrap();
+    let report = store.verify(Scope::Everything).unwrap();
+    let told: Vec<_> = report.files.iter().map(|file| &file.path).collect();
+    assert_eq!(told, [&layer]);
+    assert_eq!(store.stats().unwrap().damaged_files, report.files);
+    assert_eq!(named(store.initiate_upload("more")), layer);
 }
 
 fn put_until_refused(store: &PartStore, thread: usize, found: &AtomicBool) -> Vec<Vec<u8>> {

@@ -10,7 +10,9 @@ use partstore::{
 };
 
 use super::{Bench, Damage, Outcome, blob_path, blobs_with_bytes, contents};
-use crate::fixture::{Doing, Random, copy_tree, files, free_options, lines, number, race};
+use crate::fixture::{
+    Doing, Random, copy_tree, files, free_options, indexes, lines, number, race, remove_indexes,
+};
 use crate::seen::{Past, Seen, Thing, frames, segments, tail};
 
 const THREADS: usize = 2;
@@ -220,7 +222,7 @@ fn what_is_lost_of_a_killed_store_is_in_the_list_and_all_else_is_given_back() {
 #[test]
 fn salvage_needs_no_index() {
     let bench = Bench::killed();
-    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    remove_indexes(&bench.original);
     salvage_everything(&bench);
 }
 
@@ -229,7 +231,7 @@ fn salvage_needs_no_index() {
 #[test]
 fn of_a_snapshot_with_a_flipped_bit_no_part_is_lost() {
     let bench = Bench::killed();
-    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    remove_indexes(&bench.original);
     let snapshot = bench.snapshot();
     let len = fs::read(bench.original.join(&snapshot)).unwrap().len();
     for at in (0..len).step_by(len / 60) {
@@ -264,7 +266,7 @@ fn places_of(text: &str, snapshot: &[u8]) -> Vec<usize> {
 #[test]
 fn what_a_namespace_held_is_given_back_if_its_name_is_lost() {
     let bench = Bench::killed();
-    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    remove_indexes(&bench.original);
     let snapshot = bench.snapshot();
     let bytes = fs::read(bench.original.join(&snapshot)).unwrap();
     // The row under the id comes first, and has the name in its value.
@@ -289,7 +291,7 @@ fn a_namespace_without_a_name_is_not_given_one_that_exists() {
         past.put(&upload, 1, 1);
     }
     let bench = Bench::of(past);
-    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    remove_indexes(&bench.original);
     let root = bench.copy("nameless");
     let snapshot = bench.snapshot();
     let bytes = fs::read(root.join(&snapshot)).unwrap();
@@ -321,7 +323,7 @@ fn without_batches<T>(
     after(store, &had);
     let all = frames_now();
     let bench = Bench::of(past);
-    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    remove_indexes(&bench.original);
     let file = tail(&bench.original);
     for frame in &all[from..to] {
         let at = frame.start + 40;
@@ -396,7 +398,7 @@ fn of_two_objects_of_one_key_the_newer_one_keeps_it() {
 #[test]
 fn of_a_damaged_segment_only_the_damaged_batch_is_lost() {
     let bench = Bench::killed();
-    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    remove_indexes(&bench.original);
     let sealed = segments(&bench.original).remove(1);
     let batches = frames(&fs::read(&sealed).unwrap());
     let file = sealed.strip_prefix(&bench.original).unwrap();
@@ -463,7 +465,7 @@ fn an_undamaged_store_and_one_that_the_index_proves_are_opened_as_ever() {
         bench.assert_whole(&store, &root);
     }
     let root = closed.copy("proven");
-    Damage::Flip { at: 100, mask: 1 }.apply(&root, &closed.snapshot());
+    Damage::Flip { at: 100, mask: 1 }.apply(&root, &closed.sealed());
     let store = closed.salvage(&root);
     assert_eq!(store.recovery().repaired.len(), 1);
     assert!(store.recovery().salvaged.is_none());
@@ -548,8 +550,11 @@ fn a_salvage_that_is_cut_short_anywhere_is_finished_or_begun_again() {
         fs::rename(meta.join(format!("{name}.new")), meta.join(name)).unwrap();
         check(true);
     }
-    fs::rename(meta.join("index"), aside.join("index")).unwrap();
-    check(true);
+    for index in indexes(&root) {
+        let name = index.file_name().unwrap();
+        fs::rename(root.join(&index), aside.join(name)).unwrap();
+        check(true);
+    }
 }
 
 fn damage_and_salvage(bench: &Bench, root: &Path, file: &Path, damage: &Damage) {
@@ -561,7 +566,7 @@ fn damage_and_salvage(bench: &Bench, root: &Path, file: &Path, damage: &Damage) 
 #[test]
 fn the_end_of_a_closed_journal_that_is_lost_is_listed() {
     let bench = Bench::closed();
-    fs::remove_dir_all(bench.original.join("meta/index")).unwrap();
+    remove_indexes(&bench.original);
     let last = tail(&bench.original);
     let file = last.strip_prefix(&bench.original).unwrap();
     let end = frames(&fs::read(&last).unwrap()).pop().unwrap();

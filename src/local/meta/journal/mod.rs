@@ -248,22 +248,6 @@ impl Journal {
             .collect()
     }
 
-    /// Passes each batch of the sealed `segments` above `after` to `visit`, in order.
-    pub(crate) fn read_sealed(
-        &self,
-        segments: &[Sealed],
-        after: u64,
-        visit: &mut Visit<'_>,
-    ) -> Result<()> {
-        scan::read_sealed(&self.dir, segments, &mut |seq, mutations| {
-            if seq > after {
-                visit(seq, mutations)
-            } else {
-                Ok(())
-            }
-        })
-    }
-
     /// Bytes of all segments in use.
     pub(crate) fn len(&self) -> u64 {
         let state = self.state.lock();

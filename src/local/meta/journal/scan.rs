@@ -116,24 +116,6 @@ pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads segments that are sealed and passes each batch to `visit`.
-pub(crate) fn read_sealed(dir: &Dir, segments: &[Sealed], visit: &mut Visit<'_>) -> Result<()> {
-    let mut found = Scan::default();
-    for Sealed { number, .. } in segments {
-        let place = segment::place_of(dir, *number);
-        let (path, bytes) = (place.path(), file::read(&place)?);
-        let source = Source::new(&path, *number, &bytes);
-        read_segment(&source, &mut found, visit)?;
-        if found.tail.number != 0 {
-            return Err(source.damaged(
-                usize::try_from(found.tail.end).unwrap_or(0),
-                "the segment has lost its seal",
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Passes each batch above `after`, through `through`, to `visit`, in order. Other threads may write behind
 /// it. Below `after` the segments may begin anywhere.
 pub(crate) fn read_through(

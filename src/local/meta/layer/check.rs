@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use super::damaged;
 use super::open::{Open, read_footer, read_header, read_index};
 use super::read::Layer;
+use super::{damaged, read_at};
 use crate::going::Going;
 use crate::local::format::layer::{PAGE_LEN, Stretch};
 use crate::{DamagedFile, Result};
@@ -112,7 +112,7 @@ impl Open {
     fn check_page(&self, page: u64) -> Result<()> {
         let offset = self.footer.filter + page * PAGE_LEN as u64;
         let mut bytes = [0; PAGE_LEN];
-        self.handle.read_at(&mut bytes, offset)?;
+        read_at(&self.handle, &mut bytes, offset)?;
         match self.salt().unseal(offset, &bytes) {
             Some(_) => Ok(()),
             None => Err(damaged(

@@ -1,6 +1,6 @@
 //! An open layer, and how its pieces are read.
 
-use super::damaged;
+use super::{damaged, read_at};
 use crate::local::file::{Handle, Place};
 use crate::local::format::cursor::Cursor;
 use crate::local::format::layer::{
@@ -53,7 +53,7 @@ impl Open {
             return Ok(());
         };
         let mut bytes = vec![0; len];
-        self.handle.read_at(&mut bytes, offset)?;
+        read_at(&self.handle, &mut bytes, offset)?;
         let mut rows = Cursor::new(self.rows_of(offset, &bytes)?);
         while !rows.is_empty() {
             visit(Mutation::decode(&mut rows).ok_or_else(|| self.damaged_block(offset))?);
@@ -74,7 +74,7 @@ impl Open {
 
 pub(super) fn read_header(handle: &Handle) -> Result<Header> {
     let mut bytes = [0; HEADER_LEN];
-    handle.read_at(&mut bytes, 0)?;
+    read_at(handle, &mut bytes, 0)?;
     let header = Header::decode(&bytes);
     header.ok_or_else(|| damaged(&handle.path(), 0, "the layer's header cannot be read"))
 }
@@ -84,7 +84,7 @@ pub(super) fn read_footer(handle: &Handle, header: Header) -> Result<Footer> {
     let unreadable = || damaged(&handle.path(), len, "the layer's footer cannot be read");
     let offset = len.checked_sub(FOOTER_LEN as u64).ok_or_else(unreadable)?;
     let mut bytes = [0; FOOTER_LEN];
-    handle.read_at(&mut bytes, offset)?;
+    read_at(handle, &mut bytes, offset)?;
     let footer = Footer::decode(offset, &bytes);
     footer
         .filter(|footer| footer.header == header)
@@ -96,6 +96,6 @@ pub(super) fn read_index(handle: &Handle, footer: &Footer) -> Result<BlockIndex>
     let unreadable = || damaged(&handle.path(), offset, "the block index cannot be read");
     let len = usize::try_from(footer.end - offset).map_err(|_| unreadable())?;
     let mut bytes = vec![0; len];
-    handle.read_at(&mut bytes, offset)?;
+    read_at(handle, &mut bytes, offset)?;
     BlockIndex::decode(footer, &bytes).ok_or_else(unreadable)
 }

@@ -42,6 +42,7 @@ impl Layer {
         self.0.footer.rows
     }
 
+    #[cfg(test)]
     pub(crate) fn removals(&self) -> u64 {
         self.0.footer.removals
     }
@@ -52,6 +53,7 @@ impl Layer {
     }
 
     /// Bytes of memory that it takes.
+    #[cfg(test)]
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Open>() + self.0.index.memory()
     }

@@ -4,8 +4,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::rows::Row;
-use super::damaged;
 use super::open::Open;
+use super::{damaged, read_at};
 use crate::Result;
 use crate::local::format::cursor::Cursor;
 use crate::local::format::layer::{ROWS_AT, Stretch};
@@ -135,7 +135,7 @@ impl LayerScan {
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         self.window.resize(self.ahead.max(len).min(left), 0);
         self.window_from = offset;
-        self.layer.handle.read_at(&mut self.window, offset)
+        read_at(&self.layer.handle, &mut self.window, offset)
     }
 }
 

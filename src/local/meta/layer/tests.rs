@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::left::Left;
 use super::*;
 use crate::going::{Closing, Going};
 use crate::local::file::{self, Dir, Handle, Place};

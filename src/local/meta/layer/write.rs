@@ -81,6 +81,19 @@ impl LayerWriter {
         Ok(())
     }
 
+    /// Bytes that were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.offset
+    }
+
+    /// Makes them durable, so that one sync of all bytes has less to do.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn sync_written(&self) -> Result<()> {
+        self.handle.sync_data()
+    }
+
     /// Writes the rest. The file is whole, but not durable. `tally` is the sum over all rows of the store
     /// after the layer's newest batch.
     ///

@@ -1,8 +1,8 @@
 //! The rows of the blobs that parts refer to.
 
-use super::super::rows::{Row, RowWriter};
+use super::super::rows::Row;
 use super::streams::{Stream, Streams};
-use super::{Blobs, Losses};
+use super::{Blobs, Counting, Losses};
 use crate::local::format::mutation::Tree;
 use crate::local::format::record::{self, BlobHead};
 use crate::values::digest::BlockCrcs;
@@ -14,7 +14,7 @@ pub(super) fn write(
     (referring, known): (&Streams, &Streams),
     blobs: &dyn Blobs,
     losses: &mut Losses,
-    writer: &mut RowWriter,
+    writer: &mut Counting<'_>,
 ) -> Result<()> {
     let mut references = referring.open(Tree::Refs)?;
     let mut rows = known.open(Tree::Blobs)?;
@@ -41,12 +41,16 @@ fn write_one(
     content: &ContentHash,
     rows: &mut Stream,
     blobs: &dyn Blobs,
-    writer: &mut RowWriter,
+    writer: &mut Counting<'_>,
 ) -> Result<bool> {
     let found = rows.take(content.as_bytes())?;
     if let Some(size) = size_of_whole(&found) {
         for row in &found {
-            writer.push(Tree::Blobs, &row.key, row.value.as_deref())?;
+            writer.push(
+                Tree::Blobs,
+                &row.key,
+                row.value.as_deref().unwrap_or_default(),
+            )?;
         }
         return blobs.has(content, size);
     }
@@ -78,11 +82,11 @@ fn size_of_whole(rows: &[Row]) -> Option<u64> {
     whole.then_some(sums.size)
 }
 
-fn write_sums(content: &ContentHash, sums: &BlockCrcs, writer: &mut RowWriter) -> Result<()> {
+fn write_sums(content: &ContentHash, sums: &BlockCrcs, writer: &mut Counting<'_>) -> Result<()> {
     for (number, fields) in (0..).zip(record::blob_rows(sums)) {
         let key = record::numbered_key(content.as_bytes(), number);
         let value = record::seal(Tree::Blobs, &key, &fields);
-        writer.push(Tree::Blobs, &key, Some(&value))?;
+        writer.push(Tree::Blobs, &key, &value)?;
     }
     Ok(())
 }

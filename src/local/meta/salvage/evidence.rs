@@ -1,5 +1,5 @@
-//! Gathers every row that proves itself, from the index, the snapshots and the journal. Of each row the
-//! newest one counts.
+//! Gathers every row that proves itself, from the indexes, the layers and the journal. Of each row the newest
+//! one counts.
 
 use std::ops::{Bound, ControlFlow};
 
@@ -7,9 +7,12 @@ use super::super::Places;
 use super::super::fold::Fold;
 use super::super::index::Index;
 use super::super::journal::{self, Remains};
+use super::super::layer;
+use super::super::layers::Layers;
 use super::super::snapshot::Snapshots;
 use super::snapshot::rows_left;
 use crate::going::{Closing, Going};
+use crate::local::file::Place;
 use crate::local::format::marker::Marker;
 use crate::local::format::mutation::{Mutation, Tree};
 use crate::local::format::record;
@@ -23,57 +26,43 @@ pub(super) struct Gathered {
     /// Batches and rows of which nothing is left.
     pub lost: Vec<Loss>,
     pub batches_lost: bool,
-    /// `None` if it cannot be opened.
-    pub index: Option<Index>,
+    /// Those that can be opened.
+    pub indexes: Vec<Index>,
+    /// How many rows were found.
+    pub rows: u64,
 }
 
 /// Adds all rows to `fold`, the oldest first.
 ///
-/// The rows of the index are added before all others. Nobody knows of which moment they are, so they count
-/// only where snapshots and journal say nothing.
+/// The rows of the indexes are added before all others. Nobody knows of which moment they are, so they count
+/// only where layers and journal say nothing.
 pub(super) fn gather(
-    (places, snapshots): (&Places, &Snapshots),
-    index: Option<Index>,
+    places: &Places,
+    indexes: Vec<Index>,
     marker: Option<&Marker>,
     fold: &mut Fold,
 ) -> Result<Gathered> {
-    if let Some(index) = &index {
+    for index in &indexes {
         add_index(index, fold)?;
     }
-    let (mut damaged, mut lost) = (Vec::new(), Vec::new());
-    let mut before = 0;
-    for seq in snapshots.seqs()? {
-        let mut rows = 0;
-        add_batches(places, (before + 1, seq), fold)?;
-        let holes = rows_left(&snapshots.place_of(seq), &mut |row| {
-            rows += 1;
-            let value = row.value.as_deref();
-            let (tree, key) = (row.tree, &row.key);
-            fold.add(&Mutation { tree, key, value })
-        })?;
-        for (from, to) in holes {
-            let path = snapshots.place_of(seq).path();
-            damaged.push(DamagedFile::of(&Error::Damaged {
-                path: path.clone(),
-                offset: from,
-                reason: "rows of the snapshot cannot be read".to_owned(),
-            }));
-            lost.push(Loss::Rows {
-                path,
-                offset: from,
-                len: to.saturating_sub(from),
-            });
-        }
-        // A file that has a snapshot's name but is none says nothing about the batches before it.
-        if rows > 0
-            || snapshots
-                .check(seq, &Going::until(&Closing::default()))
-                .is_ok()
-        {
-            before = seq;
-        }
-    }
-    let remains = add_batches(places, (before + 1, u64::MAX), fold)?;
+    let mut gathering = Gathering {
+        places,
+        fold,
+        before: 0,
+        rows: 0,
+        damaged: Vec::new(),
+        lost: Vec::new(),
+    };
+    gathering.add_snapshots()?;
+    gathering.add_layers()?;
+    let before = gathering.before;
+    let remains = gathering.add_batches((before + 1, u64::MAX))?;
+    let Gathering {
+        rows,
+        damaged,
+        mut lost,
+        ..
+    } = gathering;
     let closed = marker.map_or(0, |marker| marker.seq);
     let batches = lost_batches(&remains, before, closed);
     let batches_lost = !batches.is_empty();
@@ -83,8 +72,95 @@ pub(super) fn gather(
         newest: remains.newest.max(before).max(closed),
         lost,
         damaged: [damaged, remains.damaged].concat(),
-        index,
+        indexes,
+        rows,
     })
+}
+
+struct Gathering<'a> {
+    places: &'a Places,
+    fold: &'a mut Fold,
+    /// The newest batch whose rows were added.
+    before: u64,
+    rows: u64,
+    damaged: Vec<DamagedFile>,
+    lost: Vec<Loss>,
+}
+
+impl Gathering<'_> {
+    /// Adds the snapshots of a store of an older format.
+    fn add_snapshots(&mut self) -> Result<()> {
+        let snapshots = Snapshots::in_dir(&self.places.layers);
+        for seq in snapshots.seqs()? {
+            self.add_batches((self.before + 1, seq))?;
+            let place = snapshots.place_of(seq);
+            let (fold, mut rows) = (&mut *self.fold, 0);
+            let holes = rows_left(&place, &mut |row| {
+                rows += 1;
+                fold.add(&row.as_mutation())
+            })?;
+            self.note_holes(&place, holes);
+            // A file that has a snapshot's name but is none says nothing about the batches before it.
+            let check = || snapshots.check(seq, &Going::until(&Closing::default()));
+            if rows > 0 || check().is_ok() {
+                self.before = seq;
+            }
+            self.rows += rows;
+        }
+        Ok(())
+    }
+
+    fn add_layers(&mut self) -> Result<()> {
+        let layers = Layers::new(self.places.layers.clone(), 0);
+        for span in layers.spans()? {
+            self.add_batches((self.before + 1, span.through))?;
+            let place = layers.place_of(span);
+            let (fold, mut rows) = (&mut *self.fold, 0);
+            let left = layer::rows_left(&place, &mut |row| {
+                rows += 1;
+                fold.add(&row.as_mutation())
+            })?;
+            let is_whole = left.holes.is_empty();
+            self.note_holes(&place, left.holes);
+            // A layer that is missing leaves a gap, and of the batches in it nothing is known.
+            let joins = span.after <= self.before;
+            if joins && (rows > 0 || is_whole) {
+                self.before = self.before.max(span.through);
+            }
+            self.rows += rows;
+        }
+        Ok(())
+    }
+
+    fn note_holes(&mut self, place: &Place, holes: Vec<(u64, u64)>) {
+        for (from, to) in holes {
+            let path = place.path();
+            self.damaged.push(DamagedFile::of(&Error::Damaged {
+                path: path.clone(),
+                offset: from,
+                reason: "rows cannot be read".to_owned(),
+            }));
+            self.lost.push(Loss::Rows {
+                path,
+                offset: from,
+                len: to.saturating_sub(from),
+            });
+        }
+    }
+
+    /// Adds the batches in a range of sequence numbers, both ends included.
+    fn add_batches(&mut self, range: (u64, u64)) -> Result<Remains> {
+        let (fold, mut added) = (&mut *self.fold, 0);
+        let remains = journal::remains(&self.places.journal, &mut |seq, mutations| {
+            if !(range.0..=range.1).contains(&seq) {
+                return Ok(());
+            }
+            added += mutations.len() as u64;
+            mutations.iter().try_for_each(|mutation| fold.add(mutation))
+        })?;
+        self.rows += added;
+        Ok(remains)
+    }
 }
 
 fn add_index(index: &Index, fold: &mut Fold) -> Result<()> {
@@ -92,8 +168,7 @@ fn add_index(index: &Index, fold: &mut Fold) -> Result<()> {
         let mut outcome = Ok(());
         // A tree that fails has returned the rows before its failure.
         let _ = index.scan(tree, Bound::Unbounded, &mut |key, value| {
-            if record::unseal(tree, key, value).is_some() {
-                let value = Some(value);
+            if value.is_some_and(|value| record::unseal(tree, key, value).is_some()) {
                 outcome = fold.add(&Mutation { tree, key, value });
             }
             Ok(if outcome.is_ok() {
@@ -107,18 +182,7 @@ fn add_index(index: &Index, fold: &mut Fold) -> Result<()> {
     Ok(())
 }
 
-/// Adds the batches in a range of sequence numbers, both ends included.
-fn add_batches(places: &Places, range: (u64, u64), fold: &mut Fold) -> Result<Remains> {
-    journal::remains(&places.journal, &mut |seq, mutations| {
-        if (range.0..=range.1).contains(&seq) {
-            mutations.iter().try_for_each(|mutation| fold.add(mutation))
-        } else {
-            Ok(())
-        }
-    })
-}
-
-/// Batches behind snapshot `base` that were durable and cannot be read.
+/// Batches behind `base` that were durable and cannot be read.
 fn lost_batches(remains: &Remains, base: u64, closed: u64) -> Vec<Loss> {
     let mut lost = Vec::new();
     let mut before = base;

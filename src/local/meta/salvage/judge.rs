@@ -25,7 +25,7 @@ use crate::{
 /// Rows in the order of uploads. The keys of names and references here begin with the upload's id.
 pub(super) struct Judge<'a> {
     pub blobs: &'a dyn Blobs,
-    pub index: Option<&'a Index>,
+    pub indexes: &'a [Index],
     /// Whether batches are lost, so that the index may have newer rows.
     pub batches_lost: bool,
     pub losses: &'a mut Losses,
@@ -104,20 +104,22 @@ impl Judge<'_> {
 
     /// If batches are lost, a row of the index may be newer than the one that is left of the truth.
     fn add_newer_of_index(&self, known: &mut Known) {
-        let Some(index) = self.index.filter(|_| self.batches_lost) else {
+        if !self.batches_lost {
             return;
-        };
-        for (number, part) in &mut known.parts {
-            let key = record::part_key(known.id, *number);
-            let found = index_row(index, Tree::Parts, &key, PartRecord::decode);
-            if let Some(newer) = found.filter(|found| found.stored_ms > part.stored_ms) {
-                *part = newer;
-            }
         }
-        let key = known.id.to_bytes();
-        let found = index_row(index, Tree::Uploads, &key, UploadRecord::decode);
-        if let Some(found) = found.filter(|found| found.state != UploadState::Open) {
-            known.record = Some(found);
+        for index in self.indexes {
+            for (number, part) in &mut known.parts {
+                let key = record::part_key(known.id, *number);
+                let found = index_row(index, Tree::Parts, &key, PartRecord::decode);
+                if let Some(newer) = found.filter(|found| found.stored_ms > part.stored_ms) {
+                    *part = newer;
+                }
+            }
+            let key = known.id.to_bytes();
+            let found = index_row(index, Tree::Uploads, &key, UploadRecord::decode);
+            if let Some(found) = found.filter(|found| found.state != UploadState::Open) {
+                known.record = Some(found);
+            }
         }
     }
 
@@ -242,7 +244,7 @@ fn index_row<T>(
     key: &[u8],
     read: impl FnOnce(Fields<'_>) -> Option<T>,
 ) -> Option<T> {
-    let value = index.get(tree, key).ok()??;
+    let value = index.get(tree, key).ok()???;
     record::unseal(tree, key, &value).and_then(read)
 }
 

@@ -1,4 +1,4 @@
-//! Salvage: gives back all that can still be proven of a store whose journal or snapshot is damaged, and
+//! Salvage: gives back all that can still be proven of a store whose journal or layers are damaged, and
 //! lists what cannot. It is done only when the caller asks for it.
 //!
 //! [`evidence`] gathers the rows that prove themselves. [`judge`] keeps those that fit together.
@@ -13,19 +13,23 @@ mod streams;
 mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Places;
 use super::change::Change;
 use super::fold::Fold;
 use super::index::Index;
 use super::journal;
-use super::rows::RowWriter;
-use super::snapshot::Snapshots;
-use crate::going::{Closing, Going};
+use super::layer::{Layer, LayerWriter};
+use super::layers::{self, Layers, Making, STAGED};
+use super::pulse::Pulse;
+use crate::going::Closing;
 use crate::local::file::{self, Dir};
+use crate::local::format::layer::Span;
 use crate::local::format::marker::Marker;
 use crate::local::format::mutation::{Mutation, Tree, mutations};
 use crate::local::format::record::{self, Fields, KeyRecord, NamespaceRecord, UploadRecord};
+use crate::local::format::tally::Tally;
 use crate::values::digest::ProvenBlob;
 use crate::values::namespace::NamespaceId;
 use crate::values::options::JournalOptions;
@@ -85,7 +89,7 @@ impl Salvage<'_> {
         let mut files = vec![damage];
         files.extend(damaged);
         files.dedup_by(|later, earlier| later.path == earlier.path);
-        let lost = losses.named(&self.meta.dir("snapshot.new")?, seq)?;
+        let lost = losses.named(&self.meta.dir("snapshot.new")?)?;
         let aside = switch::make_aside(self.meta, seq)?;
         let lines = lost.iter().map(ToString::to_string).collect::<Vec<_>>();
         switch::note(&aside, "lost.txt", &lines)?;
@@ -94,12 +98,12 @@ impl Salvage<'_> {
         Ok(SalvageReport::of(aside.path(), files, lost))
     }
 
-    /// Writes journal and snapshot beside the old ones. Returns the snapshot's batch, and what was damaged.
+    /// Writes journal and layer beside the old ones. Returns the layer's batch, and what was damaged.
     fn write_anew(&self, losses: &mut Losses) -> Result<(u64, Vec<DamagedFile>)> {
         let work = self.meta.at("salvage.tmp");
         file::remove_tree_if_present(&work)?;
         self.meta.create_dir("salvage.tmp")?;
-        let gathered = self.write_snapshot(&self.meta.dir("salvage.tmp")?, losses);
+        let gathered = self.write_layer(&self.meta.dir("salvage.tmp")?, losses);
         file::remove_tree_if_present(&work)?;
         let Gathered {
             newest, damaged, ..
@@ -110,13 +114,12 @@ impl Salvage<'_> {
         Ok((newest, damaged))
     }
 
-    fn write_snapshot(&self, work: &Dir, losses: &mut Losses) -> Result<Gathered> {
+    fn write_layer(&self, work: &Dir, losses: &mut Losses) -> Result<Gathered> {
         let places = Places::below(self.meta)?;
-        let old = Snapshots::new(places.snapshots.clone(), self.options.spill_at);
         let mut rows = self.begin(work, "gathered")?;
-        let index = self.open_index(work)?;
-        let mut gathered = gather((&places, &old), index, self.marker, &mut rows.fold)?;
-        // A snapshot through batch 0 would count as none.
+        let indexes = self.open_indexes(work)?;
+        let mut gathered = gather(&places, indexes, self.marker, &mut rows.fold)?;
+        // A layer through batch 0 would count as none.
         gathered.newest = gathered.newest.max(1);
         let mut by_upload = self.begin(work, "by-upload")?;
         let known = Streams::of(rows.fold, &rows.dir, &mut |tree, key, value| {
@@ -128,13 +131,13 @@ impl Salvage<'_> {
         losses.list.append(&mut gathered.lost);
         Judge {
             blobs: self.blobs,
-            index: gathered.index.as_ref(),
+            indexes: &gathered.indexes,
             batches_lost: gathered.batches_lost,
             losses: &mut *losses,
             spaces: &mut spaces,
         }
         .run((&known, &by_upload), (&mut kept.fold, &mut keys.fold))?;
-        keys.fold.finish(None, &mut |tree, key, value| {
+        keys.fold.finish_rows(&mut |tree, key, value| {
             let value = Some(value);
             kept.fold.add(&Mutation { tree, key, value })
         })?;
@@ -143,36 +146,54 @@ impl Salvage<'_> {
         losses.list.extend(given);
         let kept = Streams::of(kept.fold, &kept.dir, &mut |_, _, _| Ok(false))?;
         // sled must be closed before its directory is removed.
-        gathered.index = None;
-        let new = Snapshots::new(switch::prepare(self.meta, "snapshot")?, 0);
-        new.put(gathered.newest, &mut |writer| {
-            self.write_rows((&kept, &known), &spaces, losses, writer)
+        gathered.indexes.clear();
+        let new = Layers::new(switch::prepare(self.meta, "snapshot")?, 0);
+        let making = Making {
+            staged: STAGED,
+            span: Span {
+                after: 0,
+                through: gathered.newest,
+            },
+            most_rows: gathered.rows,
+        };
+        let layer = new.publish(making, &mut |writer| {
+            let mut writer = Counting {
+                writer,
+                tally: Tally::default(),
+            };
+            self.write_rows((&kept, &known), &spaces, losses, &mut writer)?;
+            Ok(writer.tally)
         })?;
-        new.check(gathered.newest, &Going::until(&Closing::default()))?;
+        layers::check_newest(&[layer], u64::MAX)?;
         Ok(gathered)
     }
 
-    /// A copy of the index, because sled changes the files that it opens. `None` if it cannot be opened.
-    fn open_index(&self, work: &Dir) -> Result<Option<Index>> {
-        let index = match self.meta.dir("index") {
-            Err(error) if error.is_not_found() || error.is_not_a_directory() => return Ok(None),
-            index => index?,
-        };
-        let copy = work.at("index");
-        match file::copy_tree(&index, &copy) {
-            Err(error) if error.tells_of_damage() => return Ok(None),
-            copied => copied?,
+    /// Copies of the indexes that can be opened, because sled changes the files that it opens.
+    fn open_indexes(&self, work: &Dir) -> Result<Vec<Index>> {
+        let mut opened = Vec::new();
+        for place in super::indexes(self.meta)? {
+            let index = match self.meta.dir(place.name()) {
+                Err(error) if error.is_not_found() || error.is_not_a_directory() => continue,
+                index => index?,
+            };
+            let copy = work.at(place.name());
+            match file::copy_tree(&index, &copy) {
+                Err(error) if error.tells_of_damage() => continue,
+                copied => copied?,
+            }
+            let pulse = Arc::<Pulse>::default();
+            opened.extend(Index::open(&copy, self.cache, &pulse).ok());
         }
-        Ok(Index::open(&copy, self.cache).ok())
+        Ok(opened)
     }
 
-    /// Writes the rows by tree, as a snapshot has them.
+    /// Writes the rows by tree, as a layer has them.
     fn write_rows(
         &self,
         (kept, known): (&Streams, &Streams),
         spaces: &Spaces,
         losses: &mut Losses,
-        writer: &mut RowWriter,
+        writer: &mut Counting<'_>,
     ) -> Result<()> {
         for tree in Tree::ALL {
             match tree {
@@ -183,7 +204,7 @@ impl Salvage<'_> {
                 _ => {
                     let mut rows = kept.open(tree)?;
                     while let Some(row) = rows.next()? {
-                        writer.push(tree, &row.key, row.value.as_deref())?;
+                        writer.push(tree, &row.key, row.value.as_deref().unwrap_or_default())?;
                     }
                 }
             }
@@ -196,6 +217,19 @@ impl Salvage<'_> {
         let dir = work.dir(name)?;
         let fold = Fold::new(dir.clone(), self.options.spill_at, Closing::default());
         Ok(Begun { dir, fold })
+    }
+}
+
+/// Writes rows, and adds them up.
+pub(super) struct Counting<'a> {
+    writer: &'a mut LayerWriter,
+    tally: Tally,
+}
+
+impl Counting<'_> {
+    fn push(&mut self, tree: Tree, key: &[u8], value: &[u8]) -> Result<()> {
+        self.tally.add_row(tree, key, value);
+        self.writer.push(tree, key, Some(value))
     }
 }
 
@@ -302,7 +336,7 @@ impl Spaces {
         name
     }
 
-    fn write(&self, writer: &mut RowWriter) -> Result<()> {
+    fn write(&self, writer: &mut Counting<'_>) -> Result<()> {
         let mut change = Change::default();
         for (name, record) in self.by_id.values() {
             change.put_namespace(name, record);
@@ -310,7 +344,7 @@ impl Spaces {
         let mut rows = mutations(change.batch().payload()).unwrap_or_default();
         rows.sort_unstable_by_key(|row| row.key);
         rows.iter()
-            .try_for_each(|row| writer.push(row.tree, row.key, row.value))
+            .try_for_each(|row| writer.push(row.tree, row.key, row.value.unwrap_or_default()))
     }
 }
 
@@ -336,12 +370,13 @@ impl Losses {
         self.times.insert((id, number));
     }
 
-    /// Adds the keys of the uploads, which the snapshot in `dir` has.
-    fn named(self, dir: &Dir, seq: u64) -> Result<Vec<Loss>> {
+    /// Adds the keys of the uploads, which the layer in `dir` has.
+    fn named(self, dir: &Dir) -> Result<Vec<Loss>> {
         let all = self.parts.iter().chain(&self.times);
         let ids: BTreeSet<UploadId> = all.map(|(id, _)| *id).collect();
         let mut keys = BTreeMap::new();
-        let Some(mut rows) = Snapshots::new(dir.clone(), 0).open(seq)? else {
+        let opened = Layers::new(dir.clone(), 0).open()?;
+        let Some(mut rows) = opened.first().map(Layer::all) else {
             return Ok(self.list);
         };
         let mut spaces = Spaces::default();

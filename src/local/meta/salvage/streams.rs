@@ -20,7 +20,7 @@ impl Streams {
         let places: Vec<Place> = Tree::ALL.iter().map(|tree| dir.at(tree.name())).collect();
         let writers = places.iter().map(|place| RowWriter::create(place, 0));
         let mut writers = writers.collect::<Result<Vec<_>>>()?;
-        fold.finish(None, &mut |tree, key, value| {
+        fold.finish_rows(&mut |tree, key, value| {
             if divert(tree, key, value)? {
                 return Ok(());
             }

@@ -5,8 +5,11 @@
 //! the old ones, and removed when all is in place. An open that finds it continues where the one before was
 //! interrupted.
 
-use super::super::rows::{Row, RowReader};
-use super::super::snapshot::Snapshots;
+use std::ffi::OsStr;
+
+use super::super::layer::LayerScan;
+use super::super::layers::Layers;
+use super::super::rows::Row;
 use super::Blobs;
 use crate::local::file::{self, Dir, Place};
 use crate::local::format::mutation::Tree;
@@ -56,8 +59,10 @@ pub(super) fn finish(meta: &Dir, blobs: &dyn Blobs) -> Result<Option<Dir>> {
             meta.sync()?;
         }
     }
-    if aside.at("index").id()?.is_none() {
-        move_aside(meta, "index", &aside)?;
+    for index in super::super::indexes(meta)? {
+        if aside.at(index.name()).id()?.is_none() {
+            move_aside(meta, index.name(), &aside)?;
+        }
     }
     // The marker is about the old index and journal.
     file::remove_if_present(&meta.at("CLEAN"))?;
@@ -67,7 +72,8 @@ pub(super) fn finish(meta: &Dir, blobs: &dyn Blobs) -> Result<Option<Dir>> {
     Ok(Some(aside))
 }
 
-fn move_aside(meta: &Dir, name: &str, aside: &Dir) -> Result<()> {
+fn move_aside(meta: &Dir, name: impl AsRef<OsStr>, aside: &Dir) -> Result<()> {
+    let name = name.as_ref();
     if meta.at(name).id()?.is_some() {
         file::rename(&meta.at(name), &aside.at(name))?;
         aside.sync()?;
@@ -85,9 +91,9 @@ fn put_blobs_aside(meta: &Dir, aside: &Dir, blobs: &dyn Blobs) -> Result<()> {
     } else {
         "snapshot"
     })?;
-    let snapshots = Snapshots::new(dir, 0);
-    let mut kept = match snapshots.open(snapshots.newest()?)? {
-        Some(rows) => Kept::new(rows)?,
+    let opened = Layers::new(dir, 0).open()?;
+    let mut kept = match opened.first() {
+        Some(layer) => Kept::new(layer.all())?,
         None => return Ok(()),
     };
     aside.create_dir("blobs")?;
@@ -95,14 +101,14 @@ fn put_blobs_aside(meta: &Dir, aside: &Dir, blobs: &dyn Blobs) -> Result<()> {
     blobs.put_aside(&mut |content| kept.holds(content), &aside.dir("blobs")?)
 }
 
-/// The blobs of a snapshot, asked for in ascending order.
+/// The blobs of a layer, asked for in ascending order.
 struct Kept {
-    rows: RowReader,
+    rows: LayerScan,
     next: Option<Row>,
 }
 
 impl Kept {
-    fn new(mut rows: RowReader) -> Result<Self> {
+    fn new(mut rows: LayerScan) -> Result<Self> {
         let next = rows.next()?;
         Ok(Self { rows, next })
     }

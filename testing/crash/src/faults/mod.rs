@@ -385,7 +385,7 @@ fn sound_calls() -> io::Result<BTreeMap<(Scene, Kind), u64>> {
 
 /// The script takes a snapshot, which replaces journal segments.
 fn covers(recording: &Recording) {
-    let takes = |op: &Op| matches!(op, Op::Rename { to, .. } if is_a("snap", &to.name));
+    let takes = |op: &Op| matches!(op, Op::Rename { to, .. } if is_a("rows", &to.name));
     let replaces = |op: &Op| matches!(op, Op::Remove { at } if is_a("log", &at.name));
     assert!(
         recording.ops.iter().any(takes),

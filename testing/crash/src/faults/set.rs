@@ -170,7 +170,7 @@ fn killed() -> io::Result<(Recording, History)> {
     let mut recording = shim::stop().recording;
     drop(script);
     let published = recording.ops.iter().rposition(|op| match op {
-        Op::Rename { to, .. } => is_a("snap", &to.name),
+        Op::Rename { to, .. } => is_a("rows", &to.name),
         _ => false,
     });
     let published = published.ok_or_else(|| io::Error::other("the script takes no snapshot"))?;
@@ -204,7 +204,7 @@ fn killed() -> io::Result<(Recording, History)> {
         .unwrap_or(0);
     for (number, (dir, name)) in (1..).zip([
         ("store/staging", "0123456789abcdef-0".to_owned()),
-        ("store/meta/snapshot", "snapshot.tmp".to_owned()),
+        ("store/meta/snapshot", "layer.tmp".to_owned()),
         ("store/meta/snapshot", "0.run".to_owned()),
         ("store/meta/journal", format!("{:020}.log", last + 1)),
     ]) {
