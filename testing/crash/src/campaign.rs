@@ -281,7 +281,7 @@ const GENERAL: [Workload; 5] = [
 ];
 
 /// What random calls would show only after many states, and what shows it.
-const DIRECTED: [(&str, Workload, Option<Policy>); 12] = [
+const DIRECTED: [(&str, Workload, Option<Policy>); 11] = [
     (
         "fsync deep (create)",
         Workload::Creation,
@@ -325,7 +325,6 @@ const DIRECTED: [(&str, Workload, Option<Policy>); 12] = [
         Workload::Groups,
         None,
     ),
-    (Workload::Random, Some(Policy::TornStrict)),
 ];
 
 /// Which sync a class is of, with each thing that it covers. (Which of these meet in one sync may differ
