@@ -117,7 +117,7 @@ impl BlockIndex {
     }
 
     /// Bytes of memory.
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     pub(crate) fn memory(&self) -> usize {
         self.keys.capacity() + 4 * self.key_ends.capacity() + 8 * self.starts.capacity()
     }

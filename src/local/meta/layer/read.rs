@@ -42,7 +42,7 @@ impl Layer {
         self.0.footer.rows
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     pub(crate) fn removals(&self) -> u64 {
         self.0.footer.removals
     }
@@ -53,7 +53,7 @@ impl Layer {
     }
 
     /// Bytes of memory that it takes.
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Open>() + self.0.index.memory()
     }
