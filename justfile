@@ -53,6 +53,10 @@ miri:
 bench-ingest *ARGS:
     cargo run --release -p partstore-bench -- ingest {{ ARGS }}
 
+# How long a store of so many million parts takes to open, and what it takes on disk: just scale 10
+scale MILLIONS *ARGS:
+    RUSTFLAGS='--cfg fuzzing' cargo run --release -p scale --target-dir target/scale -- run {{ MILLIONS }} {{ ARGS }}
+
 # What single calls cost, and how much memory they take: just bench-figures quick
 bench-figures *ARGS:
     cargo run --release -p partstore-bench -- figures {{ ARGS }}

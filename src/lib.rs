@@ -7,8 +7,8 @@
 //!   blobs/3f/3f9a...e1      raw bytes, nothing else: `b3sum` of the file is its name
 //!   staging/                bodies being received; emptied when the store is opened
 //!   meta/
-//!     journal/              append-only log of all changes: the truth, with the snapshot
-//!     snapshot/             all rows after some change: the older journal is removed
+//!     journal/              append-only log of the latest changes: the truth, with the layers
+//!     snapshot/             layers: sorted rows that have rested, in place of the older journal
 //!     index/                sled: answers queries, rebuilt from the truth after any crash
 //!     CLEAN                 exists only after a clean close
 //! ```
@@ -50,7 +50,7 @@
 //!   [quota](Quota).
 //! - A **reference** is a record that says: this part uses this blob.
 //! - A **sweep** is the search for blobs without a reference, and the removal of their files.
-//! - **Housekeeping** is the work that no call waits for: it expires uploads, sweeps, and takes snapshots.
+//! - **Housekeeping** is the work that no call waits for: it expires uploads, sweeps, and writes what has rested to layers.
 //!
 //! `R1` to `R34` are rules of the protocol (COS, S3). `I1` to `I9` are the store's own invariants.
 //! [`rules`] lists both.

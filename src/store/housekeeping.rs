@@ -65,7 +65,7 @@ impl Round {
     }
 }
 
-/// One round: expire, sweep, and take a snapshot if the journal has grown long.
+/// One round: expire, sweep, and make a checkpoint if much has changed.
 pub(super) fn round(session: &Session, going: &Going<'_>) -> Result<MaintenanceReport> {
     let steps = Steps {
         expire_after: session.options.expire_after,

@@ -101,7 +101,7 @@ impl PartStore {
     /// holds for every handle, and for writers that are not finished.
     ///
     /// Calls that are under way are waited for, and none of them takes long. `verify`, sweeps, expiry and
-    /// snapshots, and puts and copies of long parts, end with [`Error::Closed`] within a second or two.
+    /// checkpoints, and puts and copies of long parts, end with [`Error::Closed`] within a second or two.
     /// What they leave behind is removed by a sweep. A system call that is under way is waited for. So are
     /// callbacks, such as that of [`verify_with`](Self::verify_with).
     ///
@@ -120,7 +120,7 @@ impl PartStore {
     /// - [`Error::Poisoned`]: the store has stopped.
     /// - [`Error::Index`], [`Error::Io`]: the index could not be written out.
     /// - [`Error::StorageFull`]: the index had no room, not even that of the ballast.
-    /// - [`Error::Damaged`]: the journal or the snapshot was found damaged ([`Stats::damaged_files`]).
+    /// - [`Error::Damaged`]: the journal or a layer was found damaged ([`Stats::damaged_files`]).
     pub fn close(&self) -> Result<()> {
         self.handle.close()
     }
@@ -155,7 +155,7 @@ impl Options {
     /// - [`Error::Forked`]: this process was forked from one that had opened a store.
     /// - [`Error::NoSuchStore`]: no store exists, and it [must exist](Self::must_exist).
     /// - [`Error::NewerFormat`]: a newer version of this crate wrote the store.
-    /// - [`Error::Damaged`]: the journal or the snapshot does not hold what was written, and no index that
+    /// - [`Error::Damaged`]: the journal or a layer does not hold what was written, and no index that
     ///   was closed with them proves what they held. [`salvage`](Options::salvage) gives back what it can.
     /// - [`Error::StorageFull`]: the disk has no room for the index or a journal segment.
     /// - [`Error::Io`]: a system call failed, or the system does not let this process have some ten threads.

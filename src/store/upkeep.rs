@@ -12,12 +12,12 @@ impl PartStore {
     /// Removes every blob that nothing refers to and nobody uses ([I7](crate::rules#i7)). After an unclean
     /// open it also removes the files that a crash left in `blobs/`. The housekeeping sweeps by itself.
     ///
-    /// A file is removed only if the journal and the snapshot confirm what the index says: that nothing
+    /// A file is removed only if the journal and the layers confirm what the index says: that nothing
     /// refers to it. If a file cannot be removed, the others still are. The call then returns the first
     /// such failure, and the next sweep tries again.
     ///
     /// # Cost
-    /// - One read of the journal and the snapshot for each 65,536 blobs that may be removed: about 2 s for
+    /// - One read of the journal and the layers for each 65,536 blobs that may be removed: about 2 s for
     ///   1,000,000 parts.
     /// - One sync of the journal and up to 256 of directories for each 256 blobs that are removed.
     /// - Some 200 bytes of memory for each of 65,536 blobs.
@@ -27,7 +27,7 @@ impl PartStore {
     ///   closed, or the disk is full.
     /// - [`Error::Index`]: the index failed, or denies a reference that the journal knows. The store has
     ///   stopped, and nothing was removed. Opening it again rebuilds the index.
-    /// - [`Error::Damaged`]: the journal or the snapshot does not hold what was written.
+    /// - [`Error::Damaged`]: the journal or a layer does not hold what was written.
     /// - [`Error::DamagedRow`], [`Error::Io`]: a row of the index is damaged, or a system call failed.
     pub fn sweep(&self) -> Result<SweepReport> {
         self.sweep_with(|_| ControlFlow::Continue(()))
@@ -58,7 +58,7 @@ impl PartStore {
         Ok(report)
     }
 
-    /// Does one round of housekeeping: expires uploads, sweeps, and takes a snapshot when the journal is
+    /// Does one round of housekeeping: expires uploads, sweeps, and makes a checkpoint when the journal is
     /// long. It is for servers that chose [`Background::Host`]. With [`Background::Thread`] it is harmless.
     ///
     /// # Errors
@@ -68,11 +68,11 @@ impl PartStore {
     }
 
     /// Does what [`maintain`](Self::maintain) does, and tells `progress` how far it has come. If `progress`
-    /// returns `Break`, the round ends early, and the report says so. A snapshot that is broken off changes
+    /// returns `Break`, the round ends early, and the report says so. A checkpoint that is broken off changes
     /// nothing.
     ///
     /// It counts the blobs of the sweep, as [`sweep_with`](Self::sweep_with) does: none is done while
-    /// uploads expire, and all are done while the snapshot is taken. `progress` is called in all three
+    /// uploads expire, and all are done while the checkpoint is made. `progress` is called in all three
     /// steps, and may make the same calls as there.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl PartStore {
     /// Does what [`verify`](Self::verify) does, and tells `progress` how far it has come. If `progress`
     /// returns `Break`, the call ends early. The report then says so, and has what was found before.
     ///
-    /// It counts bytes: those of the journal, the snapshot and the records, and with [`Scope::Everything`]
+    /// It counts bytes: those of the journal, the layers and the records, and with [`Scope::Everything`]
     /// those of the blobs. What is added in the meantime is not counted. `progress` is called at the
     /// beginning and at the end. In between it is called for each journal segment, at least once for 256
     /// records, and for each 256 KiB of a blob.

@@ -93,7 +93,7 @@ pub enum ETagKind {
     Opaque,
 }
 
-/// Who does the store's housekeeping: sweeps, snapshots and expiry.
+/// Who does the store's housekeeping: sweeps, checkpoints and expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Background {
@@ -110,13 +110,13 @@ pub(crate) enum Salvaging {
     Allowed,
 }
 
-/// When the journal begins a new segment, and when a snapshot replaces it. Small values make both frequent,
+/// When the journal begins a new segment, and when a layer replaces it. Small values make both frequent,
 /// for tests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JournalOptions {
     /// Size of a segment file, bytes.
     pub segment_len: u64,
-    /// A snapshot replaces the journal only when the journal is at least this long, bytes.
+    /// A layer replaces the journal when so many bytes have been added since the last one.
     pub snapshot_at: u64,
     /// A fold of the journal writes its rows to a file (a run) when they take more than this, bytes.
     pub spill_at: usize,
@@ -314,13 +314,13 @@ impl Options {
     /// if its index proves what the files held.
     ///
     /// These are proof: the whole frames of the journal before and behind the damage; the whole rows of the
-    /// snapshot and of the index; and the bytes of blobs, whose name is their hash. Of two proofs the newer
+    /// layers and of the index; and the bytes of blobs, whose name is their hash. Of two proofs the newer
     /// one counts. Nothing is given back as whole unless all of it is proven: an object that lacks parts
     /// becomes an open upload again. [`RecoveryReport::salvaged`](crate::RecoveryReport::salvaged) lists
     /// what is lost.
     ///
-    /// Nothing is removed. The old journal, snapshot and index are moved to `meta/salvaged-<batch>/`, and
-    /// so are blobs that no part refers to any more. A salvage needs room for a snapshot and a segment. If
+    /// Nothing is removed. The old journal, layers and index are moved to `meta/salvaged-<batch>/`, and
+    /// so are blobs that no part refers to any more. A salvage needs room for a layer of all rows and a segment. If
     /// it is interrupted, the next open finishes it or begins it again.
     #[must_use]
     pub fn salvage(mut self) -> Self {
@@ -328,7 +328,7 @@ impl Options {
         self
     }
 
-    /// Sets the size of a journal segment, and the length at which a snapshot replaces the journal, bytes.
+    /// Sets the size of a journal segment, and how much is added to the journal before a layer replaces it, bytes.
     /// Not part of the API: for tests that want both to change often.
     #[doc(hidden)]
     #[must_use]

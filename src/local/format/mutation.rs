@@ -6,12 +6,12 @@
 //! ```
 //!
 //! A mutation sets a whole row or removes it, so applying a batch twice is the same as applying it once.
-//! That is why a snapshot can be taken while batches are applied, and why a journal can be read again after
+//! That is why a layer can be written while batches are applied, and why a journal can be read again after
 //! any crash.
 
 use super::cursor::{Cursor, len_u16};
 
-/// The trees of the index. Their numbers are in journals and snapshots and never change.
+/// The trees of the index. Their numbers are in journals and layers and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Tree {

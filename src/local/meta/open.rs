@@ -102,7 +102,7 @@ struct Whole {
 }
 
 impl Opening<'_> {
-    /// Opens the metadata. Nothing on disk is changed before journal and snapshot have been read and found
+    /// Opens the metadata. Nothing on disk is changed before layers and journal have been read and found
     /// whole, or written anew from an index that proves them. If a step has no room, the ballast is removed
     /// and everything is tried once more.
     ///
@@ -163,12 +163,12 @@ impl Opening<'_> {
         Ok((store, recovery))
     }
 
-    /// Reads journal and snapshot. Damage is repaired from an index that proves what they held, or salvaged
+    /// Opens the layers and reads the journal. Damage to that is repaired from an index that proves what they held, or salvaged
     /// if that is allowed.
     fn find_truth(&self, meta: &Dir, marker_file: &MarkerFile) -> Result<Whole> {
         repair::remove_copy(meta)?;
         let mut salvaged = salvage::finish(meta, self.blobs)?;
-        // Making the directory hides no lost snapshot, because the journal shows that one is missing.
+        // Making the directory hides no lost layer, because the journal shows that one is missing.
         meta.create_dir("snapshot")?;
         let mut marker = marker_file.read()?;
         let mut repaired = Vec::new();

@@ -1,6 +1,6 @@
 //! Row files: sorted rows in a file of their own. A row file is whole, or counts as nothing.
 //!
-//! A snapshot is a row file. So is a run of a [`Fold`](super::fold::Fold) whose rows did not fit in memory.
+//! A snapshot of formats 1 and 2 is a row file. So is a run of a [`Fold`](super::fold::Fold) whose rows did not fit in memory.
 //!
 //! The bytes are those of [`format::rows`](crate::local::format::rows).
 

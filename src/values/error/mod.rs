@@ -268,7 +268,7 @@ pub enum Error {
         supported: u32,
     },
 
-    /// A file of the journal or of the snapshot does not hold what was written there. Nothing was changed.
+    /// A file of the journal or of a layer does not hold what was written there. Nothing was changed.
     ///
     /// When an open answers this, no index proves what the file held. A running store that has found its
     /// own files damaged answers this to every call that would change something. So nothing more depends on

@@ -9,7 +9,7 @@ use crate::{DamagedFile, PartNumber, Upload, UploadId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SalvageReport {
-    /// Where the old files are: the journal, the snapshot and the index as they were, and blobs that no
+    /// Where the old files are: the journal, the layers and the index as they were, and blobs that no
     /// part refers to any more. The file `lost.txt` lists what is lost. The store does not read them again:
     /// remove the directory when nobody needs it.
     pub aside: PathBuf,
@@ -50,10 +50,10 @@ pub enum Loss {
         /// The newest batch that is left. 0 for none.
         after: u64,
     },
-    /// Rows of a snapshot. What other rows say about them is given back. The rest is missing, and not in
+    /// Rows of a layer. What other rows say about them is given back. The rest is missing, and not in
     /// this list.
     Rows {
-        /// The path at which the snapshot was.
+        /// The path at which the layer was.
         path: PathBuf,
         /// Where they were, bytes from its start.
         offset: u64,

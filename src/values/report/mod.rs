@@ -49,7 +49,7 @@ pub struct MaintenanceReport {
     pub expired: u64,
     /// What the sweep removed.
     pub sweep: SweepReport,
-    /// Whether a snapshot replaced journal segments.
+    /// Whether a checkpoint was made: a layer has what changed, in place of the journal.
     pub snapshot: bool,
     /// Whether the callback of [`maintain_with`](crate::PartStore::maintain_with) ended the round early.
     pub cut_short: bool,
@@ -59,7 +59,7 @@ pub struct MaintenanceReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
-    /// The snapshot, the journal and the index: whether the first two hold what was written there, and
+    /// The layers, the journal and the index: whether the first two hold what was written there, and
     /// whether parts, references and blobs of the index agree with each other.
     Metadata,
     /// The same, and every byte of every blob.
@@ -76,7 +76,7 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes that were read of blobs.
     pub bytes: u64,
-    /// Files of the journal and of the snapshot that do not hold what was written there, with the first
+    /// Files of the journal and of the layers that do not hold what was written there, with the first
     /// damage of each. If any are listed, the store accepts no more changes: see [`Stats::damaged_files`].
     pub files: Vec<DamagedFile>,
     /// Blobs that do not hold the bytes that were acknowledged.

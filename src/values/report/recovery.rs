@@ -20,11 +20,11 @@ pub struct RecoveryReport {
     /// Bytes of a write that a crash tore, which were cut off the journal's end. None of them was
     /// acknowledged.
     pub torn_bytes: u64,
-    /// Damaged files of the journal or the snapshot whose content the index proved. Both were written anew
+    /// Damaged files of the journal or a layer whose content the index proved. Both were written anew
     /// from the index, and nothing is lost. Check the disk.
     pub repaired: Vec<DamagedFile>,
     /// What [`Options::salvage`](crate::Options::salvage) gave back and what it could not. `None` unless
-    /// the journal or the snapshot was damaged and nothing proved what they held.
+    /// the journal or a layer was damaged and nothing proved what they held.
     pub salvaged: Option<SalvageReport>,
     /// Whether `blobs/` may hold files that no record names. The next sweep finds and removes them.
     pub orphans_possible: bool,
@@ -42,14 +42,14 @@ pub enum IndexRecovery {
     /// The store had been closed cleanly, and the index holds exactly the rows that it held then.
     #[default]
     Trusted,
-    /// It was rebuilt from snapshot and journal.
+    /// It was rebuilt from the journal behind the layers.
     Rebuilt {
         /// Why it was not trusted.
         reason: String,
     },
 }
 
-/// A file of the journal or of the snapshot that does not hold what was written there.
+/// A file of the journal or of a layer that does not hold what was written there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedFile {

@@ -28,7 +28,7 @@ pub struct Stats {
     pub garbage: u64,
     /// Blobs that were found damaged since the store was opened, and not put again.
     pub damaged_blobs: u64,
-    /// Files of the journal and the snapshot that were found damaged since the store was opened. A snapshot
+    /// Files of the journal and the layers that were found damaged since the store was opened. A checkpoint
     /// or [`verify`](crate::PartStore::verify) finds them.
     ///
     /// If any are listed, every call that changes something is refused with
@@ -49,7 +49,7 @@ pub struct Stats {
     pub index_rows: u64,
     /// Keys and values of those rows, bytes.
     pub index_bytes: u64,
-    /// Sequence number of the snapshot. 0 for none.
+    /// The newest batch that a layer has. 0 for none.
     pub snapshot_seq: u64,
     /// Bytes that can still be written to the file system.
     pub free_bytes: u64,
@@ -64,7 +64,7 @@ pub struct Stats {
     /// The last failure of the housekeeping thread, panics included. `None` once the thread has worked
     /// again.
     pub background_failure: Option<String>,
-    /// When the last snapshot was taken since the store was opened, by the host's clock.
+    /// When the last checkpoint was made since the store was opened, by the host's clock.
     pub last_snapshot: Option<SystemTime>,
     /// The last sweep since the store was opened that was not ended early.
     pub last_sweep: Option<LastSweep>,

@@ -97,7 +97,7 @@ struct State {
     /// Frames that have a place and are not yet given to a leader, in order.
     pending: Vec<Pending>,
     leading: bool,
-    /// Files of journal and snapshot that were found damaged. If any are, no batch is accepted.
+    /// Files of journal and layers that were found damaged. If any are, no batch is accepted.
     damaged: Vec<DamagedFile>,
     active: Arc<Segment>,
     /// Where the next frame begins in the active segment.
@@ -237,7 +237,7 @@ impl Journal {
         Ticket(self.state.lock().last_seq)
     }
 
-    /// Returns the sealed segments that are durable with their seal. A snapshot can replace them.
+    /// Returns the sealed segments that are durable with their seal. A layer can replace them.
     pub(crate) fn sealed(&self) -> Vec<Sealed> {
         let state = self.state.lock();
         state
@@ -255,7 +255,7 @@ impl Journal {
     }
 
     /// Reads all segments through the newest durable batch, and returns the damage. The caller ensures that
-    /// no snapshot removes any in the meantime.
+    /// no checkpoint removes any in the meantime.
     pub(crate) fn check_files(
         &self,
         going: &Going<'_>,
@@ -277,8 +277,8 @@ impl Journal {
     }
 
     /// Passes each batch above `after` to `visit`, in order, through batch `through`, which is durable.
-    /// Other threads may write behind it. `after` is the snapshot's batch. The caller ensures that no other
-    /// snapshot removes segments in the meantime.
+    /// Other threads may write behind it. `after` is the newest batch of a layer. The caller ensures that no
+    /// checkpoint removes segments in the meantime.
     ///
     /// # Errors
     /// [`Error::Damaged`] if a batch cannot be read, and whatever `visit` returns.
@@ -295,7 +295,7 @@ impl Journal {
         scan::read_through(&self.dir, &numbers, (after, through), visit)
     }
 
-    /// Removes the segments that a durable snapshot through `seq` replaces. The segment with the newest
+    /// Removes the segments that durable layers through `seq` replace. The segment with the newest
     /// durable batch stays, so a journal without any batch is always one that was lost.
     pub(crate) fn drop_through(&self, seq: u64) -> Result<()> {
         while let Some(number) = self.oldest_through(seq) {

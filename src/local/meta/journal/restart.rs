@@ -1,4 +1,4 @@
-//! Starts a new journal behind a snapshot, in place of a damaged one.
+//! Starts a new journal behind the layers, in place of a damaged one.
 
 use super::segment::{self, Segment, damaged};
 use crate::Result;
@@ -26,7 +26,7 @@ pub(crate) fn newest_change(dir: &Dir) -> Result<u64> {
 }
 
 /// Puts a journal behind batch `seq` in place of all segments. It is one new segment, whose only batch
-/// changes nothing. A durable snapshot through `seq` holds everything before it.
+/// changes nothing. A durable layer through `seq` holds everything before it.
 ///
 /// The batch is needed because a journal without any, in a store that is not new, is one that was lost. It
 /// has a number of its own. So behind a journal that lacks batch `seq` it is found to be out of order.

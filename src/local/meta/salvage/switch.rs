@@ -1,7 +1,7 @@
 //! Puts the new truth in place of the damaged one. Nothing of the old one is removed. It is moved to a
 //! directory of its own, `meta/salvaged-<batch>/`.
 //!
-//! The file `SALVAGED` is the decision. It is written when the new journal and snapshot are durable beside
+//! The file `SALVAGED` is the decision. It is written when the new journal and layer are durable beside
 //! the old ones, and removed when all is in place. An open that finds it continues where the one before was
 //! interrupted.
 
