@@ -150,7 +150,7 @@ impl Options {
             expire_after: None,
             journal: JournalOptions {
                 segment_len: 8 * MIB,
-                snapshot_at: 32 * MIB,
+                snapshot_at: 16 * MIB,
                 spill_at: 16 * 1024 * 1024,
             },
             making: Making::Allowed,
