@@ -2,7 +2,7 @@
 //! double of the real one, and shuttle decides which thread runs next.
 
 pub(crate) use parking_lot::{
-    Condvar, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+    Condvar, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 pub(crate) use threads::{JoinHandle, attend, can_start, start};
 

@@ -18,7 +18,7 @@ use crate::local::file;
 use crate::local::format::layer::Span;
 use crate::local::format::mutation::Tree;
 use crate::local::format::tally::Tally;
-use crate::sync::MutexGuard;
+use crate::sync::{GLANCE, MutexGuard, RwLockWriteGuard};
 use crate::{Error, Result};
 
 /// How many layers of about a size are merged to one.
@@ -86,7 +86,7 @@ impl MetaStore {
         let place = self.free_place()?;
         let empty = Index::create(&place, self.cache, self.pulse())?;
         empty.lay_ahead();
-        let _alone = self.turn.write();
+        let _alone = self.between_turns()?;
         let frozen = Frozen {
             ticket: self.journal.newest(),
             tally: self.stack.tally(),
@@ -95,6 +95,17 @@ impl MetaStore {
         self.changed.store(0, Ordering::Relaxed);
         base.frozen = Some(frozen);
         Ok(frozen)
+    }
+
+    /// Waits until no commit is on its way from the journal to the index. One that hangs in the index is not
+    /// waited for.
+    fn between_turns(&self) -> Result<RwLockWriteGuard<'_, ()>> {
+        loop {
+            if let Some(alone) = self.turn.try_write_for(GLANCE) {
+                return Ok(alone);
+            }
+            self.check()?;
+        }
     }
 
     /// A directory for an index that none has.

@@ -216,6 +216,12 @@ fn class_of(call: &str, path: &str, covered: &str) -> String {
     let mut class = Vec::new();
     let path = path.strip_prefix("deep/").unwrap_or(path);
     for part in path.split('/') {
+        // Those of later checkpoints have a number.
+        let is_numbered = |number: &str| number.parse::<u32>().is_ok();
+        let part = match part.strip_prefix("index.") {
+            Some(number) if is_numbered(number) => "index",
+            _ => part,
+        };
         let (stem, extension) = part.split_once('.').unwrap_or((part, ""));
         let is_hex = !stem.is_empty()
             && stem
