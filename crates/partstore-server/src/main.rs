@@ -17,11 +17,13 @@ mod keys;
 mod layout;
 mod lifecycle;
 mod log;
+mod one_by_one;
 mod opening;
 mod rules;
 mod s3;
 mod server;
 mod signals;
+mod socket;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};

@@ -13,6 +13,8 @@ use crate::args::Args;
 /// Threads on which calls of the store may block. Each waits for the disk or the database at times, and calls that wait
 /// together share a sync.
 const STORE_THREADS: usize = 64;
+/// Bytes that all bodies gather, before their batches become short.
+const GATHERED: usize = 16 << 20;
 /// Connections to the database.
 const CONNECTIONS: usize = 24;
 
@@ -20,6 +22,7 @@ const CONNECTIONS: usize = 24;
 pub async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
     let mut options = Options::cos()
         .headroom(args.headroom)
+        .body_memory(args.body_memory)
         .max_part_size(args.max_body);
     if let Some(age) = args.expire {
         options = options.expire_uploads_after(age);
@@ -81,5 +84,7 @@ fn open_cluster(
 }
 
 fn threads() -> AsyncOptions {
-    AsyncOptions::new().threads(STORE_THREADS)
+    AsyncOptions::new()
+        .threads(STORE_THREADS)
+        .gather_len(GATHERED)
 }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, Inbound, Outbound};
+use crate::socket::Socket;
 
 /// How long a client may take to send a head, also the first byte of the next one.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -140,6 +141,10 @@ impl Server {
             // A client that takes nothing of its answer for so long has left. The front times what it sends.
             let patience = u32::try_from(limits.patience.as_millis()).unwrap_or(u32::MAX);
             let _ = set_tcp_user_timeout(&socket, patience);
+            let socket = Socket {
+                socket,
+                tasks: tasks.clone(),
+            };
             let answer = service_fn(|request| {
                 Box::pin(answer(front.clone(), tasks.clone(), (request, client)))
             });
@@ -160,7 +165,7 @@ impl Server {
             if let Err(error) = ended.await {
                 tracing::debug!(%error, "a connection broke off");
             }
-            linger(connection.into_parts().io.into_inner()).await;
+            linger(connection.into_parts().io.into_inner().socket).await;
         }
     }
 }

@@ -52,7 +52,7 @@ impl AsyncOptions {
         self
     }
 
-    /// Sets how many bytes of a part or an object are read at a time, `1..`. 0 is taken as 1. The default is 256 KiB,
+    /// Sets how many bytes of a part or an object are read at a time at most, `1..`. 0 is taken as 1. The default is 256 KiB,
     /// which is the block that the store verifies.
     pub fn read_len(mut self, bytes: usize) -> Self {
         self.read_len = bytes.max(1);

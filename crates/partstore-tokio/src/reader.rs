@@ -17,6 +17,10 @@ use partstore::{Error, Object, ObjectPart, ObjectReader, Part, PartNumber, PartR
 
 use crate::pool::{Answer, Held, Pool};
 
+/// Only then are bytes read ahead. A client that takes nothing may have had much on its way: what the sockets
+/// of both ends hold.
+const AHEAD_AFTER: u64 = 16 << 20;
+
 /// Reads a part. [`AsyncPartStore::open_part`](crate::AsyncPartStore::open_part) makes it.
 pub type AsyncPartReader = AsyncReader<PartReader>;
 /// Reads an object. [`AsyncPartStore::open_object`](crate::AsyncPartStore::open_object) and
@@ -27,6 +31,10 @@ pub type AsyncObjectReader = AsyncReader<ObjectReader>;
 pub trait Reader: private::Sealed + Read + Seek + Send + 'static {
     #[doc(hidden)]
     fn size(&self) -> u64;
+    #[doc(hidden)]
+    fn next_chunk(&mut self, most: usize) -> Result<Bytes>;
+    #[doc(hidden)]
+    fn reads_ahead_after(&mut self, bytes: u64);
 }
 
 mod private {
@@ -39,11 +47,27 @@ impl Reader for PartReader {
     fn size(&self) -> u64 {
         self.part().size
     }
+
+    fn next_chunk(&mut self, most: usize) -> Result<Bytes> {
+        Self::next_chunk(self, most)
+    }
+
+    fn reads_ahead_after(&mut self, bytes: u64) {
+        Self::reads_ahead_after(self, bytes);
+    }
 }
 
 impl Reader for ObjectReader {
     fn size(&self) -> u64 {
         self.object().size
+    }
+
+    fn next_chunk(&mut self, most: usize) -> Result<Bytes> {
+        Self::next_chunk(self, most)
+    }
+
+    fn reads_ahead_after(&mut self, bytes: u64) {
+        Self::reads_ahead_after(self, bytes);
     }
 }
 
@@ -56,7 +80,8 @@ pub struct AsyncReader<R: Reader> {
 }
 
 impl<R: Reader> AsyncReader<R> {
-    pub(crate) fn new(reader: Held<R>, pool: Pool, read_len: usize) -> Self {
+    pub(crate) fn new(mut reader: Held<R>, pool: Pool, read_len: usize) -> Self {
+        reader.reads_ahead_after(AHEAD_AFTER);
         Self {
             reader,
             pool,
@@ -143,7 +168,8 @@ impl<R: Reader + fmt::Debug> fmt::Debug for AsyncReader<R> {
 
 /// Bytes of a part or an object, each of them verified. After an error the stream ends.
 ///
-/// It reads a piece of [`read_len`](crate::AsyncOptions::read_len) bytes when it is asked for one, and none ahead.
+/// When it is asked for a piece, it reads one of at most [`read_len`](crate::AsyncOptions::read_len) bytes. Each piece keeps the
+/// memory that the store has read it into. Of a client that has taken 16 MiB more is read ahead.
 #[must_use = "streams do nothing unless they are polled"]
 pub struct ByteStream<R: Reader> {
     state: State<R>,
@@ -214,30 +240,28 @@ impl<R: Reader> ByteStream<R> {
 
     fn read(&self, mut reader: Held<R>) -> Answer<Result<Piece<R>>> {
         let at = self.at;
-        let len = (self.end - at).min(self.read_len as u64);
-        let is_last = at + len == self.end;
+        let end = self.end;
+        let most = usize::try_from(end - at).map_or(self.read_len, |left| left.min(self.read_len));
         self.pool.start(move || {
-            let read = read(&mut *reader, at, len);
-            if is_last || read.is_err() {
-                // Here, where it may take its time.
-                drop(reader.into_inner());
-                return Ok((None, read?));
+            let read = read(&mut *reader, at, most);
+            let is_more = |bytes: &Bytes| at + (bytes.len() as u64) < end;
+            if read.as_ref().is_ok_and(is_more) {
+                return Ok((Some(reader), read?));
             }
-            Ok((Some(reader), read?))
+            // Here, where it may take its time.
+            drop(reader.into_inner());
+            Ok((None, read?))
         })
     }
 }
 
-fn read<R: Reader>(reader: &mut R, at: u64, len: u64) -> Result<Bytes> {
-    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
-    let read = reader
-        .seek(SeekFrom::Start(at))
-        .and_then(|_| reader.by_ref().take(len).read_to_end(&mut bytes));
-    match read {
-        Ok(read) if read as u64 == len => Ok(bytes.into()),
-        Ok(_) => Err(unreadable(io::ErrorKind::UnexpectedEof.into())),
-        Err(error) => Err(Error::from_io(error).unwrap_or_else(unreadable)),
+fn read<R: Reader>(reader: &mut R, at: u64, most: usize) -> Result<Bytes> {
+    reader.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+    let bytes = reader.next_chunk(most)?;
+    if bytes.is_empty() {
+        return Err(unreadable(io::ErrorKind::UnexpectedEof.into()));
     }
+    Ok(bytes)
 }
 
 fn unreadable(source: io::Error) -> Error {

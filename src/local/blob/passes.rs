@@ -15,7 +15,8 @@ use crate::sync::Mutex;
 const QUICK: Duration = Duration::from_millis(4);
 /// Reads that are shorter say nothing about the rate, bytes.
 const TELLING: usize = 1 << 20;
-/// The newest read counts for one of so many.
+/// A read that took longer than those before counts for one of so many. One that was quicker counts at once:
+/// a busy processor makes reads look slow, and nothing makes them look quick.
 const SHARE: u64 = 8;
 
 #[derive(Default)]
@@ -48,7 +49,12 @@ impl Passes {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / SHARE);
         let a_mib = took / (bytes / TELLING) as u64;
         let before = self.took.load(Ordering::Relaxed);
-        let now = before - before / SHARE + a_mib / SHARE;
+        let slower = before + a_mib.saturating_sub(before) / SHARE;
+        let now = if before == 0 {
+            a_mib
+        } else {
+            a_mib.min(slower)
+        };
         // Of two readers at the same moment one counts.
         self.took.store(now, Ordering::Relaxed);
     }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::access::Inbound;
 use crate::cos::answer::Body;
 use crate::cos::refusal::Refusal;
+use crate::one_by_one::OneByOne;
 
 /// Makes a call of the store, on one of its threads.
 pub async fn blocking<T: Send + 'static, E: Into<Refusal> + Send + 'static>(
@@ -109,11 +110,19 @@ pub async fn read<R: Reader>(
     }))
 }
 
+/// The same, for an answer.
+pub async fn sent<R: Reader>(
+    source: AsyncReader<R>,
+    range: Range<u64>,
+) -> Result<OneByOne<impl Stream<Item = io::Result<Bytes>> + Send + 'static>, Refusal> {
+    read(source, range).await.map(OneByOne::new)
+}
+
 /// The same, as the body of an answer.
 pub async fn answered<R: Reader>(
     source: AsyncReader<R>,
     range: Range<u64>,
 ) -> Result<Body, Refusal> {
-    let frames = read(source, range).await?.map_ok(Frame::data);
+    let frames = sent(source, range).await?.map_ok(Frame::data);
     Ok(StreamBody::new(frames).boxed_unsync())
 }

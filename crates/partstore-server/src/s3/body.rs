@@ -100,6 +100,6 @@ fn broken_off(error: &dyn std::error::Error) -> Refusal {
 /// Some bytes of an object, read as the client takes them. The first are read at once, so that an unreadable object is
 /// refused before a head is sent.
 pub async fn read(source: AsyncObjectReader, range: Range<u64>) -> S3Result<StreamingBlob> {
-    let bytes = body::read(source, range).await.map_err(error::refused)?;
+    let bytes = body::sent(source, range).await.map_err(error::refused)?;
     Ok(StreamingBlob::wrap(bytes))
 }
