@@ -252,6 +252,11 @@ pub fn chunks_are_the_bytes_in_order_and_from_any_place_on() {
         assert!(reader.next_chunk(0).unwrap().is_empty());
         take_chunks(&mut reader, (0, end), &whole, most);
         assert!(reader.next_chunk(most).unwrap().is_empty(), "the end");
+        // A place that may be on its way, and is not the next.
+        for (from, to) in [(0, 22 * BLOCK), (44 * BLOCK, end)] {
+            reader.seek(SeekFrom::Start(from as u64)).unwrap();
+            take_chunks(&mut reader, (from, to), &whole, most);
+        }
         for from in [end - 1, 20 * BLOCK + 7, 5 * BLOCK, 3, 12 * BLOCK] {
             let to = end.min(from + 9 * BLOCK);
             reader.seek(SeekFrom::Start(from as u64)).unwrap();
@@ -351,6 +356,12 @@ pub fn a_damaged_blob_ends_the_chunks_before_it() {
             assert!(into.iter().all(|byte| *byte == 0), "a damaged byte");
             assert_eq!(reader.stream_position().unwrap(), begin as u64);
         }
+        let mut reader = fixture.store.open_object(&object.upload).unwrap();
+        let mut into = vec![0; len];
+        reader.seek(SeekFrom::Start(begin as u64)).unwrap();
+        let refused = reader.read(&mut into).unwrap_err();
+        assert!(is_named(Error::from_io(refused).unwrap()));
+        assert!(into.iter().all(|byte| *byte == 0), "a damaged byte");
         let behind = begin + BLOCK;
         reader.seek(SeekFrom::Start(behind as u64)).unwrap();
         take_chunks(&mut reader, (behind, whole.len()), &whole, usize::MAX);
