@@ -2,6 +2,7 @@
 
 mod commit;
 mod costs;
+mod end;
 mod limits;
 mod many;
 mod memory;
@@ -31,6 +32,8 @@ enum Figure {
     Costs,
     /// One object read in order, cold and hot; 4 KiB at random places; the first byte of 10,000 parts
     Reads,
+    /// `abort_upload` and `remove_object` with 10,000 parts, and puts on the same stripe beside them
+    End,
     /// Resident memory while 32 bodies of 1 GiB stream at once; writes 32 GiB
     Bodies,
     /// Resident memory with 1,000,000 part rows; takes minutes
@@ -44,7 +47,7 @@ enum Figure {
 }
 
 impl Figure {
-    const EACH: [Self; 9] = [
+    const EACH: [Self; 10] = [
         Self::Put,
         Self::GroupCommit,
         Self::Commit,
@@ -52,6 +55,7 @@ impl Figure {
         Self::Open,
         Self::Costs,
         Self::Reads,
+        Self::End,
         Self::Bodies,
         Self::Rows,
     ];
@@ -102,6 +106,7 @@ impl Figures {
             Figure::Open => limits::open(dir, report),
             Figure::Costs => costs::costs(dir, report),
             Figure::Reads => reads::reads(dir, report),
+            Figure::End => end::end(dir, report),
             Figure::Bodies => memory::bodies(dir, self.body_mib, report),
             Figure::Rows => memory::rows(dir, self.rows, report),
             Figure::OpenOnly | Figure::Quick | Figure::All => Ok(()),
