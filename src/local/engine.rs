@@ -11,10 +11,12 @@ use super::directory::{self, Found};
 use super::file::{self, Lock};
 use super::format::marker::Orphans;
 use super::format::record::{UploadRecord, UploadState};
+use super::held::Held;
 use super::locks::Locks;
 use super::meta::{Change, MetaStore, Opening, SpaceUse, Ticket, prove_threads};
 use super::namespaces::Namespaces;
 use super::pins::Pins;
+use super::release::Release;
 use super::room::Room;
 use super::suspects::{Need, Suspects};
 use super::sweep::Sweep;
@@ -35,6 +37,7 @@ pub(crate) struct Engine {
     pub blobs: Arc<BlobFiles>,
     pub pins: Arc<Pins>,
     pub locks: Locks,
+    pub held: Arc<Held>,
     pub namespaces: Namespaces,
     pub ids: IdSource,
     pub ages: Ages,
@@ -103,6 +106,7 @@ impl Engine {
             suspects: Suspects::new(orphans),
             pins: Pins::new(meta.pulse()),
             locks: Locks::new(meta.pulse()),
+            held: Held::new(),
             namespaces: Namespaces::open(&meta)?,
             room: Arc::new(room),
             blobs: Arc::new(blobs),
@@ -165,14 +169,24 @@ impl Engine {
             meta,
             blobs,
             pins,
+            locks,
+            held,
             suspects,
             ..
         } = self;
+        let release = Release {
+            meta,
+            pins,
+            locks,
+            held,
+            going,
+        };
         let sweep = Sweep {
             meta,
             blobs,
             pins,
             suspects,
+            release,
             going,
         };
         sweep.run()
@@ -272,8 +286,8 @@ impl Engine {
         stats.objects = tally
             .rows_of(Tree::Uploads)
             .saturating_sub(stats.open_uploads);
-        stats.parts = tally.rows_of(Tree::Parts);
-        stats.part_bytes = tally.part_bytes;
+        stats.parts = tally.rows_of(Tree::Parts).saturating_sub(tally.ended_parts);
+        stats.part_bytes = tally.part_bytes.saturating_sub(tally.ended_bytes);
         stats.blobs = tally.blobs;
         stats.blob_bytes = tally.blob_bytes;
         stats.garbage = tally.rows_of(Tree::Garbage);

@@ -17,6 +17,7 @@ use crate::local::blob::BlobFiles;
 use crate::local::format::mutation::Tree;
 use crate::local::meta::{Change, Known, MetaStore, SpaceUse};
 use crate::local::pins::{Claimed, Pins, Watch};
+use crate::local::release::Release;
 use crate::local::suspects::Suspects;
 use crate::{ContentHash, Error, Result, SweepReport};
 
@@ -31,6 +32,7 @@ pub(crate) struct Sweep<'a, 'g> {
     pub blobs: &'a BlobFiles,
     pub pins: &'a Arc<Pins>,
     pub suspects: &'a Suspects,
+    pub release: Release<'a, 'g>,
     /// It is asked between groups. It counts blobs.
     pub going: &'a Going<'g>,
 }
@@ -51,23 +53,48 @@ impl Sweep<'_, '_> {
         self.meta.check()?;
         self.meta.check_ownership()?;
         let mut round = Round::default();
+        loop {
+            let before = round.report.blobs;
+            let released = self.release_if_room()?;
+            self.run_round(&mut round)?;
+            // Removed blobs make room for the next releases.
+            let has_room = round.report.blobs > before && self.going.goes_on();
+            match released {
+                Err(_) if has_room => {}
+                Err(full) if !self.going.has_stopped() => return Err(full),
+                _ => break,
+            }
+        }
+        round.failure.map_or(Ok(round.report), Err)
+    }
+
+    /// Releases what has ended, until the disk has no room for that. What was released before can be removed
+    /// all the same.
+    fn release_if_room(&self) -> Result<Result<()>> {
+        match self.release.run() {
+            full @ Err(Error::StorageFull { .. }) => Ok(full),
+            done => done.map(Ok),
+        }
+    }
+
+    fn run_round(&self, round: &mut Round) -> Result<()> {
         let walks = self.suspects.anywhere();
         if self.going.expect(self.expected(walks)).is_err() {
-            return Ok(round.report);
+            return Ok(());
         }
-        self.gather_garbage(&mut round)?;
-        self.gather_refused(&mut round)?;
+        self.gather_garbage(round)?;
+        self.gather_refused(round)?;
         if walks {
-            self.walk(&mut round)?;
+            self.walk(round)?;
         }
-        self.settle(&mut round)?;
+        self.settle(round)?;
         if walks && self.going.goes_on() {
             self.suspects.looked_everywhere();
         }
         if !self.going.has_stopped() {
             self.going.finish();
         }
-        round.failure.map_or(Ok(round.report), Err)
+        Ok(())
     }
 
     /// About how many blobs will be checked.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::going::Going;
 use crate::local::blob::BlobFiles;
-use crate::local::format::record::{KeyRecord, UploadState};
+use crate::local::format::record::{KeyRecord, Tombstone, UploadState};
 use crate::local::locks::Locks;
 use crate::local::meta::MetaStore;
 use crate::local::namespaces::Namespaces;
@@ -50,11 +50,12 @@ impl Verify<'_, '_> {
     pub(crate) fn run(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
         self.going.expect(self.expected(scope))?;
         self.meta.check_files(self.going, &mut report.files)?;
-        let steps: [&Step<'_>; 7] = [
+        let steps: [&Step<'_>; 8] = [
             &|report| self.verify_uploads(report),
             &|report| self.verify_belongings(report),
             &|report| self.verify_keys(report),
             &|report| self.verify_usage(report),
+            &|report| self.verify_tombstones(report),
             &|report| self.verify_parts(report),
             &|report| self.verify_references(report),
             &|report| self.verify_blobs(scope, report),
@@ -255,12 +256,49 @@ impl Verify<'_, '_> {
         Ok(())
     }
 
-    /// Each part has its reference, and a blob of its size (I1).
+    /// Each tombstone stands for the parts that are left of an upload or object that has ended.
+    fn verify_tombstones(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut suspects = Vec::new();
+        self.meta.tombstones(&mut |id, _| {
+            self.row()?;
+            if self.tombstone_is_wrong(id)? {
+                suspects.push(id);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for id in suspects {
+            let _still = self.locks.lock(id)?;
+            if self.tombstone_is_wrong(id)? {
+                report.inconsistent.push(format!(
+                    "upload {id}: it has ended and exists, or what is left of it is not what its rows add up to"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn tombstone_is_wrong(&self, id: UploadId) -> Result<bool> {
+        let Some(said) = self.meta.tombstone(id)? else {
+            return Ok(false);
+        };
+        let mut found = Tombstone::default();
+        self.meta.parts(id, 0, &mut |_, part| {
+            found.add(part.size);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found != said || self.meta.upload(id)?.is_some())
+    }
+
+    /// Each part has its upload or a tombstone, its reference, and a blob of its size (I1). Parts that only a
+    /// tombstone stands for are not counted.
     fn verify_parts(&self, report: &mut VerifyReport) -> Result<()> {
         let mut suspects = Vec::new();
+        self.meta.all_parts_by_namespace(&mut |_, _, _| {
+            report.parts += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
         self.meta.all_parts(&mut |id, number, _| {
             self.row()?;
-            report.parts += 1;
             if self.part_is_wrong(id, number)?.is_some() {
                 suspects.push((id, number));
             }
@@ -281,7 +319,7 @@ impl Verify<'_, '_> {
         let Some(part) = self.meta.part(id, number)? else {
             return Ok(None);
         };
-        if self.meta.upload(id)?.is_none() {
+        if self.meta.upload(id)?.is_none() && self.meta.tombstone(id)?.is_none() {
             return Ok(Some("its upload does not exist"));
         }
         if !self.meta.has_reference(&part.content, id, number)? {

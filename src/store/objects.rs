@@ -61,7 +61,8 @@ impl PartStore {
     /// continue.
     ///
     /// # Cost
-    /// As for [`abort_upload`](Self::abort_upload).
+    /// One sync of the journal, however many parts it has. A later sweep releases more than 32, as for
+    /// [`abort_upload`](Self::abort_upload).
     ///
     /// # Errors
     /// As for [`abort_upload`](Self::abort_upload), with [`Error::NoSuchObject`] in place of

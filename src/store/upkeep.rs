@@ -21,6 +21,8 @@ impl PartStore {
     ///   1,000,000 parts.
     /// - One sync of the journal and up to 256 of directories for each 256 blobs that are removed.
     /// - Some 200 bytes of memory for each of 65,536 blobs.
+    /// - About 11 to 22 us of a processor for each part of the uploads and objects that have ended since the
+    ///   last sweep with more than 32 parts.
     ///
     /// # Errors
     /// - [`Error::Poisoned`], [`Error::Closed`], [`Error::StorageFull`]: the store has stopped or is

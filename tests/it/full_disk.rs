@@ -303,17 +303,17 @@ fn a_store_closes_cleanly_with_no_byte_left() {
 #[test]
 fn replacements_leave_the_room_that_removals_need() {
     let Some(disk) = Disk::mount() else { return };
-    // A removal takes a third of a segment.
+    // A removal takes a fortieth of a segment: its parts are as many as one batch removes.
     let options = options().journal_sizes(256 * 1024, 1 << 30);
     let store = options.open(disk.dir.path().join("data")).unwrap();
     let put = |upload: &Upload, last| {
         let put = |at| store.put_part(upload, number(at), "bytes").unwrap();
         lines(&(1..=last).map(put).collect::<Vec<Part>>())
     };
-    let pairs: Vec<_> = (0..8)
+    let pairs: Vec<_> = (0..80)
         .map(|_| {
             let [old, new] = ["old", "new"].map(|key| store.initiate_upload(key).unwrap());
-            let (all, list) = (put(&old, 500), put(&new, 1));
+            let (all, list) = (put(&old, 32), put(&new, 1));
             store.complete_upload(&old, &all).unwrap();
             (old, new, list)
         })

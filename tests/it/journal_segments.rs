@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use partstore::{Options, Scope};
+use partstore::{CompletedPart, Options, Scope};
 
 use crate::fixture::{bytes, copy_tree, files, free_options, number};
 use crate::seen::{Past, Seen, batches, frames, path_of_damage, segments};
@@ -163,24 +163,27 @@ fn a_segment_under_another_number_is_never_applied() {
     );
 }
 
-/// An upload whose abort takes more than a segment, between other calls.
-fn with_a_large_abort() -> Past {
+/// An upload whose completion takes more than a segment, because it leaves out most parts, between other
+/// calls.
+fn with_a_large_completion() -> Past {
     let mut past = Past::new(tiny());
     let upload = past.initiate("large", 0);
-    for at in 1..=80 {
-        past.fixture
-            .store
-            .put_part(&upload, number(at), bytes(u64::from(at), 10))
-            .unwrap();
-    }
-    past.fixture.store.maintain().unwrap();
-    past.fixture.store.abort_upload(&upload).unwrap();
+    let store = &past.fixture.store;
+    let put = |at| {
+        let body = bytes(u64::from(at), 10);
+        store.put_part(&upload, number(at), body).unwrap()
+    };
+    let parts: Vec<_> = (1..=80).map(put).collect();
+    store.maintain().unwrap();
+    store
+        .complete_upload(&upload, &[CompletedPart::from(&parts[0])])
+        .unwrap();
     past
 }
 
 #[test]
 fn a_batch_larger_than_a_segment_is_whole_or_not_there() {
-    let mut past = with_a_large_abort();
+    let mut past = with_a_large_completion();
     let large = used(&past.fixture.root()).pop().unwrap();
     assert!(fs::metadata(large).unwrap().len() > 8192);
     let copy = past.fixture.open_killed();
@@ -196,7 +199,7 @@ fn a_batch_larger_than_a_segment_is_whole_or_not_there() {
 
 #[test]
 fn a_crash_between_the_removals_of_segments_loses_nothing() {
-    let mut past = with_a_large_abort();
+    let mut past = with_a_large_completion();
     let upload = past.initiate("after", 0);
     for at in 1..30 {
         past.put(&upload, at, u64::from(at));

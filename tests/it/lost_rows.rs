@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, free_options, number, read_part, refusal};
 /// Where the marker holds what; see `src/meta/marker.rs` and `src/meta/tally.rs`.
 const HASH: usize = 24;
 const ROWS: usize = HASH + 16;
-const BYTES: usize = ROWS + 10 * 8;
+const BYTES: usize = ROWS + 11 * 8;
 const BLOBS: usize = BYTES + 8;
 const BLOB_BYTES: usize = BLOBS + 8;
 

@@ -5,8 +5,9 @@ use std::ops::{Bound, ControlFlow};
 use std::time::Duration;
 
 use super::super::engine::Engine;
-use super::super::format::record::{PartRecord, UploadRecord, UploadState};
+use super::super::format::record::{PartRecord, Tombstone, UploadRecord, UploadState};
 use super::super::meta::{Change, SpaceUse, Ticket};
+use super::super::release;
 use crate::going::Going;
 use crate::values::namespace::NamespaceId;
 use crate::{ContentHash, Error, PartNumber, Result, Upload, UploadId};
@@ -18,7 +19,8 @@ pub(super) enum UploadKind {
     Completed,
 }
 
-/// Parts that are removed. If their upload or object is removed, too, it has that as well.
+/// Parts that are removed. If their upload or object is removed, too, it has that as well. Many parts of
+/// such a one are left to the [`release`].
 ///
 /// I4: its owner holds the upload's lock, and that of its key if it is an object. It pins the contents until
 /// the change is committed.
@@ -28,7 +30,15 @@ pub(super) struct Leaving {
     upload: Option<UploadRecord>,
     /// Whether it is the current object of its key.
     pub is_current: bool,
-    parts: Vec<(PartNumber, PartRecord)>,
+    parts: Parts,
+}
+
+/// How parts are removed.
+enum Parts {
+    /// In the batch.
+    Now(Vec<(PartNumber, PartRecord)>),
+    /// By the release, later. The batch has the same few rows, however many they are.
+    Later(Tombstone),
 }
 
 impl Leaving {
@@ -42,10 +52,7 @@ impl Leaving {
             UploadKind::Completed => upload.object_not_found(),
         })?;
         let mut leaving = Self::of_parts(record.namespace, upload.id(), Vec::new());
-        engine.meta.parts(upload.id(), 0, &mut |number, part| {
-            leaving.parts.push((number, part));
-            Ok(ControlFlow::Continue(()))
-        })?;
+        leaving.parts = Parts::find(engine, upload.id(), &record.state)?;
         if kind == UploadKind::Completed {
             let current = engine.meta.key((record.namespace, &record.key))?;
             leaving.is_current = current.is_some_and(|current| current.id == upload.id());
@@ -65,12 +72,17 @@ impl Leaving {
             id,
             upload: None,
             is_current: false,
-            parts,
+            parts: Parts::Now(parts),
         }
     }
 
+    /// The blobs that lose a reference.
     pub(super) fn contents(&self) -> impl Iterator<Item = ContentHash> {
-        self.parts.iter().map(|(_, part)| part.content)
+        let now = match &self.parts {
+            Parts::Now(parts) => parts.as_slice(),
+            Parts::Later(_) => &[],
+        };
+        now.iter().map(|(_, part)| part.content)
     }
 
     /// Removes all of it. If another object takes its key, that key's row was set before.
@@ -79,11 +91,45 @@ impl Leaving {
             if self.is_current && successor == Successor::None {
                 change.remove_key((record.namespace, &record.key), self.id);
             }
-            change.remove_upload(self.id, record);
+            match &self.parts {
+                Parts::Now(_) => change.remove_upload(self.id, record),
+                Parts::Later(tombstone) => change.bury_upload(self.id, record, *tombstone),
+            }
         }
-        for (number, part) in &self.parts {
-            change.remove_part((self.namespace, self.id, *number), part);
+        if let Parts::Now(parts) = &self.parts {
+            for (number, part) in parts {
+                change.remove_part((self.namespace, self.id, *number), part);
+            }
         }
+    }
+}
+
+impl Parts {
+    /// Those of a whole upload or object.
+    fn find(engine: &Engine, id: UploadId, state: &UploadState) -> Result<Self> {
+        if let UploadState::Completed(done) = state
+            && usize::from(done.parts) > release::GROUP
+        {
+            return Ok(Self::Later(Tombstone {
+                parts: done.parts.into(),
+                bytes: done.size,
+            }));
+        }
+        let (mut parts, mut all) = (Vec::new(), Tombstone::default());
+        engine.meta.parts(id, 0, &mut |number, part| {
+            all.add(part.size);
+            if parts.len() < release::GROUP {
+                parts.push((number, part));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        // I4: what somebody holds is left to the release, which waits for that.
+        let is_now = parts.len() as u64 == all.parts && !engine.held.holds(id);
+        Ok(if is_now {
+            Self::Now(parts)
+        } else {
+            Self::Later(all)
+        })
     }
 }
 

@@ -210,8 +210,9 @@ impl Catalog for Engine {
     }
 
     fn has_work(&self) -> bool {
-        let garbage = self.meta.tally().rows_of(Tree::Garbage) > 0;
-        garbage || self.suspects.any_known() || self.meta.wants_checkpoint()
+        let tally = self.meta.tally();
+        let left = [Tree::Garbage, Tree::Tombstones].map(|tree| tally.rows_of(tree) > 0);
+        left.contains(&true) || self.suspects.any_known() || self.meta.wants_checkpoint()
     }
 
     fn checkpoint(&self, going: &Going<'_>) -> Result<Checkpoint> {

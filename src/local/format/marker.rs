@@ -62,7 +62,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Marker> {
     }
     let (trees, format) = match cursor.array::<8>()? {
         MAGIC => (Tree::ALL.len(), 3),
-        MAGIC_2 => (Tree::ALL.len(), 2),
+        MAGIC_2 => (Tree::IN_FORMAT_2, 2),
         MAGIC_1 => (Tree::IN_FORMAT_1, 1),
         _ => return None,
     };

@@ -26,10 +26,12 @@ pub(crate) enum Tree {
     Keys = 8,
     Namespaces = 9,
     Usage = 10,
+    /// Since format 3.
+    Tombstones = 11,
 }
 
 impl Tree {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Uploads,
         Self::UploadNames,
         Self::Metadata,
@@ -40,10 +42,14 @@ impl Tree {
         Self::Keys,
         Self::Namespaces,
         Self::Usage,
+        Self::Tombstones,
     ];
 
     /// How many of [`ALL`](Self::ALL) format 1 had: the first ones.
     pub(crate) const IN_FORMAT_1: usize = 7;
+
+    /// How many of them format 2 had.
+    pub(crate) const IN_FORMAT_2: usize = 10;
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -57,6 +63,7 @@ impl Tree {
             Self::Keys => "keys",
             Self::Namespaces => "namespaces",
             Self::Usage => "usage",
+            Self::Tombstones => "tombstones",
         }
     }
 

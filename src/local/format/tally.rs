@@ -3,7 +3,7 @@
 
 use super::cursor::Cursor;
 use super::mutation::Tree;
-use super::record::{self, BlobHead, PartRecord};
+use super::record::{self, BlobHead, PartRecord, Tombstone};
 
 /// Sums over all rows. Their order does not matter, so any thread may add and subtract rows one by one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +20,21 @@ pub(crate) struct Tally {
     pub blob_bytes: u64,
     /// Sizes of the parts, bytes. `blob_bytes` would be the same without deduplication.
     pub part_bytes: u64,
+    /// What tombstones stand for: parts whose upload or object has ended.
+    pub ended_parts: u64,
+    /// Sizes of those, bytes. `part_bytes` has them, too.
+    pub ended_bytes: u64,
 }
 
+/// How many sums older stores had: the first ones.
+const SUMS_BEFORE_TOMBSTONES: usize = 4;
+
 impl Tally {
+    /// Numbers beside those of rows.
+    const SUMS: usize = 6;
+    /// Bytes of a tally.
+    pub(crate) const LEN: usize = 16 + (Tree::ALL.len() + Self::SUMS) * 8;
+
     fn of_row(tree: Tree, key: &[u8], value: &[u8]) -> Self {
         let mut tally = Self {
             bytes: (key.len() + value.len()) as u64,
@@ -44,6 +56,10 @@ impl Tally {
                 tally.blob_bytes = fields
                     .and_then(BlobHead::decode)
                     .map_or(0, |(head, _)| head.size);
+            }
+            Tree::Tombstones => {
+                let left = fields.and_then(Tombstone::decode).unwrap_or_default();
+                (tally.ended_parts, tally.ended_bytes) = (left.parts, left.bytes);
             }
             _ => {}
         }
@@ -81,20 +97,37 @@ impl Tally {
             blobs,
             blob_bytes,
             part_bytes,
+            ended_parts,
+            ended_bytes,
         } = self;
-        rows.iter_mut()
-            .chain([bytes, blobs, blob_bytes, part_bytes])
+        rows.iter_mut().chain([
+            bytes,
+            blobs,
+            blob_bytes,
+            part_bytes,
+            ended_parts,
+            ended_bytes,
+        ])
     }
 
-    fn sums(&mut self) -> [&mut u64; 4] {
+    fn sums(&mut self) -> [&mut u64; Self::SUMS] {
         let Self {
             bytes,
             blobs,
             blob_bytes,
             part_bytes,
+            ended_parts,
+            ended_bytes,
             ..
         } = self;
-        [bytes, blobs, blob_bytes, part_bytes]
+        [
+            bytes,
+            blobs,
+            blob_bytes,
+            part_bytes,
+            ended_parts,
+            ended_bytes,
+        ]
     }
 
     pub(crate) fn rows_of(&self, tree: Tree) -> u64 {
@@ -124,7 +157,12 @@ impl Tally {
         for rows in tally.rows.iter_mut().take(trees) {
             *rows = cursor.u64()?;
         }
-        for counter in tally.sums() {
+        let sums = if trees == Tree::ALL.len() {
+            Self::SUMS
+        } else {
+            SUMS_BEFORE_TOMBSTONES
+        };
+        for counter in tally.sums().into_iter().take(sums) {
             *counter = cursor.u64()?;
         }
         Some(tally)

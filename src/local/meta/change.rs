@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::local::format::mutation::{Batch, Tree};
 use crate::local::format::record::{
-    self, Completion, KeyRecord, NamespaceRecord, PartRecord, UploadRecord, UploadState,
+    self, Completion, KeyRecord, NamespaceRecord, PartRecord, Tombstone, UploadRecord, UploadState,
 };
 use crate::values::digest::BlockCrcs;
 use crate::values::namespace::{NamespaceId, UsageChange};
@@ -113,9 +113,14 @@ impl Change {
         part: &PartRecord,
     ) {
         self.count(namespace, id, UsageChange::of_bytes(0, part.size));
+        self.release_part(id, number, &part.content);
+    }
+
+    /// Removes a part whose upload has a tombstone, with its reference. It counts nowhere any more.
+    pub(crate) fn release_part(&mut self, id: UploadId, number: PartNumber, content: &ContentHash) {
         self.batch
             .remove(Tree::Parts, &record::part_key(id, number));
-        self.drop_reference(&part.content, id, number);
+        self.drop_reference(content, id, number);
     }
 
     /// An open upload becomes an object.
@@ -226,7 +231,8 @@ impl Change {
             .remove(Tree::Namespaces, &record::namespace_key(id));
     }
 
-    /// Removes an upload or object. [`remove_part`](Self::remove_part) removes its parts.
+    /// Removes an upload or object. [`remove_part`](Self::remove_part) removes its parts in the same batch, or
+    /// a [tombstone](Self::bury_upload) stands for them.
     pub(crate) fn remove_upload(&mut self, id: UploadId, upload: &UploadRecord) {
         self.batch.remove(Tree::Uploads, &id.to_bytes());
         let is_open = upload.state == UploadState::Open;
@@ -243,6 +249,30 @@ impl Change {
                 &record::numbered_key(&id.to_bytes(), number),
             );
         }
+    }
+
+    /// Removes an upload or object, and leaves a tombstone for the rows of its parts, which count nowhere
+    /// from then on.
+    pub(crate) fn bury_upload(
+        &mut self,
+        id: UploadId,
+        upload: &UploadRecord,
+        tombstone: Tombstone,
+    ) {
+        self.remove_upload(id, upload);
+        let bytes = UsageChange::of_bytes(0, tombstone.bytes);
+        self.count(upload.namespace, id, bytes);
+        self.put_tombstone(id, tombstone);
+    }
+
+    /// Sets what is left of an upload or object that has ended.
+    pub(crate) fn put_tombstone(&mut self, id: UploadId, tombstone: Tombstone) {
+        self.put(Tree::Tombstones, &id.to_bytes(), &tombstone.encode());
+    }
+
+    /// Nothing is left of an upload or object that has ended.
+    pub(crate) fn remove_tombstone(&mut self, id: UploadId) {
+        self.batch.remove(Tree::Tombstones, &id.to_bytes());
     }
 
     /// Removes the rows of a swept blob.

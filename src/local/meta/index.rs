@@ -396,6 +396,7 @@ impl Sled {
                 Tree::Keys,
                 Tree::Namespaces,
                 Tree::Usage,
+                Tree::Tombstones,
             ],
         ];
         let [first, second] = halves;

@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use super::MetaStore;
 use crate::local::format::mutation::Tree;
 use crate::local::format::record::{
-    self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, UploadRecord,
+    self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, Tombstone, UploadRecord,
 };
 use crate::values::digest::BlockCrcs;
 use crate::values::namespace::NamespaceId;
@@ -35,13 +35,13 @@ impl MetaStore {
             })
     }
 
-    /// The newest id that any upload or object has.
+    /// The newest id that any upload or object has, or had and still has a tombstone.
     pub(crate) fn newest_upload(&self) -> Result<Option<UploadId>> {
-        Ok(self
-            .stack
-            .view()
-            .last_key(Tree::Uploads)?
-            .and_then(|key| UploadId::from_bytes(&key)))
+        let newest = |tree| -> Result<Option<UploadId>> {
+            let key = self.stack.view().last_key(tree)?;
+            Ok(key.and_then(|key| UploadId::from_bytes(&key)))
+        };
+        Ok(newest(Tree::Uploads)?.max(newest(Tree::Tombstones)?))
     }
 
     /// The metadata that the upload was initiated with. `None` if the upload was removed or changed since
@@ -190,8 +190,8 @@ impl MetaStore {
             })
     }
 
-    /// Visits every part with the namespace of its upload. It is the default one for a part without an
-    /// upload, which no store makes.
+    /// Visits every part of an upload or object with its namespace. Parts that only a tombstone stands for
+    /// are left out.
     pub(crate) fn all_parts_by_namespace(
         &self,
         visit: &mut dyn FnMut(NamespaceId, UploadId, PartRecord) -> Visited,
@@ -201,13 +201,32 @@ impl MetaStore {
         self.all_parts(&mut |id, _, part| {
             let namespace = match last {
                 Some((known, namespace)) if known == id => namespace,
-                _ => self
-                    .upload(id)?
-                    .map_or(NamespaceId::DEFAULT, |upload| upload.namespace),
+                _ => self.upload(id)?.map(|upload| upload.namespace),
             };
             last = Some((id, namespace));
-            visit(namespace, id, part)
+            match namespace {
+                Some(namespace) => visit(namespace, id, part),
+                None => Ok(ControlFlow::Continue(())),
+            }
         })
+    }
+
+    pub(crate) fn tombstone(&self, id: UploadId) -> Result<Option<Tombstone>> {
+        self.row(Tree::Tombstones, &id.to_bytes(), Tombstone::decode)
+    }
+
+    /// Visits uploads and objects that have ended, and whose parts are not released yet, by id.
+    pub(crate) fn tombstones(
+        &self,
+        visit: &mut dyn FnMut(UploadId, Tombstone) -> Visited,
+    ) -> Result<()> {
+        let tree = Tree::Tombstones;
+        self.stack
+            .view()
+            .scan(tree, Bound::Unbounded, &mut |key, value| {
+                let id = UploadId::from_bytes(key).ok_or_else(|| damaged(tree, key))?;
+                visit(id, decode(tree, key, value, Tombstone::decode)?)
+            })
     }
 
     /// Visits open uploads from a place in the order of namespaces, keys, then ids.

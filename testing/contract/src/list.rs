@@ -11,6 +11,10 @@ macro_rules! contract {
                 an_abort_takes_nothing_from_others,
                 an_upload_that_ended_answers_alike_however_it_ended,
                 an_object_can_not_be_aborted,
+                many_parts_are_gone_with_their_upload,
+                many_parts_stay_gone_after_a_crash,
+                many_uploads_of_many_parts_expire,
+                many_parts_that_are_replaced_stay_for_their_readers,
             }
         }
         mod bad_input {

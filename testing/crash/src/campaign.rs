@@ -129,7 +129,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
     }
     let mut random = Vec::new();
     let per_recording = if arguments.every_sequence { 200 } else { 20 };
-    let enough = arguments.count / per_recording / 6 + 4;
+    let enough = arguments.count / per_recording / 7 + 4;
     for round in 0..enough {
         let from = arguments.seed.wrapping_mul(1_000_000) + 5 * round;
         for workload in [
@@ -140,6 +140,7 @@ fn jobs(arguments: &States) -> Vec<Work> {
             Workload::Repaired,
             Workload::Groups,
             Workload::Rewritten,
+            Workload::Many,
         ] {
             random.push(work(workload, from, 5, per_recording, None));
         }

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use partstore::{
-    CompleteOptions, Condition, Error, Key, ListParts, Loss, PartStore, Quota, SalvageReport,
-    Scope, Upload, UploadId,
+    CompleteOptions, Condition, Error, Key, ListParts, ListUploads, Loss, PartStore, Quota,
+    SalvageReport, Scope, Upload, UploadId,
 };
 
 use super::{Bench, Damage, Outcome, blob_path, blobs_with_bytes, contents};
 use crate::fixture::{
-    Doing, Random, copy_tree, files, free_options, indexes, lines, number, race, remove_indexes,
+    Doing, Random, copy_tree, files, free_options, indexes, lines, number, race, refusal,
+    remove_indexes,
 };
 use crate::seen::{Past, Seen, Thing, frames, segments, tail};
 
@@ -393,6 +394,51 @@ fn of_two_objects_of_one_key_the_newer_one_keeps_it() {
     assert_eq!(read(), "third");
     store.remove_object(&first).unwrap();
     assert_eq!(read(), "third");
+}
+
+/// An upload with more parts than one batch removes.
+fn large(store: &PartStore) -> Upload {
+    let upload = store.initiate_upload("large").unwrap();
+    for at in 1..=40 {
+        store.put_part(&upload, number(at), "same").unwrap();
+    }
+    upload
+}
+
+#[test]
+fn what_has_ended_is_not_given_back_although_its_parts_have_rows() {
+    let (bench, lost, upload) = without_batches(
+        large,
+        |store| drop(store.initiate_upload("lost").unwrap()),
+        |store, upload| store.abort_upload(upload).unwrap(),
+    );
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    let store = bench.open(&bench.original).unwrap();
+    assert_eq!(refusal(store.upload(&upload)).0, "NoSuchUpload");
+    let file = blob_path(&blake3::hash(b"same").to_string());
+    assert!(!bench.original.join(file).exists(), "nothing refers to it");
+}
+
+/// The batch that aborted it is lost.
+#[test]
+fn what_is_not_proven_to_have_ended_is_given_back() {
+    let (bench, _, upload) = without_batches(
+        |store| {
+            let upload = large(store);
+            (upload, store.initiate_upload("other").unwrap())
+        },
+        |store| {
+            let uploads = store.list_uploads(&ListUploads::new()).unwrap().uploads;
+            let large = uploads.iter().find(|found| found.upload.key() == "large");
+            store.abort_upload(&large.unwrap().upload).unwrap();
+        },
+        |store, (_, other)| {
+            store.put_part(other, number(1), "bytes").unwrap();
+        },
+    );
+    let store = bench.open(&bench.original).unwrap();
+    let parts = store.list_parts(&upload.0, &ListParts::new()).unwrap();
+    assert_eq!(parts.parts.len(), 40);
 }
 
 #[test]

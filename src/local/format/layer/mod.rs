@@ -35,7 +35,7 @@ pub(crate) const HEADER_LEN: usize = 36;
 pub(crate) const FOOTER_LEN: usize = 8 + 9 * 8 + TALLY_LEN + SEAL_LEN;
 pub(crate) const SEAL_LEN: usize = 4;
 /// Hash, rows of each tree, and four sums.
-const TALLY_LEN: usize = 16 + (Tree::ALL.len() + 4) * 8;
+const TALLY_LEN: usize = Tally::LEN;
 
 /// Which batches a layer has the rows of: `after + 1 ..= through`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

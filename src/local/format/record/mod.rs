@@ -10,6 +10,7 @@ mod blob;
 mod name;
 mod namespace;
 mod part;
+mod tombstone;
 mod upload;
 
 pub(crate) use blob::{BlobHead, blob_row_count, blob_rows, read_crcs};
@@ -21,6 +22,7 @@ pub(crate) use namespace::{
     usage_key,
 };
 pub(crate) use part::PartRecord;
+pub(crate) use tombstone::Tombstone;
 pub(crate) use upload::{Completion, UploadRecord, UploadState};
 
 use super::mutation::Tree;

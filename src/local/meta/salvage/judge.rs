@@ -13,7 +13,7 @@ use super::streams::{Stream, Streams};
 use super::{Blobs, Losses, Spaces};
 use crate::local::format::mutation::{Mutation, Tree};
 use crate::local::format::record::{
-    self, Completion, Fields, KeyRecord, PartRecord, UploadRecord, UploadState,
+    self, Completion, Fields, KeyRecord, PartRecord, Tombstone, UploadRecord, UploadState,
 };
 use crate::values::checksum::Algorithms;
 use crate::values::digest;
@@ -63,11 +63,42 @@ impl Judge<'_> {
             by_upload.open(Tree::Refs)?,
             by_upload.open(Tree::Keys)?,
         ];
+        let mut tombstones = rows.open(Tree::Tombstones)?;
         while let Some(id) = next_id(&mut streams)? {
+            if self.has_ended(id, &streams, &mut tombstones)? {
+                for stream in &mut streams {
+                    stream.take(&id.to_bytes())?;
+                }
+                continue;
+            }
             let known = self.known(id, &mut streams)?;
             self.keep(known, &mut folds)?;
         }
         Ok(())
+    }
+
+    /// Whether an upload has ended, and only its parts were left to be released. The truth decides. A
+    /// tombstone that only the index has may be of a batch that never was durable, so it counts only where
+    /// nothing else is known of the upload.
+    fn has_ended(
+        &self,
+        id: UploadId,
+        streams: &[Stream; 6],
+        tombstones: &mut Stream,
+    ) -> Result<bool> {
+        let prefix = id.to_bytes();
+        let of_truth = tombstones.take(&prefix)?.pop();
+        if of_truth.is_some_and(|row| decode(&row, Tombstone::decode).is_some()) {
+            return Ok(true);
+        }
+        let [uploads, names, _, _, _, keys] = streams;
+        let is_known = [uploads, names, keys].into_iter().any(|stream| {
+            let next = stream.peek();
+            next.is_some_and(|row| row.key.starts_with(&prefix))
+        });
+        let has_tombstone =
+            |index| index_row(index, Tree::Tombstones, &prefix, Tombstone::decode).is_some();
+        Ok(!is_known && self.indexes.iter().any(has_tombstone))
     }
 
     fn known(&mut self, id: UploadId, streams: &mut [Stream; 6]) -> Result<Known> {

@@ -198,8 +198,9 @@ impl Salvage<'_> {
         for tree in Tree::ALL {
             match tree {
                 Tree::Blobs => contents::write((kept, known), self.blobs, losses, writer)?,
-                // The open adds up what each namespace holds.
-                Tree::Garbage | Tree::Usage => {}
+                // The open adds up what each namespace holds. What has ended is left out, so nothing is to
+                // be released.
+                Tree::Garbage | Tree::Usage | Tree::Tombstones => {}
                 Tree::Namespaces => spaces.write(writer)?,
                 _ => {
                     let mut rows = kept.open(tree)?;

@@ -49,6 +49,9 @@ pub enum Workload {
     /// A byte of the journal is flipped while the store is closed, twice; the open after it writes the journal
     /// anew.
     Rewritten,
+    /// Uploads and objects with more parts than one batch removes are aborted, removed and replaced, while
+    /// smaller ones have the same bytes.
+    Many,
 }
 
 impl Workload {
@@ -208,6 +211,7 @@ impl Player {
             }),
             Workload::Repaired => self.repaired(&mut Rng::with_seed(seed)),
             Workload::Rewritten => self.rewritten(&Rng::with_seed(seed)),
+            Workload::Many => self.many(&mut Rng::with_seed(seed)),
         }
     }
 
@@ -264,6 +268,46 @@ impl Player {
         self.put(&again, 2, FURTHER);
         self.step(random.u64(0..7));
         self.sweep();
+    }
+
+    fn many(&self, random: &mut Rng) {
+        for _ in 0..2 {
+            let upload = self.initiate();
+            for number in 1..=40 {
+                let id = if number < 38 { 1 } else { number };
+                let len = 700 + u32::from(id);
+                self.put(&upload, number, Body { id, len });
+            }
+            if random.bool() {
+                self.step(0);
+            }
+            match random.u32(0..3) {
+                0 => self.abort(&upload),
+                end => {
+                    self.complete(&upload);
+                    let replaced = (end == 1).then(|| upload.clone());
+                    match replaced {
+                        Some(object) => {
+                            let other = self.initiate();
+                            self.put(&other, 1, Body { id: 1, len: 701 });
+                            self.complete_in_place(&other, Some(&object));
+                        }
+                        None => self.remove(&upload),
+                    }
+                }
+            }
+            for _ in 0..random.u32(1..4) {
+                match random.u32(0..4) {
+                    0 => {
+                        self.close();
+                        self.reopen();
+                    }
+                    1 => self.maintain(),
+                    2 => self.step(2),
+                    _ => self.sweep(),
+                }
+            }
+        }
     }
 
     fn rewritten(&self, random: &Rng) {

@@ -6,7 +6,7 @@ use parking_lot::schedule;
 use super::store::{STEPS, after, assert_whole, number, open, parts, put, read};
 use harness::disk::{self, Faults};
 use harness::{Acknowledged, below, check, join, power_cut, task};
-use partstore::{CompletedPart, Error, ListParts, Part, PartStore, Upload};
+use partstore::{CompletedPart, Error, ListParts, Part, PartStore, Scope, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";
@@ -31,6 +31,15 @@ fn put_task(
 pub fn sweep_task(store: &PartStore) -> shuttle::thread::JoinHandle<bool> {
     let store = store.clone();
     task(move || store.sweep().map(|_| true).unwrap())
+}
+
+fn verify_task(store: &PartStore) -> shuttle::thread::JoinHandle<bool> {
+    let store = store.clone();
+    task(move || {
+        let found = store.verify(Scope::Metadata).unwrap();
+        assert!(found.is_clean(), "not whole: {found:?}");
+        true
+    })
 }
 
 pub fn abort_task(store: &PartStore, upload: &Upload) -> shuttle::thread::JoinHandle<bool> {
@@ -267,6 +276,53 @@ fn a_power_cut_in_a_sweep_leaves_no_record_without_its_blob() {
         assert_whole(&store, &[]);
         let (remains, _) = cut.join().unwrap();
         assert_whole(&after(remains), &[]);
+    });
+}
+
+/// What is left of an upload is released part by part, while one of its parts is copied, its bytes are put
+/// again, and all rows are compared with each other.
+#[test]
+fn what_is_released_part_by_part_takes_nothing_from_others() {
+    check(1500, || {
+        let store = open();
+        let [gone, kept] = ["gone", "kept"].map(|key| store.initiate_upload(key).unwrap());
+        let copied = schedule::pause(|| {
+            for (at, body) in [(1, X), (2, Y), (3, X)] {
+                put(&store, &gone, at, body).unwrap();
+            }
+            store.open_part(&gone, number(2)).unwrap()
+        });
+        let acknowledged = Acknowledged::new();
+        let cut = power_cut(&acknowledged, STEPS);
+        let copy = {
+            let (store, kept, acknowledged) = (store.clone(), kept.clone(), acknowledged.clone());
+            task(move || {
+                let part = store.copy_part(&copied, &kept, number(2)).unwrap();
+                acknowledged.push((kept, part));
+                true
+            })
+        };
+        let done = join([
+            abort_task(&store, &gone),
+            put_task(&store, &kept, (1, X), &acknowledged),
+            copy,
+            verify_task(&store),
+        ]);
+        assert_eq!(done, [true; 4]);
+        assert_there(&store, &acknowledged.so_far());
+        assert_whole(&store, &[X, Y]);
+
+        let (remains, before_the_cut) = cut.join().unwrap();
+        let again = after(remains);
+        assert_there(&again, &before_the_cut);
+        let (still, copies) = (parts(&again, &gone), parts(&again, &kept));
+        let has = |at| still.contains_key(&number(at)) || copies.contains_key(&number(at));
+        let bodies: Vec<&[u8]> = [(1, X), (2, Y)]
+            .into_iter()
+            .filter(|(at, _)| has(*at))
+            .map(|(_, body)| body)
+            .collect();
+        assert_whole(&again, &bodies);
     });
 }
 
