@@ -1,16 +1,18 @@
 //! Stores of every format open, with all that they hold.
 //!
 //! A fixture is made once, by the version that introduces a format, and never again:
-//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-2 cargo test --test it format`.
+//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-3 cargo test --test it format`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use partstore::{
     ChecksumAlgorithm, CompleteOptions, Condition, ETagKind, IndexRecovery, ListObjects,
     ListUploads, ObjectOptions, PartStore, Quota, Scope, Upload, UploadOptions,
 };
 
-use crate::fixture::{bytes, copy_tree, free_options, lines, number, read_object, read_part};
+use crate::fixture::{
+    bytes, copy_tree, files, free_options, lines, number, read_object, read_part, remove_indexes,
+};
 
 const LARGE: usize = 300 * 1024;
 
@@ -25,15 +27,10 @@ fn a_store_of_format_1_with_salts_opens_with_all_that_it_holds() {
     opens_with_all_that_it_holds("format-1-salt");
 }
 
-fn opens_with_all_that_it_holds(fixture: &str) {
+fn opens_with_all_that_it_holds(name: &str) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("data");
-    copy_tree(
-        &Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures")
-            .join(fixture),
-        &root,
-    );
+    copy_tree(&fixture(name), &root);
     let store = free_options().open(&root).unwrap();
 
     assert!(
@@ -99,10 +96,9 @@ fn opens_with_all_that_it_holds(fixture: &str) {
 #[test]
 fn an_upgrade_that_is_cut_off_is_done_by_the_next_open() {
     let dir = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1-salt");
     for step in 0..3 {
         let root = dir.path().join(format!("data-{step}"));
-        copy_tree(&fixture, &root);
+        copy_tree(&fixture("format-1-salt"), &root);
         match step {
             // Killed before the new format was durable.
             0 => std::fs::write(root.join("FORMAT.tmp"), "partstore for").unwrap(),
@@ -126,17 +122,62 @@ fn an_upgrade_that_is_cut_off_is_done_by_the_next_open() {
     }
 }
 
-/// A store of the newest format, with keys, namespaces and a quota.
+/// With keys, namespaces and a quota.
 #[test]
 fn a_store_of_format_2_opens_with_all_that_it_holds() {
+    has_keys_and_namespaces("format-2");
+}
+
+/// A store of the newest format, with layers.
+#[test]
+fn a_store_of_format_3_opens_with_all_that_it_holds() {
     if let Some(to) = std::env::var_os("PARTSTORE_WRITE_FIXTURE") {
-        write_format_2(Path::new(&to));
+        write_format_3(Path::new(&to));
     }
+    has_keys_and_namespaces("format-3");
+}
+
+/// Each state between two steps of writing the snapshot of format 2 to a layer.
+#[test]
+fn a_snapshot_that_was_half_written_to_a_layer_is_written_by_the_next_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = dir.path().join("done");
+    copy_tree(&fixture("format-2"), &done);
+    drop(free_options().open(&done).unwrap());
+    let layers = files(&done.join("meta/snapshot"));
+    let [name] = Vec::from_iter(&layers)[..] else {
+        panic!("one layer in place of the snapshot: {layers:?}");
+    };
+    let layer = std::fs::read(done.join("meta/snapshot").join(name)).unwrap();
+    for step in 0..3 {
+        let root = dir.path().join(format!("cut-{step}"));
+        copy_tree(&fixture("format-2"), &root);
+        std::fs::write(root.join("FORMAT"), "partstore format\n3\n").unwrap();
+        let to = root.join("meta/snapshot");
+        match step {
+            0 => {}
+            1 => std::fs::write(to.join("layer.tmp"), &layer[..layer.len() / 2]).unwrap(),
+            _ => std::fs::write(to.join(name), &layer).unwrap(),
+        }
+        assert_keys_and_namespaces(&root);
+        assert_eq!(files(&to), layers, "step {step}");
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("tests/fixtures").join(name)
+}
+
+fn has_keys_and_namespaces(name: &str) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("data");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2");
-    copy_tree(&fixture, &root);
-    let store = free_options().open(&root).unwrap();
+    copy_tree(&fixture(name), &root);
+    assert_keys_and_namespaces(&root);
+}
+
+fn assert_keys_and_namespaces(root: &Path) {
+    let store = free_options().open(root).unwrap();
     let namespace = store.namespace("bucket/ü").unwrap();
     assert_eq!(namespace.quota, Quota::new().bytes(1_000_000).keys(10));
     assert_eq!((namespace.usage.keys, namespace.usage.objects), (2, 3));
@@ -167,7 +208,7 @@ fn a_store_of_format_2_opens_with_all_that_it_holds() {
     assert!(store.verify(Scope::Everything).unwrap().is_clean());
 }
 
-fn write_format_2(to: &Path) {
+fn write_format_3(to: &Path) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("data");
     let options = free_options().headroom(0).journal_sizes(8192, 16 * 1024);
@@ -212,7 +253,7 @@ fn write_format_2(to: &Path) {
     store.sweep().unwrap();
     store.close().unwrap();
     // As after a crash: the index is no part of the format.
-    std::fs::remove_dir_all(root.join("meta/index")).unwrap();
+    remove_indexes(&root);
     std::fs::remove_file(root.join("meta/CLEAN")).unwrap();
     copy_tree(&root, to);
 }
