@@ -315,8 +315,8 @@ fn what_is_released_part_by_part_takes_nothing_from_others() {
         let (remains, before_the_cut) = cut.join().unwrap();
         let again = after(remains);
         assert_there(&again, &before_the_cut);
-        let (still, copies) = (parts(&again, &gone), parts(&again, &kept));
-        let has = |at| still.contains_key(&number(at)) || copies.contains_key(&number(at));
+        let (still, left) = (parts(&again, &gone), parts(&again, &kept));
+        let has = |at| still.contains_key(&number(at)) || left.contains_key(&number(at));
         let bodies: Vec<&[u8]> = [(1, X), (2, Y)]
             .into_iter()
             .filter(|(at, _)| has(*at))
