@@ -300,3 +300,113 @@ impl Engine {
         stats.stopped = self.meta.poisoned();
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::Quota;
+    use crate::local::format::record::NamespaceRecord;
+
+    /// More rows than a checkpoint writes before it asks whether to go on.
+    const MANY: u32 = 600;
+
+    struct Scratch {
+        dir: tempfile::TempDir,
+        rows: u32,
+    }
+
+    impl Scratch {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            Self { dir, rows: 0 }
+        }
+
+        fn open(&self) -> Engine {
+            let options = Options::cos().journal_sizes(4096, 0);
+            let buffers = Arc::new(Buffers::with(1 << 20));
+            let closing = Closing::default();
+            let (engine, _) =
+                Engine::open(&self.dir.path().join("data"), &options, &closing, &buffers).unwrap();
+            engine
+        }
+
+        fn add_rows(&mut self, meta: &MetaStore, count: u32) {
+            for _ in 0..count {
+                self.rows += 1;
+                let mut change = Change::default();
+                let record = NamespaceRecord {
+                    id: NamespaceId(self.rows),
+                    created_ms: 0,
+                    quota: Quota::new(),
+                };
+                change.put_namespace(&format!("space-{:05}", self.rows), &record);
+                let ticket = meta.commit(change, SpaceUse::Grows).unwrap();
+                meta.wait(ticket).unwrap();
+            }
+        }
+
+        fn assert_whole(&self, meta: &MetaStore) {
+            let mut found = 0;
+            meta.namespaces(&mut |_, _| {
+                found += 1;
+                Ok(std::ops::ControlFlow::Continue(()))
+            })
+            .unwrap();
+            assert_eq!(found, self.rows);
+            let mut damaged = Vec::new();
+            meta.check_files(&Going::until(&Closing::default()), &mut damaged)
+                .unwrap();
+            assert_eq!(damaged, []);
+        }
+    }
+
+    fn break_off_a_checkpoint(meta: &MetaStore) {
+        let begun = Closing::default();
+        begun.begin();
+        let broken_off = meta.checkpoint(&Going::until(&begun));
+        assert!(matches!(broken_off, Err(Error::Closed)), "{broken_off:?}");
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_broken_off_continues_behind_steps_that_went_further() {
+        let (mut scratch, still) = (Scratch::new(), Closing::default());
+        let going = Going::until(&still);
+        for close in [false, true] {
+            let engine = scratch.open();
+            let meta = &engine.meta;
+            scratch.add_rows(meta, MANY);
+            break_off_a_checkpoint(meta);
+            scratch.add_rows(meta, MANY);
+            while meta.checkpoint_step(&going).unwrap() {}
+            let stepped = meta.checkpoint_seq();
+            if close {
+                engine.meta.close(Orphans::Possible).unwrap();
+                continue;
+            }
+            meta.checkpoint(&going).unwrap();
+            assert!(meta.checkpoint_seq() >= stepped);
+            scratch.assert_whole(meta);
+            scratch.add_rows(meta, MANY);
+            assert!(meta.checkpoint(&going).unwrap());
+            scratch.assert_whole(meta);
+        }
+        scratch.assert_whole(&scratch.open().meta);
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_broken_off_stays_due_and_needs_no_less() {
+        let mut scratch = Scratch::new();
+        let engine = scratch.open();
+        scratch.add_rows(&engine.meta, MANY);
+        let needs = engine.meta.checkpoint_needs();
+        for _ in 0..2 {
+            break_off_a_checkpoint(&engine.meta);
+            assert!(engine.meta.wants_checkpoint());
+            assert_eq!(engine.meta.checkpoint_needs(), needs);
+        }
+        let still = Closing::default();
+        assert!(engine.meta.checkpoint(&Going::until(&still)).unwrap());
+        assert!(!engine.meta.wants_checkpoint());
+        assert!(engine.meta.checkpoint_needs() < needs);
+    }
+}

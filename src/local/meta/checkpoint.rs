@@ -60,39 +60,50 @@ impl MetaStore {
     fn advance(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<bool> {
         self.journal.check_ownership()?;
         let frozen = match base.frozen {
-            Some(frozen) => frozen,
+            Some(frozen) => {
+                self.changed.fetch_sub(frozen.bytes, Ordering::Relaxed);
+                frozen
+            }
             None if self.newest() == base.seq => return Ok(false),
             None => self.freeze(base)?,
         };
-        self.journal.wait(frozen.ticket)?;
-        let through = frozen.ticket.seq();
-        if base.seq < through {
-            let span = Span {
-                after: base.seq,
-                through,
-            };
-            self.stack
-                .underlay(self.write_layer(span, Some(frozen.tally), going)?);
+        if let Err(error) = self.write_frozen(frozen, base.seq, going) {
+            // These bytes still wait for a layer.
+            self.changed.fetch_add(frozen.bytes, Ordering::Relaxed);
+            return Err(error);
         }
         // As soon as the layer is durable, the store continues from it, whatever happens to the files that it
         // replaces. They are removed now or the next time.
         self.stack.thaw();
         base.frozen = None;
-        self.advanced_to(through, base)
+        // Steps may have gone further in the meantime.
+        self.advanced_to(base.seq.max(frozen.ticket.seq()), base)
+    }
+
+    /// Writes what the frozen index has to a layer above batch `reached`, as far as no step has done that.
+    fn write_frozen(&self, frozen: Frozen, reached: u64, going: &Going<'_>) -> Result<()> {
+        self.journal.wait(frozen.ticket)?;
+        let span = Span {
+            after: reached,
+            through: frozen.ticket.seq(),
+        };
+        if span.after < span.through {
+            let layer = self.write_layer(span, Some(frozen.tally), going)?;
+            self.stack.underlay(layer);
+        }
+        Ok(())
     }
 
     /// Puts an empty index above the one that has what changed.
     fn freeze(&self, base: &mut MutexGuard<'_, Base>) -> Result<Frozen> {
-        let place = self.free_place()?;
-        let empty = Index::create(&place, self.cache, self.pulse())?;
-        empty.lay_ahead();
+        let empty = self.empty_index()?;
         let _alone = self.between_turns()?;
         let frozen = Frozen {
             ticket: self.journal.newest(),
             tally: self.stack.tally(),
+            bytes: self.changed.swap(0, Ordering::Relaxed),
         };
         self.stack.freeze(empty);
-        self.changed.store(0, Ordering::Relaxed);
         base.frozen = Some(frozen);
         Ok(frozen)
     }
@@ -106,6 +117,17 @@ impl MetaStore {
             }
             self.check()?;
         }
+    }
+
+    /// An empty index in a directory of its own. If it cannot be made, nothing is left of it.
+    fn empty_index(&self) -> Result<Index> {
+        let place = self.free_place()?;
+        let created = Index::create(&place, self.cache, self.pulse());
+        if created.is_err() {
+            // If this fails, too, the next open removes it.
+            let _ = file::remove_tree_if_present(&place);
+        }
+        created.inspect(Index::lay_ahead)
     }
 
     /// A directory for an index that none has.

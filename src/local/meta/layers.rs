@@ -143,9 +143,14 @@ impl Layers {
             let _ = file::remove_if_present(&staged);
         }
         written?;
-        file::rename(&staged, &self.place_of(making.span))?;
-        self.dir.sync()?;
-        self.open_one(making.span)
+        let place = self.place_of(making.span);
+        file::rename(&staged, &place)?;
+        let opened = self.dir.sync().and_then(|()| self.open_one(making.span));
+        if opened.is_err() {
+            // The next layer may have only some of its batches, and would not join it.
+            let _ = file::remove_if_present(&place);
+        }
+        opened
     }
 
     /// Removes every file of the store except these layers: what they replace, and what a crash left of

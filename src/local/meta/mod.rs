@@ -94,6 +94,8 @@ struct Frozen {
     ticket: Ticket,
     /// The sum over all rows, as of that batch.
     tally: Tally,
+    /// Bytes of its batches since the checkpoint before.
+    bytes: u64,
 }
 
 /// The places of the metadata, below `meta/`.
@@ -124,9 +126,11 @@ fn indexes(meta: &Dir) -> Result<Vec<Place>> {
 
 /// Whether this is the name of an index's directory.
 fn is_index(name: &OsStr) -> bool {
-    let number = name.to_str().and_then(|name| name.strip_prefix(INDEX));
-    let number = number.map(|rest| rest.strip_prefix('.').unwrap_or(rest));
-    number.is_some_and(|number| number.is_empty() || number.parse::<u32>().is_ok())
+    let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(INDEX)) else {
+        return false;
+    };
+    let number = rest.strip_prefix('.');
+    rest.is_empty() || number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 impl Places {
@@ -312,7 +316,8 @@ impl MetaStore {
             // little time, so closing does not end it.
             let still = Closing::default();
             self.layers = self.layers.until(&still);
-            self.checkpoint(&Going::until(&still))?;
+            let going = Going::until(&still);
+            self.ballast.helping(|| self.checkpoint(&going))?;
         }
         let newest = self.journal.newest();
         self.journal.wait(newest)?;

@@ -97,14 +97,19 @@ impl Stack {
 
     /// Takes out the frozen index, of which the layers have all rows.
     pub(super) fn thaw(&self) {
-        let mut view = self.view.write();
-        if let Some(frozen) = &view.frozen {
+        let before = {
+            let mut view = self.view.write();
+            let thawed = View {
+                frozen: None,
+                ..View::clone(&view)
+            };
+            std::mem::replace(&mut *view, Arc::new(thawed))
+        };
+        if let Some(frozen) = &before.frozen {
             frozen.replaced();
         }
-        *view = Arc::new(View {
-            frozen: None,
-            ..View::clone(&view)
-        });
+        // sled takes some time to end. Nobody waits for that.
+        drop(before);
     }
 
     /// Puts one layer in place of those that it was merged of.
