@@ -145,12 +145,18 @@ impl Layers {
         written?;
         let place = self.place_of(making.span);
         file::rename(&staged, &place)?;
-        let opened = self.dir.sync().and_then(|()| self.open_one(making.span));
+        let opened = self.open_named(making.span);
         if opened.is_err() {
             // The next layer may have only some of its batches, and would not join it.
             let _ = file::remove_if_present(&place);
         }
         opened
+    }
+
+    /// Opens a layer that has just got its name, once that is durable.
+    fn open_named(&self, span: Span) -> Result<Layer> {
+        self.dir.sync()?;
+        self.open_one(span)
     }
 
     /// Removes every file of the store except these layers: what they replace, and what a crash left of

@@ -159,13 +159,12 @@ impl MetaStore {
         after: u16,
         visit: &mut dyn FnMut(PartNumber, PartRecord) -> Visited,
     ) -> Result<()> {
-        let from = record::numbered_key(&id.to_bytes(), after);
+        let prefix = id.to_bytes();
+        let from = record::numbered_key(&prefix, after);
+        let range = (prefix.as_slice(), Bound::Excluded(from.as_slice()));
         self.stack
             .view()
-            .scan(Tree::Parts, Bound::Excluded(&from), &mut |key, value| {
-                if !key.starts_with(&id.to_bytes()) {
-                    return Ok(ControlFlow::Break(()));
-                }
+            .scan_within(Tree::Parts, range, &mut |key, value| {
                 let (_, number) =
                     record::parse_part_key(key).ok_or_else(|| damaged(Tree::Parts, key))?;
                 visit(number, decode(Tree::Parts, key, value, PartRecord::decode)?)
@@ -329,13 +328,11 @@ impl MetaStore {
         limit: usize,
     ) -> Result<Vec<(UploadId, PartNumber)>> {
         let mut references = Vec::new();
-        self.stack.view().scan(
+        let prefix = content.as_bytes().as_slice();
+        self.stack.view().scan_within(
             Tree::Refs,
-            Bound::Included(content.as_bytes()),
+            (prefix, Bound::Included(prefix)),
             &mut |key, value| {
-                if !key.starts_with(content.as_bytes()) {
-                    return Ok(ControlFlow::Break(()));
-                }
                 decode(Tree::Refs, key, value, |_| Some(()))?;
                 let (_, id, number) =
                     record::parse_ref_key(key).ok_or_else(|| damaged(Tree::Refs, key))?;

@@ -178,8 +178,20 @@ impl View {
         from: Bound<&[u8]>,
         visit: &mut RowVisit<'_>,
     ) -> Result<()> {
+        self.scan_within(tree, (&[], from), visit)
+    }
+
+    /// As [`scan`](Self::scan), for the rows whose keys have a prefix. `from` is not below it. Behind the
+    /// prefix not even a mark is read, of which a great many may lie there.
+    pub(super) fn scan_within(
+        &self,
+        tree: Tree,
+        (prefix, from): (&[u8], Bound<&[u8]>),
+        visit: &mut RowVisit<'_>,
+    ) -> Result<()> {
         if self.layers.is_empty() && self.frozen.is_none() {
             let visit: &mut SaidVisit<'_> = &mut |key, value| match value {
+                _ if !key.starts_with(prefix) => Ok(ControlFlow::Break(())),
                 Some(value) => visit(key, value),
                 None => Ok(ControlFlow::Continue(())),
             };
@@ -193,7 +205,7 @@ impl View {
         for layer in &self.layers {
             sources.push(Source::of_layer(layer, tree, from)?);
         }
-        merge(sources, visit)
+        merge(sources, prefix, visit)
     }
 
     /// No row of the tree has a greater key.
@@ -219,24 +231,24 @@ pub(super) fn get_in(layers: &[Layer], tree: Tree, key: &[u8]) -> Result<Option<
     Ok(None)
 }
 
-/// Passes the rows of layers, the newest first, as [`View::scan`] does.
+/// Passes the rows of layers, the newest first, whose keys have a prefix, as [`View::scan_within`] does.
 pub(super) fn scan_in(
     layers: &[Layer],
     tree: Tree,
-    from: Bound<&[u8]>,
+    prefix: &[u8],
     visit: &mut RowVisit<'_>,
 ) -> Result<()> {
     let sources = layers.iter();
-    let sources = sources.map(|layer| Source::of_layer(layer, tree, from));
-    merge(sources.collect::<Result<_>>()?, visit)
+    let sources = sources.map(|layer| Source::of_layer(layer, tree, Bound::Included(prefix)));
+    merge(sources.collect::<Result<_>>()?, prefix, visit)
 }
 
-/// Merges sources, the newest first. Of equal keys the newest counts.
-fn merge(mut sources: Vec<Source>, visit: &mut RowVisit<'_>) -> Result<()> {
+/// Merges sources, the newest first, as far as keys have the prefix. Of equal keys the newest counts.
+fn merge(mut sources: Vec<Source>, prefix: &[u8], visit: &mut RowVisit<'_>) -> Result<()> {
     loop {
         let rows = sources.iter().enumerate();
         let rows = rows.filter_map(|(at, source)| Some((&source.next.as_ref()?.key, at)));
-        let Some((_, newest)) = rows.min() else {
+        let Some((_, newest)) = rows.min().filter(|(key, _)| key.starts_with(prefix)) else {
             return Ok(());
         };
         let Some(row) = sources

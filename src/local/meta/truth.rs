@@ -4,7 +4,7 @@
 //! the index has lost rows (I4).
 
 use std::collections::{HashMap, HashSet};
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
 use super::MetaStore;
 use super::layer::Layer;
@@ -122,11 +122,7 @@ impl Known {
             if stack::get_in(layers, Tree::Blobs, &first_key)?.is_some() {
                 self.learn(Tree::Blobs, &first_key, RowChange::Set);
             }
-            let from = Bound::Included(content.as_bytes().as_slice());
-            stack::scan_in(layers, Tree::Refs, from, &mut |key, _| {
-                if !key.starts_with(content.as_bytes()) {
-                    return Ok(ControlFlow::Break(()));
-                }
+            stack::scan_in(layers, Tree::Refs, content.as_bytes(), &mut |key, _| {
                 self.learn(Tree::Refs, key, RowChange::Set);
                 Ok(ControlFlow::Continue(()))
             })?;

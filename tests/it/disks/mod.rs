@@ -192,26 +192,3 @@ fn a_journal_is_shortened_step_by_step_where_a_whole_snapshot_has_no_room() {
         assert!(options.open(disk.root()).unwrap().upload(&stays).is_ok());
     });
 }
-
-/// What it begins with would take the room that the next attempt needs, and make the next open slow.
-#[test]
-fn a_checkpoint_that_cannot_begin_leaves_nothing() {
-    on_each(&[Kind::Ext4, Kind::Tmpfs], 60, |disk| {
-        let options = options().headroom(0).journal_sizes(4096, 0);
-        let store = options.open(disk.root()).unwrap();
-        store.initiate_upload("key").unwrap();
-        // Enough for the layer, and too little for an empty index.
-        disk.fill_to(200 * 1024);
-        let indexes = || {
-            let entries = fs::read_dir(disk.root().join("meta")).unwrap();
-            let names = entries.map(|entry| entry.unwrap().file_name());
-            names
-                .filter(|name| name.to_string_lossy().starts_with("index"))
-                .count()
-        };
-        for _ in 0..5 {
-            assert!(!store.maintain().unwrap().snapshot);
-            assert_eq!(indexes(), 1);
-        }
-    });
-}
