@@ -35,7 +35,8 @@ pub(crate) struct Release<'a, 'g> {
 /// What became of a tombstone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
-    Parts,
+    /// Those behind this number.
+    Parts(u16),
     /// Nothing, or what somebody holds.
     Nothing,
 }
@@ -53,12 +54,19 @@ impl Release<'_, '_> {
             Ok(ControlFlow::Continue(()))
         })?;
         for id in ended {
-            while self.going.goes_on() && self.release_group(id)? == Left::Parts {}
+            let mut after = 0;
+            while self.going.goes_on()
+                && let Left::Parts(number) = self.release_group(id, after)?
+            {
+                after = number;
+            }
         }
         Ok(())
     }
 
-    fn release_group(&self, id: UploadId) -> Result<Left> {
+    /// Releases parts with numbers above `after`. What was released before it left marks, over which a search
+    /// from the first one would go again and again.
+    fn release_group(&self, id: UploadId, after: u16) -> Result<Left> {
         let _one_order = self.locks.lock(id)?;
         // I4: whoever holds it reads the rows of its parts, and their blobs.
         if self.held.holds(id) {
@@ -67,7 +75,7 @@ impl Release<'_, '_> {
         let Some(mut tombstone) = self.meta.tombstone(id)? else {
             return Ok(Left::Nothing);
         };
-        let group = self.first_parts(id)?;
+        let group = self.parts_after(id, after)?;
         // I4: a blob that loses a reference is pinned, so a sweep sees it before or after this change.
         let contents = group.iter().map(|(_, content, _)| *content).collect();
         let _pinned = self.pins.pin(contents)?;
@@ -77,20 +85,23 @@ impl Release<'_, '_> {
             tombstone.parts = tombstone.parts.saturating_sub(1);
             tombstone.bytes = tombstone.bytes.saturating_sub(*size);
         }
-        let left = if group.len() < GROUP {
-            change.remove_tombstone(id);
-            Left::Nothing
-        } else {
-            change.put_tombstone(id, tombstone);
-            Left::Parts
+        let left = match group.last() {
+            Some((number, ..)) if group.len() == GROUP => {
+                change.put_tombstone(id, tombstone);
+                Left::Parts(number.get())
+            }
+            _ => {
+                change.remove_tombstone(id);
+                Left::Nothing
+            }
         };
         let _ = self.meta.commit(change, SpaceUse::Frees)?;
         Ok(left)
     }
 
-    fn first_parts(&self, id: UploadId) -> Result<Vec<(PartNumber, ContentHash, u64)>> {
+    fn parts_after(&self, id: UploadId, after: u16) -> Result<Vec<(PartNumber, ContentHash, u64)>> {
         let mut parts = Vec::with_capacity(GROUP);
-        self.meta.parts(id, 0, &mut |number, part| {
+        self.meta.parts(id, after, &mut |number, part| {
             parts.push((number, part.content, part.size));
             Ok(if parts.len() < GROUP {
                 ControlFlow::Continue(())
