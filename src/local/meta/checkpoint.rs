@@ -4,6 +4,7 @@
 //! A layer is made of the journal and of nothing else, so rows that sled has lost cannot be lost in the
 //! truth, too. Its files no longer change, so writes go on at the same time.
 
+use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 
 use super::index::Index;
@@ -316,6 +317,8 @@ fn push(
 pub(super) struct Sum<'a> {
     layers: &'a [Layer],
     pub tally: Tally,
+    /// A damaged block of the layers, whose rows could not be subtracted.
+    pub damage: RefCell<Option<Error>>,
 }
 
 impl<'a> Sum<'a> {
@@ -329,13 +332,14 @@ impl<'a> Sum<'a> {
         Self {
             layers,
             tally: newest.map_or_else(Tally::default, Layer::tally),
+            damage: RefCell::default(),
         }
     }
 
     /// Adds a change of a row.
     pub(super) fn add(&mut self, tree: Tree, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let below = stack::get_in(self.layers, tree, key)?;
-        if let Some(below) = &below {
+        let below = stack::get_in(self.layers, tree, key);
+        if let Some(below) = &stack::unless_damaged(below, &self.damage)? {
             self.tally.subtract_row(tree, key, below);
         }
         if let Some(value) = value {

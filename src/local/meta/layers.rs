@@ -200,7 +200,7 @@ fn write(staged: &Place, making: Making<'_>, fill: &mut Fill<'_>) -> Result<()> 
     writer.finish(&tally)?.sync_all()
 }
 
-/// Reads the newest layers, through the one that reaches so many bytes together.
+/// Reads the newest layers, as long as they have no more than so many bytes together.
 pub(super) fn check_newest(layers: &[Layer], bytes: u64) -> Result<()> {
     let (mut read, mut damaged) = (0, Vec::new());
     for layer in layers {

@@ -186,7 +186,10 @@ impl MetaStore {
         let ticket = self.journal.append(batch, space)?;
         self.changed.fetch_add(len as u64, Ordering::Relaxed);
         let applied = self.stack.apply(batch).map_err(index::as_failure);
-        applied.inspect_err(|error| self.health().poison(error))?;
+        let damage = applied.inspect_err(|error| self.health().poison(error))?;
+        if let Some(damage) = damage {
+            self.note_damage(&damage);
+        }
         Ok(ticket)
     }
 
@@ -312,12 +315,18 @@ impl MetaStore {
     /// - [`Error::Damaged`]: a marker exists, and the next open writes the journal anew from the index.
     pub(crate) fn close(mut self, orphans: Orphans) -> Result<()> {
         if self.base.lock().frozen.is_some() {
-            // The next open looks for one index. If this fails, it rebuilds that from the journal. It takes
-            // little time, so closing does not end it.
+            // The next open looks for one index. This takes little time, so closing does not end it.
             let still = Closing::default();
             self.layers = self.layers.until(&still);
             let going = Going::until(&still);
-            self.ballast.helping(|| self.checkpoint(&going))?;
+            match self.ballast.helping(|| self.checkpoint(&going)) {
+                // All is in the journal. Without a marker the next open rebuilds the index.
+                Err(Error::StorageFull { .. }) => {
+                    self.journal.wait(self.journal.newest())?;
+                    return self.journal.check_accepts();
+                }
+                made => drop(made?),
+            }
         }
         let newest = self.journal.newest();
         self.journal.wait(newest)?;

@@ -13,7 +13,7 @@ use super::pulse::Pulse;
 use super::repair::{self, Repair};
 use super::salvage::{self, Blobs, Salvage};
 use super::snapshot::Snapshots;
-use super::stack::Stack;
+use super::stack::{Built, Stack};
 use super::{Base, MetaStore, Places};
 use crate::going::{Closing, Going};
 use crate::local::ballast::Ballast;
@@ -125,7 +125,14 @@ impl Opening<'_> {
         }
         truth.convert()?;
         let journal = self.resume(&truth)?;
-        let (index, tally) = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
+        let Built {
+            index,
+            tally,
+            damage,
+        } = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
+        if let Some(damage) = damage {
+            journal.refuse_for(&[DamagedFile::of(&damage)]);
+        }
         // The next marker gets its room before others take it. If no room exists, the close tries again.
         let _ = self.ballast.helping(|| marker_file.prepare());
         index.lay_ahead();
@@ -237,7 +244,7 @@ impl Opening<'_> {
         meta: &Dir,
         truth: &Truth,
         marker: Option<&Marker>,
-    ) -> Result<(Option<(Index, Tally)>, IndexRecovery)> {
+    ) -> Result<(Option<Built>, IndexRecovery)> {
         let trust = || truth.trust_index(meta, self.cache, marker);
         match self.ballast.helping(trust) {
             Ok(trusted) => Ok((Some(trusted), IndexRecovery::Trusted)),
@@ -341,12 +348,7 @@ impl Truth {
 
     /// Opens the index, and trusts it if its rows add up to what the close had counted. Returns the sum over
     /// all rows, too.
-    fn trust_index(
-        &self,
-        meta: &Dir,
-        cache: u64,
-        marker: Option<&Marker>,
-    ) -> Result<(Index, Tally)> {
+    fn trust_index(&self, meta: &Dir, cache: u64, marker: Option<&Marker>) -> Result<Built> {
         let Some(marker) = marker else {
             return Err(not_trusted(match self.found.batches {
                 0 => "the store is empty",
@@ -377,7 +379,11 @@ impl Truth {
                 "the index has {rows} rows, which do not add up to the {expected} that it had"
             )));
         }
-        Ok((index, marker.all))
+        Ok(Built {
+            index,
+            tally: marker.all,
+            damage: None,
+        })
     }
 }
 

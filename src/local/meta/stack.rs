@@ -5,6 +5,7 @@
 //!
 //! Whoever asks takes a [`View`]: it keeps its files while others are put in their place.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -23,6 +24,14 @@ pub(crate) type RowVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>
 /// How many rows of an index are taken at once, at first and at most.
 const FEW: usize = 4;
 const MANY: usize = 256;
+
+/// An index, and the sum over all rows.
+pub(super) struct Built {
+    pub index: Index,
+    pub tally: Tally,
+    /// Damage of the layers that was met. The sum is wrong then.
+    pub damage: Option<Error>,
+}
 
 pub(super) struct Stack {
     view: RwLock<Arc<View>>,
@@ -63,14 +72,15 @@ impl Stack {
         *self.tally.lock()
     }
 
-    /// Applies a batch, as [`Index::apply`] does. The caller ensures that nothing is frozen meanwhile.
-    pub(super) fn apply(&self, batch: &Batch) -> Result<()> {
-        let view = self.view();
-        let change = view
-            .newest()?
-            .apply(batch, &|tree, key| view.below_newest(tree, key))?;
+    /// Applies a batch, as [`Index::apply`] does. The caller ensures that nothing is frozen meanwhile. Returns
+    /// the damage that was met. The batch is applied all the same; only the sum over all rows lacks what it
+    /// should have been told.
+    pub(super) fn apply(&self, batch: &Batch) -> Result<Option<Error>> {
+        let (view, damage) = (self.view(), RefCell::new(None));
+        let below = |tree, key: &[u8]| unless_damaged(view.below_newest(tree, key), &damage);
+        let change = view.newest()?.apply(batch, &below)?;
         self.tally.lock().add(&change);
-        Ok(())
+        Ok(damage.into_inner())
     }
 
     /// Puts an empty index above the one that gets no more changes. The caller ensures that none is on its
@@ -218,6 +228,20 @@ impl View {
             last = last.max(layer.last_key(tree)?);
         }
         Ok(last)
+    }
+}
+
+/// The row, or none if the block that may have it is damaged. The damage is left in `met`.
+pub(super) fn unless_damaged(
+    row: Result<Option<Vec<u8>>>,
+    met: &RefCell<Option<Error>>,
+) -> Result<Option<Vec<u8>>> {
+    match row {
+        Err(damage @ Error::Damaged { .. }) => {
+            met.replace(Some(damage));
+            Ok(None)
+        }
+        row => row,
     }
 }
 

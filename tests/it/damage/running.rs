@@ -10,7 +10,7 @@ use partstore::{
 };
 
 use super::{Bench, Damage, blob_path, blobs_with_bytes};
-use crate::fixture::{Fixture, bytes, free_options, number, race, read_part};
+use crate::fixture::{Fixture, bytes, files, free_options, number, race, read_part};
 use crate::seen::{segments, tail};
 
 /// The file that a refusal names.
@@ -127,6 +127,47 @@ fn verify_names_a_damaged_layer_and_goes_on() {
     assert_eq!(told, [&layer]);
     assert_eq!(store.stats().unwrap().damaged_files, report.files);
     assert_eq!(named(store.initiate_upload("more")), layer);
+}
+
+/// What a commit must only subtract from the sums lies in the damaged block: the commit is kept, and it is the
+/// last one.
+#[test]
+fn a_commit_that_meets_a_damaged_block_is_kept() {
+    let mut fixture = Fixture::with(free_options().journal_sizes(4096, 0));
+    let upload = fixture.initiate("film");
+    let mut parts: Vec<_> = (1..=600)
+        .map(|at| fixture.put(&upload, at, &bytes(u64::from(at), 100)))
+        .collect();
+    assert!(fixture.store.maintain().unwrap().snapshot);
+    let layer = files(&fixture.root().join("meta/snapshot")).pop_first();
+    let layer = fixture.root().join("meta/snapshot").join(layer.unwrap());
+    // Of all rows with this hash, the reference is the last one in the layer.
+    parts.sort_by_key(|part| part.content);
+    let replaced = &parts[300];
+    let rows = fs::read(&layer).unwrap();
+    let hash = replaced.content.as_bytes();
+    let at = rows.windows(32).rposition(|window| window == hash).unwrap();
+    flip(&layer, at);
+
+    let number = u32::from(replaced.number.get());
+    let part = fixture.put(&upload, number, b"in its place");
+    let known = fixture.store.stats().unwrap().damaged_files;
+    assert_eq!(known[0].path, layer);
+    assert_eq!(named(fixture.store.initiate_upload("more")), layer);
+    assert_eq!(
+        read_part(&fixture.store, &upload, part.number),
+        b"in its place"
+    );
+    assert_eq!(named(fixture.store.close()), layer);
+
+    fs::write(&layer, rows).unwrap();
+    fixture.store = fixture.options.clone().open(fixture.root()).unwrap();
+    assert_eq!(
+        read_part(&fixture.store, &upload, part.number),
+        b"in its place"
+    );
+    assert_eq!(fixture.parts(&upload).len(), 600);
+    fixture.assert_tidy();
 }
 
 fn put_until_refused(store: &PartStore, thread: usize, found: &AtomicBool) -> Vec<Vec<u8>> {
