@@ -163,24 +163,34 @@ impl Engine {
         record.ok_or_else(|| upload.not_found())
     }
 
+    /// What removes the rows of parts that have ended.
+    pub(super) fn release<'a, 'g>(&'a self, going: &'a Going<'g>) -> Release<'a, 'g> {
+        let Self {
+            meta,
+            pins,
+            locks,
+            held,
+            ..
+        } = self;
+        Release {
+            meta,
+            pins,
+            locks,
+            held,
+            going,
+        }
+    }
+
     /// Removes what can be removed, until `going` says no.
     pub(crate) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
         let Self {
             meta,
             blobs,
             pins,
-            locks,
-            held,
             suspects,
             ..
         } = self;
-        let release = Release {
-            meta,
-            pins,
-            locks,
-            held,
-            going,
-        };
+        let release = self.release(going);
         let sweep = Sweep {
             meta,
             blobs,

@@ -110,26 +110,6 @@ impl Tally {
         ])
     }
 
-    fn sums(&mut self) -> [&mut u64; Self::SUMS] {
-        let Self {
-            bytes,
-            blobs,
-            blob_bytes,
-            part_bytes,
-            ended_parts,
-            ended_bytes,
-            ..
-        } = self;
-        [
-            bytes,
-            blobs,
-            blob_bytes,
-            part_bytes,
-            ended_parts,
-            ended_bytes,
-        ]
-    }
-
     pub(crate) fn rows_of(&self, tree: Tree) -> u64 {
         self.rows.get(tree.at()).copied().unwrap_or_default()
     }
@@ -162,7 +142,8 @@ impl Tally {
         } else {
             SUMS_BEFORE_TOMBSTONES
         };
-        for counter in tally.sums().into_iter().take(sums) {
+        let all = tally.counters().into_iter();
+        for counter in all.skip(Tree::ALL.len()).take(sums) {
             *counter = cursor.u64()?;
         }
         Some(tally)

@@ -12,7 +12,6 @@ use super::journal::Sealed;
 use super::layer::{Layer, LayerWriter};
 use super::layers::{Making, STAGED, STAGED_MERGE};
 use super::merge::Merge;
-use super::stack::View;
 use super::{Base, Frozen, MetaStore, stack};
 use crate::going::Going;
 use crate::local::file;
@@ -133,14 +132,14 @@ impl MetaStore {
 
     /// A directory for an index that none has.
     fn free_place(&self) -> Result<file::Place> {
-        let used = self.stack.view().newest()?.place().clone();
-        for number in 1.. {
+        let mut number = 1;
+        loop {
             let place = super::index_place(&self.meta, number);
-            if place.name() != used.name() && place.id()?.is_none() {
+            if place.id()?.is_none() {
                 return Ok(place);
             }
+            number += 1;
         }
-        Ok(used)
     }
 
     /// How many bytes a step takes at most. 0 if nothing is left to do.
@@ -222,7 +221,7 @@ impl MetaStore {
         let (mut fold, view) = (Some(fold), self.stack.view());
         self.layers.publish(making, &mut |writer| {
             let fold = fold.take().ok_or(Error::Closed)?;
-            let mut sum = Sum::over(&view);
+            let mut sum = Sum::of(view.layers());
             fold.finish(&mut |tree, key, value| {
                 going.advance_a_little(0)?;
                 if tally.is_none() {
@@ -230,7 +229,12 @@ impl MetaStore {
                 }
                 push(writer, span, (tree, key, value))
             })?;
-            Ok(tally.unwrap_or(sum.tally))
+            match (tally, sum.damage.into_inner()) {
+                (Some(tally), _) => Ok(tally),
+                (None, None) => Ok(sum.tally),
+                // The next open would go on from a wrong sum.
+                (None, Some(damage)) => Err(damage),
+            }
         })
     }
 
@@ -322,10 +326,6 @@ pub(super) struct Sum<'a> {
 }
 
 impl<'a> Sum<'a> {
-    fn over(view: &'a View) -> Self {
-        Self::of(view.layers())
-    }
-
     /// Begins with the rows of these layers, the newest first.
     pub(super) fn of(layers: &'a [Layer]) -> Self {
         let newest = layers.first();

@@ -28,6 +28,7 @@ pub(crate) mod salvage;
 mod snapshot;
 mod stack;
 mod truth;
+mod window;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -170,8 +170,8 @@ impl Opening<'_> {
         Ok((store, recovery))
     }
 
-    /// Opens the layers and reads the journal. Damage to that is repaired from an index that proves what they held, or salvaged
-    /// if that is allowed.
+    /// Opens the layers and reads the journal. Damage to the journal is repaired from an index that proves what
+    /// it held. Other damage is salvaged, if that is allowed.
     fn find_truth(&self, meta: &Dir, marker_file: &MarkerFile) -> Result<Whole> {
         repair::remove_copy(meta)?;
         let mut salvaged = salvage::finish(meta, self.blobs)?;

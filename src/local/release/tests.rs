@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Release;
 use crate::backend::{Algorithms, Catalog, Location, NewBlob, NewUpload, PartRow, StoredBlob};
 use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
@@ -55,21 +54,7 @@ fn filled(engine: &Engine, parts: usize) -> Upload {
 }
 
 fn release(engine: &Engine, going: &Going<'_>) {
-    let Engine {
-        meta,
-        pins,
-        locks,
-        held,
-        ..
-    } = engine;
-    let release = Release {
-        meta,
-        pins,
-        locks,
-        held,
-        going,
-    };
-    release.run().unwrap();
+    engine.release(going).run().unwrap();
 }
 
 fn release_all(engine: &Engine) {

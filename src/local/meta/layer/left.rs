@@ -1,17 +1,15 @@
 //! What is left of a damaged layer: whole blocks, and between them the rows that prove themselves.
 
 use super::super::rows::Row;
+use super::super::window::Window;
 use crate::Result;
-use crate::local::file::{self, Handle, Place};
+use crate::local::file::{Handle, Place};
 use crate::local::format::cursor::Cursor;
 use crate::local::format::layer::{
     FOOTER_LEN, Footer, HEADER_LEN, Header, LONGEST_BLOCK, ROWS_AT, Salt, Span, len_of, rows_of,
 };
 use crate::local::format::mutation::{HEADER_LEN as ROW_HEADER_LEN, Mutation, Tree};
 use crate::local::format::record;
-
-/// Bytes of the file in memory.
-const WINDOW: usize = 1024 * 1024;
 
 /// What is known of a damaged layer.
 #[derive(Debug, PartialEq, Eq)]
@@ -184,26 +182,7 @@ fn owned(row: &Mutation<'_>) -> Row {
     }
 }
 
-/// A part of the file in memory. Bytes that the disk refuses are zeros.
-struct Window {
-    handle: Handle,
-    /// Bytes of the file.
-    len: u64,
-    /// The place in the file of the bytes in memory.
-    from: u64,
-    bytes: Vec<u8>,
-}
-
 impl Window {
-    fn over(handle: Handle) -> Result<Self> {
-        Ok(Self {
-            len: handle.len()?,
-            handle,
-            from: 0,
-            bytes: Vec::new(),
-        })
-    }
-
     fn header(&mut self) -> Option<Header> {
         Header::decode(self.slice(0, HEADER_LEN as u64)?)
     }
@@ -211,20 +190,5 @@ impl Window {
     fn footer(&mut self) -> Option<Footer> {
         let offset = self.len.checked_sub(FOOTER_LEN as u64)?;
         Footer::decode(offset, self.slice(offset, self.len)?)
-    }
-
-    fn slice(&mut self, from: u64, to: u64) -> Option<&[u8]> {
-        if from > to || to > self.len {
-            return None;
-        }
-        if from < self.from || to > self.from + self.bytes.len() as u64 {
-            let left = usize::try_from(self.len - from).unwrap_or(WINDOW);
-            self.bytes.resize(left.min(WINDOW), 0);
-            self.from = from;
-            file::read_what_reads(&self.handle, &mut self.bytes, from);
-        }
-        let start = usize::try_from(from - self.from).ok()?;
-        let len = usize::try_from(to - from).ok()?;
-        self.bytes.get(start..start + len)
     }
 }

@@ -1,15 +1,13 @@
 //! What is left of a damaged snapshot: every row that proves itself, before and behind the damage.
 
 use super::super::rows::Row;
+use super::super::window::Window;
 use crate::Result;
-use crate::local::file::{self, Handle, Place};
+use crate::local::file::{Handle, Place};
 use crate::local::format::mutation::Tree;
 use crate::local::format::mutation::{HEADER_LEN as ROW_HEADER_LEN, Header};
 use crate::local::format::record;
 use crate::local::format::rows::{END, HEADER_LEN, TRAILER_LEN};
-
-/// Bytes of the file in memory.
-const WINDOW: usize = 1024 * 1024;
 
 /// Passes every whole row to `visit`, in order. Returns the places of the others: from which byte to which.
 ///
@@ -24,12 +22,7 @@ pub(super) fn rows_left(
         Err(error) if error.tells_of_damage() => return Ok(vec![(0, 0)]),
         handle => handle?,
     };
-    let mut bytes = Window {
-        len: handle.len()?,
-        handle,
-        from: 0,
-        bytes: Vec::new(),
-    };
+    let mut bytes = Window::over(handle)?;
     let mut last: Option<(Tree, Vec<u8>)> = None;
     let mut holes = Vec::new();
     let mut at = HEADER_LEN as u64;
@@ -48,15 +41,6 @@ pub(super) fn rows_left(
         }
     }
     Ok(holes)
-}
-
-struct Window {
-    handle: Handle,
-    /// Bytes of the file.
-    len: u64,
-    /// The place in the file of the bytes in memory.
-    from: u64,
-    bytes: Vec<u8>,
 }
 
 impl Window {
@@ -99,20 +83,5 @@ impl Window {
         let end = at + (ROW_HEADER_LEN + header.body_len()) as u64;
         let is_put = header.value_len.is_some();
         (is_put && end <= self.len).then_some((header.tree, header.key_len, end))
-    }
-
-    fn slice(&mut self, from: u64, to: u64) -> Option<&[u8]> {
-        if to > self.len {
-            return None;
-        }
-        if from < self.from || to > self.from + self.bytes.len() as u64 {
-            let left = usize::try_from(self.len - from).unwrap_or(WINDOW);
-            self.bytes.resize(left.min(WINDOW), 0);
-            self.from = from;
-            file::read_what_reads(&self.handle, &mut self.bytes, from);
-        }
-        let start = usize::try_from(from - self.from).ok()?;
-        let len = usize::try_from(to - from).ok()?;
-        self.bytes.get(start..start + len)
     }
 }
