@@ -18,15 +18,15 @@ struct Ready {
     list: [CompletedPart; 1],
 }
 
-fn ready(store: &PartStore, body: &'static [u8]) -> Ready {
-    let upload = store.initiate_upload("key").unwrap();
+fn ready(store: &PartStore, key: &str, body: &'static [u8]) -> Ready {
+    let upload = store.initiate_upload(key).unwrap();
     let part = put(store, &upload, 1, body).unwrap();
     let list = [CompletedPart::from(&part)];
     Ready { upload, list }
 }
 
 fn object(store: &PartStore, body: &'static [u8]) -> Ready {
-    let ready = ready(store, body);
+    let ready = ready(store, "key", body);
     store.complete_upload(&ready.upload, &ready.list).unwrap();
     ready
 }
@@ -66,7 +66,7 @@ fn of_two_replacements_of_one_object_one_wins() {
     check(1500, || {
         let store = open();
         let old = object(&store, X);
-        let [one, other] = [X, Y].map(|body| ready(&store, body));
+        let [one, other] = [X, Y].map(|body| ready(&store, "key", body));
         let acknowledged = Acknowledged::new();
         let cut = power_cut(&acknowledged, STEPS);
         let done = join([
@@ -90,14 +90,14 @@ fn of_two_replacements_of_one_object_one_wins() {
     });
 }
 
-/// One replaces the object of the other, which is being completed again in place of the first: each wants
-/// both locks.
+/// One replaces the object of the other, which is being completed again in place of the first. Each has a
+/// key of its own, and wants the locks of both keys.
 #[test]
 fn replacements_that_name_each_other_do_not_wait_in_a_circle() {
     check(1000, || {
         let store = open();
         let old = object(&store, X);
-        let new = ready(&store, Y);
+        let new = ready(&store, "other", Y);
         let acknowledged = Acknowledged::new();
         let done = join([
             replace_task(&store, &new, &old, &acknowledged),
@@ -117,9 +117,9 @@ fn what_a_replaced_object_held_is_not_forgotten() {
     check(6000, || {
         let store = open();
         let old = object(&store, X);
-        let gone = ready(&store, X);
+        let gone = ready(&store, "key", X);
         store.abort_upload(&gone.upload).unwrap();
-        let new = ready(&store, Y);
+        let new = ready(&store, "key", Y);
         let acknowledged = Acknowledged::new();
         let done = join([
             replace_task(&store, &new, &old, &acknowledged),
@@ -136,7 +136,7 @@ fn verifying_among_replacements_finds_nothing() {
     check(1500, || {
         let store = open();
         let old = object(&store, X);
-        let new = ready(&store, Y);
+        let new = ready(&store, "key", Y);
         let acknowledged = Acknowledged::new();
         let verifying = store.clone();
         let done = join([
