@@ -116,7 +116,7 @@ pub struct Args {
     pub headroom: u64,
 
     /// Memory of all bodies that come in, bytes; bodies beyond are written in small pieces
-    #[arg(long, value_name = "BYTES", default_value_t = 48 << 20)]
+    #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
     pub body_memory: u64,
 
     /// Uploads that were initiated longer ago than this, and not completed, are aborted

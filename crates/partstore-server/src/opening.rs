@@ -14,7 +14,7 @@ use crate::args::Args;
 /// together share a sync.
 const STORE_THREADS: usize = 64;
 /// Bytes that all bodies gather, before their batches become short.
-const GATHERED: usize = 16 << 20;
+const GATHERED: usize = 4 << 20;
 /// Connections to the database.
 const CONNECTIONS: usize = 24;
 

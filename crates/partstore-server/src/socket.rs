@@ -11,8 +11,9 @@ use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
 /// With more connections and requests than this, little is read at a time.
-const CROWD: usize = 512;
-const LITTLE: usize = 8 * 1024;
+const CROWD: usize = 256;
+/// Less than hyper's smallest buffer, which it makes larger when a read fills it.
+const LITTLE: usize = 8 * 1024 - 64;
 
 pub struct Socket {
     pub socket: TcpStream,

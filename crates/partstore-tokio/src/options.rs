@@ -45,8 +45,8 @@ impl AsyncOptions {
         self
     }
 
-    /// Sets how many bytes all bodies together gather, before their batches become short: 16 KiB, or one item of the
-    /// stream. The default is 32 MiB. So many silent bodies take that much memory, and 16 KiB for each.
+    /// Sets how many bytes all bodies together gather. When they have more, each item of a stream is a batch of its own,
+    /// and the next one waits until it is written. The default is 32 MiB. Silent bodies take that much memory together, however many they are.
     pub fn gather_len(mut self, bytes: usize) -> Self {
         self.gather_len = bytes;
         self

@@ -130,7 +130,13 @@ impl<W: Writer> AsyncWriter<W> {
             }
             let writing = self.pool.start(append(self.writer, batch));
             batch = Batch::of(&self.limits);
-            let gathering = batch.fill(&mut stream, &self.limits, &mut self.received);
+            let gathering = async {
+                if self.limits.are_reached() {
+                    return Ok(false);
+                }
+                let more = batch.fill(&mut stream, &self.limits, &mut self.received);
+                more.await
+            };
             // The store's error is told at once. That of the stream waits for the writer, which is then dropped.
             let (writer, gathered) = try_join(writing, async { Ok(gathering.await) }).await?;
             self.writer = writer;
@@ -227,10 +233,18 @@ impl Limits {
         }
     }
 
-    /// How much of a body makes a batch now.
+    /// How much of a body makes a batch now: one item of its stream, if all bodies have gathered much.
     fn of_a_batch(&self) -> usize {
-        let is_much = self.gathered.load(Ordering::Relaxed) > self.gather_len;
-        self.batch_len.min(if is_much { SHORT } else { usize::MAX })
+        if self.are_reached() {
+            1
+        } else {
+            self.batch_len
+        }
+    }
+
+    /// Whether all bodies have gathered much. Then none gathers while it is written.
+    fn are_reached(&self) -> bool {
+        self.gathered.load(Ordering::Relaxed) > self.gather_len
     }
 }
 

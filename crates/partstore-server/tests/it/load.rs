@@ -137,3 +137,35 @@ fn bodies_that_come_byte_by_byte_hold_no_whole_buffers() {
     // A page for each byte would be 180 MiB.
     assert!(peak < 80, "{peak} MiB");
 }
+
+/// How much memory a server takes while bodies stop in their middle.
+fn peak_with_silent_bodies(body_memory: usize) -> usize {
+    const BODIES: u32 = 40;
+    let server = server(&["--body-memory", &body_memory.to_string()]);
+    let id = initiate(&server, "key");
+    let sent = bytes(3 * MIB, 1);
+    let clients: Vec<_> = (1..=BODIES)
+        .map(|number| {
+            let mut client = Client::connect(&server);
+            let request = Request::new("PUT", part_path("key", &id, number));
+            client.send(request.header("Content-Length", 4 * MIB).head());
+            client.send(&sent);
+            client
+        })
+        .collect();
+    // What is received is gathered, in a buffer or on the disk. The last bytes are about to be.
+    thread::sleep(Duration::from_secs(1));
+    let peak = peak_mib(&server);
+    drop(clients);
+    peak
+}
+
+#[test]
+fn bodies_take_the_memory_that_they_may() {
+    let (much, little) = (
+        peak_with_silent_bodies(240 * MIB),
+        peak_with_silent_bodies(8 * MIB),
+    );
+    println!("40 silent bodies: {much} and {little} MiB");
+    assert!(little + 40 < much, "{little} MiB, and {much} MiB with more");
+}
