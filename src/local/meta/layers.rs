@@ -1,10 +1,12 @@
 //! The files of the layers: `snapshot/<through>-<after>.rows`. Each has the rows that the batches above
 //! `after`, through `through`, leave. Removed rows have a mark, except in the lowest layer.
 //!
-//! A file counts once it has its name. The layers that count begin with batch 1, follow each other without a
-//! gap, and each is the one that goes the furthest. So a merged layer replaces those that it was made of by
-//! getting its name.
+//! A file counts once it has its name. The layers that count begin with batch 1 and follow each other without
+//! a gap to the last batch. Where there are several ways, the one with the longest layers counts. So a merged
+//! layer replaces those that it was made of by getting its name.
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::path::PathBuf;
 
 use super::fold::Fold;
@@ -100,24 +102,11 @@ impl Layers {
     /// The spans of the layers that count, ascending.
     fn chain(&self) -> Result<Vec<Span>> {
         let spans = self.spans()?;
-        let mut chain: Vec<Span> = Vec::new();
-        loop {
-            let reached = chain.last().map_or(0, |span| span.through);
-            let next = spans.iter().filter(|span| span.after == reached);
-            match next.max_by_key(|span| span.through) {
-                Some(next) => chain.push(*next),
-                None => break,
-            }
-        }
-        let reached = chain.last().map_or(0, |span| span.through);
-        match spans.iter().find(|span| span.through > reached) {
-            Some(behind) => Err(Error::Damaged {
-                path: self.place_of(*behind).path(),
-                offset: 0,
-                reason: format!("the layer before it, behind batch {reached}, is missing"),
-            }),
-            None => Ok(chain),
-        }
+        chain_of(&spans).map_err(|(reached, behind)| Error::Damaged {
+            path: self.place_of(behind).path(),
+            offset: 0,
+            reason: format!("the layer before it, behind batch {reached}, is missing"),
+        })
     }
 
     /// The spans of all files that have the name of a layer.
@@ -225,6 +214,31 @@ pub(super) fn check_newest(layers: &[Layer], bytes: u64) -> Result<()> {
     }
 }
 
+/// Of these spans, those that lead from the first batch to the last one, ascending. Of two that lead to the
+/// same batch, it takes the longer one. Each has what its batches leave, so any way is right.
+///
+/// `spans` ascend as [`Layers::spans`] does. The error is the batch up to which there is a way, and the first
+/// span that begins behind it.
+fn chain_of(spans: &[Span]) -> Result<Vec<Span>, (u64, Span)> {
+    let mut before = BTreeMap::new();
+    let reachable = |before: &BTreeMap<u64, Span>, seq| seq == 0 || before.contains_key(&seq);
+    for span in spans {
+        if reachable(&before, span.after) {
+            before.entry(span.through).or_insert(*span);
+        }
+    }
+    let reached = before.keys().next_back().copied().unwrap_or(0);
+    if let Some(behind) = spans.iter().find(|span| span.through > reached) {
+        return Err((reached, *behind));
+    }
+    let mut chain: Vec<Span> =
+        iter::successors(before.get(&reached), |span| before.get(&span.after))
+            .copied()
+            .collect();
+    chain.reverse();
+    Ok(chain)
+}
+
 /// What a name in the directory says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
@@ -266,4 +280,43 @@ pub(super) fn foreign(dir: &Dir) -> Result<Vec<PathBuf>> {
         .into_iter()
         .map(|entry| dir.at(entry.name).path())
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Pair = (u64, u64);
+
+    fn chain(spans: &[Pair]) -> Result<Vec<Pair>, (u64, Pair)> {
+        let mut spans: Vec<_> = spans
+            .iter()
+            .map(|&(after, through)| Span { after, through })
+            .collect();
+        spans.sort_unstable_by_key(|span| (span.through, span.after));
+        let pair = |span: Span| (span.after, span.through);
+        match chain_of(&spans) {
+            Ok(chain) => Ok(chain.into_iter().map(pair).collect()),
+            Err((reached, behind)) => Err((reached, pair(behind))),
+        }
+    }
+
+    #[test]
+    fn layers_lead_to_the_last_batch_past_what_is_left_of_others() {
+        assert_eq!(chain(&[]), Ok(vec![]));
+        assert_eq!(chain(&[(0, 10), (10, 20)]), Ok(vec![(0, 10), (10, 20)]));
+        // A merged one, and some of those that it was made of.
+        assert_eq!(chain(&[(0, 30), (10, 20), (20, 30)]), Ok(vec![(0, 30)]));
+        assert_eq!(
+            chain(&[(0, 10), (10, 20), (10, 30), (20, 30)]),
+            Ok(vec![(0, 10), (10, 30)])
+        );
+        // One that was given up, but could not be removed, goes further than its successor.
+        assert_eq!(
+            chain(&[(0, 10), (10, 20), (10, 15), (15, 25)]),
+            Ok(vec![(0, 10), (10, 15), (15, 25)])
+        );
+        assert_eq!(chain(&[(0, 10), (20, 30)]), Err((10, (20, 30))));
+        assert_eq!(chain(&[(5, 10)]), Err((0, (5, 10))));
+    }
 }
