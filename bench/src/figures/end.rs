@@ -1,17 +1,17 @@
 //! What it takes to end an upload or an object of 10,000 parts, and what its neighbours notice of that.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use partstore::{Background, PartNumber, PartStore, Result, Upload};
-use partstore_bench::median;
 
 use super::Report;
+use super::beside::{Beside, beside, took};
 use super::many::{all_parts, fill, options};
 
 /// Uploads and objects that are ended, in turn.
 const ROUNDS: u32 = 4;
+const SAME: &[u8] = b"the same bytes";
 /// How long the neighbour puts alone.
 const ALONE: Duration = Duration::from_secs(2);
 
@@ -32,8 +32,12 @@ pub fn end(base: &Path, report: &Report) -> Result<()> {
             "remove_object"
         };
         let neighbour = neighbour(&store, &upload)?;
+        let number = PartNumber::new(1)?;
+        store.put_part(&neighbour, number, SAME)?;
+        // The same part again and again.
+        let put = |_| store.put_part(&neighbour, number, SAME).map(drop);
         let floor = took(|| store.initiate_upload("bench/floor").map(drop))?;
-        let alone = beside(&store, &neighbour, || {
+        let alone = beside(put, || {
             std::thread::sleep(ALONE);
             Ok(())
         })?;
@@ -44,7 +48,7 @@ pub fn end(base: &Path, report: &Report) -> Result<()> {
                 format!("a put: {}; alone {}", beside.puts(), alone.puts()),
             );
         };
-        let ended = beside(&store, &neighbour, || {
+        let ended = beside(put, || {
             if call == "abort_upload" {
                 store.abort_upload(&upload)
             } else {
@@ -54,7 +58,7 @@ pub fn end(base: &Path, report: &Report) -> Result<()> {
         say(call, &ended);
         say(
             "the sweep after it",
-            &beside(&store, &neighbour, || store.sweep().map(drop))?,
+            &beside(put, || store.sweep().map(drop))?,
         );
         report.say(
             "`initiate_upload` alone",
@@ -74,47 +78,4 @@ fn neighbour(store: &PartStore, upload: &Upload) -> Result<Upload> {
             return Ok(other);
         }
     }
-}
-
-/// What a call took, and each put beside it.
-struct Beside {
-    took: Duration,
-    puts: Vec<f64>,
-}
-
-impl Beside {
-    fn puts(&self) -> String {
-        let mut sorted = self.puts.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = (sorted.len() * 99 / 100).min(sorted.len().saturating_sub(1));
-        let p99 = sorted.get(at).copied().unwrap_or(0.0);
-        format!("{:.1}, p99 {:.1} ms", median(sorted) * 1e3, p99 * 1e3)
-    }
-}
-
-/// Puts the same part again and again until `call` has returned.
-fn beside(store: &PartStore, to: &Upload, call: impl FnOnce() -> Result<()>) -> Result<Beside> {
-    let (number, ends) = (PartNumber::new(1)?, AtomicBool::new(false));
-    let body = || b"the same bytes".to_vec();
-    store.put_part(to, number, body())?;
-    std::thread::scope(|scope| {
-        let putting = scope.spawn(|| {
-            let mut puts = Vec::new();
-            while !ends.load(Ordering::Relaxed) {
-                let time = took(|| store.put_part(to, number, body()).map(drop))?;
-                puts.push(time.as_secs_f64());
-            }
-            Ok(puts)
-        });
-        let time = took(call);
-        ends.store(true, Ordering::Relaxed);
-        let puts = putting.join().expect("no panic")?;
-        Ok(Beside { took: time?, puts })
-    })
-}
-
-fn took(call: impl FnOnce() -> Result<()>) -> Result<Duration> {
-    let started = Instant::now();
-    call()?;
-    Ok(started.elapsed())
 }

@@ -1,11 +1,13 @@
 //! What single calls cost, and how much memory they take.
 
+mod beside;
 mod commit;
 mod costs;
 mod end;
 mod limits;
 mod many;
 mod memory;
+mod merge;
 mod reads;
 mod speed;
 
@@ -34,6 +36,8 @@ enum Figure {
     Reads,
     /// `abort_upload` and `remove_object` with 10,000 parts, and puts on the same stripe beside them
     End,
+    /// Puts of 1 MiB beside a checkpoint and a merge
+    Merge,
     /// Resident memory while 32 bodies of 1 GiB stream at once; writes 32 GiB
     Bodies,
     /// Resident memory with 1,000,000 part rows; takes minutes
@@ -47,7 +51,7 @@ enum Figure {
 }
 
 impl Figure {
-    const EACH: [Self; 10] = [
+    const EACH: [Self; 11] = [
         Self::Put,
         Self::GroupCommit,
         Self::Commit,
@@ -56,6 +60,7 @@ impl Figure {
         Self::Costs,
         Self::Reads,
         Self::End,
+        Self::Merge,
         Self::Bodies,
         Self::Rows,
     ];
@@ -107,6 +112,7 @@ impl Figures {
             Figure::Costs => costs::costs(dir, report),
             Figure::Reads => reads::reads(dir, report),
             Figure::End => end::end(dir, report),
+            Figure::Merge => merge::merge(dir, report),
             Figure::Bodies => memory::bodies(dir, self.body_mib, report),
             Figure::Rows => memory::rows(dir, self.rows, report),
             Figure::OpenOnly | Figure::Quick | Figure::All => Ok(()),

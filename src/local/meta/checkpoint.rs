@@ -12,6 +12,7 @@ use super::journal::Sealed;
 use super::layer::{Layer, LayerWriter};
 use super::layers::{Making, STAGED, STAGED_MERGE};
 use super::merge::Merge;
+use super::pace::Pace;
 use super::{Base, Frozen, MetaStore, stack};
 use crate::going::Going;
 use crate::local::file;
@@ -25,9 +26,6 @@ use crate::{Error, Result};
 const FAN_IN: usize = 4;
 /// Layers of about a size have the same number of bits in their length, in steps of so many.
 const STEP_BITS: u32 = 2;
-/// A merge writes so many bytes, then syncs them and looks around.
-const PIECE: u64 = 4 * 1024 * 1024;
-
 /// What a checkpoint of the batches so far needs beside their rows, bytes: blocks, filters and an index.
 const OVERHEAD: u64 = 64 * 1024;
 
@@ -221,13 +219,14 @@ impl MetaStore {
         let (mut fold, view) = (Some(fold), self.stack.view());
         self.layers.publish(making, &mut |writer| {
             let fold = fold.take().ok_or(Error::Closed)?;
-            let mut sum = Sum::of(view.layers());
+            let (mut sum, mut pace) = (Sum::of(view.layers()), Pace::begin());
             fold.finish(&mut |tree, key, value| {
                 going.advance_a_little(0)?;
                 if tally.is_none() {
                     sum.add(tree, key, value)?;
                 }
-                push(writer, span, (tree, key, value))
+                push(writer, span, (tree, key, value))?;
+                pace.keep(writer).map(drop)
             })?;
             match (tally, sum.damage.into_inner()) {
                 (Some(tally), _) => Ok(tally),
@@ -285,13 +284,10 @@ impl MetaStore {
             most_rows: most,
         };
         let merged = self.layers.publish(making, &mut |writer| {
-            let mut looked = 0;
+            let mut pace = Pace::begin();
             while let Some(row) = rows.next()? {
                 push(writer, span, (row.tree, &row.key, row.value.as_deref()))?;
-                if writer.written() >= looked + PIECE {
-                    looked = writer.written();
-                    // One sync of all of it would keep others waiting.
-                    writer.sync_written()?;
+                if pace.keep(writer)? {
                     going.check()?;
                     aside()?;
                 }

@@ -18,6 +18,7 @@ mod layers;
 mod marker;
 mod merge;
 mod open;
+mod pace;
 mod passes;
 mod pulse;
 mod query;
