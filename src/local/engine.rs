@@ -306,7 +306,7 @@ impl Engine {
         stats.journal_bytes = self.meta.journal_len();
         stats.index_rows = tally.total_rows();
         stats.index_bytes = tally.bytes;
-        stats.snapshot_seq = self.meta.checkpoint_seq();
+        stats.checkpoint_seq = self.meta.checkpoint_seq();
         stats.stopped = self.meta.poisoned();
     }
 }

@@ -59,7 +59,7 @@ impl Round {
         Ok(MaintenanceReport {
             expired: self.expired?,
             sweep: self.sweep?,
-            snapshot: self.checkpoint? == Checkpoint::Taken,
+            checkpoint: self.checkpoint? == Checkpoint::Taken,
             cut_short: going.has_stopped(),
         })
     }

@@ -109,7 +109,7 @@ impl Session {
         let mut stats = Stats {
             md5_lanes: self.lanes.are_used(),
             background_failure,
-            last_snapshot: last.checkpoint,
+            last_checkpoint: last.checkpoint,
             last_sweep: last.sweep,
             ..Stats::default()
         };

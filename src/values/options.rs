@@ -117,7 +117,7 @@ pub(crate) struct JournalOptions {
     /// Size of a segment file, bytes.
     pub segment_len: u64,
     /// A layer replaces the journal when so many bytes have been added since the last one.
-    pub snapshot_at: u64,
+    pub checkpoint_at: u64,
     /// A fold of the journal writes its rows to a file (a run) when they take more than this, bytes.
     pub spill_at: usize,
 }
@@ -150,7 +150,7 @@ impl Options {
             expire_after: None,
             journal: JournalOptions {
                 segment_len: 8 * MIB,
-                snapshot_at: 16 * MIB,
+                checkpoint_at: 16 * MIB,
                 spill_at: 16 * 1024 * 1024,
             },
             making: Making::Allowed,
@@ -332,10 +332,10 @@ impl Options {
     /// Not part of the API: for tests that want both to change often.
     #[doc(hidden)]
     #[must_use]
-    pub fn journal_sizes(mut self, segment_len: u64, snapshot_at: u64) -> Self {
+    pub fn journal_sizes(mut self, segment_len: u64, checkpoint_at: u64) -> Self {
         self.journal = JournalOptions {
             segment_len: segment_len.max(4096),
-            snapshot_at,
+            checkpoint_at,
             ..self.journal
         };
         self

@@ -365,10 +365,10 @@ fn a_maintenance_that_is_broken_off_says_so() {
     let (fixture, _) = with_work(300);
     let report = fixture.store.maintain_with(|_| ControlFlow::Break(()));
     let report = report.unwrap();
-    assert!(report.cut_short && !report.snapshot);
+    assert!(report.cut_short && !report.checkpoint);
     assert_eq!((report.sweep.blobs, report.expired), (0, 0));
     let report = fixture.store.maintain().unwrap();
-    assert!(!report.cut_short && report.snapshot);
+    assert!(!report.cut_short && report.checkpoint);
     assert_eq!(report.sweep.blobs, 300);
     fixture.assert_tidy();
 }
@@ -405,14 +405,14 @@ fn stats_and_other_calls_do_not_wait_for_a_snapshot() {
             std::thread::spawn(move || {
                 let stats = store.stats().unwrap();
                 store.put_part(&upload, number(1000), "more").unwrap();
-                answer.send(stats.snapshot_seq).unwrap();
+                answer.send(stats.checkpoint_seq).unwrap();
             });
             let seq = answered.recv_timeout(LONG);
             assert_eq!(seq, Ok(0), "it waits for the snapshot");
         }
         ControlFlow::Continue(())
     });
-    assert!(report.unwrap().snapshot);
+    assert!(report.unwrap().checkpoint);
     assert!(during > 0);
-    assert_ne!(store.stats().unwrap().snapshot_seq, 0);
+    assert_ne!(store.stats().unwrap().checkpoint_seq, 0);
 }

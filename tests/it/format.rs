@@ -34,7 +34,7 @@ fn opens_with_all_that_it_holds(name: &str) {
     let store = free_options().open(&root).unwrap();
 
     assert!(
-        store.stats().unwrap().snapshot_seq > 0,
+        store.stats().unwrap().checkpoint_seq > 0,
         "the fixture holds a snapshot"
     );
     let page = store.list_uploads(&ListUploads::new()).unwrap();
@@ -259,7 +259,7 @@ fn write_format_3(to: &Path) {
 }
 
 fn rewrite_until_snapshot(store: &PartStore, upload: &Upload) {
-    while !store.maintain().unwrap().snapshot {
+    while !store.maintain().unwrap().checkpoint {
         store.put_part(upload, number(1), bytes(1, 100)).unwrap();
     }
 }

@@ -46,7 +46,7 @@ fn a_failing_step_of_the_housekeeping_is_not_tried_at_every_put() {
     }
     std::fs::remove_dir_all(&obstacle).unwrap();
     let mended = Instant::now();
-    while fixture.store.stats().unwrap().last_snapshot.is_none() {
+    while fixture.store.stats().unwrap().last_checkpoint.is_none() {
         fixture.put(&upload, 1, &bytes(1, 100));
         assert!(
             mended.elapsed() < Duration::from_secs(70),

@@ -206,7 +206,7 @@ fn a_crash_between_the_removals_of_segments_loses_nothing() {
     }
     past.fixture.store.sweep().unwrap();
     let before = past.fixture.killed();
-    assert!(past.fixture.store.maintain().unwrap().snapshot);
+    assert!(past.fixture.store.maintain().unwrap().checkpoint);
     let after = past.fixture.killed();
     let kept: BTreeSet<_> = files(&after.join("meta/journal"));
     let mut removed = segments(&before);

@@ -61,7 +61,7 @@ fn a_long_journal_is_folded_with_few_files_open() {
 
     // Over layers, and from them alone.
     for layers in 1..3 {
-        assert!(fixture.store.maintain().unwrap().snapshot);
+        assert!(fixture.store.maintain().unwrap().checkpoint);
         let left = files(&fixture.root().join("meta/snapshot"));
         assert_eq!(left.len(), layers, "{left:?}");
         let rebuilt = fixture.open_killed();

@@ -139,7 +139,7 @@ fn a_reference_that_rests_in_a_layer_counts_without_the_index() {
         fixture.put(&other, 1, &at.to_be_bytes());
     }
     fixture.store.abort_upload(&other).unwrap();
-    assert!(fixture.store.maintain().unwrap().snapshot);
+    assert!(fixture.store.maintain().unwrap().checkpoint);
     // Garbage again, and known to be looked at by the sweep.
     let again = fixture.initiate("again");
     fixture.put(&again, 1, b"bytes");

@@ -305,7 +305,7 @@ fn a_directory_under_the_name_of_what_a_store_can_do_without_is_no_obstacle() {
             let other = store.initiate_upload(format!("key-{at}")).unwrap();
             store.abort_upload(&other).unwrap();
         }
-        assert!(store.maintain().unwrap().snapshot, "{name}");
+        assert!(store.maintain().unwrap().checkpoint, "{name}");
         assert_eq!(read_part(&store, &upload, number(1)), b"bytes");
         store
             .close()

@@ -29,7 +29,7 @@ fn snapshots_between_the_calls_change_nothing_that_can_be_seen() {
     for round in 0..12 {
         past.put(&upload, round % 5 + 1, u64::from(round) + 20);
         past.fixture.store.maintain().unwrap();
-        let seq = past.fixture.store.stats().unwrap().snapshot_seq;
+        let seq = past.fixture.store.stats().unwrap().checkpoint_seq;
         assert!(seq >= newest);
         newest = seq;
         let copy = past.fixture.open_killed();
@@ -47,7 +47,7 @@ fn with_a_snapshot() -> Past {
     for round in 0..70 {
         past.put(&upload, round % 3 + 1, u64::from(round));
     }
-    assert!(past.fixture.store.maintain().unwrap().snapshot);
+    assert!(past.fixture.store.maintain().unwrap().checkpoint);
     past
 }
 

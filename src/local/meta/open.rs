@@ -160,7 +160,7 @@ impl Opening<'_> {
             merging: Mutex::default(),
             pulse: truth.pulse,
             marker: marker_file,
-            checkpoint_at: self.options.snapshot_at,
+            checkpoint_at: self.options.checkpoint_at,
             cache: self.cache,
             ballast: Arc::clone(self.ballast),
         };

@@ -50,7 +50,7 @@ pub struct MaintenanceReport {
     /// What the sweep removed.
     pub sweep: SweepReport,
     /// Whether a checkpoint was made: a layer has what changed, in place of the journal.
-    pub snapshot: bool,
+    pub checkpoint: bool,
     /// Whether the callback of [`maintain_with`](crate::PartStore::maintain_with) ended the round early.
     pub cut_short: bool,
 }

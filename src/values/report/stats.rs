@@ -50,7 +50,7 @@ pub struct Stats {
     /// Keys and values of those rows, bytes.
     pub index_bytes: u64,
     /// The newest batch that a layer has. 0 for none.
-    pub snapshot_seq: u64,
+    pub checkpoint_seq: u64,
     /// Bytes that can still be written to the file system.
     pub free_bytes: u64,
     /// Whether bodies are written past the page cache (`O_DIRECT`). They are if the file system allows it.
@@ -65,7 +65,7 @@ pub struct Stats {
     /// again.
     pub background_failure: Option<String>,
     /// When the last checkpoint was made since the store was opened, by the host's clock.
-    pub last_snapshot: Option<SystemTime>,
+    pub last_checkpoint: Option<SystemTime>,
     /// The last sweep since the store was opened that was not ended early.
     pub last_sweep: Option<LastSweep>,
 }

@@ -84,7 +84,7 @@ fn the_store_that_is_damaged_has_everything() {
         bench.assert_whole(&store, &root);
         assert!(bench.is_usual(store.recovery()), "{:?}", store.recovery());
         let stats = store.stats().unwrap();
-        assert_ne!(stats.snapshot_seq, 0);
+        assert_ne!(stats.checkpoint_seq, 0);
         assert!(
             stats.open_uploads > 1 && stats.objects > 1 && stats.blobs > 6,
             "{stats:?}"

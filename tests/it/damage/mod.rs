@@ -70,7 +70,7 @@ fn store() -> Past {
     let more = past.initiate("more", 3500);
     for round in 0.. {
         past.put(&more, round % 3 + 1, u64::from(round % 7));
-        if past.fixture.store.maintain().unwrap().snapshot {
+        if past.fixture.store.maintain().unwrap().checkpoint {
             break;
         }
     }

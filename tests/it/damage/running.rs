@@ -138,7 +138,7 @@ fn a_commit_that_meets_a_damaged_block_is_kept() {
     let mut parts: Vec<_> = (1..=600)
         .map(|at| fixture.put(&upload, at, &bytes(u64::from(at), 100)))
         .collect();
-    assert!(fixture.store.maintain().unwrap().snapshot);
+    assert!(fixture.store.maintain().unwrap().checkpoint);
     let layer = files(&fixture.root().join("meta/snapshot")).pop_first();
     let layer = fixture.root().join("meta/snapshot").join(layer.unwrap());
     // Of all rows with this hash, the reference is the last one in the layer.

@@ -288,7 +288,7 @@ fn a_namespace_without_a_name_is_not_given_one_that_exists() {
     store.create_namespace("salvaged-1", Quota::new()).unwrap();
     store.put_object(("salvaged-1", "mine"), "bytes").unwrap();
     let upload = past.initiate("more", 0);
-    while !past.fixture.store.maintain().unwrap().snapshot {
+    while !past.fixture.store.maintain().unwrap().checkpoint {
         past.put(&upload, 1, 1);
     }
     let bench = Bench::of(past);

@@ -182,7 +182,7 @@ fn a_journal_is_shortened_step_by_step_where_a_whole_snapshot_has_no_room() {
         let long = store.stats().unwrap().journal_bytes;
         assert!(long > 20 * MIB, "{long}");
         disk.fill_to(20 * MIB);
-        while store.maintain().unwrap().snapshot {}
+        while store.maintain().unwrap().checkpoint {}
         let short = store.stats().unwrap().journal_bytes;
         assert!(short < 6 * MIB, "{short} of {long}");
         assert!(

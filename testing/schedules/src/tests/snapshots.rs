@@ -30,7 +30,7 @@ fn a_snapshot_leaves_out_nothing_that_is_acknowledged() {
         });
         let snapshot = {
             let store = store.clone();
-            task(move || store.maintain().unwrap().snapshot)
+            task(move || store.maintain().unwrap().checkpoint)
         };
         let done = join(puts.into_iter().chain([snapshot]));
         assert_eq!(done, [true; 3]);

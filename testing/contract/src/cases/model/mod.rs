@@ -24,8 +24,8 @@ fn options() -> impl Strategy<Value = Options> {
         2 => Just((16 * 1024, 32 * 1024)),
         1 => Just((256 * 1024, 64 * 1024 * 1024)),
     ];
-    journals.prop_map(|(segment_len, snapshot_at)| {
-        free_options().journal_sizes(segment_len, snapshot_at)
+    journals.prop_map(|(segment_len, checkpoint_at)| {
+        free_options().journal_sizes(segment_len, checkpoint_at)
     })
 }
 
