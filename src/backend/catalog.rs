@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::completing::Completing;
-use super::hold::{HeldObject, HeldPart, Hold};
+use super::hold::{HeldObject, HeldPart, Hold, PartsFrom};
 use super::rows::{Names, NewBlob, NewObject, NewUpload, PartRow, Renaming, StoredBlob};
 use crate::going::Going;
 use crate::values::checksum::Algorithms;
 use crate::{
-    Condition, ContentHash, Key, KeyPage, Namespace, NamespacePage, Object, ObjectPage, Part,
-    PartNumber, PartPage, Quota, Result, Scope, Stats, SweepReport, Upload, UploadId, UploadInfo,
-    UploadPage, VerifyReport,
+    Condition, ContentHash, Key, KeyPage, Namespace, NamespacePage, Object, ObjectPage, ObjectPart,
+    Part, PartNumber, PartPage, Quota, Result, Scope, Stats, SweepReport, Upload, UploadId,
+    UploadInfo, UploadPage, VerifyReport,
 };
 #[cfg(doc)]
 use crate::{Error, PartStore};
@@ -225,17 +225,28 @@ pub trait Catalog: Send + Sync + 'static {
     /// [`Error::NoSuchUpload`], [`Error::NoSuchPart`].
     fn hold_part(&self, upload: &Upload, number: PartNumber) -> Result<HeldPart>;
 
-    /// Returns an object with its parts, and holds their blobs.
+    /// Returns an object with its first parts, or all, and holds the blobs of all.
     ///
     /// # Errors
     /// [`Error::NoSuchObject`].
     fn hold_object(&self, object: &Upload) -> Result<HeldObject>;
 
-    /// Returns the current object of a key with its parts, and holds their blobs.
+    /// Returns the current object of a key in the same way.
     ///
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::NoSuchNamespace`].
     fn hold_key(&self, key: &Key) -> Result<HeldObject>;
+
+    /// Returns parts of a held object as they were when it was held, whatever became of it since: at least one
+    /// and at most `most`, in order, with their places. None if it has none there. An object whose parts were
+    /// all returned with its hold is not asked for, so by default there are none.
+    ///
+    /// # Errors
+    /// Only the engine's own.
+    fn held_parts(&self, hold: &Hold, from: PartsFrom, most: usize) -> Result<Vec<ObjectPart>> {
+        let _ = (hold, from, most);
+        Ok(Vec::new())
+    }
 
     // Listings
 

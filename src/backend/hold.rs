@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::rows::StoredBlob;
-use crate::{Object, ObjectPart, Part};
+use crate::{Object, ObjectPart, Part, PartNumber};
 
 /// Keeps some blobs from removal for as long as it exists ([I4](crate::rules#i4)). What it is, the engine
 /// decides. Clones keep the same blobs.
@@ -47,10 +47,20 @@ pub struct HeldPart {
 pub struct HeldObject {
     /// The object.
     pub object: Object,
-    /// Its parts, in order, with their places.
+    /// Its first parts, in order, with their places: all, or as many as the engine likes to read now.
+    /// [`Catalog::held_parts`](super::Catalog::held_parts) has the others.
     pub parts: Vec<ObjectPart>,
-    /// Keeps the blobs of all of them.
+    /// Keeps the blobs of all of them, and what the engine knows of the parts.
     pub hold: Hold,
+}
+
+/// Where some parts of an object begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartsFrom {
+    /// With the one that has this byte of the object.
+    Byte(u64),
+    /// With the first one that has at least this number.
+    Number(PartNumber),
 }
 
 impl ObjectPart {
@@ -59,11 +69,21 @@ impl ObjectPart {
     pub fn all(parts: impl IntoIterator<Item = Part>) -> Vec<Self> {
         let mut offset = 0;
         let place = |part: Part| {
-            let size = part.size;
-            let placed = Self { part, offset };
-            offset += size;
+            let placed = Self::at(offset, part);
+            offset = placed.end();
             placed
         };
         parts.into_iter().map(place).collect()
+    }
+
+    /// Gives a part of an object its place.
+    #[must_use]
+    pub fn at(offset: u64, part: Part) -> Self {
+        Self { part, offset }
+    }
+
+    /// The place behind it.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(self.part.size)
     }
 }

@@ -42,7 +42,7 @@ mod verified;
 pub use blobs::{BlobReader, BlobStore, BlobWriter, DurableBlob, Room, Unlimited};
 pub use catalog::{Catalog, Checkpoint, Watch};
 pub use completing::{Completing, Verdict};
-pub use hold::{HeldObject, HeldPart, Hold};
+pub use hold::{HeldObject, HeldPart, Hold, PartsFrom};
 pub use quota::check_quota;
 pub use rows::{
     Location, Names, NewBlob, NewObject, NewUpload, ObjectRow, PartRow, Renaming, StoredBlob, Times,

@@ -302,7 +302,7 @@ impl Engine {
         stats.blob_bytes = tally.blob_bytes;
         stats.garbage = tally.rows_of(Tree::Garbage);
         stats.damaged_files = self.meta.known_damage();
-        stats.pinned_blobs = self.pins.count();
+        stats.pinned_blobs = self.pins.count() + self.held.parts();
         stats.journal_bytes = self.meta.journal_len();
         stats.index_rows = tally.total_rows();
         stats.index_bytes = tally.bytes;

@@ -14,8 +14,15 @@ use crate::sync::Mutex;
 
 pub(crate) struct Held {
     process: Process,
-    /// How many holds each has.
-    uploads: Mutex<HashMap<UploadId, usize>>,
+    uploads: Mutex<HashMap<UploadId, Holds>>,
+}
+
+/// The holds of one upload.
+#[derive(Default)]
+struct Holds {
+    count: usize,
+    /// How many parts it has.
+    parts: u64,
 }
 
 /// An upload or object whose parts stay until this is dropped.
@@ -32,13 +39,12 @@ impl Held {
         })
     }
 
-    /// Holds an upload or object. The caller has its lock.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "until readers hold objects as a whole")
-    )]
-    pub(crate) fn hold(self: &Arc<Self>, id: UploadId) -> HeldUpload {
-        *self.uploads.lock().entry(id).or_default() += 1;
+    /// Holds an upload or object, which has so many parts. The caller has its lock.
+    pub(crate) fn hold(self: &Arc<Self>, id: UploadId, parts: u64) -> HeldUpload {
+        let mut uploads = self.uploads.lock();
+        let holds = uploads.entry(id).or_default();
+        (holds.count, holds.parts) = (holds.count + 1, parts);
+        drop(uploads);
         HeldUpload {
             held: Arc::clone(self),
             id,
@@ -49,6 +55,22 @@ impl Held {
     pub(crate) fn holds(&self, id: UploadId) -> bool {
         self.uploads.lock().contains_key(&id)
     }
+
+    /// How many parts are held.
+    pub(crate) fn parts(&self) -> u64 {
+        self.uploads.lock().values().map(|holds| holds.parts).sum()
+    }
+}
+
+impl HeldUpload {
+    pub(crate) fn id(&self) -> UploadId {
+        self.id
+    }
+
+    /// Whether it was taken here, so that releases here respect it.
+    pub(crate) fn is_of(&self, held: &Arc<Held>) -> bool {
+        Arc::ptr_eq(&self.held, held)
+    }
 }
 
 impl Drop for HeldUpload {
@@ -58,7 +80,7 @@ impl Drop for HeldUpload {
         }
         let mut uploads = self.held.uploads.lock();
         match uploads.get_mut(&self.id) {
-            Some(count) if *count > 1 => *count -= 1,
+            Some(holds) if holds.count > 1 => holds.count -= 1,
             _ => drop(uploads.remove(&self.id)),
         }
     }

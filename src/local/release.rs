@@ -37,44 +37,50 @@ pub(crate) struct Release<'a, 'g> {
 enum Left {
     /// Those behind this number.
     Parts(u16),
-    /// Nothing, or what somebody holds.
+    /// So many, which somebody holds.
+    Held(u64),
     Nothing,
 }
 
 impl Release<'_, '_> {
-    /// Releases all that nobody holds, until `going` says no. It does not wait for the disk: whatever a crash
-    /// takes back is released again.
+    /// Releases all that nobody holds, until `going` says no. Returns how many parts are held. It does not
+    /// wait for the disk: whatever a crash takes back is released again.
     ///
     /// # Errors
     /// As for [`MetaStore::commit`].
-    pub(crate) fn run(&self) -> Result<()> {
-        let mut ended = Vec::new();
+    pub(crate) fn run(&self) -> Result<u64> {
+        let (mut ended, mut held) = (Vec::new(), 0);
         self.meta.tombstones(&mut |id, _| {
             ended.push(id);
             Ok(ControlFlow::Continue(()))
         })?;
         for id in ended {
             let mut after = 0;
-            while self.going.goes_on()
-                && let Left::Parts(number) = self.release_group(id, after)?
-            {
-                after = number;
+            while self.going.goes_on() {
+                match self.release_group(id, after)? {
+                    Left::Parts(number) => after = number,
+                    Left::Held(parts) => {
+                        held += parts;
+                        break;
+                    }
+                    Left::Nothing => break,
+                }
             }
         }
-        Ok(())
+        Ok(held)
     }
 
     /// Releases parts with numbers above `after`. What was released before it left marks, over which a search
     /// from the first one would go again and again.
     fn release_group(&self, id: UploadId, after: u16) -> Result<Left> {
         let _one_order = self.locks.lock(id)?;
-        // I4: whoever holds it reads the rows of its parts, and their blobs.
-        if self.held.holds(id) {
-            return Ok(Left::Nothing);
-        }
         let Some(mut tombstone) = self.meta.tombstone(id)? else {
             return Ok(Left::Nothing);
         };
+        // I4: whoever holds it reads the rows of its parts, and their blobs.
+        if self.held.holds(id) {
+            return Ok(Left::Held(tombstone.parts));
+        }
         let group = self.parts_after(id, after)?;
         // I4: a blob that loses a reference is pinned, so a sweep sees it before or after this change.
         let contents = group.iter().map(|(_, content, _)| *content).collect();

@@ -55,7 +55,7 @@ impl Sweep<'_, '_> {
         let mut round = Round::default();
         loop {
             let before = round.report.blobs;
-            let released = self.release_if_room()?;
+            let released = self.release_if_room(&mut round)?;
             self.run_round(&mut round)?;
             // Removed blobs make room for the next releases.
             let has_room = round.report.blobs > before && self.going.goes_on();
@@ -70,10 +70,13 @@ impl Sweep<'_, '_> {
 
     /// Releases what has ended, until the disk has no room for that. What was released before can be removed
     /// all the same.
-    fn release_if_room(&self) -> Result<Result<()>> {
+    fn release_if_room(&self, round: &mut Round) -> Result<Result<()>> {
         match self.release.run() {
-            full @ Err(Error::StorageFull { .. }) => Ok(full),
-            done => done.map(Ok),
+            Err(full @ Error::StorageFull { .. }) => Ok(Err(full)),
+            done => {
+                round.report.in_use += done?;
+                Ok(Ok(()))
+            }
         }
     }
 

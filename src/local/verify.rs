@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::going::Going;
 use crate::local::blob::BlobFiles;
-use crate::local::format::record::{KeyRecord, Tombstone, UploadState};
+use crate::local::format::record::{KeyRecord, Marks, Tombstone, UploadState};
 use crate::local::locks::Locks;
 use crate::local::meta::MetaStore;
 use crate::local::namespaces::Namespaces;
@@ -88,34 +88,48 @@ impl Verify<'_, '_> {
         self.going.advance_a_little(bytes)
     }
 
-    /// Each upload has its metadata, and a name while it is open.
+    /// Each upload has its metadata, and a name while it is open. Parts of an object begin where its row says.
     fn verify_uploads(&self, report: &mut VerifyReport) -> Result<()> {
         let mut suspects = Vec::new();
         self.meta.uploads(None, &mut |id, _| {
             self.row()?;
-            if self.upload_is_wrong(id)? {
+            if self.upload_is_wrong(id)?.is_some() {
                 suspects.push(id);
             }
             Ok(ControlFlow::Continue(()))
         })?;
         for id in suspects {
             let _still = self.locks.lock(id)?;
-            if self.upload_is_wrong(id)? {
-                report.inconsistent.push(format!(
-                    "upload {id}: it is open and not listed, or listed and not open"
-                ));
+            if let Some(wrong) = self.upload_is_wrong(id)? {
+                report.inconsistent.push(format!("upload {id}: {wrong}"));
             }
         }
         Ok(())
     }
 
-    fn upload_is_wrong(&self, id: UploadId) -> Result<bool> {
+    fn upload_is_wrong(&self, id: UploadId) -> Result<Option<&'static str>> {
         let Some(upload) = self.meta.upload(id)? else {
-            return Ok(false);
+            return Ok(None);
         };
         self.meta.metadata(id, &upload)?;
         let is_open = upload.state == UploadState::Open;
-        Ok(self.meta.has_name((upload.namespace, &upload.key), id)? != is_open)
+        if self.meta.has_name((upload.namespace, &upload.key), id)? != is_open {
+            return Ok(Some("it is open and not listed, or listed and not open"));
+        }
+        let UploadState::Completed(done) = &upload.state else {
+            return Ok(None);
+        };
+        let is_right = done.marks.is_empty() || done.marks == self.marks_of(id)?;
+        Ok((!is_right).then_some("its parts do not begin where its row says"))
+    }
+
+    fn marks_of(&self, id: UploadId) -> Result<Marks> {
+        let mut parts = Vec::new();
+        self.meta.parts(id, 0, &mut |number, part| {
+            parts.push((number, part.size));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(Marks::of(parts))
     }
 
     /// Each name and each piece of metadata belongs to an upload.

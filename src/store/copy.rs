@@ -4,10 +4,10 @@
 use super::put::admit;
 use super::read::PartReader;
 use super::session::Session;
-use crate::backend::{Algorithms, BLOCK_LEN, PartRow, StoredBlob};
+use crate::backend::{Algorithms, BLOCK_LEN, Hold, PartRow, StoredBlob};
 use crate::values::hasher::Hasher;
 use crate::values::part::Slot;
-use crate::{Checksum, Error, Part, PartOptions, Result, rules};
+use crate::{Checksum, ContentHash, Error, Part, PartOptions, Result, rules};
 
 /// Puts the part that `source` reads under another number, or in another upload.
 pub(super) fn copy(session: &Session, source: &PartReader, slot: Slot<'_>) -> Result<Part> {
@@ -25,9 +25,7 @@ pub(super) fn copy(session: &Session, source: &PartReader, slot: Slot<'_>) -> Re
     let wanted = admit(session, slot, &declared)?;
     session.blobs.check_room(0)?;
     rules::check_minimum(&session.options, slot.number, part.size)?;
-    // I1: the reader has held the blob since a part referred to it. So the blob's rows are durable before the
-    // part's, and its bytes stay.
-    let blob = session.catalog.blob(&part.content, source.hold())?;
+    let (_hold, blob) = hold(session, &part.content)?;
     session.blobs.require_sound(&part.content, &blob)?;
     let lacking = wanted.minus(part.checksums.algorithms());
     let mut row = PartRow::from(part);
@@ -36,6 +34,17 @@ pub(super) fn copy(session: &Session, source: &PartReader, slot: Slot<'_>) -> Re
     }
     let Slot { upload, number } = slot;
     session.catalog.commit_part(upload, number, &row, None)
+}
+
+/// Holds a blob, for a reference to be added. A reader has held it since a part referred to it, perhaps with all of its
+/// object. So its rows are durable before those of the copy (I1), and its bytes stay.
+pub(super) fn hold(session: &Session, content: &ContentHash) -> Result<(Hold, StoredBlob)> {
+    let (hold, known) = session.catalog.look_up(content)?;
+    let missing = || Error::DamagedBlob {
+        hash: *content,
+        reason: "its record is missing".to_owned(),
+    };
+    Ok((hold, known.ok_or_else(missing)?))
 }
 
 /// Reads the bytes of a part, whose blob is held, for these checksums.

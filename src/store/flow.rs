@@ -12,10 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ahead::{Ahead, Order, read_all};
+use super::places::{Next, Places, Spot};
 use super::shared::Shared;
-use crate::backend::{BlobReader, Hold};
+use crate::backend::BlobReader;
 use crate::values::digest::BLOCK_LEN;
-use crate::{ContentHash, ObjectPart, Result};
+use crate::{ContentHash, Result};
 
 /// Whoever has read so many bytes in order will read on, bytes.
 const IN_ORDER: u64 = 2 * BLOCK_LEN as u64;
@@ -24,8 +25,7 @@ const LITTLE: usize = 32 * 1024;
 
 pub(super) struct Flow {
     shared: Arc<Shared>,
-    /// In order, with their places.
-    parts: Vec<ObjectPart>,
+    places: Places,
     position: u64,
     /// How many bytes were read in order up to the position.
     in_order: u64,
@@ -34,20 +34,8 @@ pub(super) struct Flow {
     /// Verified bytes, and the place of the first one.
     chunk: (u64, Bytes),
     ahead: Ahead,
-    /// The part that was opened last, by its place in the list.
-    open: Option<(usize, Box<dyn BlobReader>)>,
-    /// [I4](crate::rules#i4): the blobs stay while they are read.
-    hold: Hold,
-}
-
-/// A place in a part.
-#[derive(Clone, Copy)]
-struct Spot {
-    /// The part's place in the list.
-    part: usize,
-    within: u64,
-    /// Bytes of the part from here on.
-    left: u64,
+    /// The blob that was opened last.
+    open: Option<(ContentHash, Box<dyn BlobReader>)>,
 }
 
 impl Spot {
@@ -67,35 +55,29 @@ impl Spot {
 }
 
 impl Flow {
-    pub(super) fn new(shared: &Arc<Shared>, parts: Vec<ObjectPart>, hold: Hold) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, places: Places) -> Self {
         Self {
             shared: Arc::clone(shared),
-            parts,
+            places,
             position: 0,
             in_order: 0,
             ahead_after: IN_ORDER,
             chunk: (0, Bytes::new()),
             ahead: Ahead::at(0),
             open: None,
-            hold,
         }
     }
 
-    /// The same, with its first part opened.
-    pub(super) fn opened(self, blob: Box<dyn BlobReader>) -> Self {
+    /// The same, with a blob that was opened.
+    pub(super) fn opened(self, content: ContentHash, blob: Box<dyn BlobReader>) -> Self {
         Self {
-            open: Some((0, blob)),
+            open: Some((content, blob)),
             ..self
         }
     }
 
-    pub(super) fn parts(&self) -> &[ObjectPart] {
-        &self.parts
-    }
-
-    /// What keeps its blobs.
-    pub(super) fn hold(&self) -> &Hold {
-        &self.hold
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn read_ahead_after(&mut self, bytes: u64) {
@@ -149,30 +131,26 @@ impl Flow {
         }
     }
 
-    fn spot(&self, position: u64) -> Option<Spot> {
-        let part = self
-            .parts
-            .partition_point(|placed| placed.offset + placed.part.size <= position);
-        let placed = self.parts.get(part)?;
-        let within = position - placed.offset;
-        let left = placed.part.size - within;
-        Some(Spot { part, within, left })
+    fn spot(&mut self, position: u64) -> Result<Option<Spot>> {
+        let next = match self.in_order {
+            0 => Next::Piece,
+            _ => Next::Parts,
+        };
+        self.places.spot(position, next)
     }
 
-    fn blob(&mut self, part: usize) -> Result<&mut dyn BlobReader> {
+    fn blob(&mut self, content: ContentHash) -> Result<&mut dyn BlobReader> {
         let open = match self.open.take() {
-            Some(open) if open.0 == part => open,
-            _ => (part, self.open_part(part)?),
+            Some(open) if open.0 == content => open,
+            _ => (content, self.open_blob(&content)?),
         };
         Ok(&mut *self.open.insert(open).1)
     }
 
-    fn open_part(&self, part: usize) -> Result<Box<dyn BlobReader>> {
-        let content = self.parts.get(part).map(|placed| placed.part.content);
-        let content = content.unwrap_or(ContentHash::from_bytes([0; 32]));
+    fn open_blob(&self, content: &ContentHash) -> Result<Box<dyn BlobReader>> {
         let session = self.shared.session()?;
-        let blob = session.catalog.blob(&content, &self.hold)?;
-        session.blobs.open(&content, blob)
+        let blob = session.catalog.blob(content, self.places.hold())?;
+        session.blobs.open(content, blob)
     }
 
     /// The loaded bytes from the position on.
@@ -187,7 +165,7 @@ impl Flow {
         if self.ahead.has(self.position) || self.loaded().is_some() {
             return Ok(0);
         }
-        let Some(spot) = self.spot(self.position) else {
+        let Some(spot) = self.spot(self.position)? else {
             return Ok(0);
         };
         let is_whole = spot.within.is_multiple_of(BLOCK_LEN as u64);
@@ -197,7 +175,7 @@ impl Flow {
         let goes_on = self.in_order >= self.ahead_after;
         let most = if goes_on { into.len() } else { BLOCK_LEN };
         let into = into.get_mut(..spot.at_most(most)).unwrap_or_default();
-        let blob = self.blob(spot.part)?;
+        let blob = self.blob(spot.content)?;
         if goes_on {
             blob.read_cached(spot.within, into)
         } else {
@@ -210,7 +188,7 @@ impl Flow {
         if let Some(bytes) = self.loaded() {
             return Ok(bytes);
         }
-        let Some(spot) = self.spot(self.position) else {
+        let Some(spot) = self.spot(self.position)? else {
             return Ok(Bytes::new());
         };
         if !self.ahead.has(self.position) {
@@ -243,7 +221,7 @@ impl Flow {
         let Some(into) = buffer.space().get_mut(..block.at_most(BLOCK_LEN)) else {
             return Ok(None);
         };
-        match self.blob(spot.part)?.read_cached(block.within, into)? {
+        match self.blob(spot.content)?.read_cached(block.within, into)? {
             0 => Ok(None),
             len => {
                 buffer.fill(len);
@@ -274,7 +252,7 @@ impl Flow {
 
     /// Has a piece from the place `at` on read ahead.
     fn order(&mut self, at: u64, most: u64) -> Result<bool> {
-        let Some(spot) = self.spot(at) else {
+        let Some(spot) = self.spot(at)? else {
             return Ok(false);
         };
         let wanted = spot.at_most(usize::try_from(most).unwrap_or(BLOCK_LEN));
@@ -288,7 +266,7 @@ impl Flow {
         if len == 0 {
             return Ok(false);
         }
-        let Some(blob) = self.blob(spot.part)?.ahead()? else {
+        let Some(blob) = self.blob(spot.content)?.ahead()? else {
             return Ok(false);
         };
         let within = spot.within;
@@ -307,12 +285,12 @@ impl Flow {
         let len = block.at_most(BLOCK_LEN);
         let mut buffer = self.shared.reading.buffer_for(Some(len as u64));
         if let Some(into) = buffer.space().get_mut(..len) {
-            let len = read_all(self.blob(spot.part)?, block.within, into)?;
+            let len = read_all(self.blob(spot.content)?, block.within, into)?;
             buffer.fill(len);
             return Ok((start + block.within, buffer.freeze()));
         }
         let mut little = vec![0; spot.at_most(LITTLE)];
-        let len = self.blob(spot.part)?.read_at(spot.within, &mut little)?;
+        let len = self.blob(spot.content)?.read_at(spot.within, &mut little)?;
         little.truncate(len);
         Ok((self.position, little.into()))
     }

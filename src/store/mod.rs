@@ -11,6 +11,7 @@ mod namespaces;
 mod objects;
 mod pages;
 mod parts;
+mod places;
 mod put;
 mod read;
 mod receiving;

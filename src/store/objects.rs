@@ -20,7 +20,8 @@ impl PartStore {
     /// Opens an object for verified reading: as a whole, from any place, or by part.
     ///
     /// # Cost
-    /// About a microsecond a part. Each file is opened when it is read.
+    /// Some tens of microseconds, however many parts the object has. Places of parts are found, and files
+    /// opened, when they are needed.
     ///
     /// # Errors
     /// As for [`object`](Self::object).

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::flow::Flow;
+use super::places::Places;
+use super::session::Session;
 use super::shared::Shared;
-use crate::backend::{HeldObject, Hold};
+use crate::backend::{BlobReader, HeldObject, Hold};
 use crate::{Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
 
 /// Reads a part. [`PartStore::open_part`](crate::PartStore::open_part) and [`ObjectReader::part`] make it.
@@ -33,11 +35,16 @@ impl PartReader {
         let session = shared.session()?;
         let held = session.catalog.hold_part(upload, number)?;
         let blob = session.blobs.open(&held.part.content, held.blob)?;
-        let flow = Flow::new(shared, ObjectPart::all([held.part.clone()]), held.hold);
-        Ok(Self {
-            part: held.part,
-            flow: flow.opened(blob),
-        })
+        Ok(Self::of(shared, held.part, held.hold, blob))
+    }
+
+    fn of(shared: &Arc<Shared>, part: Part, hold: Hold, blob: Box<dyn BlobReader>) -> Self {
+        let parts = ObjectPart::all([part.clone()]);
+        let flow = Flow::new(shared, Places::new(shared, parts, (1, part.size), hold));
+        Self {
+            flow: flow.opened(part.content, blob),
+            part,
+        }
     }
 
     /// Returns the part that is read.
@@ -63,7 +70,7 @@ impl PartReader {
 
     /// What keeps its blob.
     pub(super) fn hold(&self) -> &Hold {
-        self.flow.hold()
+        self.flow.places().hold()
     }
 }
 
@@ -92,7 +99,8 @@ impl std::fmt::Debug for PartReader {
 /// [`PartStore::open_object`](crate::PartStore::open_object) makes it.
 ///
 /// It returns the bytes of the object also if the object is removed in the meantime. Errors and costs are
-/// those of [`PartReader`], and 120 bytes of memory for the place of each part.
+/// those of [`PartReader`]. Whatever the number of parts, it knows some dozens of them at a time, and finds
+/// others when it needs them.
 pub struct ObjectReader {
     shared: Arc<Shared>,
     object: Object,
@@ -112,10 +120,11 @@ impl ObjectReader {
     }
 
     fn of(shared: &Arc<Shared>, held: HeldObject) -> Self {
+        let all = (usize::from(held.object.parts), held.object.size);
         Self {
             shared: Arc::clone(shared),
             object: held.object,
-            flow: Flow::new(shared, held.parts, held.hold),
+            flow: Flow::new(shared, Places::new(shared, held.parts, all, held.hold)),
         }
     }
 
@@ -133,13 +142,40 @@ impl ObjectReader {
 
     /// What keeps its blobs.
     pub(super) fn hold(&self) -> &Hold {
-        self.flow.hold()
+        self.flow.places().hold()
     }
 
-    /// Returns the parts and their places, in order.
-    #[must_use]
-    pub fn parts(&self) -> &[ObjectPart] {
-        self.flow.parts()
+    /// Returns the parts and their places, in order. It finds them as they are asked for, some dozens at a
+    /// time. After an error the iterator ends.
+    ///
+    /// # Errors
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Index`], [`Error::DamagedRow`]: the index failed, or a row of it is damaged.
+    pub fn parts(&self) -> impl Iterator<Item = Result<ObjectPart>> {
+        self.flow.places().all()
+    }
+
+    /// The same, within a call that has the session.
+    pub(super) fn parts_in(&self, session: &Session) -> impl Iterator<Item = Result<ObjectPart>> {
+        self.flow.places().all_in(session)
+    }
+
+    /// Returns the part that has the byte at this offset. `None` at or behind the end.
+    ///
+    /// # Errors
+    /// As for [`parts`](Self::parts).
+    pub fn part_at(&self, offset: u64) -> Result<Option<ObjectPart>> {
+        self.flow.places().with_byte(offset)
+    }
+
+    /// Returns a part with its place, by its number.
+    ///
+    /// # Errors
+    /// - [`Error::NoSuchPart`]: the object has no part with this number.
+    /// - As for [`parts`](Self::parts).
+    pub fn placed_part(&self, number: PartNumber) -> Result<ObjectPart> {
+        let found = self.flow.places().with_number(number)?;
+        found.ok_or_else(|| self.object.upload.part_not_found(number))
     }
 
     /// Returns the next bytes, at most `most`, and not a copy of them. They are empty only at or behind the
@@ -188,20 +224,16 @@ impl ObjectReader {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
     pub fn part(&self, number: PartNumber) -> Result<PartReader> {
-        let parts = self.parts();
-        let found = parts.binary_search_by_key(&number, |placed| placed.part.number);
-        let found = found.ok().and_then(|at| parts.get(at));
-        let part = &found
-            .ok_or_else(|| self.object.upload.part_not_found(number))?
-            .part;
+        let part = self.placed_part(number)?.part;
         let session = self.shared.session()?;
         let blob = session.catalog.blob(&part.content, self.hold())?;
         let blob = session.blobs.open(&part.content, blob)?;
-        let parts = ObjectPart::all([part.clone()]);
-        Ok(PartReader {
-            part: part.clone(),
-            flow: Flow::new(&self.shared, parts, self.hold().clone()).opened(blob),
-        })
+        Ok(PartReader::of(
+            &self.shared,
+            part,
+            self.hold().clone(),
+            blob,
+        ))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::copy;
 use super::put::{self, Body};
 use super::read::ObjectReader;
 use super::session::Session;
@@ -97,13 +98,13 @@ pub(super) fn copy(
     let catalog = &session.catalog;
     catalog.admit_object(key, options.condition, object.size)?;
     session.blobs.check_room(0)?;
-    let mut parts = Vec::with_capacity(source.parts().len());
-    for placed in source.parts() {
+    let mut parts = Vec::with_capacity(object.parts.into());
+    let mut holds = Vec::with_capacity(object.parts.into());
+    for placed in source.parts_in(session) {
         session.closing.check()?;
-        let part = &placed.part;
-        // I1: the reader has held the blob since a part referred to it. So the blob's rows are durable
-        // before these, and its bytes stay.
-        let blob = catalog.blob(&part.content, source.hold())?;
+        let part = &placed?.part;
+        let (hold, blob) = copy::hold(session, &part.content)?;
+        holds.push(hold);
         session.blobs.require_sound(&part.content, &blob)?;
         parts.push((part.number, PartRow::from(part)));
     }

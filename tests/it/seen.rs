@@ -65,11 +65,7 @@ impl Seen {
         let objects = names.iter().filter_map(|name| {
             let object = store.object(name).ok()?;
             let reader = store.open_object(name).unwrap();
-            let parts = reader
-                .parts()
-                .iter()
-                .map(|placed| placed.part.clone())
-                .collect();
+            let parts = reader.parts().map(|placed| placed.unwrap().part).collect();
             Some((object, parts, content(Ok(reader))))
         });
         Self {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use memmap2::{Advice as Pages, MmapMut};
-use partstore::{CompletedPart, Object, PartNumber, PartStore, Result, Upload};
+use partstore::{CompletedPart, Object, ObjectPart, PartNumber, PartStore, Result, Upload};
 use partstore_bench::bodies::body;
 use partstore_bench::{at_once, machine, median};
 use rustix::fs::{Advice, OFlags, fadvise};
@@ -209,8 +209,11 @@ impl Files {
     fn of(root: &Path, store: &PartStore, object: &Object) -> Result<Self> {
         let reader = store.open_object(&object.upload)?;
         let name = |hash: String| root.join("blobs").join(&hash[..2]).join(&hash);
-        let hashes = reader.parts().iter().map(|placed| placed.part.content);
-        let paths: Vec<_> = hashes.map(|hash| name(hash.to_string())).collect();
+        let path = |placed: ObjectPart| name(placed.part.content.to_string());
+        let paths: Vec<_> = reader
+            .parts()
+            .map(|placed| placed.map(path))
+            .collect::<Result<_>>()?;
         let open = paths.iter().map(|path| File::open(path).expect("a blob"));
         Ok(Self {
             open: open.collect(),

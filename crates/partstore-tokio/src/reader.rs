@@ -137,10 +137,39 @@ impl AsyncReader<ObjectReader> {
         self.reader.object()
     }
 
-    /// Returns the parts and their places, in order.
-    #[must_use]
-    pub fn parts(&self) -> &[ObjectPart] {
-        self.reader.parts()
+    /// Asks the reader, on a thread that may wait: for its parts, for example. Returns this reader and the answer.
+    ///
+    /// # Errors
+    /// Those of `ask`. This reader is dropped then.
+    pub async fn ask<T: Send + 'static, E: Send + 'static>(
+        self,
+        ask: impl FnOnce(&ObjectReader) -> Result<T, E> + Send + 'static,
+    ) -> Result<(Self, T), E> {
+        let reader = self.reader;
+        let asked = self.pool.start(move || match ask(&reader) {
+            Ok(answer) => Ok((reader, answer)),
+            Err(error) => {
+                // Here, where it may take its time.
+                drop(reader.into_inner());
+                Err(error)
+            }
+        });
+        let (reader, answer) = asked.await?;
+        let (pool, read_len) = (self.pool, self.read_len);
+        let reader = Self {
+            reader,
+            pool,
+            read_len,
+        };
+        Ok((reader, answer))
+    }
+
+    /// Returns the parts and their places, in order, and this reader.
+    ///
+    /// # Errors
+    /// As for [`ObjectReader::parts`].
+    pub async fn with_parts(self) -> Result<(Self, Vec<ObjectPart>)> {
+        self.ask(|reader| reader.parts().collect()).await
     }
 
     /// Opens one part by its number (`GET ?partNumber=N`).

@@ -55,10 +55,18 @@ pub(super) fn listed_object(
 
 /// The same, for a caller that holds the object's lock.
 pub(super) fn locked_object(engine: &Engine, upload: &Upload) -> Result<Object> {
-    let (record, done) = completed(engine, upload)?;
-    let metadata = engine.meta.metadata(upload.id(), &record)?;
+    object_of(engine, upload, &completed(engine, upload)?)
+}
+
+/// The same, for a caller that has the object's row as well.
+pub(super) fn object_of(
+    engine: &Engine,
+    upload: &Upload,
+    (record, done): &(UploadRecord, Completion),
+) -> Result<Object> {
+    let metadata = engine.meta.metadata(upload.id(), record)?;
     let metadata = metadata.ok_or_else(|| upload.object_not_found())?;
-    Ok(object_with(upload, record.initiated_ms, &done, metadata))
+    Ok(object_with(upload, record.initiated_ms, done, metadata))
 }
 
 /// The row of an object.

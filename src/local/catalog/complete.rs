@@ -52,7 +52,10 @@ pub(super) fn complete(
             let rows = parts.iter().map(|(number, part)| (*number, part.row()));
             let verdict = completing.judge(record.composite, rows)?;
             let now = clock::now_ms();
-            let completion = Completion::new(&verdict.object, now, current.is_some(), identity);
+            let is_listed = |number| verdict.unlisted.binary_search(number).is_err();
+            let listed = parts.iter().filter(|(number, _)| is_listed(number));
+            let completion = Completion::new(&verdict.object, now, current.is_some(), identity)
+                .marked(listed.map(|(number, part)| (*number, part.size)));
             let leaving = Leaves {
                 replaced: leaver
                     .map(|object| Leaving::find(engine, object, UploadKind::Completed))

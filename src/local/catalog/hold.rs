@@ -1,13 +1,19 @@
-//! What readers and writers hold: pins on blobs (I4).
+//! What readers and writers hold: pins on blobs, or an object as a whole (I4).
+
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 
 use std::ops::ControlFlow;
 
 use super::super::engine::Engine;
-use super::super::format::record::UploadState;
+use super::super::format::record::{Marks, UploadState};
+use super::super::held::HeldUpload;
 use super::super::pins::Pinned;
+use super::super::release;
 use super::answers;
-use crate::backend::{HeldObject, HeldPart, Hold, Location, StoredBlob};
-use crate::{ContentHash, Error, ObjectPart, Part, PartNumber, Result, Upload};
+use crate::backend::{HeldObject, HeldPart, Hold, Location, PartsFrom, StoredBlob};
+use crate::sync::Mutex;
+use crate::{ContentHash, Error, Object, ObjectPart, Part, PartNumber, Result, Upload};
 
 /// I4: the blob is pinned before it is looked for. So no sweep can remove it in between.
 pub(super) fn look_up(
@@ -38,7 +44,9 @@ fn find(engine: &Engine, content: &ContentHash) -> Result<Option<StoredBlob>> {
 /// Whether this engine, since it was opened, respects the hold.
 pub(super) fn is_of(engine: &Engine, hold: &Hold) -> bool {
     let pinned = hold.get::<Pinned>();
+    let whole = hold.get::<HeldWhole>();
     pinned.is_some_and(|pinned| pinned.is_of(&engine.pins))
+        || whole.is_some_and(|whole| whole.held.is_of(&engine.held))
 }
 
 /// A part of an open upload.
@@ -66,17 +74,29 @@ pub(super) fn part(engine: &Engine, upload: &Upload, number: PartNumber) -> Resu
     }
 }
 
-/// An object with its parts.
+/// Keeps an object with many parts.
+struct HeldWhole {
+    held: HeldUpload,
+    /// Those that its row has, and those that were met since.
+    marks: Mutex<Marks>,
+}
+
+/// An object with its first parts, or all.
 pub(super) fn object(engine: &Engine, upload: &Upload) -> Result<HeldObject> {
-    let (object, parts) = {
-        // A completion changes the index row by row. Under the upload's lock, all of its rows are
-        // changed, or none.
-        let _whole = engine.locks.lock(upload.id())?;
-        (
-            answers::locked_object(engine, upload)?,
-            parts_of(engine, upload)?,
-        )
-    };
+    // A completion changes the index row by row. Under the upload's lock, all of its rows are changed, or
+    // none.
+    let whole = engine.locks.lock(upload.id())?;
+    let found = answers::completed(engine, upload)?;
+    let object = answers::object_of(engine, upload, &found)?;
+    if usize::from(object.parts) > release::GROUP {
+        // I4: from here on a removal leaves its parts to the release, which waits for this hold.
+        let held = engine.held.hold(upload.id(), object.parts.into());
+        let marks = Mutex::new(found.1.marks);
+        drop(whole);
+        return first_parts(engine, object, HeldWhole { held, marks });
+    }
+    let parts = parts_of(engine, upload)?;
+    drop(whole);
     let contents = parts.iter().map(|part| part.content).collect();
     let pinned = engine.pins.pin(contents)?;
     // Read again under the pins, because a sweep may have removed the blobs of an object that was
@@ -101,4 +121,58 @@ fn parts_of(engine: &Engine, upload: &Upload) -> Result<Vec<Part>> {
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(parts)
+}
+
+fn first_parts(engine: &Engine, object: Object, held: HeldWhole) -> Result<HeldObject> {
+    Ok(HeldObject {
+        object,
+        parts: held.parts(engine, PartsFrom::Byte(0), release::GROUP)?,
+        hold: Hold::new(held),
+    })
+}
+
+/// Parts of an object that is held.
+pub(super) fn parts(
+    engine: &Engine,
+    hold: &Hold,
+    from: PartsFrom,
+    most: usize,
+) -> Result<Vec<ObjectPart>> {
+    match hold.get::<HeldWhole>() {
+        Some(whole) if whole.held.is_of(&engine.held) => whole.parts(engine, from, most),
+        // It is of a store that was closed since.
+        Some(_) => Err(Error::Closed),
+        None => Ok(Vec::new()),
+    }
+}
+
+impl HeldWhole {
+    /// Nobody changes their rows, so they are read without a lock.
+    fn parts(&self, engine: &Engine, from: PartsFrom, most: usize) -> Result<Vec<ObjectPart>> {
+        let mut parts = Vec::with_capacity(most);
+        let mut marks = self.marks.lock();
+        let mut place = match from {
+            PartsFrom::Byte(byte) => marks.before_byte(byte),
+            PartsFrom::Number(number) => marks.before_part(number),
+        };
+        let (id, after) = (self.held.id(), place.after);
+        engine.meta.parts(id, after, &mut |number, part| {
+            let placed = ObjectPart::at(place.offset, answers::part(number, &part));
+            place = place.behind(number, part.size);
+            marks.pass(place);
+            let is_there = match from {
+                PartsFrom::Byte(byte) => place.offset > byte,
+                PartsFrom::Number(wanted) => number >= wanted,
+            };
+            if is_there {
+                parts.push(placed);
+            }
+            Ok(if parts.len() < most {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        Ok(parts)
+    }
 }

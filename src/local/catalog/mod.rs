@@ -22,12 +22,12 @@ use super::engine::Engine;
 use super::format::mutation::Tree;
 use crate::backend::{
     Algorithms, Catalog, Checkpoint, Completing, Going, HeldObject, HeldPart, Hold, Names, NewBlob,
-    NewObject, NewUpload, PartRow, Renaming, StoredBlob, Watch,
+    NewObject, NewUpload, PartRow, PartsFrom, Renaming, StoredBlob, Watch,
 };
 use crate::{
-    Condition, ContentHash, Key, KeyPage, Namespace, NamespacePage, Object, ObjectPage, Part,
-    PartNumber, PartPage, Quota, Result, Scope, Stats, SweepReport, Upload, UploadId, UploadInfo,
-    UploadPage, VerifyReport,
+    Condition, ContentHash, Key, KeyPage, Namespace, NamespacePage, Object, ObjectPage, ObjectPart,
+    Part, PartNumber, PartPage, Quota, Result, Scope, Stats, SweepReport, Upload, UploadId,
+    UploadInfo, UploadPage, VerifyReport,
 };
 
 use end::UploadKind;
@@ -160,6 +160,10 @@ impl Catalog for Engine {
 
     fn hold_key(&self, key: &Key) -> Result<HeldObject> {
         current::find(self, key, |object| hold::object(self, object))
+    }
+
+    fn held_parts(&self, hold: &Hold, from: PartsFrom, most: usize) -> Result<Vec<ObjectPart>> {
+        hold::parts(self, hold, from, most)
     }
 
     fn parts(&self, upload: &Upload, after: u16, limit: usize) -> Result<PartPage> {

@@ -38,7 +38,8 @@ pub(super) fn commit(
     let upload = Upload::new(key, engine.ids.next()?);
     let now = clock::now_ms();
     // No list has completed it.
-    let done = Completion::new(new.row, now, true, [0; 32]);
+    let done = Completion::new(new.row, now, true, [0; 32])
+        .marked(new.parts.iter().map(|(number, part)| (*number, part.size)));
     let record = UploadRecord {
         namespace,
         key: key.as_str().to_owned(),

@@ -82,7 +82,7 @@ mod alone {
             let upload = filled(&engine, parts);
             let holds = [0, 1].map(|_| {
                 let _whole = engine.locks.lock(upload.id()).unwrap();
-                engine.held.hold(upload.id())
+                engine.held.hold(upload.id(), 1)
             });
             let garbage = rows(&engine)[3];
             engine.abort(&upload).unwrap();
@@ -149,7 +149,7 @@ mod schedules {
                     let hold = {
                         let _whole = engine.locks.lock(id).unwrap();
                         let lives = engine.meta.upload(id).unwrap().is_some();
-                        lives.then(|| engine.held.hold(id))
+                        lives.then(|| engine.held.hold(id, 2))
                     };
                     for number in [1, 2].map(|number| PartNumber::new(number).unwrap()) {
                         let part = engine.meta.part(id, number).unwrap();

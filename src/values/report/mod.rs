@@ -32,7 +32,8 @@ pub struct SweepReport {
     /// Removed files in `blobs/` that no record named. A crash left them, or a part that was refused at its
     /// last step.
     pub orphans: u64,
-    /// Blobs without a reference that somebody is reading or putting. A later sweep looks at them again.
+    /// Blobs without a reference that somebody is reading or putting, and parts of removed objects that somebody
+    /// reads. A later sweep looks at them again.
     pub in_use: u64,
     /// Directories in `blobs/` that have the name of a blob, if the sweep looked at all files. No store
     /// makes them. A repair of the file system may.

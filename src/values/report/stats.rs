@@ -41,7 +41,7 @@ pub struct Stats {
     /// Bytes of the disk that are reserved for those bodies: what was received and is not yet written, and
     /// up to 16 MiB beyond what each has sent. Nothing is reserved for a body that has sent nothing.
     pub reserved_bytes: u64,
-    /// Blobs that are being read or put.
+    /// Blobs that are being read or put. Each part of an object counts that is being read.
     pub pinned_blobs: u64,
     /// Journal on disk, bytes.
     pub journal_bytes: u64,

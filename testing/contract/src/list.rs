@@ -215,6 +215,8 @@ macro_rules! contract {
                 reads_and_chunks_by_turns_go_on_where_the_other_ended,
                 chunks_go_on_when_the_object_is_removed,
                 a_reader_that_is_dropped_half_way_keeps_nothing,
+                an_object_of_many_parts_is_read_from_any_place_on,
+                an_object_of_many_parts_is_held_whatever_becomes_of_it,
                 a_damaged_blob_ends_the_chunks_before_it,
                 a_part_reads_like_its_bytes,
                 an_object_reads_like_its_parts_one_after_the_other,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use partstore::backend::{
     Algorithms, Catalog, Completing, Going, HeldObject, HeldPart, Hold, Names, NewBlob, NewObject,
-    NewUpload, PartRow, Renaming, StoredBlob,
+    NewUpload, PartRow, PartsFrom, Renaming, StoredBlob,
 };
 use partstore::{
     Condition, ContentHash, DamagedBlob, Error, Key, KeyEntry, KeyPage, Namespace, NamespacePage,
@@ -25,12 +25,16 @@ pub struct MemoryCatalog {
     pub opening: u64,
 }
 
-/// What a [`Hold`] is here: the counts of some blobs.
+/// What a [`Hold`] is here: the counts of some blobs, and parts if they are those of an object.
 struct Held {
     state: Arc<Mutex<State>>,
     opening: u64,
     contents: Vec<ContentHash>,
+    parts: Vec<ObjectPart>,
 }
+
+/// Few, so that readers have to ask for others.
+const FIRST_PARTS: usize = 3;
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -46,6 +50,15 @@ impl Drop for Held {
 
 impl MemoryCatalog {
     fn hold(&self, state: &mut State, contents: Vec<ContentHash>) -> Hold {
+        self.hold_parts(state, contents, Vec::new())
+    }
+
+    fn hold_parts(
+        &self,
+        state: &mut State,
+        contents: Vec<ContentHash>,
+        parts: Vec<ObjectPart>,
+    ) -> Hold {
         for content in &contents {
             *state.holds.entry(*content).or_default() += 1;
         }
@@ -53,6 +66,7 @@ impl MemoryCatalog {
             state: Arc::clone(&self.state),
             opening: self.opening,
             contents,
+            parts,
         })
     }
 
@@ -62,8 +76,8 @@ impl MemoryCatalog {
         let contents = parts.iter().map(|placed| placed.part.content).collect();
         Ok(HeldObject {
             object: found,
-            parts,
-            hold: self.hold(state, contents),
+            parts: parts.iter().take(FIRST_PARTS).cloned().collect(),
+            hold: self.hold_parts(state, contents, parts),
         })
     }
 }
@@ -381,6 +395,20 @@ impl Catalog for MemoryCatalog {
         let mut state = self.state.lock();
         let current = state.current(key)?;
         self.held_object(&mut state, &current.ok_or_else(|| key.not_found())?)
+    }
+
+    fn held_parts(&self, hold: &Hold, from: PartsFrom, most: usize) -> Result<Vec<ObjectPart>> {
+        let parts = hold.get::<Held>().map_or(&[][..], |kept| &kept.parts);
+        let is_before = |placed: &&ObjectPart| match from {
+            PartsFrom::Byte(byte) => placed.offset + placed.part.size <= byte,
+            PartsFrom::Number(number) => placed.part.number < number,
+        };
+        Ok(parts
+            .iter()
+            .skip_while(is_before)
+            .take(most)
+            .cloned()
+            .collect())
     }
 
     fn parts(&self, upload: &Upload, after: u16, limit: usize) -> Result<PartPage> {

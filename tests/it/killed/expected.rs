@@ -42,7 +42,8 @@ pub fn observe(store: &PartStore) -> Model {
         reader.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes.len() as u64, object.size);
         let mut left = bytes.as_slice();
-        let parts = reader.parts().iter().map(|placed| {
+        let parts = reader.parts().map(|placed| {
+            let placed = placed.unwrap();
             let len = usize::try_from(placed.part.size).unwrap();
             let found = md5(left.split_off(..len).unwrap());
             (placed.part.number.get(), found)

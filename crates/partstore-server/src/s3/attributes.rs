@@ -32,7 +32,8 @@ pub async fn get_object_attributes(
     let (object, parts) = if wants("ObjectParts") {
         blocking(&store, move |store| {
             let reader = store.open_key(name).map_err(error::of)?;
-            Ok((reader.object().clone(), reader.parts().to_vec()))
+            let parts = reader.parts().collect::<Result<_, _>>();
+            Ok((reader.object().clone(), parts.map_err(error::of)?))
         })
         .await?
     } else {

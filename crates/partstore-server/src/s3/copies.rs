@@ -140,7 +140,7 @@ pub async fn upload_part_copy(
         let mut reader = open(store, source, &conditions)?;
         let range = range_of(input.copy_source_range.as_deref(), reader.object().size)?;
         // A range that is one part of the source needs no bytes moved.
-        if let Some(whole) = part_at(&reader, &range) {
+        if let Some(whole) = part_at(&reader, &range)? {
             let source = reader.part(whole).map_err(error::of)?;
             return store.copy_part(&source, &upload, number).map_err(error::of);
         }
@@ -186,10 +186,13 @@ fn range_of(text: Option<&str>, size: u64) -> S3Result<std::ops::Range<u64>> {
 }
 
 /// The part that is exactly this range.
-fn part_at(reader: &ObjectReader, range: &std::ops::Range<u64>) -> Option<partstore::PartNumber> {
-    let parts = reader.parts().iter();
-    let mut same = parts.filter(|placed| {
+fn part_at(
+    reader: &ObjectReader,
+    range: &std::ops::Range<u64>,
+) -> S3Result<Option<partstore::PartNumber>> {
+    let first = reader.part_at(range.start).map_err(error::of)?;
+    let same = first.filter(|placed| {
         placed.offset == range.start && placed.offset + placed.part.size == range.end
     });
-    same.next().map(|placed| placed.part.number)
+    Ok(same.map(|placed| placed.part.number))
 }

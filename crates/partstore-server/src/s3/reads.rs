@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use hyper::{HeaderMap, StatusCode};
-use partstore::{Key, Object, ObjectPart, ObjectReader, PartStore};
+use partstore::{Error, Key, Object, ObjectPart, ObjectReader, PartNumber, PartStore};
 use s3s::dto::{
     ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Range,
     Timestamp,
 };
-use s3s::{S3Request, S3Response, S3Result};
+use s3s::{S3Error, S3Request, S3Response, S3Result};
 
 use super::body::{self, blocking};
 use super::checksums::{self, Named, with_checksums};
@@ -84,20 +84,41 @@ impl Asked {
         Ok(reader)
     }
 
-    /// The object, and its parts if one of them is asked for.
-    fn find(&self, store: &PartStore) -> S3Result<(Object, Vec<ObjectPart>)> {
+    /// The part that is asked for. An object that was put as a whole has part 1 only.
+    fn named_part(&self, reader: &ObjectReader) -> S3Result<Option<ObjectPart>> {
+        let Some(number) = self.part else {
+            return Ok(None);
+        };
+        if self.range.is_some() {
+            return Err(error::new(
+                "InvalidRequest",
+                "a range and a part number exclude each other",
+            ));
+        }
+        let number = u32::try_from(number).ok().map(PartNumber::new);
+        let Some(Ok(number)) = number else {
+            return Err(no_such_part());
+        };
+        match reader.placed_part(number) {
+            Err(Error::NoSuchPart { .. }) => Err(no_such_part()),
+            found => found.map(Some).map_err(error::of),
+        }
+    }
+
+    /// The object, and the part of it that is asked for.
+    fn find(&self, store: &PartStore) -> S3Result<(Object, Option<ObjectPart>)> {
         if self.part.is_some() {
             let reader = self.open(store)?;
-            return Ok((reader.object().clone(), reader.parts().to_vec()));
+            return Ok((reader.object().clone(), self.named_part(&reader)?));
         }
         let object = store.object_by_key(self.name.clone());
         let object = object.map_err(error::of)?;
         self.check(&object)?;
-        Ok((object, Vec::new()))
+        Ok((object, None))
     }
 
-    fn describe(&self, object: &Object, parts: &[ObjectPart]) -> S3Result<Head> {
-        let wanted = Wanted::of((object.size, parts), self.range.as_ref(), self.part)?;
+    fn describe(&self, object: &Object, part: Option<ObjectPart>) -> S3Result<Head> {
+        let wanted = Wanted::of(object.size, self.range.as_ref(), part)?;
         let mut headers = headers::answered(&object.metadata);
         for (name, value) in &self.instead {
             if let Some(value) = value.as_ref().and_then(|value| value.parse().ok()) {
@@ -116,6 +137,12 @@ impl Asked {
             wanted,
         })
     }
+}
+
+fn no_such_part() -> S3Error {
+    let mut refused = error::new("InvalidPartNumber", "the object has no such part");
+    refused.set_status_code(StatusCode::RANGE_NOT_SATISFIABLE);
+    refused
 }
 
 /// The head of an answer.
@@ -160,8 +187,12 @@ pub async fn get_object(
     let asked = Arc::new(asked!(request.input));
     let opening = asked.clone();
     let reader = objects.store.reader_by(move |store| opening.open(store));
-    let reader = reader.await?;
-    let head = asked.describe(reader.object(), reader.parts())?;
+    let (mut reader, mut part) = (reader.await?, None);
+    if asked.part.is_some() {
+        let asking = asked.clone();
+        (reader, part) = reader.ask(move |reader| asking.named_part(reader)).await?;
+    }
+    let head = asked.describe(reader.object(), part)?;
     let object = reader.object().clone();
     let body = body::read(reader, head.wanted.bytes.clone()).await?;
     Ok(answer!(head, &object, GetObjectOutput { body: Some(body) }))
@@ -174,8 +205,8 @@ pub async fn head_object(
     let asked = asked!(request.input);
     let store = objects.store.clone();
     let (object, head) = blocking(&store, move |store| {
-        let (object, parts) = asked.find(store)?;
-        let head = asked.describe(&object, &parts)?;
+        let (object, part) = asked.find(store)?;
+        let head = asked.describe(&object, part)?;
         Ok((object, head))
     })
     .await?;

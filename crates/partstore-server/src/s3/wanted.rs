@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use hyper::StatusCode;
 use partstore::{Object, ObjectPart};
 use s3s::S3Result;
 
@@ -18,20 +17,13 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The parts are asked for only if the request names one.
+    /// A part excludes a range.
     pub fn of(
-        (size, parts): (u64, &[ObjectPart]),
+        size: u64,
         range: Option<&s3s::dto::Range>,
-        part: Option<i32>,
+        part: Option<ObjectPart>,
     ) -> S3Result<Self> {
-        if let Some(number) = part {
-            if range.is_some() {
-                return Err(error::new(
-                    "InvalidRequest",
-                    "a range and a part number exclude each other",
-                ));
-            }
-            let part = part_of(parts, number)?;
+        if let Some(part) = part {
             return Ok(Self {
                 bytes: part.offset..part.offset + part.part.size,
                 part: Some(part),
@@ -80,17 +72,4 @@ impl Wanted {
             None => Named::default(),
         }
     }
-}
-
-fn part_of(parts: &[ObjectPart], number: i32) -> S3Result<ObjectPart> {
-    let found = parts
-        .iter()
-        .find(|placed| i32::from(placed.part.number.get()) == number);
-    // An object that was put as a whole has part 1 only.
-    let missing = || {
-        let mut refused = error::new("InvalidPartNumber", "the object has no such part");
-        refused.set_status_code(StatusCode::RANGE_NOT_SATISFIABLE);
-        refused
-    };
-    found.cloned().ok_or_else(missing)
 }

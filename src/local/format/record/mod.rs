@@ -7,6 +7,7 @@
 //! Rows of both [versions](Version) may stand in one store. New rows have the newest one.
 
 mod blob;
+mod marks;
 mod name;
 mod namespace;
 mod part;
@@ -14,6 +15,7 @@ mod tombstone;
 mod upload;
 
 pub(crate) use blob::{BlobHead, blob_row_count, blob_rows, read_crcs};
+pub(crate) use marks::Marks;
 pub(crate) use name::{
     KeyRecord, after_name, name_key, object_key, parse_name_key, parse_object_key, prefix_of,
 };

@@ -1,12 +1,13 @@
 //! [`UploadRecord`]: the row of an upload, open or completed.
 
 use super::super::cursor::{Cursor, len_u16};
+use super::marks::Marks;
 use super::part::{put_checksums, put_etag, take_algorithms, take_checksums, take_etag};
 use super::{Fields, Version};
 use crate::backend::ObjectRow;
 use crate::values::checksum::Algorithms;
 use crate::values::namespace::NamespaceId;
-use crate::{Checksum, Checksums, ETag, ObjectETag};
+use crate::{Checksum, Checksums, ETag, ObjectETag, PartNumber};
 
 /// An upload, open or completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +49,14 @@ pub(crate) struct Completion {
     /// BLAKE3 of the list that completed it. It identifies the same call when it comes again (R25). Zeros
     /// if no list did.
     pub list: [u8; 32],
+    /// Where some of its parts begin. None if the row is older than format 3.
+    pub marks: Marks,
 }
 
 const OPEN: u8 = 0;
 const COMPLETED: u8 = 1;
+/// Completed, with marks.
+const MARKED: u8 = 2;
 
 impl UploadRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -65,9 +70,14 @@ impl UploadRecord {
         fields.extend_from_slice(&self.composite.mask().to_be_bytes());
         match &self.state {
             UploadState::Open => fields.push(OPEN),
-            UploadState::Completed(done) => {
+            UploadState::Completed(done) if done.marks.is_empty() => {
                 fields.push(COMPLETED);
                 done.encode(&mut fields);
+            }
+            UploadState::Completed(done) => {
+                fields.push(MARKED);
+                done.encode(&mut fields);
+                done.marks.encode(&mut fields);
             }
         }
         fields
@@ -99,6 +109,11 @@ impl UploadRecord {
                 record.state = match cursor.u8()? {
                     OPEN => UploadState::Open,
                     COMPLETED => UploadState::Completed(Box::new(Completion::decode(&mut cursor)?)),
+                    MARKED => {
+                        let mut done = Completion::decode(&mut cursor)?;
+                        done.marks = Marks::decode(&mut cursor)?;
+                        UploadState::Completed(Box::new(done))
+                    }
                     _ => return None,
                 };
             }
@@ -120,7 +135,14 @@ impl Completion {
             composite: object.composite,
             current,
             list,
+            marks: Marks::default(),
         }
+    }
+
+    /// The same, of an object with these parts.
+    pub(crate) fn marked(self, parts: impl IntoIterator<Item = (PartNumber, u64)>) -> Self {
+        let marks = Marks::of(parts);
+        Self { marks, ..self }
     }
 
     pub(crate) fn row(&self) -> ObjectRow {
@@ -160,6 +182,7 @@ impl Completion {
                 _ => return None,
             },
             list: cursor.array()?,
+            marks: Marks::default(),
         })
     }
 
@@ -176,6 +199,7 @@ impl Completion {
             composite: Checksums::new(),
             current: false,
             list: cursor.array()?,
+            marks: Marks::default(),
         })
     }
 }

@@ -13,7 +13,7 @@ use super::streams::{Stream, Streams};
 use super::{Blobs, Losses, Spaces};
 use crate::local::format::mutation::{Mutation, Tree};
 use crate::local::format::record::{
-    self, Completion, Fields, KeyRecord, PartRecord, Tombstone, UploadRecord, UploadState,
+    self, Completion, Fields, KeyRecord, Marks, PartRecord, Tombstone, UploadRecord, UploadState,
 };
 use crate::values::checksum::Algorithms;
 use crate::values::digest;
@@ -234,6 +234,10 @@ impl Judge<'_> {
                 metadata_len: record.metadata_len,
                 ..open_again(record.namespace, &record.key)
             };
+        }
+        if let UploadState::Completed(done) = &mut record.state {
+            let parts = known.parts.iter();
+            done.marks = Marks::of(parts.map(|(number, part)| (*number, part.size)));
         }
         let metadata = whole_metadata(record.metadata_len, &known.metadata);
         if row_is_lost || metadata.is_none() {

@@ -1,7 +1,7 @@
 //! Reading parts and objects.
 
 use crate::support::{Fixture, bytes, lines, number, read_object, read_part, refusal};
-use partstore::{Error, Object, ObjectReader, Part, PartReader};
+use partstore::{Condition, Error, Object, ObjectOptions, ObjectReader, Part, PartReader};
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 
 const BLOCK: usize = 262_144;
@@ -86,7 +86,7 @@ pub fn an_object_reads_like_its_parts_one_after_the_other() {
     for _ in 0..2 {
         let reader = fixture.store.open_object(&object).unwrap();
         assert_eq!(reader.object().size, whole.len() as u64);
-        let places = reader.parts().iter().map(|part| part.offset);
+        let places = reader.parts().map(|part| part.unwrap().offset);
         assert!(places.eq(edges[..SIZES.len()].iter().map(|edge| *edge as u64)));
         assert_reads_like(reader, &whole, &edges);
         fixture.reopen();
@@ -335,12 +335,123 @@ pub fn a_reader_that_is_dropped_half_way_keeps_nothing() {
     assert_eq!(fixture.blob_files().len(), 0);
 }
 
+/// An object of more parts than a reader knows at a time: of several sizes, and some of none.
+fn many_parts(fixture: &Fixture, key: &str) -> (Object, Vec<Vec<u8>>) {
+    let bodies: Vec<Vec<u8>> = (0..205)
+        .map(|at| {
+            bytes(
+                1000 + at,
+                [7, 40, 0, 3000][usize::try_from(at).unwrap() % 4],
+            )
+        })
+        .collect();
+    let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+    (fixture.complete(key, &slices), bodies)
+}
+
+pub fn an_object_of_many_parts_is_read_from_any_place_on() {
+    let mut fixture = Fixture::new();
+    let (object, bodies) = many_parts(&fixture, "key");
+    let whole = bodies.concat();
+    for _ in 0..2 {
+        let reader = fixture.store.open_object(&object.upload).unwrap();
+        let ends = bodies.iter().scan(0, |end, body| {
+            *end += body.len();
+            Some(*end)
+        });
+        let edges: Vec<usize> = [0].into_iter().chain(ends).collect();
+        let parts: Vec<_> = reader.parts().map(Result::unwrap).collect();
+        assert_eq!(parts.len(), bodies.len());
+        for (at, placed) in parts.iter().enumerate() {
+            let (offset, size) = (edges[at] as u64, bodies[at].len() as u64);
+            assert_eq!((placed.offset, placed.part.size), (offset, size));
+            assert_eq!(reader.placed_part(placed.part.number).unwrap(), *placed);
+            if size > 0 {
+                for byte in [offset, offset + size - 1] {
+                    assert_eq!(reader.part_at(byte).unwrap().as_ref(), Some(placed));
+                }
+            }
+        }
+        assert_eq!(reader.part_at(whole.len() as u64).unwrap(), None);
+        assert_eq!(
+            refusal(reader.placed_part(number(206))).0,
+            "InvalidPartNumber"
+        );
+        for at in [198, 3, 66] {
+            let part = reader.part(number(at)).unwrap();
+            let body = &bodies[usize::try_from(at).unwrap() - 1];
+            assert_reads_like(part, body, &[0, body.len()]);
+        }
+        let mut places =
+            [0, 1, 31, 32, 33, 63, 64, 65, 128, 191, 203, 204, 205].map(|at| edges[at]);
+        places.reverse();
+        assert_reads_like(reader, &whole, &places);
+        let mut reader = fixture.store.open_object(&object.upload).unwrap();
+        for (from, to) in [
+            (edges[150], edges[205]),
+            (0, edges[140]),
+            (edges[60] + 3, edges[70]),
+        ] {
+            reader.seek(SeekFrom::Start(from as u64)).unwrap();
+            take_chunks(&mut reader, (from, to), &whole, usize::MAX);
+        }
+        fixture.reopen();
+    }
+}
+
+/// Whatever becomes of an object: who reads it, and who copies it from a reader, has its bytes.
+pub fn an_object_of_many_parts_is_held_whatever_becomes_of_it() {
+    let fixture = Fixture::new();
+    let ends: [&dyn Fn(&Object); 3] = [
+        &|object| fixture.store.remove_object(&object.upload).unwrap(),
+        &|_| drop(fixture.store.put_object("key", "another").unwrap()),
+        &|object| {
+            let options = ObjectOptions::new();
+            let renamed = fixture
+                .store
+                .rename_object(&object.upload, "other", &options);
+            fixture
+                .store
+                .remove_object(&renamed.unwrap().upload)
+                .unwrap();
+        },
+    ];
+    for end in ends {
+        let (object, bodies) = many_parts(&fixture, "key");
+        let always = Condition::Always;
+        fixture.store.make_current(&object.upload, always).unwrap();
+        let mut reader = fixture.store.open_key("key").unwrap();
+        let part = reader.part(number(200)).unwrap();
+        end(&object);
+        let swept = fixture.store.sweep().unwrap();
+        assert_eq!((swept.blobs, swept.in_use > 0), (0, true));
+        let options = ObjectOptions::new();
+        let copy = fixture
+            .store
+            .copy_object(&reader, "copy", &options)
+            .unwrap();
+        assert!(reader.parts().map(Result::unwrap).count() == bodies.len());
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert!(read == bodies.concat());
+        drop(reader);
+        fixture.store.sweep().unwrap();
+        assert_reads_like(part, &bodies[199], &[0]);
+        assert!(read_object(&fixture.store, &copy.upload) == read);
+        fixture.store.remove_object(&copy.upload).unwrap();
+        fixture.store.remove_key("key", always).unwrap();
+        fixture.assert_tidy();
+        assert_eq!(fixture.blob_files().len(), 0);
+        assert_eq!(fixture.store.stats().unwrap().pinned_blobs, 0);
+    }
+}
+
 /// Whoever reads in order gets everything before a damaged block, its name, and no byte of it.
 pub fn a_damaged_blob_ends_the_chunks_before_it() {
     let fixture = Fixture::new();
     let (object, whole) = long_object(&fixture);
     let reader = fixture.store.open_object(&object.upload).unwrap();
-    let placed = &reader.parts()[4];
+    let placed = reader.parts().nth(4).unwrap().unwrap();
     let (damaged, begin) = (placed.part.content, usize::try_from(placed.offset).unwrap());
     fixture.engine.damage(&damaged);
     let is_named =

@@ -231,6 +231,7 @@ impl Script {
             let reader = store.open_object(&object.upload)?;
             let mut parts = Vec::new();
             for placed in reader.parts() {
+                let placed = placed?;
                 let body = self.read(&placed.part, reader.part(placed.part.number)?)?;
                 parts.push((placed.part.number.get(), body));
             }

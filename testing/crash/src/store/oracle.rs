@@ -336,6 +336,7 @@ impl<'a> Judge<'a> {
             let reader = said("open_object", store.open_object(&object.upload))?;
             let mut parts = Vec::new();
             for placed in reader.parts() {
+                let placed = said("parts", placed)?;
                 let open = || reader.part(placed.part.number);
                 parts.push((placed.part.number.get(), self.body_of(&placed.part, open)?));
             }

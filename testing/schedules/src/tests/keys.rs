@@ -91,7 +91,7 @@ fn assert_holds_what_is_referenced(store: &PartStore) {
         let mut held = BTreeSet::new();
         for object in store.objects() {
             let reader = store.open_object(&object.unwrap().upload).unwrap();
-            held.extend(reader.parts().iter().map(|placed| placed.part.etag));
+            held.extend(reader.parts().map(|placed| placed.unwrap().part.etag));
         }
         for upload in store.uploads("") {
             let upload = upload.unwrap().upload;

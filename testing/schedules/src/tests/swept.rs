@@ -6,7 +6,7 @@ use parking_lot::schedule;
 use super::store::{STEPS, after, assert_whole, number, open, parts, put, read};
 use harness::disk::{self, Faults};
 use harness::{Acknowledged, below, check, join, power_cut, task};
-use partstore::{CompletedPart, Error, ListParts, Part, PartStore, Scope, Upload};
+use partstore::{CompletedPart, Error, ListParts, ObjectOptions, Part, PartStore, Scope, Upload};
 
 const X: &[u8] = b"some bytes";
 const Y: &[u8] = b"other bytes";
@@ -235,14 +235,22 @@ fn a_part_that_is_being_read_is_not_swept() {
     });
 }
 
-/// The same for an object, whose files are opened one by one as they are read.
+/// The same for an object, whose files are opened one by one as they are read. One part is pinned. Of several,
+/// the object is held as a whole, and their rows are read one by one, too.
 #[test]
 fn an_object_that_is_being_read_is_not_swept() {
     check(1500, || {
         let store = open();
         let upload = store.initiate_upload("key").unwrap();
-        let list = [(1, X), (2, Y)]
-            .map(|(at, body)| CompletedPart::from(&put(&store, &upload, at, body).unwrap()));
+        let parts = [(1, X), (2, Y)];
+        let parts = &parts[..=below(2)];
+        let list: Vec<_> = schedule::pause(|| {
+            let put = |(at, body): &(u32, &'static [u8])| put(&store, &upload, *at, body).unwrap();
+            parts
+                .iter()
+                .map(|part| CompletedPart::from(&put(part)))
+                .collect()
+        });
         store.complete_upload(&upload, &list).unwrap();
         let removing = {
             let (store, upload) = (store.clone(), upload.clone());
@@ -252,11 +260,44 @@ fn an_object_that_is_being_read_is_not_swept() {
             })
         };
         match store.open_object(&upload) {
-            Ok(reader) => assert_eq!(read(reader), [X, Y].concat()),
+            Ok(reader) => {
+                let bodies: Vec<_> = parts.iter().map(|(_, body)| *body).collect();
+                assert_eq!(read(reader), bodies.concat());
+            }
             Err(error) => assert!(matches!(error, Error::NoSuchObject { .. }), "{error}"),
         }
         join([removing]);
         assert_whole(&store, &[]);
+    });
+}
+
+/// Whoever copies an object from a reader has its bytes, also if the object is removed meanwhile.
+#[test]
+fn an_object_that_is_being_copied_is_not_swept() {
+    check(1500, || {
+        let store = open();
+        let source = schedule::pause(|| {
+            let upload = store.initiate_upload("key").unwrap();
+            let list = [(1, X), (2, Y)]
+                .map(|(at, body)| CompletedPart::from(&put(&store, &upload, at, body).unwrap()));
+            store.complete_upload(&upload, &list).unwrap();
+            store.open_object(&upload).unwrap()
+        });
+        let removing = {
+            let (store, upload) = (store.clone(), source.object().upload.clone());
+            task(move || {
+                store.remove_object(&upload).unwrap();
+                store.sweep().unwrap();
+            })
+        };
+        let copied = store.copy_object(&source, "copy", &ObjectOptions::new());
+        drop(source);
+        let sweep = sweep_task(&store);
+        join([removing]);
+        join([sweep]);
+        let reader = store.open_object(&copied.unwrap().upload).unwrap();
+        assert_eq!(read(reader), [X, Y].concat());
+        assert_whole(&store, &[X, Y]);
     });
 }
 

@@ -145,7 +145,8 @@ impl Appending {
             let body = Upstream::of(body);
             return self.put((Condition::IfAbsent, first), (body, length)).await;
         };
-        let (parts, object) = (before.parts().to_vec(), before.object().clone());
+        let (before, parts) = before.with_parts().await?;
+        let object = before.object().clone();
         let kept = kept(&parts, length);
         let (kept, again) = parts.split_at(kept);
         let from = again.first().map_or(object.size, |placed| placed.offset);

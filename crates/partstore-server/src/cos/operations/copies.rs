@@ -128,8 +128,8 @@ impl Source {
         (upload, number): (&Upload, PartNumber),
     ) -> Result<Part, Refusal> {
         let own = |first, len| span == Span { first, len };
-        let mut parts = self.reader.parts().iter();
-        if let Some(whole) = parts.find(|placed| own(placed.offset, placed.part.size)) {
+        let first = self.reader.part_at(span.first)?;
+        if let Some(whole) = first.filter(|placed| own(placed.offset, placed.part.size)) {
             let part = self.reader.part(whole.part.number)?;
             return Ok(store.copy_part(&part, upload, number)?);
         }

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, IF_RANGE, RANGE, TRANSFER_ENCODING};
-use partstore::{Condition, Error, ObjectOptions, PartNumber, PartOptions};
+use partstore::{Condition, ObjectOptions, PartNumber, PartOptions};
 use partstore_tokio::AsyncObjectReader;
 
 use super::described::Described;
@@ -68,7 +68,7 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
             ));
         }
     }
-    let span = wanted_span(&call, &reader, &described)?;
+    let (reader, span) = wanted_span(&call, reader, &described).await?;
     let mut response = described.response(&call.query)?;
     let whole = Span {
         first: 0,
@@ -90,30 +90,26 @@ pub async fn get(call: Call, wanted: Wanted) -> Answer {
 }
 
 /// The bytes that `partNumber` or `Range` ask for; `None` for all.
-fn wanted_span(
+async fn wanted_span(
     call: &Call,
-    reader: &AsyncObjectReader,
+    reader: AsyncObjectReader,
     described: &Described,
-) -> Result<Option<Span>, Refusal> {
+) -> Result<(AsyncObjectReader, Option<Span>), Refusal> {
     if let Some(number) = call.query.get("partNumber") {
         let number: PartNumber = number.parse()?;
-        let mut parts = reader.parts().iter();
-        let placed = parts.find(|placed| placed.part.number == number);
-        let placed = placed.ok_or_else(|| Error::NoSuchPart {
-            id: reader.object().upload.id().to_string(),
-            number,
-        })?;
-        return Ok(Some(Span {
+        let (reader, placed) = reader.ask(move |reader| reader.placed_part(number)).await?;
+        let span = Span {
             first: placed.offset,
             len: placed.part.size,
-        }));
+        };
+        return Ok((reader, Some(span)));
     }
     let unchanged = match text(call.headers(), &IF_RANGE)? {
         Some(tag) => tag == described.etag || Some(tag) == described.last_modified().to_str().ok(),
         None => true,
     };
     let range = text(call.headers(), &RANGE)?.filter(|_| unchanged);
-    conditions::range(range, described.size)
+    Ok((reader, conditions::range(range, described.size)?))
 }
 
 /// `DELETE /key`: 204 whether or not there was an object.
