@@ -18,13 +18,14 @@ CREATE TABLE ps.sessions (
 );
 
 -- What makes a verb happen once, and what names an object in the bucket before it exists.
--- `answer` is null until the verb has happened. `multipart` is the id of an upload to the bucket.
+-- `answer` is null until the verb has happened. `multipart` is the id of an upload to the bucket. The key begins with the
+-- number, so a list of numbers is found by index whatever is known of the table.
 CREATE TABLE ps.tokens (
   session bytea NOT NULL REFERENCES ps.sessions,
   seq bigint NOT NULL,
   answer bigint,
   multipart text,
-  PRIMARY KEY (session, seq)
+  PRIMARY KEY (seq, session)
 ) WITH (fillfactor = 50);
 
 CREATE TABLE ps.namespaces (

@@ -72,6 +72,14 @@ BEGIN
   IF NOT FOUND THEN RAISE EXCEPTION 'no such namespace' USING ERRCODE = 'PS008'; END IF;
 END $$;
 
+-- The blobs of those that are stored. `OFFSET 0` has each looked for by index, also by a plan that was made for empty tables.
+CREATE OR REPLACE FUNCTION ps.look_up_v1(p_content bytea[]) RETURNS TABLE (o_content bytea, o_name bytea, o_size bigint, o_crcs bytea, o_damaged bool)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+  RETURN QUERY SELECT b.* FROM unnest(p_content) AS q (content)
+    CROSS JOIN LATERAL (SELECT content, name, size, crcs, damaged FROM ps.blobs WHERE content = q.content OFFSET 0) b;
+END $$;
+
 -- A part is about to refer to this blob. `p_name` and `p_crcs` come with one that was stored for it. False if
 -- no bytes are left: nothing was changed then.
 CREATE OR REPLACE FUNCTION ps.refer_v1(p_lane smallint, p_content bytea, p_size bigint, p_name bytea, p_crcs bytea, p_repairs bool)
@@ -108,25 +116,20 @@ BEGIN
   RETURN true;
 END $$;
 
--- 0 done, 1 no such upload, 2 token lost, 3 blob gone, 7 quota exceeded, 8 no such namespace. It changes
--- nothing unless 0, so it may stand beside others in one transaction.
-CREATE OR REPLACE FUNCTION ps.put_part_v1(p_session bytea, p_seq bigint, p_lane smallint, p_upload bytea, p_namespace bytea, p_key bytea,
-  p_number int, p_content bytea, p_size bigint, p_etag bytea, p_sums bytea, p_name bytea, p_crcs bytea, p_repairs bool,
+-- Puts one part, behind the lock on its upload and the use of its token. 0 done, 3 blob gone, 7 quota exceeded: then it
+-- changes nothing, so it may stand beside others in one transaction. `p_stored`: its blob was stored in this transaction.
+CREATE OR REPLACE FUNCTION ps.put_part_v1(p_lane smallint, p_upload bytea, p_namespace bytea, p_number int, p_content bytea, p_size bigint,
+  p_etag bytea, p_sums bytea, p_name bytea, p_crcs bytea, p_repairs bool, p_stored bool,
   OUT o_outcome int, OUT o_stored bigint, OUT o_detail text) LANGUAGE plpgsql AS $$
-DECLARE old record; l_changed bool := false;
+DECLARE old record;
 BEGIN
-  SELECT answer INTO o_stored FROM ps.tokens WHERE session = p_session AND seq = p_seq FOR UPDATE;
-  IF NOT FOUND THEN o_outcome := 2; RETURN; END IF;
-  IF o_stored IS NOT NULL THEN o_outcome := 0; RETURN; END IF;
-  PERFORM 1 FROM ps.uploads WHERE id = p_upload AND namespace = p_namespace AND key = p_key AND completed IS NULL FOR SHARE;
-  IF NOT FOUND THEN o_outcome := 1; RETURN; END IF;
   LOOP
     SELECT content, size INTO old FROM ps.parts WHERE upload = p_upload AND number = p_number FOR UPDATE;
     o_detail := ps.over_quota_v1(p_namespace, p_size - coalesce(old.size, 0), 0, true);
     IF o_detail IS NOT NULL THEN o_outcome := 7;
     ELSIF NOT ps.refer_v1(p_lane, p_content, p_size, p_name, p_crcs, p_repairs) THEN o_outcome := 3; END IF;
-    -- A second round has changed something, so it may not just return: all is undone, and called again.
-    IF o_outcome IS NOT NULL AND l_changed THEN RAISE EXCEPTION 'overtaken by another put' USING ERRCODE = '40001'; END IF;
+    -- What has changed something may not just return: all is undone, and called again.
+    IF o_outcome IS NOT NULL AND p_stored THEN RAISE EXCEPTION 'overtaken by another put' USING ERRCODE = '40001'; END IF;
     IF o_outcome IS NOT NULL THEN RETURN; END IF;
     o_stored := ps.now_ms_v1();
     IF old.content IS NOT NULL THEN
@@ -138,22 +141,68 @@ BEGIN
     INSERT INTO ps.parts VALUES (p_upload, p_number, p_content, p_size, p_etag, p_sums, o_stored) ON CONFLICT (upload, number) DO NOTHING;
     EXIT WHEN FOUND;
     -- Another put of this number was first. The blob is stored by now, so only a reference is wanted.
-    p_name := NULL; p_crcs := NULL; l_changed := true;
+    p_name := NULL; p_crcs := NULL; p_stored := true;
   END LOOP;
-  UPDATE ps.tokens SET answer = o_stored WHERE session = p_session AND seq = p_seq;
   PERFORM ps.count_v1(p_namespace, p_lane, 0, 0, 0, CASE WHEN old.content IS NULL THEN 1 ELSE 0 END, p_size - coalesce(old.size, 0));
   o_outcome := 0;
 END $$;
 
+-- Puts parts, no two of them with the same upload and number. Each is judged alone: 0 done, 1 no such upload, 2 token lost,
+-- 3 blob gone, 7 quota exceeded.
+-- What most puts are is done for all at once: a number that has no part yet, in a namespace without a quota, of bytes that
+-- were stored for it or are known. `l_plain` has the places of these, and `l_done` of those that were. The others follow one by one.
 CREATE OR REPLACE FUNCTION ps.put_parts_v1(p_session bytea, p_seq bigint[], p_lane smallint, p_upload bytea[], p_namespace bytea[], p_key bytea[],
   p_number int[], p_content bytea[], p_size bigint[], p_etag bytea[], p_sums bytea[], p_name bytea[], p_crcs bytea[], p_repairs bool[])
-RETURNS TABLE (o_seq bigint, o_outcome int, o_stored bigint, o_detail text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (o_seq bigint, o_outcome int, o_stored bigint, o_detail text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+DECLARE l_now bigint := ps.now_ms_v1(); l_used bigint[]; l_open int[]; l_plain int[]; l_known bytea[]; l_done int[];
 BEGIN
+  WITH used AS (UPDATE ps.tokens SET answer = l_now WHERE session = p_session AND seq = ANY (p_seq) AND answer IS NULL RETURNING seq)
+    SELECT coalesce(array_agg(seq), '{}') INTO l_used FROM used;
+  -- `OFFSET 0`: each is looked for by index, also by a plan that was made for empty tables.
+  SELECT coalesce(array_agg(x.place), '{}'), coalesce(array_agg(x.place) FILTER (WHERE x.is_plain), '{}') INTO l_open, l_plain
+    FROM (SELECT q.place::int AS place, n.is_free AND NOT q.repairs AS is_plain
+      FROM (SELECT * FROM unnest(p_seq, p_upload, p_namespace, p_key, p_repairs) WITH ORDINALITY AS q (seq, upload, namespace, key, repairs, place)
+          WHERE q.seq = ANY (l_used) ORDER BY q.upload) q
+        CROSS JOIN LATERAL (SELECT 1 FROM ps.uploads u
+          WHERE u.id = q.upload AND u.namespace = q.namespace AND u.key = q.key AND u.completed IS NULL OFFSET 0 FOR SHARE) u
+        CROSS JOIN LATERAL (SELECT quota_bytes IS NULL AND quota_keys IS NULL AS is_free FROM ps.namespaces WHERE name = q.namespace OFFSET 0) n) x;
+  IF array_position(p_name, NULL) IS NOT NULL THEN
+    SELECT array_agg(x.content) INTO l_known FROM (SELECT content FROM ps.blobs
+      WHERE content = ANY (ARRAY(SELECT p_content[place] FROM unnest(l_plain) AS place WHERE p_name[place] IS NULL)) ORDER BY content FOR KEY SHARE) x;
+  END IF;
+  WITH fresh AS (SELECT p_content[place] AS content, p_name[place] AS name, p_size[place] AS size, p_crcs[place] AS crcs
+      FROM unnest(l_plain) AS place WHERE p_name[place] IS NOT NULL ORDER BY 1),
+    stored AS (INSERT INTO ps.blobs SELECT content, name, size, crcs FROM fresh ON CONFLICT (content) DO NOTHING RETURNING name, size),
+    second AS (INSERT INTO ps.doomed (name) SELECT f.name FROM fresh f WHERE f.name NOT IN (SELECT s.name FROM stored s))
+    INSERT INTO ps.tally AS t SELECT p_lane, count(*), sum(size) FROM stored HAVING count(*) > 0
+      ON CONFLICT (lane) DO UPDATE SET blobs = t.blobs + excluded.blobs, bytes = t.bytes + excluded.bytes;
+  WITH put AS (INSERT INTO ps.parts
+      SELECT p_upload[place], p_number[place], p_content[place], p_size[place], p_etag[place], p_sums[place], l_now
+        FROM unnest(l_plain) AS place WHERE p_name[place] IS NOT NULL OR p_content[place] = ANY (l_known) ORDER BY 1, 2
+      ON CONFLICT (upload, number) DO NOTHING RETURNING upload, number),
+    done AS (SELECT place FROM unnest(l_plain) AS place WHERE (p_upload[place], p_number[place]) IN (SELECT upload, number FROM put)),
+    counted AS (INSERT INTO ps.usage AS u SELECT p_namespace[place], p_lane, 0, 0, 0, count(*), sum(p_size[place]) FROM done GROUP BY 1 ORDER BY 1
+      ON CONFLICT (namespace, lane) DO UPDATE SET parts = u.parts + excluded.parts, bytes = u.bytes + excluded.bytes)
+    SELECT coalesce(array_agg(place), '{}') INTO l_done FROM done;
+  IF cardinality(l_done) = cardinality(p_seq) THEN
+    RETURN QUERY SELECT seq, 0, l_now, NULL::text FROM unnest(p_seq) AS seq;
+    RETURN;
+  END IF;
   FOR i IN 1 .. cardinality(p_seq) LOOP
-    o_seq := p_seq[i];
-    SELECT r.o_outcome, r.o_stored, r.o_detail INTO o_outcome, o_stored, o_detail
-      FROM ps.put_part_v1(p_session, p_seq[i], p_lane, p_upload[i], p_namespace[i], p_key[i], p_number[i], p_content[i], p_size[i],
-        p_etag[i], p_sums[i], p_name[i], p_crcs[i], p_repairs[i]) r;
+    o_seq := p_seq[i]; o_outcome := 0; o_stored := l_now; o_detail := NULL;
+    IF NOT p_seq[i] = ANY (l_used) THEN
+      SELECT answer INTO o_stored FROM ps.tokens WHERE session = p_session AND seq = p_seq[i];
+      IF NOT FOUND THEN o_outcome := 2; END IF;
+    ELSIF NOT i = ANY (l_done) THEN
+      o_outcome := 1;
+      IF i = ANY (l_open) THEN
+        -- The name of a plain one is used, or doomed.
+        SELECT r.o_outcome, r.o_stored, r.o_detail INTO o_outcome, o_stored, o_detail
+          FROM ps.put_part_v1(p_lane, p_upload[i], p_namespace[i], p_number[i], p_content[i], p_size[i], p_etag[i], p_sums[i],
+            CASE WHEN i = ANY (l_plain) THEN NULL ELSE p_name[i] END, p_crcs[i], p_repairs[i], i = ANY (l_plain) AND p_name[i] IS NOT NULL) r;
+      END IF;
+      UPDATE ps.tokens SET answer = CASE o_outcome WHEN 0 THEN o_stored END WHERE session = p_session AND seq = p_seq[i];
+    END IF;
     RETURN NEXT;
   END LOOP;
 END $$;

@@ -1,6 +1,6 @@
 //! [`Committer`]: puts that wait together become durable in one transaction.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 
@@ -10,8 +10,10 @@ use partstore::{Error, Result};
 use crate::database::{Arguments, Call, Failure, SharedDatabase};
 use crate::runtime::Runtime;
 
-/// So many puts at most go in one transaction.
+/// So many puts at most share a transaction.
 const MOST: usize = 64;
+/// If more than so many wait, another transaction begins beside the one that is under way.
+const MANY: usize = 16;
 
 /// One put of a part: the columns of its row, and its token.
 pub(super) struct Put {
@@ -38,37 +40,39 @@ struct Waiting {
     reply: mpsc::SyncSender<Answer>,
 }
 
-/// Lanes of puts. Those of one upload share a lane, so few transactions lock its row at a time.
+/// Puts that wait, and the tasks that commit them.
 pub(super) struct Committer {
-    lanes: Vec<Arc<Lane>>,
+    inner: Arc<Inner>,
     runtime: Arc<Runtime>,
 }
 
-struct Lane {
+struct Inner {
     database: SharedDatabase,
-    /// The lane of the usage's rows.
-    number: i16,
-    state: Mutex<LaneState>,
+    state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct LaneState {
+struct State {
     waiting: VecDeque<Waiting>,
-    /// A task is at work, and takes what comes until nothing is left.
-    works: bool,
+    /// Lanes of the usage's rows that no task has. A task takes one, and commits what comes until nothing is left.
+    free: Vec<i16>,
+    /// How many tasks are at work.
+    works: usize,
 }
 
 impl Committer {
-    pub fn new(database: &SharedDatabase, runtime: &Arc<Runtime>, numbers: &[i16]) -> Self {
-        let lane = |number: &i16| {
-            Arc::new(Lane {
-                database: Arc::clone(database),
-                number: *number,
-                state: Mutex::default(),
-            })
+    /// At most one transaction for each lane is under way.
+    pub fn new(database: &SharedDatabase, runtime: &Arc<Runtime>, lanes: &[i16]) -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            free: lanes.to_vec(),
+            works: 0,
+        };
+        let inner = Inner {
+            database: Arc::clone(database),
+            state: Mutex::new(state),
         };
         Self {
-            lanes: numbers.iter().map(lane).collect(),
+            inner: Arc::new(inner),
             runtime: Arc::clone(runtime),
         }
     }
@@ -79,51 +83,79 @@ impl Committer {
     /// [`Error::Closed`].
     pub fn commit(&self, put: Put) -> Result<Answer> {
         let (reply, answer) = mpsc::sync_channel(1);
-        let spread = put.upload.last().copied().unwrap_or_default();
-        let lane = self.lanes.get(usize::from(spread) % self.lanes.len());
-        let lane = lane.ok_or(Error::Closed)?;
-        let begins = {
-            let mut state = lane.state.lock();
+        let lane = {
+            let mut state = self.inner.state.lock();
             state.waiting.push_back(Waiting { put, reply });
-            !std::mem::replace(&mut state.works, true)
+            state.next_lane()
         };
-        if begins {
-            let lane = Arc::downgrade(lane);
-            self.runtime.spawn(async move { Lane::work(&lane).await });
+        if let Some(number) = lane {
+            let inner = Arc::downgrade(&self.inner);
+            self.runtime
+                .spawn(async move { Lane::work(&inner, number).await });
         }
         answer.recv().map_err(|_| Error::Closed)
     }
 }
 
+impl State {
+    /// The lane of a task that is to begin. A few that wait are cheaper in one transaction, so the next one begins only
+    /// for many.
+    fn next_lane(&mut self) -> Option<i16> {
+        if self.works > 0 && self.waiting.len() <= MANY {
+            return None;
+        }
+        let lane = self.free.pop();
+        self.works += usize::from(lane.is_some());
+        lane
+    }
+
+    /// Those of one lease, and one for each number of an upload. In the order of their blobs, so that batches which
+    /// share some wait for each other in one direction.
+    fn next_batch(&mut self) -> Vec<Waiting> {
+        let session = self.waiting.front().map(|first| first.put.session.clone());
+        let (mut batch, mut numbers) = (Vec::new(), HashSet::new());
+        while let Some(next) = self.waiting.front().filter(|_| batch.len() < MOST) {
+            let put = &next.put;
+            let fits = Some(&put.session) == session.as_ref()
+                && numbers.insert((put.upload.clone(), put.number));
+            if !fits {
+                break;
+            }
+            batch.extend(self.waiting.pop_front());
+        }
+        batch.sort_by(|one, other| one.put.content.cmp(&other.put.content));
+        batch
+    }
+}
+
+/// What one task commits with.
+struct Lane {
+    database: SharedDatabase,
+    number: i16,
+}
+
 impl Lane {
     /// Commits what has gathered, again and again. Nothing waits for more to come: while one transaction is
     /// under way, the next ones gather.
-    async fn work(lane: &Weak<Self>) {
-        while let Some(lane) = lane.upgrade() {
-            let batch = lane.next_batch();
-            if batch.is_empty() {
-                return;
-            }
+    async fn work(inner: &Weak<Inner>, number: i16) {
+        while let Some(inner) = inner.upgrade() {
+            let batch = {
+                let mut state = inner.state.lock();
+                let batch = state.next_batch();
+                if batch.is_empty() {
+                    state.free.push(number);
+                    state.works -= 1;
+                    return;
+                }
+                batch
+            };
+            let lane = Self {
+                database: Arc::clone(&inner.database),
+                number,
+            };
+            drop(inner);
             lane.commit(batch).await;
         }
-    }
-
-    /// Those of one lease. In the order of their blobs, so that batches which share some wait for each other
-    /// in one direction.
-    fn next_batch(&self) -> Vec<Waiting> {
-        let mut state = self.state.lock();
-        let session = state.waiting.front().map(|first| first.put.session.clone());
-        let mut batch = Vec::new();
-        while batch.len() < MOST {
-            let next = state.waiting.front();
-            if next.is_none_or(|next| Some(&next.put.session) != session.as_ref()) {
-                break;
-            }
-            batch.extend(state.waiting.pop_front());
-        }
-        state.works = !batch.is_empty();
-        batch.sort_by(|one, other| one.put.content.cmp(&other.put.content));
-        batch
     }
 
     async fn commit(&self, batch: Vec<Waiting>) {

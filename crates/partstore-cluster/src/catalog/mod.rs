@@ -1,9 +1,11 @@
 //! [`ClusterCatalog`]: the verbs, as calls of the database.
 
+mod admitted;
 mod committer;
 mod condition;
 mod held;
 mod listings;
+mod look_ups;
 mod objects;
 mod refusal;
 mod upkeep;
@@ -28,8 +30,10 @@ use crate::blobs::Bucket;
 use crate::database::{Arguments, Call};
 use crate::rows;
 use crate::session::Session;
+use admitted::Admitted;
 use committer::Committer;
 use held::{Held, Pins};
+use look_ups::LookUps;
 use refusal::About;
 
 /// How long a sweep that nobody asked for waits after the last.
@@ -38,6 +42,8 @@ const RESTS: Duration = Duration::from_secs(30);
 pub(crate) struct ClusterCatalog {
     session: Arc<Session>,
     committer: Committer,
+    look_ups: LookUps,
+    admitted: Admitted,
     blobs: Arc<dyn Bucket>,
     pins: Arc<Pins>,
     keep_removed: Duration,
@@ -46,9 +52,12 @@ pub(crate) struct ClusterCatalog {
 
 impl ClusterCatalog {
     pub fn new(session: Arc<Session>, blobs: Arc<dyn Bucket>, keep_removed: Duration) -> Self {
-        let lanes = [session.lane, session.lane + 64];
+        let lanes = [session.lane + 64, session.lane + 128];
+        let (database, runtime) = (&session.database, &session.runtime);
         Self {
-            committer: Committer::new(&session.database, &session.runtime, &lanes),
+            committer: Committer::new(database, runtime, &lanes),
+            look_ups: LookUps::new(database, runtime),
+            admitted: Admitted::default(),
             session,
             blobs,
             pins: Arc::default(),
@@ -163,13 +172,10 @@ impl Catalog for ClusterCatalog {
 
     fn look_up(&self, content: &ContentHash) -> Result<(Hold, Option<StoredBlob>)> {
         let reader = self.session.reader()?;
-        let rows = self.read(
-            "SELECT name, size, crcs, damaged FROM ps.blobs WHERE content = $1",
-            Arguments::new().with(content.as_bytes().to_vec()),
-            About::default(),
-        )?;
-        let stored = rows.first().map(|row| rows::stored(row, 0));
-        if let (Some(stored), Some(true)) = (&stored, rows.first().map(|row| row.get(3))) {
+        let found = self.look_ups.look_up(content)?;
+        let found = found.map_err(|failure| About::default().error(failure))?;
+        let stored = found.as_ref().map(|row| rows::stored(row, 1));
+        if let (Some(stored), Some(true)) = (&stored, found.map(|row| row.get(4))) {
             self.blobs.distrust(&stored.location);
         }
         Ok((self.pins.hold(reader, vec![*content]), stored))
@@ -245,6 +251,7 @@ impl Catalog for ClusterCatalog {
     }
 
     fn set_quota(&self, name: &str, quota: Quota) -> Result<()> {
+        self.admitted.forget_all();
         self.change_namespace("set_quota_v1", name, Some(quota))
     }
 

@@ -1,6 +1,6 @@
 //! The verbs of open uploads.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use partstore::backend::{
     Algorithms, Completing, Going, NewBlob, NewUpload, PartRow, Times, check_condition,
@@ -81,9 +81,14 @@ impl ClusterCatalog {
     }
 
     pub(super) fn check_part(&self, upload: &Upload, bytes: u64) -> Result<Algorithms> {
+        if let Some(wanted) = self.admitted.wanted(upload) {
+            return Ok(wanted);
+        }
+        let asked = Instant::now();
         let rows = self.read(
-            "SELECT u.wanted, ps.over_quota_v1(u.namespace, $4, 0, false) FROM ps.uploads u
-             WHERE id = $1 AND namespace = $2 AND key = $3 AND completed IS NULL",
+            "SELECT u.wanted, ps.over_quota_v1(u.namespace, $4, 0, false), n.quota_bytes IS NULL AND n.quota_keys IS NULL
+             FROM ps.uploads u JOIN ps.namespaces n ON n.name = u.namespace
+             WHERE u.id = $1 AND u.namespace = $2 AND u.key = $3 AND u.completed IS NULL",
             named(Arguments::new(), upload).with(rows::signed(bytes)),
             About::upload(upload),
         )?;
@@ -92,7 +97,11 @@ impl ClusterCatalog {
         if let Some(error) = over.and_then(|over| over_quota(upload.namespace(), over)) {
             return Err(error);
         }
-        rows::algorithms(row.get(0))
+        let wanted = rows::algorithms(row.get(0))?;
+        if row.get(2) {
+            self.admitted.remember(upload, wanted, asked);
+        }
+        Ok(wanted)
     }
 
     pub(super) fn put_part(
@@ -145,6 +154,7 @@ impl ClusterCatalog {
             replaced: completing.replaced(),
             ..About::upload(upload)
         };
+        self.admitted.forget(upload.id());
         for _ in 0..TRIES {
             let Some(seen) = self.look(upload, completing)? else {
                 return self.read_object(upload);
@@ -261,6 +271,7 @@ impl ClusterCatalog {
         let done = self
             .session
             .verb(verb, |token| named(self.begin(token), upload))?;
+        self.admitted.forget(upload.id());
         done.map_err(|failure| About::upload(upload).error(failure))?;
         Ok(())
     }
@@ -287,9 +298,11 @@ impl ClusterCatalog {
                     return Ok(expired);
                 }
                 after = (row.get(0), id.clone());
-                if spare(rows::id(&id)?) {
+                let upload = rows::id(&id)?;
+                if spare(upload) {
                     continue;
                 }
+                self.admitted.forget(upload);
                 let arguments = Arguments::new().with(self.session.lane).with(id).with(age);
                 let rows = self.upkeep("expire_v1", arguments)?;
                 expired += u64::from(rows.first().is_some_and(|row| row.get(0)));
@@ -301,6 +314,7 @@ impl ClusterCatalog {
     }
 
     pub(super) fn rename(&self, upload: &Upload, key: &Key) -> Result<Upload> {
+        self.admitted.forget(upload.id());
         let done = self.session.verb("rename_upload_v1", |token| {
             keyed(named(self.begin(token), upload), key)
         })?;

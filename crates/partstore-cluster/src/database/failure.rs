@@ -61,6 +61,9 @@ impl Failure {
     }
 }
 
+/// Codes for a prepared statement that does not exist, or whose plan cannot be kept. Prepared anew, it runs.
+const STATEMENT_GONE: [&str; 2] = ["26000", "0A000"];
+
 /// What an error of one attempt says.
 #[derive(Debug)]
 pub(crate) enum Attempt {
@@ -78,6 +81,19 @@ impl Attempt {
             Some(said) => Self::said(said),
             None => Self::Unknown(one_line(error)),
         }
+    }
+
+    /// The same of what comes before a statement runs: it has no effect.
+    pub fn before_it_ran(self) -> Self {
+        match self {
+            Self::Unknown(cause) => Self::Undone(Failure::Away { cause }),
+            attempt => attempt,
+        }
+    }
+
+    /// Whether the connection's prepared statement was at fault: a pooler, or a change of the schema, took it.
+    pub fn is_of_the_statement(&self) -> bool {
+        matches!(self, Self::Undone(Failure::Refused { code, .. }) if STATEMENT_GONE.contains(&code.as_str()))
     }
 
     /// What the server itself says. It has undone the transaction, unless it was told to end, which may come
@@ -100,7 +116,8 @@ impl Attempt {
         // Deadlocks, timeouts of locks, too many connections, and what a foreign key has refused because a
         // row had just gone: the same call may succeed.
         let passing = ["40", "53", "55", "57", "08", "25", "23"];
-        if passing.iter().any(|class| code.starts_with(class)) {
+        let is_passing = passing.iter().any(|class| code.starts_with(class));
+        if is_passing || STATEMENT_GONE.contains(&code) {
             return Self::Undone(refused);
         }
         Self::Refused(refused)

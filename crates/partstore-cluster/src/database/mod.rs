@@ -8,7 +8,9 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+};
 use partstore::{Error, Result};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::{Config, Row};
@@ -141,7 +143,7 @@ impl Database {
         let away = |cause| Failure::Away { cause };
         let client = self.pool.get().await;
         let client = client.map_err(|error| away(one_line(&error)))?;
-        let client = deadpool_postgres::Object::take(client);
+        let client = Object::take(client);
         let unlimited = client.batch_execute("SET statement_timeout = 0").await;
         unlimited.map_err(|error| away(one_line(&error)))?;
         let rows = client.query_typed(&call.sql, &call.values()).await;
@@ -188,23 +190,34 @@ impl Database {
         let client =
             client.map_err(|_| away("no connection to it was free or made in time".to_owned()))?;
         let client = client.map_err(|error| away(one_line(&error)))?;
-        let values = call.values();
-        let answer = timeout_at(deadline, client.query_typed(&call.sql, &values)).await;
-        match answer {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) => Err(Attempt::of(&error)),
+        let answer = timeout_at(deadline, planned(&client, call)).await;
+        let Ok(answer) = answer else {
             // The connection is in the middle of something, so nobody else may have it.
-            Err(_) => {
-                drop(deadpool_postgres::Object::take(client));
-                Err(Attempt::Unknown("it did not answer in time".to_owned()))
-            }
-        }
+            drop(Object::take(client));
+            return Err(Attempt::Unknown("it did not answer in time".to_owned()));
+        };
+        answer
     }
 
     /// Ends all connections.
     pub fn close(&self) {
         self.pool.close();
     }
+}
+
+/// Runs a call. Each connection parses a statement once, and soon keeps its plan.
+async fn planned(client: &Object, call: &Call) -> Result<Vec<Row>, Attempt> {
+    let (values, types): (Vec<_>, Vec<_>) = call.values().into_iter().unzip();
+    let statement = client.prepare_typed_cached(&call.sql, &types).await;
+    let statement = statement.map_err(|error| Attempt::of(&error).before_it_ran())?;
+    let rows = client.query(&statement, &values).await;
+    rows.map_err(|error| {
+        let attempt = Attempt::of(&error);
+        if attempt.is_of_the_statement() {
+            client.statement_cache.clear();
+        }
+        attempt
+    })
 }
 
 /// A database that several tasks use.

@@ -37,9 +37,9 @@ fn tokens_that_are_reserved_again_when_they_are_used_doom_nothing() {
 /// Functions of which a put of this many bytes naps for a second, between the row of its blob and its own.
 fn with_a_nap(schema: &str, size: usize) -> String {
     let functions = include_str!("../../sql/functions-v1.sql");
-    let place = "    o_stored := ps.now_ms_v1();\n    IF old.content";
+    let place = "  WITH put AS (INSERT INTO ps.parts";
     assert_eq!(functions.matches(place).count(), 1);
-    let nap = format!("    IF p_size = {size} THEN PERFORM pg_sleep(1); END IF;\n{place}");
+    let nap = format!("  IF {size} = ANY (p_size) THEN PERFORM pg_sleep(1); END IF;\n{place}");
     let functions = functions.replace(place, &nap);
     functions.replace("ps.", &format!("{schema}."))
 }
