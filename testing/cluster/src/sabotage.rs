@@ -42,23 +42,34 @@ const NO_UPLOAD_KEY: Change = Tables("ALTER TABLE ps.parts DROP CONSTRAINT parts
 const NO_CONTENT_KEY: Change = Tables("ALTER TABLE ps.parts DROP CONSTRAINT parts_content_fkey");
 const NO_KEY_KEY: Change = Tables("ALTER TABLE ps.keys DROP CONSTRAINT keys_object_fkey");
 
+const UNLOCKED_BLOB: Change = Text(
+    "refer_v1",
+    "FOR KEY SHARE;\n    IF FOUND THEN RETURN true",
+    ";\n    IF FOUND THEN RETURN true",
+);
+const UNLOCKED_BLOBS: Change = Text(
+    "put_parts_v1",
+    "ORDER BY content FOR KEY SHARE",
+    "ORDER BY content",
+);
+
 /// All of them. A foreign key is often the second defence: then both are taken away.
 pub const ALL: &[Sabotage] = &[
     without(
         "put: its upload is not locked",
         &[Text(
-            "put_part_v1",
-            "completed IS NULL FOR SHARE",
-            "completed IS NULL",
+            "put_parts_v1",
+            "completed IS NULL OFFSET 0 FOR SHARE",
+            "completed IS NULL OFFSET 0",
         )],
     ),
     without(
         "put: its upload is not locked, no foreign key to it",
         &[
             Text(
-                "put_part_v1",
-                "completed IS NULL FOR SHARE",
-                "completed IS NULL",
+                "put_parts_v1",
+                "completed IS NULL OFFSET 0 FOR SHARE",
+                "completed IS NULL OFFSET 0",
             ),
             NO_UPLOAD_KEY,
         ],
@@ -66,9 +77,9 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: an upload that is not open will do",
         &[Text(
-            "put_part_v1",
-            "AND completed IS NULL FOR SHARE",
-            "FOR SHARE",
+            "put_parts_v1",
+            "AND u.completed IS NULL OFFSET 0 FOR SHARE",
+            "OFFSET 0 FOR SHARE",
         )],
     ),
     without(
@@ -90,33 +101,58 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: its token is not used",
         &[Text(
-            "put_part_v1",
-            "UPDATE ps.tokens SET answer = o_stored",
-            "UPDATE ps.tokens SET answer = NULL",
+            "put_parts_v1",
+            "SET answer = l_now WHERE",
+            "SET answer = NULL WHERE",
         )],
     ),
     without(
-        "put: its token is not locked",
-        &[Text("put_part_v1", "seq = p_seq FOR UPDATE", "seq = p_seq")],
+        "put: a token that is used will do",
+        &[Text(
+            "put_parts_v1",
+            " AND answer IS NULL RETURNING",
+            " RETURNING",
+        )],
+    ),
+    without(
+        "put: the token of one that is refused stays used",
+        &[Text(
+            "put_parts_v1",
+            "SET answer = CASE o_outcome WHEN 0 THEN o_stored END",
+            "SET answer = o_stored",
+        )],
+    ),
+    without(
+        "put: a number that has a part already is taken for done",
+        &[Text(
+            "put_parts_v1",
+            " WHERE (p_upload[place], p_number[place]) IN (SELECT upload, number FROM put)",
+            "",
+        )],
+    ),
+    without(
+        "put: a namespace with a quota is not told from others",
+        &[Text(
+            "put_parts_v1",
+            "quota_bytes IS NULL AND quota_keys IS NULL AS is_free",
+            "true AS is_free",
+        )],
+    ),
+    without(
+        "put: a repair is not told from others",
+        &[Text(
+            "put_parts_v1",
+            "n.is_free AND NOT q.repairs",
+            "n.is_free",
+        )],
     ),
     without(
         "put: its blob is not locked",
-        &[Text(
-            "refer_v1",
-            "FOR KEY SHARE;\n    IF FOUND THEN RETURN true",
-            ";\n    IF FOUND THEN RETURN true",
-        )],
+        &[UNLOCKED_BLOB, UNLOCKED_BLOBS],
     ),
     without(
         "put: its blob is not locked, no foreign key to it",
-        &[
-            Text(
-                "refer_v1",
-                "FOR KEY SHARE;\n    IF FOUND THEN RETURN true",
-                ";\n    IF FOUND THEN RETURN true",
-            ),
-            NO_CONTENT_KEY,
-        ],
+        &[UNLOCKED_BLOB, UNLOCKED_BLOBS, NO_CONTENT_KEY],
     ),
     without(
         "put: the name that another was faster with is forgotten",
@@ -124,6 +160,14 @@ pub const ALL: &[Sabotage] = &[
             "refer_v1",
             "    INSERT INTO ps.doomed (name) VALUES (p_name);",
             "    NULL;",
+        )],
+    ),
+    without(
+        "puts: the names that others were faster with are forgotten",
+        &[Text(
+            "put_parts_v1",
+            "WHERE f.name NOT IN (SELECT s.name FROM stored s)",
+            "WHERE false",
         )],
     ),
     without(

@@ -33,7 +33,8 @@ pub struct Stage {
 }
 
 const NAP: &str = "  IF (SELECT count(*) FROM pg_sleep(0.8)) < 0 THEN NULL; END IF;\n";
-const COMMITS_A_PART: Napping = ("put_part_v1", "    o_stored := ps.now_ms_v1();");
+const COMMITS_A_PART: Napping = ("put_parts_v1", "  WITH put AS (");
+const BEGINS_TO_PUT: Napping = ("put_parts_v1", "  WITH used AS (");
 const HAS_LOCKED_THE_KEY: Napping = ("put_object_v1", "  FOR c IN SELECT");
 
 pub const ALL: &[Schedule] = &[
@@ -70,7 +71,7 @@ pub const ALL: &[Schedule] = &[
     },
     Schedule {
         name: "an upload ends before its part is committed",
-        naps: Some(("put_part_v1", "  SELECT answer INTO o_stored")),
+        naps: Some(BEGINS_TO_PUT),
         play: completed_while_put,
     },
     Schedule {
@@ -100,7 +101,7 @@ pub const ALL: &[Schedule] = &[
     },
     Schedule {
         name: "a blob is being removed when it is wanted back",
-        naps: Some(("put_part_v1", "  SELECT answer INTO o_stored")),
+        naps: Some(BEGINS_TO_PUT),
         play: removing_while_put,
     },
     Schedule {
@@ -112,6 +113,41 @@ pub const ALL: &[Schedule] = &[
         name: "a namespace is removed while an object is put",
         naps: Some(HAS_LOCKED_THE_KEY),
         play: removed_namespace,
+    },
+    Schedule {
+        name: "two objects for the object that a key has",
+        naps: Some(HAS_LOCKED_THE_KEY),
+        play: two_replacements,
+    },
+    Schedule {
+        name: "two servers put the same new bytes",
+        naps: Some(BEGINS_TO_PUT),
+        play: same_bytes,
+    },
+    Schedule {
+        name: "two parts for a quota of one",
+        naps: Some(COMMITS_A_PART),
+        play: parts_over_the_quota,
+    },
+    Schedule {
+        name: "a part is replaced, by one of damaged bytes",
+        naps: None,
+        play: replaced_and_repaired,
+    },
+    Schedule {
+        name: "a put comes again, and one is refused",
+        naps: None,
+        play: tokens_of_puts,
+    },
+    Schedule {
+        name: "a sweep comes while a blob is locked",
+        naps: None,
+        play: swept_while_locked,
+    },
+    Schedule {
+        name: "a row loses what it refers to",
+        naps: None,
+        play: foreign_keys,
     },
     Schedule {
         name: "a server reads what another removes",
@@ -413,4 +449,116 @@ fn lease_is_over(stage: &Stage) -> Option<String> {
         "SELECT 1 FROM ps.sessions WHERE expires > now()",
     );
     wrong(!alive.is_empty(), "a lease that was over is back")
+}
+
+/// Both would replace the same object.
+fn two_replacements(stage: &Stage) -> Option<String> {
+    let first = stage.one.put_object("key", b"first".to_vec()).unwrap();
+    let options = ObjectOptions::new().only(Condition::IfMatch(first.etag));
+    let (one, two) = stage.both(
+        |one| one.put_object_with("key", b"one".to_vec(), &options),
+        |two| two.put_object_with("key", b"two".to_vec(), &options),
+    );
+    wrong(
+        one.is_ok() == two.is_ok(),
+        "not one of two replacements was made",
+    )
+}
+
+/// Both store them, and one name is left over.
+fn same_bytes(stage: &Stage) -> Option<String> {
+    let upload = stage.one.initiate_upload("key").unwrap();
+    let (one, two) = stage.both(
+        |one| put(one, &upload, 1, b"body"),
+        |two| put(two, &upload, 2, b"body"),
+    );
+    one.and(two).err().map(|error| error.to_string())
+}
+
+fn parts_over_the_quota(stage: &Stage) -> Option<String> {
+    let quota = Quota::new().bytes(6);
+    stage.one.create_namespace("small", quota).unwrap();
+    let upload = stage.one.initiate_upload(Key::new("small", "key")).unwrap();
+    let (one, two) = stage.both(
+        |one| put(one, &upload, 1, b"1234"),
+        |two| put(two, &upload, 2, b"5678"),
+    );
+    wrong(
+        one.is_ok() && two.is_ok(),
+        "the namespace has more bytes than its quota",
+    )
+}
+
+fn replaced_and_repaired(stage: &Stage) -> Option<String> {
+    let (upload, other) = (
+        stage.one.initiate_upload("key").unwrap(),
+        stage.one.initiate_upload("other").unwrap(),
+    );
+    put(&stage.one, &upload, 1, b"old").unwrap();
+    put(&stage.one, &other, 1, b"new").unwrap();
+    for directory in std::fs::read_dir(&stage.place.files).unwrap() {
+        for file in std::fs::read_dir(directory.unwrap().path()).unwrap() {
+            std::fs::write(file.unwrap().path(), b"").unwrap();
+        }
+    }
+    // This server has not looked at them yet.
+    let list = [CompletedPart::from(
+        &put(&stage.two, &upload, 1, b"new").unwrap(),
+    )];
+    stage.two.abort_upload(&other).unwrap();
+    let completed = stage.two.complete_upload(&upload, &list);
+    wrong(
+        completed.is_err() || !reads(&stage.two, &upload, b"new"),
+        "the part has not the bytes that were put last",
+    )
+}
+
+/// As if answers were lost: the same token comes again, for another number. And one of no upload.
+fn tokens_of_puts(stage: &Stage) -> Option<String> {
+    let upload = stage.one.initiate_upload("key").unwrap();
+    put(&stage.one, &upload, 1, b"body").unwrap();
+    let again = |token: &str, upload: &str| {
+        let call = format!(
+            "SELECT o_outcome FROM (SELECT * FROM ps.tokens WHERE {token} ORDER BY seq DESC LIMIT 1) t, ps.parts p,
+               ps.put_parts_v1(t.session, ARRAY[t.seq], 0::smallint, ARRAY[{upload}], ARRAY[''::bytea], ARRAY['key'::bytea], ARRAY[2],
+                 ARRAY[p.content], ARRAY[p.size], ARRAY[p.etag], ARRAY[p.sums], ARRAY[NULL::bytea], ARRAY[NULL::bytea], ARRAY[false])"
+        );
+        sql::query(&stage.place.database, &stage.place.schema, &call)
+    };
+    again("answer IS NULL", "'\\x00'::bytea");
+    let used = "SELECT 1 FROM ps.tokens t WHERE answer IS NOT NULL AND seq > (SELECT min(seq) + 8 FROM ps.tokens)";
+    if !sql::query(&stage.place.database, &stage.place.schema, used).is_empty() {
+        return Some("a token is used, though its put was refused".to_owned());
+    }
+    again("answer IS NOT NULL", "p.upload");
+    wrong(
+        stage.one.open_part(&upload, number(2)).is_ok(),
+        "a put has happened twice",
+    )
+}
+
+/// Whoever locks it may change nothing in the end.
+fn swept_while_locked(stage: &Stage) -> Option<String> {
+    let upload = stage.one.initiate_upload("key").unwrap();
+    put(&stage.one, &upload, 1, b"body").unwrap();
+    stage.one.abort_upload(&upload).unwrap();
+    let locks = "BEGIN; SELECT 1 FROM ps.blobs FOR KEY SHARE; SELECT pg_sleep(0.8); ROLLBACK";
+    let (locked, _) = stage.both(
+        |_| sql::run(&stage.place.database, &stage.place.schema, locks),
+        PartStore::sweep,
+    );
+    locked.err().map(|error| error.to_string())
+}
+
+/// What the verbs never do, the engine refuses.
+fn foreign_keys(stage: &Stage) -> Option<String> {
+    stage.one.put_object("key", b"body".to_vec()).unwrap();
+    let changes = [
+        "UPDATE ps.parts SET upload = ''",
+        "UPDATE ps.parts SET content = ''",
+        "UPDATE ps.keys SET object = ''",
+    ];
+    let (database, schema) = (&stage.place.database, &stage.place.schema);
+    let made = changes.map(|change| sql::run(database, schema, change).is_ok());
+    wrong(made.contains(&true), "a row refers to nothing")
 }
