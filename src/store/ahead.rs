@@ -14,9 +14,10 @@ use crate::sync::{Condvar, Mutex};
 /// Bytes of the longest piece: a large buffer.
 const LONGEST: u64 = 2 << 20;
 /// How far ahead is read, bytes: at first, and at most. It doubles with each piece that the reader takes. So
-/// what is read in vain is no more than what the reader wanted, and at most four pieces are in flight.
+/// what is read in vain is no more than what the reader wanted. Four pieces are in flight, and two are read or
+/// being checked. So no request waits for the reader to take the piece before it.
 const FIRST: u64 = 1 << 20;
-const FARTHEST: u64 = 4 * LONGEST;
+const FARTHEST: u64 = 6 * LONGEST;
 /// How many pieces at most. Small parts are small pieces.
 const PIECES: usize = 16;
 

@@ -21,7 +21,7 @@ use crate::{Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
 ///
 /// # Cost
 /// A small read costs reading its block of 256 KiB, which the reader keeps until it is read. A read of whole
-/// blocks is read straight into the caller's memory. After two blocks in order the reader reads up to 8 MiB
+/// blocks is read straight into the caller's memory. After two blocks in order the reader reads up to 12 MiB
 /// ahead, on other threads. All readers of a store together have 128 MiB. If others have it all, a reader
 /// keeps 32 KiB, and reads the block again for the next 32 KiB.
 pub struct PartReader {
