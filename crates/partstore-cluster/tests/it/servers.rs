@@ -129,3 +129,29 @@ fn a_completion_has_the_parts_that_were_listed_while_other_servers_put() {
         assert_tidy(&servers);
     });
 }
+
+/// A server that has just admitted a part admits the next without asking.
+#[test]
+fn an_upload_that_another_server_ends_takes_no_part_from_then_on() {
+    case(|| {
+        let servers = Servers::new(2, Bytes::files());
+        let [one, two] = [0, 1].map(|at| &servers.stores[at]);
+        let (aborted, completed) = (
+            one.initiate_upload("aborted").unwrap(),
+            one.initiate_upload("completed").unwrap(),
+        );
+        for upload in [&aborted, &completed] {
+            one.put_part(upload, number(1), b"first".to_vec()).unwrap();
+        }
+        two.abort_upload(&aborted).unwrap();
+        let parts = two.list_parts(&completed, &ListParts::new()).unwrap().parts;
+        two.complete_upload(&completed, &lines(&parts)).unwrap();
+        for upload in [&aborted, &completed] {
+            let late = one.put_part(upload, number(2), bytes(2, 5000));
+            assert_eq!(refusal(late), ("NoSuchUpload", 404));
+        }
+        assert_eq!(read_object(one, &completed), b"first");
+        assert_tidy(&servers);
+        assert_eq!(servers.engine.stored().len(), 1);
+    });
+}
