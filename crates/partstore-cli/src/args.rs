@@ -1,0 +1,315 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as Group, Parser, Subcommand};
+use clap_complete::Shell;
+use partstore::Key;
+
+/// What the help of the program and its man page end with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; also when the reader of the output has left
+  1    a system call failed, or another failure
+  2    the command line is wrong
+  3    the key, upload, namespace or hash does not exist
+  4    damage was found
+  5    the store is open elsewhere
+  6    no store is there
+  7    the store has another format: a newer one, or an older one without --upgrade
+  8    permission is missing
+  9    a disk or a quota is full
+  130  interrupted by Ctrl-C (143: by SIGTERM)";
+
+/// Looks into a part store, checks it, cleans it up, and copies objects in and out.
+///
+/// A store can be open in one process only. Stop the server before you use this on its store.
+#[derive(Parser)]
+#[command(name = "partstore", version, after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    pub place: Place,
+    /// Prints JSON: one document, or one line for each row of a listing
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which store, and what opening it may change.
+#[derive(Group)]
+pub struct Place {
+    /// The directory of the store
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PARTSTORE_STORE"
+    )]
+    store: Option<PathBuf>,
+    /// Opens a store of an older format, too. It becomes one of the newest format, which older servers refuse
+    #[arg(long, global = true)]
+    pub upgrade: bool,
+    /// As root, opens a store of another user, too. Files that are made then belong to root
+    #[arg(long, global = true)]
+    pub as_root: bool,
+}
+
+impl Place {
+    pub fn store(&self) -> Option<&PathBuf> {
+        self.store.as_ref()
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Says what the store holds, namespace by namespace, and what opening it found
+    Info,
+    /// Lists namespaces, keys, uploads, parts or objects
+    Ls {
+        /// Default: namespaces
+        #[command(subcommand)]
+        what: Option<Listing>,
+    },
+    /// Reads everything and compares it with its checksums
+    Verify(Verify),
+    /// Removes the files of blobs that nothing refers to
+    Sweep,
+    /// Aborts uploads that were begun too long ago
+    Expire(Expire),
+    /// Shows or sets what a namespace may hold
+    Quota(SetQuota),
+    /// Writes the object of a key to a file, or to stdout
+    Get(Get),
+    /// Makes a file, or stdin, the object of a key
+    Put(Put),
+    /// Removes the object of a key
+    Rm {
+        #[command(flatten)]
+        object: Name,
+    },
+    /// Aborts an open upload. Its parts are removed
+    Abort {
+        #[command(flatten)]
+        object: Name,
+        /// The id of the upload: `ls uploads` lists it
+        id: String,
+    },
+    /// Writes one object to a file, or all objects of a namespace to a directory, durably
+    Export(Export),
+    /// Puts the files of a directory. What is already there is left out
+    Import(Import),
+    /// Says where the bytes of a blob are, and who refers to them
+    Where {
+        /// The BLAKE3 hash, 64 hex digits: the name of a file in `blobs/`
+        hash: String,
+    },
+    /// Opens a store whose journal or layers are damaged, and gives back what can be proven
+    Salvage {
+        /// Really does it. Without this, only says whether it is needed
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Prints the completions of a shell
+    Completions { shell: Shell },
+    /// Prints the man page
+    Man {
+        /// Writes the pages of all commands to this directory instead
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// A key, with its namespace.
+#[derive(Group)]
+pub struct Name {
+    /// The key. One that begins with a dash stands behind `--`
+    key: String,
+    /// The namespace of the key. Default: the default one, which has no name
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    namespace: String,
+}
+
+impl Name {
+    pub fn key(&self) -> Key {
+        Key::new(&self.namespace, &self.key)
+    }
+}
+
+/// The keys of a namespace that begin with a prefix.
+#[derive(Group)]
+pub struct Keys {
+    /// Only keys that begin with this
+    #[arg(default_value = "", hide_default_value = true)]
+    pub prefix: String,
+    /// The namespace. Default: the default one, which has no name
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    pub namespace: String,
+    /// Shows what is equal up to this text as one line, as a directory is
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    pub delimiter: String,
+}
+
+#[derive(Subcommand)]
+pub enum Listing {
+    /// All namespaces, with what they hold
+    Namespaces,
+    /// The keys of a namespace, with their current objects
+    Keys(Keys),
+    /// The open uploads of a namespace
+    Uploads(Keys),
+    /// The parts of a key's object, or of the upload or object with an id
+    Parts {
+        #[command(flatten)]
+        object: Name,
+        /// The id of an upload or object under this key
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// All objects of all namespaces, also those that no key finds
+    Objects,
+}
+
+#[derive(Group)]
+pub struct Verify {
+    /// Reads the journal, the layers and the index only, and no blob
+    #[arg(long)]
+    pub metadata: bool,
+    /// Reads at most so many bytes a second. K, M and G are powers of 1024
+    #[arg(long, value_name = "BYTES_PER_SECOND", value_parser = bytes)]
+    pub rate: Option<u64>,
+}
+
+#[derive(Group)]
+pub struct Expire {
+    /// How old: 7d, 36h, 90min
+    #[arg(value_parser = humantime::parse_duration)]
+    pub age: Duration,
+    /// Only uploads of this namespace
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// Only uploads of the namespace whose keys begin with this
+    #[arg(long)]
+    pub prefix: Option<String>,
+}
+
+#[derive(Group)]
+pub struct SetQuota {
+    /// The namespace. An empty one names the default one
+    pub namespace: String,
+    /// Sets the most bytes, and leaves the other limit as it is. K, M and G are powers of 1024
+    #[arg(long, value_parser = bytes)]
+    pub bytes: Option<u64>,
+    /// Sets the most keys, and leaves the other limit as it is
+    #[arg(long)]
+    pub keys: Option<u64>,
+    /// Removes both limits
+    #[arg(long, conflicts_with_all = ["bytes", "keys"])]
+    pub none: bool,
+}
+
+#[derive(Group)]
+pub struct Get {
+    #[command(flatten)]
+    pub object: Name,
+    /// The file. `-` is stdout
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Only these bytes: `0-99` are the first hundred, `100-` all but these
+    #[arg(long, value_name = "FIRST-LAST", value_parser = range)]
+    pub range: Option<(u64, Option<u64>)>,
+    /// Replaces the file if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Group)]
+pub struct Put {
+    #[command(flatten)]
+    pub object: Name,
+    /// The file. `-` is stdin
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Makes the store and the namespace if they do not exist
+    #[arg(long)]
+    pub create: bool,
+}
+
+#[derive(Group)]
+pub struct Export {
+    /// The key. With --all: the directory
+    pub key: String,
+    /// The file
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub file: Option<PathBuf>,
+    /// Exports all objects of the namespace to a directory. A key with `/` is a file in a subdirectory
+    #[arg(long)]
+    pub all: bool,
+    /// With --all, only keys that begin with this
+    #[arg(long, requires = "all", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+    /// The namespace. Default: the default one, which has no name
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    pub namespace: String,
+    /// Replaces files that exist. With --all, a file that has the object's bytes is left as it is
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Group)]
+pub struct Import {
+    /// The directory. The path of a file below it is its key
+    pub dir: PathBuf,
+    /// The namespace. Default: the default one, which has no name
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    pub namespace: String,
+    /// What each key begins with, before the path of the file
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub prefix: String,
+    /// How many files are put at a time
+    #[arg(short, long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// The names are as `export --all` wrote them: `%2F` is a `/`
+    #[arg(long)]
+    pub escaped: bool,
+    /// Makes the store and the namespace if they do not exist
+    #[arg(long)]
+    pub create: bool,
+}
+
+/// A number of bytes such as `64M`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let refuse = || format!("{text:?} is no number of bytes: write 1000000, 64M or 2G");
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let unit = match unit.to_ascii_uppercase().as_str() {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        "T" => 1 << 40,
+        _ => return Err(refuse()),
+    };
+    let number = digits.parse::<u64>().ok();
+    let bytes = number.and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(refuse)
+}
+
+/// The first byte, and the last one, inclusive.
+fn range(text: &str) -> Result<(u64, Option<u64>), String> {
+    let refuse = || format!("{text:?} is no range: write 0-99 or 100-");
+    let (first, last) = text.split_once('-').ok_or_else(refuse)?;
+    let first = first.parse().map_err(|_| refuse())?;
+    let last = match last {
+        "" => None,
+        last => Some(last.parse().map_err(|_| refuse())?),
+    };
+    if last.is_some_and(|last| last < first) {
+        return Err(refuse());
+    }
+    Ok((first, last))
+}

@@ -1,0 +1,164 @@
+//! [`Failure`]: why a command failed, its exit code, and the line that says what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use partstore::Error;
+
+use crate::interrupt;
+
+pub type Done<T = ()> = Result<T, Failure>;
+
+/// Why a command failed.
+pub enum Failure {
+    /// What the store said.
+    Store(Error),
+    /// A system call on a file that is not the store's.
+    File {
+        op: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// Whoever read stdout has left.
+    OutputClosed,
+    /// The command line is right by itself, and wrong here.
+    Usage(String),
+    /// Something that was named does not exist.
+    Missing(String),
+    /// Damage was found. The report has said where.
+    Damage(String),
+    /// The store has an older format.
+    OlderFormat(String),
+    /// This user should not open the store.
+    Permission(String),
+    /// Part of the work was not done. The report has said what.
+    Incomplete(String),
+    /// Ctrl-C, or another signal that ends a process.
+    Interrupted,
+}
+
+impl Failure {
+    pub fn file(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File {
+            op,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// What the README and the help list.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Incomplete(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Missing(_) => 3,
+            Self::Damage(_) => 4,
+            Self::OlderFormat(_) => 7,
+            Self::Permission(_) => 8,
+            Self::Interrupted => interrupt::exit_code(),
+            Self::File { source, .. } => code_of_io(source),
+            Self::Store(error) => code_of(error),
+        }
+    }
+
+    /// One line. Empty if nobody needs to be told.
+    pub fn line(&self) -> String {
+        match self {
+            Self::OutputClosed => String::new(),
+            Self::Usage(line)
+            | Self::Missing(line)
+            | Self::Damage(line)
+            | Self::OlderFormat(line)
+            | Self::Permission(line)
+            | Self::Incomplete(line) => line.clone(),
+            Self::Interrupted => {
+                "interrupted; the store is whole, and the same command can be run again".into()
+            }
+            Self::File { op, path, source } => {
+                let what = format!("cannot {op} {}: {source}", path.display());
+                with_remedy(what, code_of_io(source))
+            }
+            Self::Store(error) => line_of(error),
+        }
+    }
+}
+
+fn code_of(error: &Error) -> u8 {
+    match error {
+        Error::NoSuchKey { .. }
+        | Error::NoSuchUpload { .. }
+        | Error::NoSuchObject { .. }
+        | Error::NoSuchPart { .. }
+        | Error::NoSuchNamespace { .. } => 3,
+        Error::InvalidArgument { .. } | Error::KeyTooLong { .. } => 2,
+        Error::Damaged { .. } | Error::DamagedBlob { .. } | Error::DamagedRow { .. } => 4,
+        Error::StoreLocked { .. } => 5,
+        Error::NoSuchStore { .. } | Error::NotAStore { .. } => 6,
+        Error::NewerFormat { .. } => 7,
+        Error::StorageFull { .. } | Error::QuotaExceeded { .. } => 9,
+        Error::Io { source, .. } | Error::BodyUnreadable { source, .. } => code_of_io(source),
+        _ => 1,
+    }
+}
+
+fn code_of_io(error: &io::Error) -> u8 {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, StorageFull};
+    match error.kind() {
+        PermissionDenied => 8,
+        StorageFull | QuotaExceeded | FileTooLarge => 9,
+        _ => 1,
+    }
+}
+
+/// What the library says is for programs that link it. These lines are for people at a shell.
+fn line_of(error: &Error) -> String {
+    match error {
+        Error::StoreLocked { path } => format!(
+            "the store at {} is open in another process, most likely its server; stop that first, then run this again",
+            path.display()
+        ),
+        Error::NoSuchStore { path } => format!(
+            "no part store exists at {}; check the path, and that its file system is mounted",
+            path.display()
+        ),
+        Error::NotAStore { path, reason } => format!(
+            "{} is not a part store: {reason}; name the directory that the server has as --data",
+            path.display()
+        ),
+        Error::NewerFormat {
+            path,
+            found,
+            supported,
+        } => format!(
+            "the store at {} has format {found}, and this program reads up to {supported}; install a newer partstore-cli",
+            path.display()
+        ),
+        Error::Damaged {
+            path,
+            offset,
+            reason,
+        } => format!(
+            "{} is damaged at byte {offset}: {reason}; restore it from a backup, or see what `partstore salvage` says",
+            path.display()
+        ),
+        error => with_remedy(error.one_line(), code_of(error)),
+    }
+}
+
+fn with_remedy(what: String, code: u8) -> String {
+    match code {
+        8 => format!("{what}; run this as the user who owns it"),
+        _ => what,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            // A body that ended because of a signal is not at fault.
+            Error::BodyUnreadable { .. } if interrupt::is_set() => Self::Interrupted,
+            error => Self::Store(error),
+        }
+    }
+}

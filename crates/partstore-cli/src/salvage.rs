@@ -1,0 +1,80 @@
+//! `salvage`: gives back what can be proven of a store whose journal or layers are damaged.
+
+use partstore::{Error, PartStore, SalvageReport};
+use serde_json::json;
+
+use crate::args::Place;
+use crate::failure::{Done, Failure};
+use crate::opening;
+use crate::output::Output;
+
+pub fn run(place: &Place, yes: bool, out: &mut Output) -> Done {
+    let path = opening::path(place)?;
+    opening::check(place, path)?;
+    let options = opening::options().must_exist();
+    let store = match (options.clone().open(path), yes) {
+        (Ok(store), _) => store,
+        (
+            Err(Error::Damaged {
+                path,
+                offset,
+                reason,
+            }),
+            false,
+        ) => {
+            return Err(Failure::Damage(format!(
+                "{} is damaged at byte {offset}: {reason}; copy the store's directory first, then `partstore salvage --yes` \
+                 gives back what can be proven",
+                path.display()
+            )));
+        }
+        (Err(Error::Damaged { .. }), true) => options.salvage().open(path)?,
+        (Err(error), _) => return Err(error.into()),
+    };
+    let told = tell(&store, out);
+    let closed = store.close().map_err(Failure::from);
+    told.and(closed)
+}
+
+fn tell(store: &PartStore, out: &mut Output) -> Done {
+    let Some(report) = &store.recovery().salvaged else {
+        return out.row(
+            || json!({ "salvaged": false, "lost": [] }),
+            || "the store opens; nothing needs to be salvaged".into(),
+        );
+    };
+    out.row(|| as_json(report), || as_text(report))?;
+    match report.lost.len() {
+        0 => Ok(()),
+        lost => Err(Failure::Damage(format!(
+            "the store works again, and {lost} losses are listed in {}; run `partstore verify` next",
+            report.aside.join("lost.txt").display()
+        ))),
+    }
+}
+
+fn as_json(report: &SalvageReport) -> serde_json::Value {
+    let damaged = report.damaged.iter().map(|file| {
+        json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
+    });
+    json!({
+        "salvaged": true,
+        "aside": report.aside.display().to_string(),
+        "damaged_files": damaged.collect::<Vec<_>>(),
+        "lost": report.lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn as_text(report: &SalvageReport) -> String {
+    let mut lines = vec![format!("the old files are in {}", report.aside.display())];
+    for file in &report.damaged {
+        lines.push(format!(
+            "damaged: {} at byte {}: {}",
+            file.path.display(),
+            file.offset,
+            file.reason
+        ));
+    }
+    lines.extend(report.lost.iter().map(|loss| format!("lost: {loss}")));
+    lines.join("\n")
+}

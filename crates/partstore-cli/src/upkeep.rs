@@ -1,0 +1,99 @@
+//! `sweep`, `expire`, `quota`, `rm` and `abort`: what removes and limits.
+
+use std::ops::ControlFlow;
+
+use partstore::{Condition, PartStore, Quota, Upload};
+use serde_json::json;
+
+use crate::args::{Expire, Name, SetQuota};
+use crate::failure::{Done, Failure};
+use crate::interrupt;
+use crate::list::namespace_json;
+use crate::output::{Output, name, size};
+use crate::overview::describe;
+
+pub fn sweep(store: &PartStore, out: &mut Output) -> Done {
+    let report = store.sweep_with(|_| {
+        if interrupt::is_set() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    out.row(
+        || {
+            json!({ "removed_blobs": report.blobs, "removed_bytes": report.bytes, "removed_orphans": report.orphans,
+                "foreign": report.foreign, "cut_short": report.cut_short })
+        },
+        || {
+            let bytes = size(report.bytes);
+            format!("removed {} blobs, {bytes}, and {} files without a record", report.blobs, report.orphans)
+        },
+    )?;
+    if report.cut_short {
+        Err(Failure::Interrupted)
+    } else {
+        Ok(())
+    }
+}
+
+pub fn expire(store: &PartStore, expire: &Expire, out: &mut Output) -> Done {
+    let expired = match (&expire.namespace, &expire.prefix) {
+        (None, None) => store.expire_uploads(expire.age)?,
+        (namespace, prefix) => {
+            let text = |of: &Option<String>| of.clone().unwrap_or_default();
+            // A name that does not exist is a mistake, and no namespace without uploads.
+            store.namespace(&text(namespace))?;
+            store.expire_uploads_under((text(namespace), text(prefix)), expire.age)?
+        }
+    };
+    out.row(
+        || json!({ "aborted_uploads": expired }),
+        || format!("aborted {expired} uploads; `partstore sweep` removes their bytes"),
+    )
+}
+
+pub fn quota(store: &PartStore, set: &SetQuota, out: &mut Output) -> Done {
+    let name = &set.namespace;
+    let before = store.namespace(name)?.quota;
+    let bytes = set.bytes.or(before.max_bytes());
+    let keys = set.keys.or(before.max_keys());
+    if set.none {
+        store.set_quota(name, Quota::new())?;
+    } else if set.bytes.or(set.keys).is_some() {
+        let quota = bytes.map_or(Quota::new(), |bytes| Quota::new().bytes(bytes));
+        store.set_quota(name, keys.map_or(quota, |keys| quota.keys(keys)))?;
+    }
+    let now = store.namespace(name)?;
+    out.row(|| namespace_json(&now), || describe(&now))
+}
+
+pub fn remove(store: &PartStore, object: &Name, out: &mut Output) -> Done {
+    let key = object.key();
+    // Also says that the namespace does not exist.
+    store.object_by_key(&key)?;
+    store.remove_key(&key, Condition::Always)?;
+    out.row(
+        || json!({ "removed": { "namespace": key.namespace(), "key": key.as_str() } }),
+        || {
+            format!(
+                "removed {}; `partstore sweep` removes its bytes",
+                name(&key)
+            )
+        },
+    )
+}
+
+pub fn abort(store: &PartStore, object: &Name, id: &str, out: &mut Output) -> Done {
+    let upload = Upload::parse(object.key(), id)?;
+    store.abort_upload(&upload)?;
+    out.row(
+        || json!({ "aborted": { "namespace": upload.namespace(), "key": upload.key(), "id": id } }),
+        || {
+            format!(
+                "aborted the upload of {}; `partstore sweep` removes its bytes",
+                name(upload.full_key())
+            )
+        },
+    )
+}

@@ -1,0 +1,12 @@
+//! The program as a process, on real stores: what it prints, what it leaves, and its exit codes.
+
+mod fixture;
+
+mod export;
+mod generated;
+mod import;
+mod listings;
+mod objects;
+mod refusals;
+mod upkeep;
+mod verify;

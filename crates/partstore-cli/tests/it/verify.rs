@@ -1,0 +1,151 @@
+//! `verify` and `salvage`, on stores that are whole and on damaged ones.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::fixture::{Fixture, noise};
+
+/// Flips a byte of a file.
+fn damage(path: &Path, at: u64) {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[!byte[0]], at).unwrap();
+}
+
+fn blob_of(fixture: &Fixture, key: &str) -> (String, PathBuf) {
+    let part = fixture.run(["--json", "ls", "parts", key]).json();
+    let hash = part["hash"].as_str().unwrap().to_owned();
+    let path = fixture.store().join("blobs").join(&hash[..2]).join(&hash);
+    (hash, path)
+}
+
+#[test]
+fn a_whole_store_is_clean() {
+    let fixture = Fixture::new();
+    fixture.with(|store| drop(store.put_object("k", noise(1 << 20, 3)).unwrap()));
+    let all = fixture.run(["--json", "verify"]);
+    assert_eq!(
+        (all.code, &all.json()["clean"], &all.json()["bytes"]),
+        (Some(0), &true.into(), &(1 << 20).into())
+    );
+    let rows = fixture.run(["--json", "verify", "--metadata"]).json();
+    assert_eq!(
+        (&rows["clean"], &rows["parts"], &rows["bytes"]),
+        (&true.into(), &1.into(), &0.into())
+    );
+}
+
+#[test]
+fn damaged_bytes_are_named_by_key_and_part() {
+    let fixture = Fixture::new();
+    fixture.with(|store| {
+        store.put_object("whole", "whole").unwrap();
+        store.put_object("rotten", noise(700_000, 4)).unwrap();
+    });
+    let (hash, path) = blob_of(&fixture, "rotten");
+    damage(&path, 600_000);
+
+    let found = fixture.run(["verify"]);
+    let said = found.fails(4);
+    assert!(said.contains("put the same bytes again"), "{said}");
+    assert!(
+        found.text().contains(&format!("damaged blob {hash}")),
+        "{found:?}"
+    );
+    assert!(found.text().contains("part 1 of \"rotten\""), "{found:?}");
+    let json = fixture.run(["verify", "--json"]).json();
+    assert_eq!(
+        (&json["clean"], &json["damaged_blobs"][0]["parts"][0]["key"]),
+        (&false.into(), &"rotten".into())
+    );
+
+    fixture.run(["where", &hash]).fails(4);
+    // No file gets the name before it is whole.
+    for command in ["get", "export"] {
+        fixture.run([command, "rotten", "out"]).fails(4);
+        assert!(!fixture.path("out").exists());
+    }
+    let all = fixture.run(["export", "--all", "out"]);
+    assert_eq!(all.code, Some(4), "{all:?}");
+    assert_eq!(crate::fixture::names(&fixture.path("out")), ["whole"]);
+
+    // What the line says helps.
+    fixture.run_with(["put", "again"], &noise(700_000, 4)).ok();
+    fixture.run(["verify"]).ok();
+}
+
+#[test]
+fn a_rate_holds_the_reading_back() {
+    let fixture = Fixture::new();
+    fixture.with(|store| drop(store.put_object("k", noise(1 << 20, 5)).unwrap()));
+    let began = Instant::now();
+    fixture.run(["verify", "--rate", "1M"]).ok();
+    // At least this long: what there is beside the blob takes more.
+    assert!(began.elapsed().as_millis() >= 1_000);
+}
+
+#[test]
+fn ctrl_c_ends_a_slow_verify_and_closes_the_store() {
+    let fixture = Fixture::new();
+    fixture.with(|store| drop(store.put_object("k", noise(8 << 20, 6)).unwrap()));
+    let child = fixture.spawn(["--json", "verify", "--rate", "64K"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let pid = child.id().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ran = crate::fixture::Ran::of(child.wait_with_output().unwrap());
+    ran.fails(130);
+    assert_eq!(
+        (&ran.json()["cut_short"], &ran.json()["clean"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(
+        fixture.run(["--json", "info"]).json()["open"]["index"],
+        "trusted"
+    );
+}
+
+#[test]
+fn a_damaged_journal_is_salvaged_when_that_is_asked_for() {
+    let fixture = Fixture::new();
+    fixture.run(["salvage"]).ok();
+    fixture.with(|store| {
+        for number in 0..20 {
+            store
+                .put_object(format!("k{number}"), noise(100, number))
+                .unwrap();
+        }
+    });
+    // As after a kill: no index proves what the journal held.
+    fs::remove_file(fixture.store().join("meta/CLEAN")).unwrap();
+    let segment = fs::read_dir(fixture.store().join("meta/journal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .min()
+        .unwrap();
+    damage(&segment, 3_000);
+
+    for command in ["info", "salvage"] {
+        let said = fixture.run([command]).fails(4);
+        assert!(said.contains("salvage"), "{said}");
+    }
+    let salvaged = fixture.run(["--json", "salvage", "--yes"]);
+    assert!(matches!(salvaged.code, Some(0 | 4)), "{salvaged:?}");
+    let json = salvaged.json();
+    assert_eq!(json["salvaged"], true);
+    assert!(Path::new(json["aside"].as_str().unwrap()).is_dir());
+    fixture.run(["info"]).ok();
+    fixture.run(["salvage", "--yes"]).ok();
+}
