@@ -12,6 +12,8 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::traffic::Traffic;
+
 /// What a front tells of a request, as an extension of its answer.
 #[derive(Clone, Default)]
 pub struct Told {
@@ -31,16 +33,21 @@ pub struct Access {
     path: String,
     begun: Instant,
     received: Arc<AtomicU64>,
+    /// `None` for requests that are not counted.
+    traffic: Option<Arc<Traffic>>,
 }
 
 impl Access {
     /// Counts what comes in.
     pub fn begin(
-        protocol: &'static str,
+        (protocol, traffic): (&'static str, Option<Arc<Traffic>>),
         client: SocketAddr,
         request: Request<Incoming>,
     ) -> (Self, Request<Inbound>) {
         let received = Arc::new(AtomicU64::new(0));
+        if let Some(traffic) = &traffic {
+            traffic.begins();
+        }
         let access = Self {
             protocol,
             client,
@@ -48,8 +55,14 @@ impl Access {
             path: request.uri().path().to_owned(),
             begun: Instant::now(),
             received: received.clone(),
+            traffic: traffic.clone(),
         };
-        (access, request.map(|body| Inbound { body, received }))
+        let inbound = |body| Inbound {
+            body,
+            received,
+            traffic,
+        };
+        (access, request.map(inbound))
     }
 
     /// Counts what goes out, and writes the line at its end.
@@ -91,6 +104,10 @@ impl Drop for Line {
             ms = u64::try_from(access.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             id = told.id,
         );
+        if let Some(traffic) = &access.traffic {
+            let (asked, took) = ((access.protocol, &access.method), access.begun.elapsed());
+            traffic.ends(asked, self.status, took);
+        }
     }
 }
 
@@ -98,6 +115,7 @@ impl Drop for Line {
 pub struct Inbound {
     body: Incoming,
     received: Arc<AtomicU64>,
+    traffic: Option<Arc<Traffic>>,
 }
 
 impl Body for Inbound {
@@ -112,6 +130,9 @@ impl Body for Inbound {
         if let Poll::Ready(Some(Ok(frame))) = &frame {
             let len = frame.data_ref().map_or(0, Bytes::len) as u64;
             self.received.fetch_add(len, Ordering::Relaxed);
+            if let Some(traffic) = &self.traffic {
+                traffic.receives(len);
+            }
         }
         frame
     }
@@ -141,7 +162,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outbound<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame {
-            self.line.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+            let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.line.sent += len;
+            if let Some(traffic) = &self.line.access.traffic {
+                traffic.sends(len);
+            }
         }
         frame
     }

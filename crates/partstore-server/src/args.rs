@@ -103,6 +103,10 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(16_384..=16_777_216))]
     pub max_head: u32,
 
+    /// An address for those who run the server: `/health`, `/metrics` and a page. It asks for no keys, and shows names
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<String>,
+
     /// How long a client may be silent in the middle of a body, or take nothing of an answer
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub patience: Duration,

@@ -8,6 +8,7 @@
 //! `README.md`, beside this directory, has the requests as lines for a shell.
 
 mod access;
+mod admin;
 mod args;
 mod cors;
 mod cos;
@@ -24,12 +25,14 @@ mod s3;
 mod server;
 mod signals;
 mod socket;
+mod traffic;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use partstore_tokio::AsyncPartStore;
@@ -39,6 +42,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use admin::Admin;
 use args::Args;
 use cos::operations::append;
 use cos::service::Service;
@@ -47,6 +51,7 @@ use log::Log;
 use rules::{Current, Rules};
 use s3::S3Front;
 use server::{Limits, Server};
+use traffic::Traffic;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,6 +59,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9000";
 /// Copies at the same time. They read and write, and must leave threads for the clients.
 const COPIES: usize = 8;
+/// Connections of those who run the server.
+const ADMINS: usize = 32;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// Threads that the system must have left for the store.
@@ -128,6 +135,7 @@ fn run_in(
 struct Sockets {
     cos: Option<TcpSocket>,
     s3: Option<TcpSocket>,
+    admin: Option<TcpSocket>,
 }
 
 impl Sockets {
@@ -137,6 +145,7 @@ impl Sockets {
         Ok(Self {
             cos: cos.map(bind).transpose()?,
             s3: args.s3.as_deref().map(bind).transpose()?,
+            admin: args.admin.as_deref().map(bind).transpose()?,
         })
     }
 }
@@ -216,6 +225,20 @@ async fn serve(
     if let Some((_, address)) = &listeners.1 {
         let _ = writeln!(io::stdout(), "listening on {address} for S3");
     }
+    let traffic = Traffic::new();
+    tokio::spawn(traffic.clone().keep(stop.clone()));
+    let admin = Arc::new(Admin {
+        store: store.clone(),
+        traffic: traffic.clone(),
+        recorded: admin::record()?,
+        headroom: args.headroom,
+        place: opening::place(args),
+        began: Instant::now(),
+    });
+    let admin_listener = listen(sockets.admin)?;
+    if let Some((_, address)) = &admin_listener {
+        let _ = writeln!(io::stdout(), "listening on {address} for the admin");
+    }
     let server = Server {
         room: Arc::new(Semaphore::new(args.max_connections as usize)),
         limits: Limits {
@@ -225,8 +248,16 @@ async fn serve(
         },
         stop,
         break_off,
+        traffic: Some(traffic),
+    };
+    // A crowd of clients leaves room for it.
+    let admins = Server {
+        room: Arc::new(Semaphore::new(ADMINS)),
+        traffic: None,
+        ..server.clone()
     };
     tokio::join!(
+        admins.run_on(admin_listener, admin),
         server.clone().run_on(listeners.0, Arc::new(service)),
         server.run_on(listeners.1, Arc::new(s3)),
     );

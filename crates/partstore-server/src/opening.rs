@@ -34,6 +34,15 @@ pub async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
     }
 }
 
+/// Where the store is, for a person. An address may have a password, which is not shown.
+pub fn place(args: &Args) -> String {
+    match (&args.data, &args.blobs) {
+        (Some(data), _) => data.display().to_string(),
+        (None, Some(blobs)) => format!("a database, schema {}, and {blobs}", args.schema),
+        (None, None) => String::new(),
+    }
+}
+
 /// How old an append's upload is, at least, that a start may take for one which a crash has left. With a directory of
 /// its own there is no other server whose append it might be.
 pub fn age_of_leftovers(args: &Args) -> Duration {

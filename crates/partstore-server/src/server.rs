@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, Inbound, Outbound};
 use crate::socket::Socket;
+use crate::traffic::Traffic;
 
 /// How long a client may take to send a head, also the first byte of the next one.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -67,6 +68,8 @@ pub struct Server {
     pub stop: CancellationToken,
     /// Ends what is under way at once, copies too.
     pub break_off: CancellationToken,
+    /// What counts the requests, if anything does.
+    pub traffic: Option<Arc<Traffic>>,
 }
 
 /// What a client may make the server wait for, or keep.
@@ -134,7 +137,7 @@ impl Server {
         front: Arc<impl Front>,
         tasks: TaskTracker,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (limits, stop) = (self.limits, self.stop.clone());
+        let (limits, stop, traffic) = (self.limits, self.stop.clone(), self.traffic.clone());
         async move {
             // Answers are short, and wait for nothing.
             let _ = socket.set_nodelay(true);
@@ -146,7 +149,10 @@ impl Server {
                 tasks: tasks.clone(),
             };
             let answer = service_fn(|request| {
-                Box::pin(answer(front.clone(), tasks.clone(), (request, client)))
+                Box::pin(answer(
+                    (front.clone(), tasks.clone(), traffic.clone()),
+                    (request, client),
+                ))
             });
             let mut connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -172,14 +178,13 @@ impl Server {
 
 /// Each request is a task of its own, so it ends even when its client leaves.
 async fn answer<F: Front>(
-    front: Arc<F>,
-    tasks: TaskTracker,
+    (front, tasks, traffic): (Arc<F>, TaskTracker, Option<Arc<Traffic>>),
     (request, client): (Request<Incoming>, SocketAddr),
 ) -> Result<Response<Outbound<F::Body>>, JoinError> {
     // Without a body nobody asks hyper to go on, so a client that waits for that gets the answer at once. botocore then
     // misreads the next answer on the same connection.
     let stops_waiting = request.headers().contains_key(EXPECT) && request.body().is_end_stream();
-    let (access, request) = Access::begin(F::NAME, client, request);
+    let (access, request) = Access::begin((F::NAME, traffic), client, request);
     let mut response = match tasks.spawn(front.clone().answer(request)).await {
         Err(panic) if panic.is_panic() => front.panicked(),
         answered => answered?,
@@ -239,6 +244,7 @@ mod tests {
             },
             stop: CancellationToken::new(),
             break_off: CancellationToken::new(),
+            traffic: None,
         };
         let stop = server.stop.clone();
         let running = tokio::spawn(server.run(listener, Arc::new(Faulty)));

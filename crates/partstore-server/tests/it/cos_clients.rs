@@ -83,6 +83,15 @@ fn the_sdk_of_cos_for_browsers_works_with_the_server() {
 }
 
 #[test]
+fn the_page_of_the_admin_shows_in_a_browser_what_was_put() {
+    let modules = node_modules("playwright-core");
+    match modules.and_then(|modules| chromium().map(|_| modules)) {
+        Ok(modules) => run_node(&modules, "page.test.cjs"),
+        Err(why) => skip("browser for the admin's page", "node/package.json", why),
+    }
+}
+
+#[test]
 fn the_sdk_of_cos_for_mini_programs_works_with_the_server() {
     match node_modules("cos-wx-sdk-v5") {
         Ok(modules) => run_node(&modules, "program.test.cjs"),

@@ -8,6 +8,7 @@ mod process_stats;
 mod readme;
 mod skipped;
 
+mod admin;
 mod appends;
 mod clients;
 mod cluster;

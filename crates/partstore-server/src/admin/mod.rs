@@ -1,0 +1,117 @@
+//! `--admin`: what those who run the server look at. It has an address of its own, asks for no keys and changes nothing.
+//!
+//! [`health`] is for balancers and supervisors, [`figures`] for Prometheus. The page is for a person: it asks for
+//! [`status`] again and again, and draws it.
+
+mod figures;
+mod health;
+mod status;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use metrics_exporter_prometheus::PrometheusHandle;
+use partstore::{PartStore, Result};
+use partstore_tokio::AsyncPartStore;
+use tokio::time::timeout;
+
+use crate::Failure;
+use crate::access::Inbound;
+use crate::server::Front;
+use crate::traffic::Traffic;
+
+pub use figures::record;
+
+/// How long the store may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAGE: &str = include_str!("page.html");
+/// The page is all of one file.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Answers those who run the server.
+pub struct Admin {
+    pub store: AsyncPartStore,
+    pub traffic: Arc<Traffic>,
+    pub recorded: PrometheusHandle,
+    /// Bytes that bodies leave free.
+    pub headroom: u64,
+    /// Where the store is, for a person.
+    pub place: String,
+    pub began: Instant,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Admin {
+    async fn answer_to(&self, method: &Method, path: &str) -> Answer {
+        if ![Method::GET, Method::HEAD].contains(method) {
+            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            refusal.headers_mut().insert(ALLOW, allowed);
+            return refusal;
+        }
+        match path {
+            "/" => page(),
+            "/health" | "/health/ready" => health::ready(self).await,
+            "/health/live" => text(StatusCode::OK, "live\n"),
+            "/metrics" => figures::figures(self).await,
+            "/status.json" => status::status(self).await,
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "/, /health, /health/live, /health/ready, /metrics, /status.json\n",
+            ),
+        }
+    }
+
+    /// Asks the store, which may hang.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&PartStore) -> Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        match timeout(PATIENCE, self.store.run(question)).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(format!("the store has not answered for {PATIENCE:?}").into()),
+        }
+    }
+}
+
+impl Front for Admin {
+    const NAME: &'static str = "admin";
+    type Body = Full<Bytes>;
+
+    async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Answer {
+        self.answer_to(request.method(), request.uri().path()).await
+    }
+
+    fn panicked(&self) -> Answer {
+        text(StatusCode::INTERNAL_SERVER_ERROR, "a fault; see the log\n")
+    }
+}
+
+fn page() -> Answer {
+    let mut page = answer(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+    let policy = HeaderValue::from_static(POLICY);
+    page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    page
+}
+
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    answer(status, "text/plain; charset=utf-8", text)
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
+}

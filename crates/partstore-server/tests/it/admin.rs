@@ -1,0 +1,203 @@
+//! `--admin`: health, figures and status. The page itself is looked at by Chromium, in `tests/cos/node/page.test.cjs`.
+
+use std::net::{SocketAddr, TcpListener};
+
+use serde_json::Value;
+
+use crate::calls::{BUCKET, MIB, bytes, delete, get, initiate, put, put_part, server};
+use crate::client::{Answer, Client, Request};
+use crate::fixture::{Server, until};
+
+/// A server, and the address of its admin.
+fn watched(more: &[&str]) -> (Server, SocketAddr) {
+    // Nobody takes the port between this and the server's start, most likely.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let named = address.to_string();
+    let server = server(&[&["--admin", &named], more].concat());
+    until("the admin listens", || {
+        std::net::TcpStream::connect(address).is_ok()
+    });
+    (server, address)
+}
+
+fn ask_with(admin: SocketAddr, method: &str, path: &str) -> Answer {
+    let mut client = Client::to(admin);
+    // The client knows lengths in the spelling of COS only.
+    let request = Request::new(method, path).header("Connection", "close");
+    client.send(request.bytes());
+    client.answer_to(method)
+}
+
+fn ask(admin: SocketAddr, path: &str) -> Answer {
+    ask_with(admin, "GET", path)
+}
+
+fn status(admin: SocketAddr) -> Value {
+    serde_json::from_str(ask(admin, "/status.json").ok().text()).unwrap()
+}
+
+/// A figure of `/metrics`: the sum over all labels that hold `labels`.
+fn figure(admin: SocketAddr, name: &str, labels: &str) -> f64 {
+    let answer = ask(admin, "/metrics").ok();
+    let of_name = answer.text().lines().filter(|line| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with([' ', '{']) && rest.contains(labels))
+    });
+    of_name
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
+
+#[test]
+fn a_server_that_works_is_live_and_ready() {
+    let (_server, admin) = watched(&[]);
+    assert_eq!(ask(admin, "/health/live").ok().text(), "live\n");
+    assert_eq!(ask(admin, "/health/ready").ok().text(), "ready\n");
+    assert_eq!(ask(admin, "/health").ok().text(), "ready\n");
+    assert_eq!(status(admin)["trouble"], Value::Null);
+}
+
+#[test]
+fn a_server_whose_disk_is_full_is_live_and_not_ready() {
+    // The disk has less.
+    let headroom = (1u64 << 60).to_string();
+    let (_server, admin) = watched(&["--headroom", &headroom]);
+    assert_eq!(ask(admin, "/health/live").status, 200);
+    let answer = ask(admin, "/health/ready");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().starts_with("not ready: the disk is full"));
+    assert!(status(admin)["trouble"].as_str().unwrap().contains("full"));
+}
+
+#[test]
+fn figures_are_what_was_sent_and_stored() {
+    let (server, admin) = watched(&[]);
+    let received_before = figure(admin, "partstore_received_bytes_total", "");
+    // The server keeps some of its own.
+    let before = ["partstore_objects", "partstore_part_bytes"].map(|name| figure(admin, name, ""));
+    put(&server, "one", &bytes(MIB, 1)).ok();
+    put(&server, "same", &bytes(MIB, 1)).ok();
+    put(&server, "two", &bytes(1000, 2)).ok();
+    get(&server, "one").ok();
+    assert_eq!(get(&server, "nothing").status, 404);
+    initiate(&server, "open");
+    delete(&server, "two");
+
+    // A line of an answer is written when its client has it.
+    until("the removal is counted", || {
+        let labels = "method=\"DELETE\"";
+        (figure(admin, "partstore_requests_total", labels) - 1.0).abs() < 0.1
+    });
+    let is = |name: &str, labels: &str, right: usize| {
+        let figure = figure(admin, name, labels);
+        let right = f64::from(u32::try_from(right).unwrap());
+        assert!(
+            (figure - right).abs() < 0.1,
+            "{name}: {figure}, not {right}"
+        );
+    };
+    is(
+        "partstore_requests_total",
+        "method=\"GET\",status=\"4xx\"",
+        1,
+    );
+    is("partstore_request_seconds_count", "method=\"GET\"", 2);
+    is("partstore_open_uploads", "", 1);
+    is("partstore_requests_under_way", "", 0);
+    is("partstore_up", "", 1);
+    is("partstore_stopped", "", 0);
+    let stored = ["partstore_objects", "partstore_part_bytes"].map(|name| figure(admin, name, ""));
+    assert!(
+        (stored[0] - before[0] - 2.0).abs() < 0.1,
+        "{before:?}, {stored:?}"
+    );
+    assert!(
+        (stored[1] - before[1] - 2_097_152.0).abs() < 0.1,
+        "{before:?}, {stored:?}"
+    );
+    let received = figure(admin, "partstore_received_bytes_total", "") - received_before;
+    let sent = f64::from(u32::try_from(2 * MIB + 1000).unwrap());
+    assert!((received - sent).abs() < 0.1, "{received}, not {sent}");
+    assert!(figure(admin, "partstore_sent_bytes_total", "") >= 1_048_576.0);
+    assert!(figure(admin, "partstore_free_bytes", "") > 0.0);
+}
+
+#[test]
+fn the_status_has_what_is_stored_and_what_is_open() {
+    let (server, admin) = watched(&[]);
+    let before = status(admin);
+    put(&server, "one", &bytes(MIB, 1)).ok();
+    let key = "dir/<b> &ü";
+    let upload = initiate(&server, "dir/%3Cb%3E%20%26%C3%BC");
+    for number in [1, 7] {
+        put_part(
+            &server,
+            ("dir/%3Cb%3E%20%26%C3%BC", &upload),
+            number,
+            &bytes(MIB, number.into()),
+        )
+        .ok();
+    }
+    let status = status(admin);
+    let store = &status["store"];
+    let more = |name: &str| store[name].as_u64().unwrap() - before["store"][name].as_u64().unwrap();
+    assert_eq!((more("keys"), more("parts")), (1, 3));
+    let uploads = store["uploads"].as_array().unwrap();
+    assert_eq!(uploads.len(), 1);
+    assert_eq!(uploads[0]["key"], key);
+    assert_eq!(uploads[0]["namespace"], BUCKET);
+    assert_eq!(
+        (&uploads[0]["parts"], &uploads[0]["bytes"]),
+        (&2.into(), &(2 * MIB).into())
+    );
+    assert_eq!(store["more_uploads"], false);
+    let spaces = store["namespaces"].as_array().unwrap();
+    let bucket = spaces.iter().find(|space| space["name"] == BUCKET).unwrap();
+    // Parts of open uploads count.
+    assert_eq!(bucket["bytes"], 3 * MIB);
+    assert_eq!(bucket["open_uploads"], 1);
+}
+
+/// Spans of five seconds.
+#[test]
+fn the_last_minutes_have_what_came_in() {
+    let (server, admin) = watched(&[]);
+    put(&server, "one", &bytes(MIB, 1)).ok();
+    until("a span has ended", || {
+        let status = status(admin);
+        let spans = status["spans"].as_array().unwrap().iter();
+        let sum =
+            |of: fn(&Value) -> &Value| spans.clone().filter_map(|span| of(span).as_u64()).sum();
+        let received: u64 = sum(|span| &span["received_bytes"]);
+        let writes: u64 = sum(|span| &span["writes"]["count"]);
+        received == 1 << 20 && writes >= 1
+    });
+}
+
+#[test]
+fn only_reads_of_what_there_is_are_answered() {
+    let (_server, admin) = watched(&[]);
+    assert_eq!(ask(admin, "/nothing").status, 404);
+    let refused = ask_with(admin, "DELETE", "/status.json");
+    assert_eq!(
+        (refused.status, refused.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
+    let page = ask(admin, "/").ok();
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
+    assert!(page.text().contains("<title>partstore</title>"));
+    assert_eq!(ask_with(admin, "HEAD", "/").status, 200);
+}
+
+#[test]
+fn clients_that_take_all_connections_leave_room_for_the_admin() {
+    let (server, admin) = watched(&["--max-connections", "2"]);
+    let _idle: Vec<_> = (0..4).map(|_| Client::connect(&server)).collect();
+    assert_eq!(ask(admin, "/health").status, 200);
+}
