@@ -29,9 +29,13 @@ pub(crate) fn lock_or_create(path: &Path, options: &Options) -> Result<(Lock, Fo
     if read_format(&root)? == Found::Nothing {
         refuse_missing(path, options)?;
         // If LOCK exists, another process may be making the store at this moment. So the contents are
-        // checked under the lock.
-        if root.at("LOCK").id()?.is_none() {
-            refuse_foreign(&root)?;
+        // checked under the lock. It may also have begun while they were looked at.
+        let is_being_made = || Ok::<_, Error>(root.at("LOCK").id()?.is_some());
+        if !is_being_made()?
+            && let Err(refusal) = refuse_foreign(&root)
+            && !is_being_made()?
+        {
+            return Err(refusal);
         }
     }
     let lock = Lock::take(&root, "LOCK")?.ok_or_else(|| Error::StoreLocked {
