@@ -40,11 +40,12 @@ pub(super) fn copy(session: &Session, source: &PartReader, slot: Slot<'_>) -> Re
 /// object. So its rows are durable before those of the copy (I1), and its bytes stay.
 pub(super) fn hold(session: &Session, content: &ContentHash) -> Result<(Hold, StoredBlob)> {
     let (hold, known) = session.catalog.look_up(content)?;
-    let missing = || Error::DamagedBlob {
-        hash: *content,
-        reason: "its record is missing".to_owned(),
+    // An engine may not look up a blob that nothing refers to any more, though the reader keeps it.
+    let blob = match known {
+        Some(blob) => blob,
+        None => session.catalog.blob(content, &hold)?,
     };
-    Ok((hold, known.ok_or_else(missing)?))
+    Ok((hold, blob))
 }
 
 /// Reads the bytes of a part, whose blob is held, for these checksums.

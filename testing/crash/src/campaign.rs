@@ -184,6 +184,10 @@ const SELDOM: [&str; 2] = [
     "fsync store/meta/journal (create, remove)",
 ];
 
+/// A sound run may ask for these, or not: a merge takes four layers of a size, which a run seldom writes. They
+/// are not tried.
+const IN_SOME_RUNS: [&str; 1] = ["fsync store/meta/snapshot/merge.tmp (write)"];
+
 /// The classes that a sound run asks for: a run that misses one tries less than it says, and one
 /// that is not here may be a sync that nothing needs. Sorted.
 const CLASSES: [&str; 32] = [
@@ -268,7 +272,8 @@ pub fn sabotage(arguments: &Sabotage) -> io::Result<bool> {
         "not tried, as nothing needs what they cover: {}",
         VACUOUS.join("; ")
     );
-    println!("not tried, as they are seldom: {}", SELDOM.join("; "));
+    let seldom = [SELDOM.join("; "), IN_SOME_RUNS.join("; ")].join("; ");
+    println!("not tried, as they are seldom: {seldom}");
     Ok(caught == CLASSES.len() as u64 && known)
 }
 
@@ -369,7 +374,9 @@ fn asks_for_what_is_known(arguments: &Sabotage) -> io::Result<bool> {
     let known = CLASSES.iter().chain(&VACUOUS).chain(&SELDOM);
     let known: BTreeSet<_> = known.flat_map(|class| covers(class)).collect();
     let missing: Vec<_> = known.difference(&asked).collect();
-    let new: Vec<_> = asked.difference(&known).collect();
+    let in_some_runs = IN_SOME_RUNS.iter().flat_map(|class| covers(class));
+    let expected: BTreeSet<_> = known.iter().cloned().chain(in_some_runs).collect();
+    let new: Vec<_> = asked.difference(&expected).collect();
     for (sync, covers) in &missing {
         println!("FAILED: no sound run asked for the sync {sync} for {covers}");
     }
