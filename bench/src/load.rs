@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::measure::Case;
 
+const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 /// Where the stores lie.
@@ -36,9 +37,9 @@ pub struct Load {
     /// Bytes of all parts of a run together, MiB
     #[arg(long, default_value = "512", value_parser = clap::value_parser!(u32).range(1..))]
     mib: u32,
-    /// Sizes of the parts, MiB
-    #[arg(long, value_delimiter = ',', default_value = "1,8", value_parser = clap::value_parser!(u32).range(1..))]
-    sizes: Vec<u32>,
+    /// Sizes of the parts, MiB, or KiB with a `k` behind the number
+    #[arg(long, value_delimiter = ',', default_value = "1,8", value_parser = size)]
+    sizes: Vec<usize>,
     /// How many parts come in at the same time
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..))]
     streams: Vec<u32>,
@@ -54,14 +55,26 @@ impl Load {
     /// Every size with every number of streams.
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {
-        let sizes = self.sizes.iter().map(|mib| *mib as usize * MIB);
-        let cases = sizes.flat_map(|part| {
+        let cases = self.sizes.iter().flat_map(|part| {
             let streams = self.streams.iter();
-            streams.map(move |streams| Case {
-                part,
+            streams.map(|streams| Case {
+                part: *part,
                 streams: *streams,
             })
         });
         cases.collect()
     }
+}
+
+/// Bytes of a part.
+fn size(text: &str) -> Result<usize, String> {
+    let (number, unit) = match text.strip_suffix('k') {
+        Some(number) => (number, KIB),
+        None => (text, MIB),
+    };
+    let bytes = number.parse::<usize>().ok();
+    let bytes = bytes.and_then(|number| number.checked_mul(unit));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| format!("{text} is no size: 8, or 64k"))
 }

@@ -61,7 +61,10 @@ pub struct Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} MiB × {}", self.part >> 20, self.streams)
+        match self.part >> 20 {
+            0 => write!(f, "{} KiB × {}", self.part >> 10, self.streams),
+            mib => write!(f, "{mib} MiB × {}", self.streams),
+        }
     }
 }
 

@@ -15,6 +15,27 @@ pub trait BlobStore: Send + Sync + 'static {
     /// [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io).
     fn begin(&self) -> Result<Box<dyn BlobWriter>>;
 
+    /// Whether a body of so many bytes is [placed](Self::place) now, and not [begun](Self::begin). By default none is.
+    fn carries(&self, bytes: u64) -> bool {
+        let _ = bytes;
+        false
+    }
+
+    /// Gives the bytes of a small body their place without making them durable, and returns where they lie. The verb that
+    /// gets [`NewBlob::body`](super::NewBlob) makes them durable together with its rows. `None` if the caller must
+    /// [begin](Self::begin) them after all.
+    ///
+    /// The caller holds `content`, which is their hash, and the catalog has no blob of it. Nobody asks for them before
+    /// the verb.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io). The caller then tells the
+    /// [catalog](super::Catalog::uncommitted).
+    fn place(&self, content: &ContentHash, bytes: &[u8]) -> Result<Option<Location>> {
+        let _ = (content, bytes);
+        Ok(None)
+    }
+
     /// Opens a blob for reading. The caller holds it.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use crate::values::checksum::Algorithms;
 use crate::values::digest::BlockCrcs;
 use crate::{
@@ -165,6 +167,8 @@ pub struct NewBlob {
     /// Whether the catalog knows a blob with this hash, whose bytes were missing or damaged. Then it has
     /// these from now on.
     pub repairs: bool,
+    /// The bytes, if they are only [placed](super::BlobStore::place): the verb makes them durable with its rows.
+    pub body: Option<Bytes>,
 }
 
 /// An object that is made by one verb, with all its parts.

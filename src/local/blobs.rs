@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::blob::{BlobFiles, DurableBlob, StagedBlob};
+use super::meta::Carried;
 use super::room::{Reservation, Room};
 use crate::backend::{self, BlobReader, BlobStore, BlobWriter, Location, StoredBlob};
 use crate::{ContentHash, Result, Stats};
@@ -11,6 +12,8 @@ use crate::{ContentHash, Result, Stats};
 pub(super) struct LocalBlobs {
     pub files: Arc<BlobFiles>,
     pub room: Arc<Room>,
+    /// Which bodies the journal carries.
+    pub carried: Arc<Carried>,
 }
 
 impl BlobStore for LocalBlobs {
@@ -28,6 +31,15 @@ impl BlobStore for LocalBlobs {
 
     fn require_sound(&self, content: &ContentHash, blob: &StoredBlob) -> Result<()> {
         self.files.require_sound(content, &blob.crcs)
+    }
+
+    fn carries(&self, bytes: u64) -> bool {
+        self.files.can_carry() && self.carried.takes(bytes) && !self.room.is_scarce()
+    }
+
+    fn place(&self, content: &ContentHash, bytes: &[u8]) -> Result<Option<Location>> {
+        let placed = self.files.place(content, bytes)?;
+        Ok(placed.then(Location::default))
     }
 
     fn check_room(&self, bytes: u64) -> Result<()> {

@@ -28,7 +28,8 @@ use crate::going::{Closing, Going};
 use crate::values::id::IdSource;
 use crate::values::namespace::NamespaceId;
 use crate::{
-    Error, Key, Options, RecoveryReport, Result, Scope, Stats, SweepReport, Upload, VerifyReport,
+    ContentHash, Error, Key, Options, RecoveryReport, Result, Scope, Stats, SweepReport, Upload,
+    VerifyReport,
 };
 
 pub(crate) struct Engine {
@@ -98,6 +99,12 @@ impl Engine {
             salvaged: recovered.salvaged,
             elapsed: started.elapsed(),
         };
+        if recovered.restores {
+            let restore = &mut |content: &ContentHash, bytes: &[u8]| {
+                room.ballast().helping(|| blobs.restore(content, bytes))
+            };
+            meta.restore_carried(restore)?;
+        }
         upgrade::count_usage(&meta)?;
         let ids = IdSource::after(meta.newest_upload()?);
         let engine = Self {
@@ -123,6 +130,7 @@ impl Engine {
         LocalBlobs {
             files: Arc::clone(&self.blobs),
             room: Arc::clone(&self.room),
+            carried: Arc::clone(self.meta.carried()),
         }
     }
 
@@ -130,6 +138,8 @@ impl Engine {
         // From here on the index is written out.
         self.room.give_up_ballast_if_low();
         let orphans = self.suspects.orphans();
+        // I1: behind a marker nobody asks the journal for their bytes.
+        self.blobs.sync_carried()?;
         self.meta.close(orphans)
     }
 
@@ -229,10 +239,11 @@ impl Engine {
             return Ok(Checkpoint::NotDue);
         }
         let needs = self.meta.checkpoint_needs();
+        let settle = || self.blobs.sync_carried();
         let made = match self.room.reserve(needs) {
-            Ok(_room) => self.meta.checkpoint(going),
+            Ok(_room) => self.meta.checkpoint(going, &settle),
             Err(Error::StorageFull { .. }) if self.room.has(self.meta.step_needs()) => {
-                self.meta.checkpoint_step(going)
+                self.meta.checkpoint_step(going, &settle)
             }
             Err(error) => Err(error),
         };
@@ -373,7 +384,7 @@ mod tests {
     fn break_off_a_checkpoint(meta: &MetaStore) {
         let begun = Closing::default();
         begun.begin();
-        let broken_off = meta.checkpoint(&Going::until(&begun));
+        let broken_off = meta.checkpoint(&Going::until(&begun), &|| Ok(()));
         assert!(matches!(broken_off, Err(Error::Closed)), "{broken_off:?}");
     }
 
@@ -387,17 +398,17 @@ mod tests {
             scratch.add_rows(meta, MANY);
             break_off_a_checkpoint(meta);
             scratch.add_rows(meta, MANY);
-            while meta.checkpoint_step(&going).unwrap() {}
+            while meta.checkpoint_step(&going, &|| Ok(())).unwrap() {}
             let stepped = meta.checkpoint_seq();
             if close {
                 engine.meta.close(Orphans::Possible).unwrap();
                 continue;
             }
-            meta.checkpoint(&going).unwrap();
+            meta.checkpoint(&going, &|| Ok(())).unwrap();
             assert!(meta.checkpoint_seq() >= stepped);
             scratch.assert_whole(meta);
             scratch.add_rows(meta, MANY);
-            assert!(meta.checkpoint(&going).unwrap());
+            assert!(meta.checkpoint(&going, &|| Ok(())).unwrap());
             scratch.assert_whole(meta);
         }
         scratch.assert_whole(&scratch.open().meta);
@@ -415,7 +426,12 @@ mod tests {
             assert_eq!(engine.meta.checkpoint_needs(), needs);
         }
         let still = Closing::default();
-        assert!(engine.meta.checkpoint(&Going::until(&still)).unwrap());
+        assert!(
+            engine
+                .meta
+                .checkpoint(&Going::until(&still), &|| Ok(()))
+                .unwrap()
+        );
         assert!(!engine.meta.wants_checkpoint());
         assert!(engine.meta.checkpoint_needs() < needs);
     }

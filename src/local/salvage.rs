@@ -15,6 +15,14 @@ impl Blobs for BlobFiles {
         self.prove_file(content)
     }
 
+    fn restore(&self, content: &ContentHash, bytes: &[u8]) -> Result<()> {
+        BlobFiles::restore(self, content, bytes)
+    }
+
+    fn sync_restored(&self) -> Result<()> {
+        self.sync_carried()
+    }
+
     fn put_aside(
         &self,
         kept: &mut dyn FnMut(&ContentHash) -> Result<bool>,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::from_memory;
 use super::session::Session;
-use crate::backend::{BlobWriter, DurableBlob, NewBlob, PartRow, StoredBlob};
+use crate::backend::{BLOCK_LEN, BlobWriter, DurableBlob, Location, NewBlob, PartRow, StoredBlob};
 use crate::ingest::BodyHasher;
 use crate::values::checksum::Algorithms;
 use crate::values::part::Slot;
@@ -16,6 +16,18 @@ pub(super) enum Body {
     /// With the blob store, without a name. Their checksums are known.
     Staged(Box<dyn BlobWriter>),
     Memory(Bytes),
+    /// In memory, and its checksums are known.
+    Hashed(Bytes),
+}
+
+/// What is done with a body before its declared digests are checked.
+enum Written {
+    /// Its bytes are already stored.
+    Stored,
+    /// It is durable, without a name.
+    Durable(Box<dyn DurableBlob>),
+    /// It is small, and becomes durable with its rows.
+    Small(Bytes),
 }
 
 /// What the store already has of a body's bytes.
@@ -116,7 +128,7 @@ pub(super) fn store_body<T>(
         matches!(stored, Stored::Unsound),
     );
     // 3.
-    let durable = make_durable(session, body, stored, &mut hasher)?;
+    let written = write(session, body, stored, &mut hasher)?;
     // 4. The body's MD5 was computed at the same time. From here on it is needed.
     hasher.settle_until(&session.closing)?;
     let computed = hasher.finish(&content);
@@ -129,15 +141,16 @@ pub(super) fn store_body<T>(
     };
     rules::check_digests(declared, &part.checksums)?;
     // 5.
-    let published = durable.map(|durable| durable.publish(&content)).transpose();
+    let published = publish(session, written, &content);
     // 6 and 7.
-    let committed = published.and_then(|location| {
-        let blob = location.map(|location| NewBlob {
+    let committed = published.and_then(|published| {
+        let blob = published.map(|(location, body)| NewBlob {
             stored: StoredBlob {
                 location,
                 crcs: computed.blocks,
             },
             repairs,
+            body,
         });
         commit(&part, blob.as_ref())
     });
@@ -162,20 +175,61 @@ fn check_stored(
     }
 }
 
-/// Step 3: makes the bytes durable, without a name yet. `None` if they are already stored.
-fn make_durable(
+/// Step 3: makes the bytes durable, without a name yet, unless they are stored or the engine makes them durable
+/// with their rows.
+fn write(
     session: &Session,
     body: Body,
     stored: Stored,
     hasher: &mut BodyHasher,
-) -> Result<Option<Box<dyn DurableBlob>>> {
+) -> Result<Written> {
     match (body, stored) {
-        (Body::Staged(_), Stored::Sound(_)) => Ok(None),
+        (Body::Staged(_) | Body::Hashed(_), Stored::Sound(_)) => Ok(Written::Stored),
         (Body::Memory(bytes), Stored::Sound(blob)) => {
             hasher.update_known_checksums(&bytes, blob.crcs, &session.closing)?;
-            Ok(None)
+            Ok(Written::Stored)
         }
-        (Body::Staged(staged), _) => staged.sync().map(Some),
-        (Body::Memory(bytes), _) => from_memory::write(session, hasher, &bytes).map(Some),
+        (Body::Memory(bytes), Stored::Absent) if is_small(session, &bytes) => {
+            let blocks = bytes.chunks(BLOCK_LEN);
+            blocks.for_each(|block| hasher.update_checksums(block));
+            Ok(Written::Small(bytes))
+        }
+        (Body::Hashed(bytes), Stored::Absent) => Ok(Written::Small(bytes)),
+        (Body::Hashed(bytes), Stored::Unsound) => stage(session, &bytes).map(Written::Durable),
+        (Body::Staged(staged), _) => staged.sync().map(Written::Durable),
+        (Body::Memory(bytes), _) => {
+            from_memory::write(session, hasher, &bytes).map(Written::Durable)
+        }
     }
+}
+
+/// Whether the engine makes such a body durable together with its rows.
+pub(super) fn is_small(session: &Session, body: &[u8]) -> bool {
+    session.blobs.carries(body.len() as u64)
+}
+
+/// Step 5: gives the bytes their name. Returns the body, too, if it is not durable yet.
+fn publish(
+    session: &Session,
+    written: Written,
+    content: &ContentHash,
+) -> Result<Option<(Location, Option<Bytes>)>> {
+    let location = match written {
+        Written::Stored => return Ok(None),
+        Written::Durable(durable) => durable.publish(content)?,
+        Written::Small(bytes) => {
+            if let Some(location) = session.blobs.place(content, &bytes)? {
+                return Ok(Some((location, Some(bytes))));
+            }
+            stage(session, &bytes)?.publish(content)?
+        }
+    };
+    Ok(Some((location, None)))
+}
+
+/// Writes a body whose checksums are known, and makes it durable.
+fn stage(session: &Session, bytes: &[u8]) -> Result<Box<dyn DurableBlob>> {
+    let mut staged = session.blobs.begin()?;
+    staged.write(bytes)?;
+    staged.sync()
 }

@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::put::{self, Body};
 use super::session::Session;
 use super::shared::Shared;
@@ -113,13 +115,18 @@ impl Receiving {
         shared.check_open()?;
         self.declare(trailer)?;
         rules::check_minimum(&self.limits, number, self.received)?;
-        self.write_rest()?;
         let session = shared.session()?;
         let slot = Slot {
             upload: &upload,
             number,
         };
-        let body = Body::Staged(self.staged);
+        let body = match self.take_small(&session) {
+            Some(small) => Body::Hashed(small),
+            None => {
+                self.write_rest()?;
+                Body::Staged(self.staged)
+            }
+        };
         let part = put::store_part(&session, slot, body, self.hasher, &self.options)?;
         shared.notice_work(&session);
         Ok(part)
@@ -130,13 +137,18 @@ impl Receiving {
         let shared = Arc::clone(&self.shared);
         shared.check_open()?;
         self.declare(trailer)?;
-        self.write_rest()?;
+        let session = shared.session()?;
+        let body = match self.take_small(&session) {
+            Some(small) => Body::Hashed(small),
+            None => {
+                self.write_rest()?;
+                Body::Staged(self.staged)
+            }
+        };
         let Target::Object { key, mut options } = self.target else {
             return Err(Error::Closed);
         };
         options.body = self.options;
-        let session = shared.session()?;
-        let body = Body::Staged(self.staged);
         let object = whole::store(&session, &key, body, self.hasher, &options)?;
         shared.notice_work(&session);
         Ok(object)
@@ -151,6 +163,20 @@ impl Receiving {
             self.options = self.options.checksum(checksum);
         }
         Ok(())
+    }
+
+    /// The whole body, if it is small and nothing of it was written.
+    fn take_small(&mut self, session: &Session) -> Option<Bytes> {
+        let received = self.received;
+        let all = |buffer: &mut Buffer| {
+            let bytes: &[u8] = (*buffer).as_ref();
+            bytes.len() as u64 == received && put::is_small(session, bytes)
+        };
+        let chunk = self.buffer.take_if(all)?.freeze();
+        self.hasher.update(&chunk);
+        self.room.written(received);
+        // A copy, so that the large buffer is free while the journal is synced.
+        Some(Bytes::copy_from_slice(&chunk))
     }
 
     fn write_rest(&mut self) -> Result<()> {

@@ -305,10 +305,12 @@ pub fn tail(root: &Path) -> PathBuf {
     used.next().unwrap()
 }
 
-/// Where frames stand in a segment.
+/// Where frames stand in a segment. A body and the batch behind it count as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub start: usize,
+    /// Where the batch begins.
+    pub batch: usize,
     pub end: usize,
     pub seq: usize,
     pub is_seal: bool,
@@ -316,18 +318,25 @@ pub struct Frame {
 
 pub fn frames(segment: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
-    let mut start = 32;
-    while let Some(header) = segment.get(start..start + 32) {
-        let is_seal = match &header[..4] {
-            b"PSb1" => false,
-            b"PSs1" => true,
+    let (mut start, mut at) = (32, 32);
+    while let Some(header) = segment.get(at..at + 32) {
+        let (is_body, is_seal) = match &header[..4] {
+            b"PSd1" => (true, false),
+            b"PSb1" => (false, false),
+            b"PSs1" => (false, true),
             _ => break,
         };
         let len = u32::from_be_bytes(header[4..8].try_into().unwrap()) as usize;
         let seq = u64::from_be_bytes(header[8..16].try_into().unwrap());
-        let end = start + 32 + len.next_multiple_of(8);
+        let end = at + 32 + len.next_multiple_of(8);
+        let batch = at;
+        at = end;
+        if is_body {
+            continue;
+        }
         frames.push(Frame {
             start,
+            batch,
             end,
             seq: usize::try_from(seq).unwrap(),
             is_seal,

@@ -4,6 +4,7 @@
 //! published blob is durable, name included) and I5 (bytes are checked before anybody gets them or relies
 //! on them).
 
+mod carried;
 mod passes;
 mod proof;
 mod remembered;
@@ -45,6 +46,12 @@ pub(crate) struct BlobFiles {
     /// Whether the file system takes writes that bypass the page cache.
     writes_direct: bool,
     staged: AtomicU64,
+    /// Whether one sync of the file system can make many files durable.
+    can_carry: bool,
+    /// Files that were written and not synced, because the journal carries their bytes.
+    placed: AtomicU64,
+    /// As many of them are durable.
+    carried_durable: AtomicU64,
     staged_now: AtomicU64,
     /// Distinguishes the staged files of this open from those of an earlier one that may still be dropped.
     opening: u64,
@@ -84,10 +91,13 @@ impl BlobFiles {
             process: Process::current(),
             closing: Closing::default(),
             writes_direct: takes_direct(&staging.at("probe"), buffers),
+            can_carry: blobs.reports_failed_writes(),
             blobs,
             staging,
             durable_dirs: (0..256).map(|_| Mutex::new(false)).collect(),
             staged: AtomicU64::new(0),
+            placed: AtomicU64::new(0),
+            carried_durable: AtomicU64::new(0),
             staged_now: AtomicU64::new(0),
             opening: u64::from_ne_bytes(opening),
             sound: Mutex::default(),

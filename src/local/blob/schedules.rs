@@ -112,3 +112,66 @@ fn a_stored_file_that_others_left_unsynced_is_durable_when_an_answer_rests_on_it
         }
     });
 }
+
+/// An empty store of blobs, and the name and sums of X.
+fn empty() -> (Arc<BlobFiles>, ContentHash, BlockCrcs) {
+    schedule::pause(|| {
+        file::create_dirs(Path::new("/data"), 0o600).unwrap();
+        BlobFiles::create(&root()).unwrap();
+        root().sync().unwrap();
+        file::sync_parents(Path::new("/data")).unwrap();
+    });
+    let name = ContentHash::from_bytes(*blake3::hash(X).as_bytes());
+    let (size, crcs) = (X.len() as u64, vec![crc32fast::hash(X)]);
+    (schedule::pause(blobs), name, BlockCrcs { size, crcs })
+}
+
+fn assert_there(remains: disk::Remains, name: &ContentHash, sums: &BlockCrcs) {
+    disk::restore(remains);
+    schedule::pause(|| blobs().check(name, sums, &Going::until(&Closing::default())))
+        .expect("durable, and lost");
+}
+
+/// Two puts have the same bytes, and only one of them is long enough ago to be durable.
+#[test]
+fn a_published_blob_is_not_replaced_by_one_that_is_not_durable() {
+    check(1000, || {
+        let (blobs_now, name, sums) = empty();
+        let placing = {
+            let blobs = Arc::clone(&blobs_now);
+            task(move || {
+                blobs.place(&name, X).unwrap();
+                disk::cut_power()
+            })
+        };
+        let publishing = task(move || {
+            publish(&blobs_now, X, &name);
+            disk::cut_power()
+        });
+        let published = publishing.join().unwrap();
+        placing.join().unwrap();
+        let at_last = disk::cut_power();
+        for remains in [published, at_last] {
+            assert_there(remains, &name, &sums);
+        }
+    });
+}
+
+/// A checkpoint syncs what was placed before, while a file is being placed. The next one syncs that.
+#[test]
+fn what_was_placed_before_a_sync_is_durable_behind_it() {
+    check(500, || {
+        let (blobs_now, name, sums) = empty();
+        let placing = {
+            let blobs = Arc::clone(&blobs_now);
+            task(move || assert!(blobs.place(&name, X).unwrap()))
+        };
+        let syncing = {
+            let blobs = Arc::clone(&blobs_now);
+            task(move || blobs.sync_carried().unwrap())
+        };
+        join([placing, syncing]);
+        blobs_now.sync_carried().unwrap();
+        assert_there(disk::cut_power(), &name, &sums);
+    });
+}

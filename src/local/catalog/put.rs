@@ -54,5 +54,8 @@ pub(super) fn commit(
 pub(super) fn add_blob(change: &mut Change, part: &PartRecord, blob: Option<&NewBlob>) {
     if let Some(blob) = blob.filter(|blob| !blob.repairs) {
         change.add_blob(&part.content, &blob.stored.crcs);
+        if let Some(body) = &blob.body {
+            change.carry(&part.content, body);
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 
-use super::{SYNC_DIR, at, sync};
+use super::{SYNC_DIR, SYNC_FILES, at, sync};
 use crate::local::health::Health;
 use crate::{Error, Result};
 
@@ -126,6 +126,9 @@ pub(crate) struct Entry {
 
 /// The number of btrfs in `statfs`.
 const BTRFS_SUPER_MAGIC: rustix::fs::FsWord = 0x9123_683e;
+
+/// The number of an overlay.
+const OVERLAYFS_SUPER_MAGIC: rustix::fs::FsWord = 0x794c_7630;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
@@ -286,7 +289,22 @@ impl Dir {
     /// Nothing of the store becomes durable by this; [`sync`](Self::sync) does that.
     pub(crate) fn sync_file_system(&self) -> Result<()> {
         let synced = rustix::fs::syncfs(self.fd());
-        synced.map_err(|errno| at("syncfs", &self.open.path)(errno.into()))
+        synced.map_err(|errno| at("sync the file system of", &self.open.path)(errno.into()))
+    }
+
+    /// Makes everything durable that was written to the file system before: files, and names. It answers for all of
+    /// them only where [`reports_failed_writes`](Self::reports_failed_writes) says so.
+    pub(crate) fn sync_all_files(&self) -> Result<()> {
+        let synced = rustix::fs::syncfs(self.fd());
+        self.heed(synced.map_err(|errno| at(SYNC_FILES, &self.open.path)(errno.into())))
+    }
+
+    /// Whether a sync of the file system fails if any write since this directory was opened has failed. So it is since
+    /// Linux 5.8, which also gives mounts their ids. An overlay does not pass on what has failed below it.
+    pub(crate) fn reports_failed_writes(&self) -> bool {
+        let kind = rustix::fs::fstatfs(self.fd()).map(|stat| stat.f_type);
+        matches!(self.open.mount, Mount::Id(_))
+            && kind.is_ok_and(|kind| kind != OVERLAYFS_SUPER_MAGIC)
     }
 
     /// Makes btrfs write files that are made in here in place from now on. So their allocated space is

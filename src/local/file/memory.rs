@@ -130,6 +130,15 @@ impl Dir {
         Ok(())
     }
 
+    pub(crate) fn sync_all_files(&self) -> Result<()> {
+        self.heed(disk::sync_everything().map_err(at(SYNC, &self.path)))
+    }
+
+    #[expect(clippy::unused_self, reason = "it is so in the real layer")]
+    pub(crate) fn reports_failed_writes(&self) -> bool {
+        true
+    }
+
     #[expect(clippy::unused_self, reason = "it is so in the real layer")]
     pub(crate) fn write_in_place(&self) {}
 

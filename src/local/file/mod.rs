@@ -43,6 +43,7 @@ use crate::{Error, Result};
 const SYNC_DATA: &str = "fdatasync";
 const SYNC_ALL: &str = "fsync";
 const SYNC_DIR: &str = "fsync directory";
+const SYNC_FILES: &str = "syncfs";
 
 /// An open file and its place, which its errors name.
 #[derive(Debug)]
@@ -298,7 +299,7 @@ fn at(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         // I8: names that could not be made durable are a failed sync, whatever the reason. A body that
         // finds no room is not, because its file is removed.
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            if op != SYNC_DIR && op != SYNC_ALL =>
+            if ![SYNC_DIR, SYNC_ALL, SYNC_FILES].contains(&op) =>
         {
             Error::StorageFull {
                 path: path.to_owned(),

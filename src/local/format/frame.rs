@@ -5,6 +5,9 @@
 //! payload, padded with zeros to a multiple of 8
 //! ```
 //!
+//! A batch that makes a blob may have a *body* before it, in a frame of its own: the blob's hash, and all of its
+//! bytes. Both frames are in one segment.
+//!
 //! `durable` is the newest sequence number that was durable when the frame was written. If a whole frame
 //! says so of an earlier frame that cannot be read, the earlier one was damaged later. It was not merely
 //! torn by a crash.
@@ -20,6 +23,8 @@ use super::cursor::{Cursor, len_u32};
 pub(crate) enum Kind {
     /// One batch.
     Batch,
+    /// The body of the batch that follows: the bytes of a blob. Its sequence number is that of the batch.
+    Body,
     /// The end of a segment that has a successor. Its sequence number is that of the batch before it.
     Seal,
 }
@@ -28,6 +33,7 @@ impl Kind {
     fn magic(self) -> u32 {
         u32::from_be_bytes(match self {
             Self::Batch => *b"PSb1",
+            Self::Body => *b"PSd1",
             Self::Seal => *b"PSs1",
         })
     }
@@ -73,10 +79,20 @@ pub(crate) fn frame_len(payload: usize) -> usize {
     HEADER_LEN + payload.next_multiple_of(ALIGNMENT)
 }
 
+/// The payload of a body.
+pub(crate) fn body(content: &[u8; 32], bytes: &[u8]) -> Vec<u8> {
+    [content.as_slice(), bytes].concat()
+}
+
+/// The hash of a blob and its bytes. `None` if this is no payload of a body.
+pub(crate) fn read_body(payload: &[u8]) -> Option<(&[u8; 32], &[u8])> {
+    payload.split_first_chunk()
+}
+
 /// The sequence numbers in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Numbers {
-    /// Sequence number of the batch. A seal has that of the batch before it.
+    /// Sequence number of the batch. A body has that of the batch behind it, a seal that of the batch before it.
     pub seq: u64,
     /// The newest batch that was durable when the frame was written.
     pub durable: u64,
@@ -128,7 +144,7 @@ pub(crate) fn header_at(stamp: Stamp, bytes: &[u8], offset: usize) -> Option<Hea
 fn parse(fields: &[u8]) -> Option<Header> {
     let mut cursor = Cursor::new(fields);
     let magic = cursor.u32()?;
-    let kind = [Kind::Batch, Kind::Seal]
+    let kind = [Kind::Batch, Kind::Body, Kind::Seal]
         .into_iter()
         .find(|kind| kind.magic() == magic)?;
     let len = usize::try_from(cursor.u32()?)

@@ -9,7 +9,10 @@
 //! That is why a layer can be written while batches are applied, and why a journal can be read again after
 //! any crash.
 
+use bytes::Bytes;
+
 use super::cursor::{Cursor, len_u16};
+use super::frame;
 
 /// The trees of the index. Their numbers are in journals and layers and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +94,7 @@ pub(crate) const MAX_VALUE_LEN: usize = 4000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Batch {
     payload: Vec<u8>,
+    body: Option<Bytes>,
 }
 
 /// One row set (`Some`) or removed (`None`).
@@ -194,6 +198,16 @@ impl Batch {
 
     pub(crate) fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// Has the journal carry the bytes of the blob that the batch makes.
+    pub(crate) fn carry(&mut self, content: &[u8; 32], bytes: &[u8]) {
+        self.body = Some(frame::body(content, bytes).into());
+    }
+
+    /// The payload of the body that the journal carries.
+    pub(crate) fn body(&self) -> Option<&Bytes> {
+        self.body.as_ref()
     }
 }
 

@@ -54,6 +54,11 @@ impl Change {
         Ok(self.batch)
     }
 
+    /// Has the journal carry the bytes of the blob that the change makes.
+    pub(crate) fn carry(&mut self, content: &ContentHash, bytes: &[u8]) {
+        self.batch.carry(content.as_bytes(), bytes);
+    }
+
     /// Counts what an upload or object adds to its namespace.
     pub(crate) fn count(&mut self, namespace: NamespaceId, id: UploadId, change: UsageChange) {
         let stripe = (namespace, id.spread());

@@ -31,12 +31,16 @@ const PIECE: u64 = 4 * 1024 * 1024;
 /// What a checkpoint of the batches so far needs beside their rows, bytes: blocks, filters and an index.
 const OVERHEAD: u64 = 64 * 1024;
 
+/// Makes the files durable whose bytes the batches so far carry.
+pub(crate) type Settle<'a> = dyn Fn() -> Result<()> + 'a;
+
 impl MetaStore {
     /// Whether so much has changed since the last checkpoint that another one saves disk space and time of
     /// the next open.
     pub(crate) fn wants_checkpoint(&self) -> bool {
         let changed = self.changed.load(Ordering::Relaxed);
-        changed > self.checkpoint_at && self.newest() > self.checkpoint_seq()
+        (changed > self.checkpoint_at || self.carried.is_much())
+            && self.newest() > self.checkpoint_seq()
     }
 
     /// How many bytes a checkpoint takes at most, before it frees the journal.
@@ -46,30 +50,40 @@ impl MetaStore {
     }
 
     /// Writes what has changed since the last checkpoint to a layer, and removes the journal behind it.
-    /// `false` if nothing has changed. It does not read the index, and delays nobody.
+    /// `false` if nothing has changed. It does not read the index, and delays nobody. `settle` is called once the last
+    /// batch of the layer is known.
     ///
     /// # Errors
     /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
-    pub(crate) fn checkpoint(&self, going: &Going<'_>) -> Result<bool> {
+    pub(crate) fn checkpoint(&self, going: &Going<'_>, settle: &Settle<'_>) -> Result<bool> {
         self.check()?;
         let mut base = self.base.lock();
-        let taken = self.advance(&mut base, going);
+        let taken = self.advance(&mut base, going, settle);
         taken.inspect_err(|error| self.note_damage(error))
     }
 
-    fn advance(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<bool> {
+    fn advance(
+        &self,
+        base: &mut MutexGuard<'_, Base>,
+        going: &Going<'_>,
+        settle: &Settle<'_>,
+    ) -> Result<bool> {
         self.journal.check_ownership()?;
         let frozen = match base.frozen {
             Some(frozen) => {
                 self.changed.fetch_sub(frozen.bytes, Ordering::Relaxed);
+                self.carried.subtract(frozen.carried);
                 frozen
             }
             None if self.newest() == base.seq => return Ok(false),
             None => self.freeze(base)?,
         };
-        if let Err(error) = self.write_frozen(frozen, base.seq, going) {
+        // I1: the layer takes the place of the bodies that the journal carries through its last batch.
+        let written = settle().and_then(|()| self.write_frozen(frozen, base.seq, going));
+        if let Err(error) = written {
             // These bytes still wait for a layer.
             self.changed.fetch_add(frozen.bytes, Ordering::Relaxed);
+            self.carried.add(frozen.carried);
             return Err(error);
         }
         // As soon as the layer is durable, the store continues from it, whatever happens to the files that it
@@ -102,6 +116,7 @@ impl MetaStore {
             ticket: self.journal.newest(),
             tally: self.stack.tally(),
             bytes: self.changed.swap(0, Ordering::Relaxed),
+            carried: self.carried.take(),
         };
         self.stack.freeze(empty);
         base.frozen = Some(frozen);
@@ -153,14 +168,19 @@ impl MetaStore {
     ///
     /// # Errors
     /// As for [`checkpoint`](Self::checkpoint).
-    pub(crate) fn checkpoint_step(&self, going: &Going<'_>) -> Result<bool> {
+    pub(crate) fn checkpoint_step(&self, going: &Going<'_>, settle: &Settle<'_>) -> Result<bool> {
         self.check()?;
         let mut base = self.base.lock();
-        let taken = self.step(&mut base, going);
+        let taken = self.step(&mut base, going, settle);
         taken.inspect_err(|error| self.note_damage(error))
     }
 
-    fn step(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<bool> {
+    fn step(
+        &self,
+        base: &mut MutexGuard<'_, Base>,
+        going: &Going<'_>,
+        settle: &Settle<'_>,
+    ) -> Result<bool> {
         self.journal.check_ownership()?;
         let Some(last) = self
             .step_of(base.seq)
@@ -173,6 +193,7 @@ impl MetaStore {
             after: base.seq,
             through: last,
         };
+        settle()?;
         let layer = self.write_layer(span, None, going)?;
         self.stack.underlay(layer);
         self.advanced_to(last, base)

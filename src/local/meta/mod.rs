@@ -8,6 +8,7 @@
 //! It keeps I2 (with the journal), I8 and I9.
 
 mod ahead;
+mod carried;
 mod change;
 mod checkpoint;
 mod fold;
@@ -30,11 +31,14 @@ mod stack;
 mod truth;
 mod window;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+pub(crate) use carried::Carried;
 pub(crate) use change::Change;
 pub(crate) use index::prove_threads;
 use journal::Journal;
@@ -53,7 +57,7 @@ use crate::local::format::marker::{Marker, Orphans};
 use crate::local::format::tally::Tally;
 use crate::local::health::Health;
 use crate::sync::{Mutex, RwLock};
-use crate::{DamagedFile, Error, Result};
+use crate::{ContentHash, DamagedFile, Error, Result};
 
 pub(crate) struct MetaStore {
     /// `meta/`.
@@ -70,6 +74,7 @@ pub(crate) struct MetaStore {
     turn: RwLock<()>,
     /// Bytes of the batches since the last checkpoint.
     changed: AtomicU64,
+    carried: Arc<Carried>,
     merging: Mutex<()>,
     pulse: Arc<Pulse>,
     marker: MarkerFile,
@@ -95,8 +100,9 @@ struct Frozen {
     ticket: Ticket,
     /// The sum over all rows, as of that batch.
     tally: Tally,
-    /// Bytes of its batches since the checkpoint before.
+    /// Bytes of its batches since the checkpoint before, and of the bodies that they carry.
     bytes: u64,
+    carried: u64,
 }
 
 /// The places of the metadata, below `meta/`.
@@ -186,6 +192,7 @@ impl MetaStore {
         let _assured = space.helped_by(&self.ballast, || index.assure(len, space))?;
         let ticket = self.journal.append(batch, space)?;
         self.changed.fetch_add(len as u64, Ordering::Relaxed);
+        self.carried.add(batch.body().map_or(0, Bytes::len) as u64);
         let applied = self.stack.apply(batch).map_err(index::as_failure);
         let damage = applied.inspect_err(|error| self.health().poison(error))?;
         if let Some(damage) = damage {
@@ -208,6 +215,29 @@ impl MetaStore {
     /// [`Error::Poisoned`] (I8).
     pub(crate) fn wait_for_all(&self) -> Result<()> {
         self.journal.wait(self.journal.newest())
+    }
+
+    /// Which bodies the journal carries.
+    pub(crate) fn carried(&self) -> &Arc<Carried> {
+        &self.carried
+    }
+
+    /// Passes each blob that has rows and that the journal behind the layers carries to `restore`, once.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], and those of `restore`.
+    pub(crate) fn restore_carried(
+        &self,
+        restore: &mut dyn FnMut(&ContentHash, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut seen = HashSet::new();
+        let span = (self.checkpoint_seq(), self.newest());
+        self.journal.read_bodies(span, &mut |content, bytes| {
+            if self.blob_size(content)?.is_some() && seen.insert(*content) {
+                restore(content, bytes)?;
+            }
+            Ok(())
+        })
     }
 
     /// Sequence number of the newest batch.
@@ -308,7 +338,7 @@ impl MetaStore {
         self.journal.known_damage()
     }
 
-    /// Closes cleanly. The next open trusts the index, if its rows add up.
+    /// Closes cleanly. The caller has made the files durable that the journal carries. The next open trusts the index, if its rows add up.
     ///
     /// # Errors
     /// - [`Error::Poisoned`], [`Error::Displaced`], [`Error::Index`], [`Error::Io`]: no marker exists, and
@@ -320,7 +350,7 @@ impl MetaStore {
             let still = Closing::default();
             self.layers = self.layers.until(&still);
             let going = Going::until(&still);
-            match self.ballast.helping(|| self.checkpoint(&going)) {
+            match self.ballast.helping(|| self.checkpoint(&going, &|| Ok(()))) {
                 // All is in the journal. Without a marker the next open rebuilds the index.
                 Err(Error::StorageFull { .. }) => {
                     self.journal.wait(self.journal.newest())?;

@@ -14,7 +14,7 @@ use super::repair::{self, Repair};
 use super::salvage::{self, Blobs, Salvage};
 use super::snapshot::Snapshots;
 use super::stack::{Built, Stack};
-use super::{Base, MetaStore, Places};
+use super::{Base, Carried, MetaStore, Places};
 use crate::going::{Closing, Going};
 use crate::local::ballast::Ballast;
 use crate::local::file::{self, Dir, Lock};
@@ -35,6 +35,8 @@ pub(crate) struct Recovery {
     /// Bytes of a torn write that were cut off the journal's end.
     pub torn_bytes: u64,
     pub orphans: Orphans,
+    /// Whether the files whose bytes the journal carries may be lost.
+    pub restores: bool,
     /// The files in the directories that do not belong to the store.
     pub foreign: Vec<PathBuf>,
     /// What was damaged and then written anew from the index.
@@ -140,6 +142,10 @@ impl Opening<'_> {
             index: index_recovery,
             batches: truth.found.batches,
             torn_bytes: truth.found.tail.torn,
+            // A close has synced them before it wrote its marker.
+            restores: marker
+                .as_ref()
+                .is_none_or(|marker| marker.seq < truth.found.last_change),
             orphans: marker.map_or(Orphans::Possible, |marker| marker.orphans),
             foreign: truth.places.foreign()?,
             repaired: whole.repaired,
@@ -157,6 +163,7 @@ impl Opening<'_> {
             base_seq: AtomicU64::new(truth.base),
             turn: RwLock::default(),
             changed: AtomicU64::new(truth.changed),
+            carried: Arc::new(Carried::new(self.options, truth.found.carried)),
             merging: Mutex::default(),
             pulse: truth.pulse,
             marker: marker_file,

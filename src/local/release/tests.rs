@@ -44,6 +44,7 @@ fn filled(engine: &Engine, parts: usize) -> Upload {
                 crcs,
             },
             repairs: false,
+            body: None,
         };
         let number = PartNumber::new(at).unwrap();
         engine

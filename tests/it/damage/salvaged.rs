@@ -327,7 +327,7 @@ fn without_batches<T>(
     remove_indexes(&bench.original);
     let file = tail(&bench.original);
     for frame in &all[from..to] {
-        let at = frame.start + 40;
+        let at = frame.batch + 40;
         Damage::Flip { at, mask: 1 }.apply(&bench.original, &file);
     }
     let store = bench.salvage(&bench.original);

@@ -53,7 +53,15 @@ fn check_segment(
         stamp_of(number, &bytes).ok_or_else(|| damage(0, "the segment's header cannot be read"))?;
     let (mut seq, mut offset) = (before, HEADER_LEN);
     while seq < last_seq.min(durable) {
-        let frame = frame::frame_at(stamp, &bytes, offset)
+        let frame = frame::frame_at(stamp, &bytes, offset);
+        if let Some(body) = frame
+            .as_ref()
+            .filter(|frame| frame.header.kind == Kind::Body)
+        {
+            offset = body.end;
+            continue;
+        }
+        let frame = frame
             .filter(|frame| frame.header.kind == Kind::Batch)
             .filter(|frame| seq == 0 || frame.header.seq == seq + 1)
             .ok_or_else(|| damage(offset, "an acknowledged batch cannot be read"))?;

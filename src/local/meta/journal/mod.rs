@@ -22,10 +22,11 @@ use std::collections::VecDeque;
 use std::iter;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use check::Extent;
-pub(crate) use remains::{Remains, remains};
+pub(crate) use remains::{Remains, bodies_left, remains};
 pub(crate) use restart::{newest_change, restart};
-pub(crate) use scan::{Scan, Sealed, Visit, is_unused, scan};
+pub(crate) use scan::{Scan, Sealed, Visit, VisitBody, is_unused, scan};
 use segment::Segment;
 pub(crate) use segment::{foreign, place_of as segment_place};
 
@@ -114,7 +115,7 @@ struct Pending {
     offset: u64,
     kind: frame::Kind,
     seq: u64,
-    payload: Vec<u8>,
+    payload: Bytes,
 }
 
 impl Journal {
@@ -193,8 +194,10 @@ impl Journal {
     /// - [`Error::Damaged`]: batches are refused.
     /// - [`Error::StorageFull`]: no segment can be made for the batch.
     pub(crate) fn append(&self, batch: &Batch, space: SpaceUse) -> Result<Ticket> {
-        let payload = batch.payload().to_vec();
-        let len = frame::frame_len(payload.len()) as u64;
+        let payload = Bytes::copy_from_slice(batch.payload());
+        let body = batch.body().cloned();
+        let lens = body.iter().chain([&payload]).map(Bytes::len);
+        let len = lens.map(frame::frame_len).sum::<usize>() as u64;
         let mut state = self.state.lock();
         loop {
             self.health.check()?;
@@ -207,6 +210,10 @@ impl Journal {
         state.move_to_room_for(len);
         state.last_seq += 1;
         let seq = state.last_seq;
+        // The body comes first: a batch that a crash leaves whole has its body.
+        if let Some(body) = body {
+            state.place(frame::Kind::Body, seq, body);
+        }
         state.place(frame::Kind::Batch, seq, payload);
         Ok(Ticket(seq))
     }
@@ -287,12 +294,26 @@ impl Journal {
         (after, through): (u64, u64),
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        let numbers: Vec<u64> = {
-            let state = self.state.lock();
-            let sealed = state.sealed.iter().map(|sealed| sealed.number);
-            sealed.chain([state.active.stamp.number]).collect()
-        };
-        scan::read_through(&self.dir, &numbers, (after, through), visit)
+        scan::read_through(&self.dir, &self.numbers(), (after, through), visit)
+    }
+
+    /// Passes the blobs that the batches above `after` carry, through batch `through`, which is durable.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if a batch cannot be read, and whatever `visit` returns.
+    pub(crate) fn read_bodies(
+        &self,
+        (after, through): (u64, u64),
+        visit: &mut VisitBody<'_>,
+    ) -> Result<()> {
+        scan::read_bodies(&self.dir, &self.numbers(), (after, through), visit)
+    }
+
+    /// The numbers of all segments in use, oldest first.
+    fn numbers(&self) -> Vec<u64> {
+        let state = self.state.lock();
+        let sealed = state.sealed.iter().map(|sealed| sealed.number);
+        sealed.chain([state.active.stamp.number]).collect()
     }
 
     /// Removes the segments that durable layers through `seq` replace. The segment with the newest
@@ -440,7 +461,7 @@ impl State {
         }
     }
 
-    fn place(&mut self, kind: frame::Kind, seq: u64, payload: Vec<u8>) {
+    fn place(&mut self, kind: frame::Kind, seq: u64, payload: Bytes) {
         let offset = self.end;
         self.end += frame::frame_len(payload.len()) as u64;
         self.pending.push(Pending {
@@ -454,7 +475,7 @@ impl State {
 
     /// Seals the active segment. What follows is written to `next`.
     fn move_on_to(&mut self, next: Arc<Segment>) {
-        self.place(frame::Kind::Seal, self.last_seq, Vec::new());
+        self.place(frame::Kind::Seal, self.last_seq, Bytes::new());
         self.sealed.push_back(Sealed {
             number: self.active.stamp.number,
             last_seq: self.last_seq,

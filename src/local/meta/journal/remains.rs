@@ -3,14 +3,14 @@
 //! A frame proves itself by its CRCs, which cover the salt of its segment. So bytes that a client wrote
 //! into a key or into metadata never count as a frame, and neither does a frame of another segment.
 
-use super::scan::Visit;
+use super::scan::{Visit, VisitBody};
 use super::segment::{self, damaged};
 use crate::local::file::{self, Dir, Handle, Place};
 use crate::local::format::frame::{self, ALIGNMENT, Frame, Kind, Mark};
 use crate::local::format::mutation;
 use crate::local::format::segment::HEADER_LEN;
 use crate::local::format::segment::stamp_of;
-use crate::{DamagedFile, Result};
+use crate::{ContentHash, DamagedFile, Result};
 
 #[derive(Debug, Default)]
 pub(crate) struct Remains {
@@ -62,6 +62,31 @@ pub(crate) fn remains(dir: &Dir, visit: &mut Visit<'_>) -> Result<Remains> {
         remains.end_is_open |= !all;
     }
     Ok(remains)
+}
+
+/// Passes every whole body to `visit`. What cannot be read is skipped.
+pub(crate) fn bodies_left(dir: &Dir, visit: &mut VisitBody<'_>) -> Result<()> {
+    for number in segment::numbers_left(dir)? {
+        let Ok((bytes, _)) = read(&segment::place_of(dir, number)) else {
+            continue;
+        };
+        let Some(mark) = mark_of(number, &bytes) else {
+            continue;
+        };
+        let mut offset = HEADER_LEN;
+        while offset < bytes.len() {
+            let Some(found) = frame::marked_frame_at(mark, &bytes, offset) else {
+                offset += ALIGNMENT;
+                continue;
+            };
+            let body = frame::read_body(found.payload);
+            if let Some((content, body)) = body.filter(|_| found.header.kind == Kind::Body) {
+                visit(&ContentHash::from_bytes(*content), body)?;
+            }
+            offset = found.end;
+        }
+    }
+    Ok(())
 }
 
 fn read(place: &Place) -> Result<(Vec<u8>, bool)> {
@@ -145,7 +170,7 @@ impl Remains {
         let seq = frame.header.seq;
         self.durable = self.durable.max(frame.header.durable);
         self.newest = self.newest.max(seq);
-        if frame.header.kind == Kind::Seal || seq <= self.last() {
+        if frame.header.kind != Kind::Batch || seq <= self.last() {
             return Ok(());
         }
         let Some(mutations) = mutation::mutations(frame.payload) else {

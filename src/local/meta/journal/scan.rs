@@ -9,7 +9,7 @@ use crate::local::format::frame::{self, Kind, Stamp};
 use crate::local::format::mutation::{self, Mutation};
 use crate::local::format::segment::HEADER_LEN;
 use crate::local::format::segment::stamp_of;
-use crate::{Error, Result};
+use crate::{ContentHash, Error, Result};
 
 /// What a scan of the journal found.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(crate) struct Scan {
     pub stillborn: Vec<u64>,
     /// Batches read.
     pub batches: u64,
+    /// Bytes of the bodies that the journal carries.
+    pub carried: u64,
 }
 
 impl Scan {
@@ -63,6 +65,9 @@ pub(crate) struct Tail {
 
 /// Called with each batch, in order.
 pub(crate) type Visit<'a> = dyn FnMut(u64, &[Mutation<'_>]) -> Result<()> + 'a;
+
+/// Called with each blob that the journal carries: its hash, and its bytes.
+pub(crate) type VisitBody<'a> = dyn FnMut(&ContentHash, &[u8]) -> Result<()> + 'a;
 
 /// Reads every segment in `dir` and passes each batch to `visit`.
 ///
@@ -124,6 +129,47 @@ pub(crate) fn read_through(
     (after, through): (u64, u64),
     visit: &mut Visit<'_>,
 ) -> Result<()> {
+    read_frames(
+        dir,
+        numbers,
+        (after, through),
+        &mut |frame, mutations| match frame.header.kind {
+            Kind::Batch => visit(frame.header.seq, mutations),
+            Kind::Body | Kind::Seal => Ok(()),
+        },
+    )
+}
+
+/// Passes the blobs that the batches above `after` carry, through batch `through`, to `visit`.
+pub(crate) fn read_bodies(
+    dir: &Dir,
+    numbers: &[u64],
+    (after, through): (u64, u64),
+    visit: &mut VisitBody<'_>,
+) -> Result<()> {
+    read_frames(
+        dir,
+        numbers,
+        (after, through),
+        &mut |frame, _| match frame::read_body(frame.payload)
+            .filter(|_| frame.header.kind == Kind::Body)
+        {
+            Some((content, bytes)) => visit(&ContentHash::from_bytes(*content), bytes),
+            None => Ok(()),
+        },
+    )
+}
+
+/// It is called with a frame, and with its mutations if it is a batch.
+type VisitFrame<'a> = dyn FnMut(&frame::Frame<'_>, &[Mutation<'_>]) -> Result<()> + 'a;
+
+/// Passes each batch above `after`, through `through`, to `visit`, in order, and the bodies before them.
+fn read_frames(
+    dir: &Dir,
+    numbers: &[u64],
+    (after, through): (u64, u64),
+    visit: &mut VisitFrame<'_>,
+) -> Result<()> {
     let mut last_seq = 0;
     for number in numbers {
         let place = segment::place_of(dir, *number);
@@ -134,8 +180,16 @@ pub(crate) fn read_through(
             let frame = source
                 .frame_at(offset)
                 .ok_or_else(|| source.damaged(offset, "an acknowledged batch cannot be read"))?;
-            if frame.header.kind == Kind::Seal {
-                break;
+            match frame.header.kind {
+                Kind::Seal => break,
+                Kind::Body => {
+                    if frame.header.seq > after {
+                        visit(&frame, &[])?;
+                    }
+                    offset = frame.end;
+                    continue;
+                }
+                Kind::Batch => {}
             }
             let mutations = source.batch(&frame, offset, last_seq)?;
             if last_seq == 0 && frame.header.seq > after + 1 {
@@ -143,7 +197,7 @@ pub(crate) fn read_through(
                 return Err(source.damaged(offset, &reason));
             }
             if frame.header.seq > after {
-                visit(frame.header.seq, &mutations)?;
+                visit(&frame, &mutations)?;
             }
             (last_seq, offset) = (frame.header.seq, frame.end);
         }
@@ -211,10 +265,16 @@ fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) ->
     let Some(stamp) = source.stamp else {
         return Err(source.damaged(0, "the segment's header cannot be read"));
     };
-    let mut offset = HEADER_LEN;
+    let (mut offset, mut end) = (HEADER_LEN, HEADER_LEN);
     while let Some(frame) = frame::frame_at(stamp, source.bytes, offset) {
-        if frame.header.kind == Kind::Seal {
-            return end_at_seal(source, offset, &frame, found);
+        match frame.header.kind {
+            Kind::Seal => return end_at_seal(source, offset, &frame, found),
+            Kind::Body => {
+                found.carried += frame.payload.len() as u64;
+                offset = frame.end;
+                continue;
+            }
+            Kind::Batch => {}
         }
         let mutations = source.batch(&frame, offset, found.last_seq)?;
         visit(frame.header.seq, &mutations)?;
@@ -227,9 +287,12 @@ fn read_segment(source: &Source<'_>, found: &mut Scan, visit: &mut Visit<'_>) ->
         if found.first_seq == 0 {
             found.first_seq = found.last_seq;
         }
-        offset = frame.end;
+        (offset, end) = (frame.end, frame.end);
     }
-    end_at_tail(source, stamp, offset, found)
+    check_tail(source, stamp, offset, found)?;
+    // A body whose batch is torn belongs to the torn end.
+    found.tail = tail_at(source, end);
+    Ok(())
 }
 
 fn end_at_seal(
@@ -257,23 +320,27 @@ fn end_at_seal(
 }
 
 /// Decides what it means that no whole frame begins at `offset`. If a later frame calls this place durable,
-/// it is damage (a flipped bit, a hole). Otherwise it is the tail, whole or torn.
-fn end_at_tail(source: &Source<'_>, stamp: Stamp, offset: usize, found: &mut Scan) -> Result<()> {
+/// it is damage (a flipped bit, a hole). Otherwise it passes: this is the tail, whole or torn.
+fn check_tail(source: &Source<'_>, stamp: Stamp, offset: usize, found: &Scan) -> Result<()> {
     let later = frame::durable_by_later_headers(stamp, source.bytes, offset);
     if later.is_some_and(|durable| durable > found.last_seq) {
         return Err(source.damaged(offset, "an acknowledged batch cannot be read"));
     }
+    Ok(())
+}
+
+/// The tail, if the last whole batch ends at `offset`.
+fn tail_at(source: &Source<'_>, offset: usize) -> Tail {
     let behind = source.bytes.get(offset..).unwrap_or_default();
     let torn = behind
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last as u64 + 1);
-    found.tail = Tail {
+    Tail {
         number: source.number,
         end: offset as u64,
         torn,
-    };
-    Ok(())
+    }
 }
 
 /// Behind the tail, one segment may exist that was made before its use. It holds no frame.

@@ -49,6 +49,12 @@ pub(crate) trait Blobs {
     /// What the bytes of its file say. `None` if it is missing or has other bytes.
     fn prove(&self, content: &ContentHash) -> Result<Option<ProvenBlob>>;
 
+    /// Writes the file of a blob anew, and syncs nothing. The caller does not know whether its bytes have this hash.
+    fn restore(&self, content: &ContentHash, bytes: &[u8]) -> Result<()>;
+
+    /// Makes all files durable that were restored.
+    fn sync_restored(&self) -> Result<()>;
+
     /// Moves the files of blobs that are not `kept` to `aside`, durably. `kept` is asked in ascending
     /// order.
     fn put_aside(
@@ -84,6 +90,12 @@ impl Salvage<'_> {
         for name in ["journal", "snapshot"] {
             self.meta.create_dir(name)?;
         }
+        // I1: the new journal carries no bodies.
+        let journal = self.meta.dir("journal")?;
+        journal::bodies_left(&journal, &mut |content, bytes| {
+            self.blobs.restore(content, bytes)
+        })?;
+        self.blobs.sync_restored()?;
         let mut losses = Losses::default();
         let (seq, damaged) = self.write_anew(&mut losses)?;
         let mut files = vec![damage];

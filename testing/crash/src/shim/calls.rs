@@ -183,6 +183,53 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
     }
 }
 
+/// The one class of syncs of the file system.
+const SYNC_OF_ALL: &str = "syncfs";
+
+/// A sync of the file system is one of each file and directory that has something to sync.
+fn sync_file_system(fd: c_int) -> c_int {
+    let through = || raw::fd(call!(SYS_syncfs, fd));
+    let begun = recorded(
+        || None,
+        |shim| {
+            shim.tracker.node_of(fd)?;
+            let begun = shim.tracker.len();
+            if !shim.aside {
+                if shim.plan.without.as_deref() == Some(SYNC_OF_ALL) {
+                    return Some(Some(Err(0)));
+                }
+                *shim.syncs.entry(SYNC_OF_ALL.to_owned()).or_default() += 1;
+            }
+            let nodes = shim.tracker.syncing_all();
+            if refused(shim, Kind::Sync) {
+                for node in nodes {
+                    // Whoever syncs the journal is told of its own failures.
+                    if !shim.tracker.path(node).contains("meta/") {
+                        shim.tracker.log(Op::SyncFailed { node, begun });
+                    }
+                }
+                return Some(Some(Err(-1)));
+            }
+            Some(Some(Ok((nodes, begun))))
+        },
+    );
+    match begun {
+        None => through(),
+        Some(Err(answer)) => answer,
+        Some(Ok((nodes, begun))) => {
+            let answer = through();
+            if answer == 0
+                && let Some(shim) = lock().as_mut()
+            {
+                for node in nodes {
+                    shim.tracker.log(Op::Sync { node, begun });
+                }
+            }
+            answer
+        }
+    }
+}
+
 /// Gives a file another name with `through`, or one more.
 fn name_again(
     kind: Kind,
@@ -353,6 +400,7 @@ libc_functions! {
     fn posix_fallocate(fd: c_int, offset: off64_t, len: off64_t) -> c_int { if allocate(fd, 0, offset, len) == 0 { 0 } else { raw::errno() } }
     fn posix_fallocate64(fd: c_int, offset: off64_t, len: off64_t) -> c_int { if allocate(fd, 0, offset, len) == 0 { 0 } else { raw::errno() } }
 
+    fn syncfs(fd: c_int) -> c_int { sync_file_system(fd) }
     fn fsync(fd: c_int) -> c_int { sync_file("fsync", fd, || raw::fd(call!(SYS_fsync, fd))) }
     fn fdatasync(fd: c_int) -> c_int { sync_file("fdatasync", fd, || raw::fd(call!(SYS_fdatasync, fd))) }
 

@@ -106,6 +106,14 @@ impl Tracker {
         self.unsynced.remove(&node);
     }
 
+    /// A sync of all nodes begins. Returns those that have something to sync.
+    pub fn syncing_all(&mut self) -> Vec<Node> {
+        let nodes = std::mem::take(&mut self.unsynced).into_keys();
+        let mut nodes: Vec<_> = nodes.collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
     pub fn len(&self) -> usize {
         self.recording.ops.len()
     }

@@ -216,6 +216,31 @@ pub fn sync_names(directory: &Path) -> io::Result<()> {
     sync(change(|disk| disk.directory(directory))?)
 }
 
+/// Makes everything durable: all bytes, and all names.
+pub fn sync_everything() -> io::Result<()> {
+    let (begun, nodes) = step(|disk| {
+        let named = disk.names.values().map(|name| name.node());
+        let nodes: BTreeSet<Node> = named
+            .chain(disk.files.keys().copied())
+            .chain([ROOT])
+            .collect();
+        (disk.recording.ops.len(), nodes)
+    });
+    let synced = step(|disk| {
+        let works = disk.next_sync();
+        for node in nodes {
+            match works {
+                Ok(true) => disk.log(Op::Sync { node, begun }),
+                Ok(false) => {}
+                Err(_) => disk.log(Op::SyncFailed { node, begun }),
+            }
+        }
+        works.map(drop)
+    });
+    schedule::point();
+    synced
+}
+
 impl Contents {
     /// How long the file is.
     #[must_use]
