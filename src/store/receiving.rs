@@ -120,12 +120,11 @@ impl Receiving {
             upload: &upload,
             number,
         };
-        let body = match self.take_small(&session) {
-            Some(small) => Body::Hashed(small),
-            None => {
-                self.write_rest()?;
-                Body::Staged(self.staged)
-            }
+        let body = if let Some(small) = self.take_small(&session) {
+            Body::Hashed(small)
+        } else {
+            self.write_rest()?;
+            Body::Staged(self.staged)
         };
         let part = put::store_part(&session, slot, body, self.hasher, &self.options)?;
         shared.notice_work(&session);
@@ -138,12 +137,11 @@ impl Receiving {
         shared.check_open()?;
         self.declare(trailer)?;
         let session = shared.session()?;
-        let body = match self.take_small(&session) {
-            Some(small) => Body::Hashed(small),
-            None => {
-                self.write_rest()?;
-                Body::Staged(self.staged)
-            }
+        let body = if let Some(small) = self.take_small(&session) {
+            Body::Hashed(small)
+        } else {
+            self.write_rest()?;
+            Body::Staged(self.staged)
         };
         let Target::Object { key, mut options } = self.target else {
             return Err(Error::Closed);

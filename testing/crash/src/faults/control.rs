@@ -23,6 +23,8 @@ pub(super) fn control() -> io::Result<bool> {
     ] {
         let plan = Plan {
             without: Some(swallowed.to_owned()),
+            // The close syncs the whole file system.
+            for_good: true,
             ..Plan::default()
         };
         let run = set.run(plan, 0)?;

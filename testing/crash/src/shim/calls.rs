@@ -149,6 +149,9 @@ fn sync_file(name: &str, fd: c_int, through: impl Fn() -> c_int) -> c_int {
             let begun = shim.tracker.len();
             if let Some(class) = class {
                 if shim.plan.without.as_ref() == Some(&class) {
+                    if shim.plan.for_good {
+                        shim.left_out.insert(node);
+                    }
                     return Some(Some(Next::Answer(0)));
                 }
                 *shim.syncs.entry(class).or_default() += 1;
@@ -200,7 +203,8 @@ fn sync_file_system(fd: c_int) -> c_int {
                 }
                 *shim.syncs.entry(SYNC_OF_ALL.to_owned()).or_default() += 1;
             }
-            let nodes = shim.tracker.syncing_all();
+            let mut nodes = shim.tracker.syncing_all();
+            nodes.retain(|node| !shim.left_out.contains(node));
             if refused(shim, Kind::Sync) {
                 for node in nodes {
                     // Whoever syncs the journal is told of its own failures.

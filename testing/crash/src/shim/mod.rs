@@ -12,13 +12,13 @@ mod calls;
 mod raw;
 mod tracker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crashing_disk::log::{Op, Recording};
+use crashing_disk::log::{Node, Op, Recording};
 use tracker::Tracker;
 
 /// Whether anything is recorded; else every call goes straight through.
@@ -32,6 +32,8 @@ struct Shim {
     counted: u64,
     hits: u64,
     syncs: BTreeMap<String, u64>,
+    /// What no sync of the file system covers.
+    left_out: BTreeSet<Node>,
     /// Who calls now is not the subject.
     aside: bool,
 }
@@ -42,6 +44,8 @@ pub struct Plan {
     pub fault: Option<Fault>,
     /// Syncs of this class are answered with success, and not done.
     pub without: Option<String>,
+    /// What such a sync would have covered is not covered by one of the whole file system either.
+    pub for_good: bool,
     /// Syncs take a moment, as on a disk, so that threads meet there.
     pub slow_syncs: bool,
 }
@@ -106,6 +110,7 @@ pub fn start(root: &Path, plan: Plan) {
         counted: 0,
         hits: 0,
         syncs: BTreeMap::new(),
+        left_out: BTreeSet::new(),
         aside: false,
     });
     ACTIVE.store(true, Ordering::SeqCst);

@@ -66,6 +66,7 @@ impl Workload {
         Plan {
             fault,
             without: None,
+            for_good: false,
             slow_syncs: matches!(self, Self::Threads | Self::Groups | Self::Keys),
         }
     }
