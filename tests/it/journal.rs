@@ -89,10 +89,8 @@ impl Copies {
                 Err(Error::Damaged { path, offset, .. }) => {
                     assert_eq!(path, copy.join(&self.tail));
                     // A body before the batch may be whole.
-                    assert!(
-                        [frame.start, frame.batch].contains(&(offset as usize)),
-                        "{offset}"
-                    );
+                    let expected = [frame.start, frame.batch].map(|at| at as u64);
+                    assert!(expected.contains(&offset), "{offset}");
                 }
                 other => panic!("{frame:?}: {other:?}"),
             }

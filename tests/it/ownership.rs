@@ -374,7 +374,7 @@ fn names_that_are_not_the_stores_keep_nothing_from_opening() {
 #[test]
 fn a_directory_under_a_blobs_name_stops_neither_a_sweep_nor_a_put() {
     // Longer than what the journal carries, and so would give back.
-    let body = &[7; 100_000][..];
+    let body = &bytes(7, 100_000)[..];
     let fixture = Fixture::new();
     let upload = fixture.initiate("key");
     let part = fixture.put(&upload, 1, body);
