@@ -126,7 +126,7 @@ fn parts_of(engine: &Engine, upload: &Upload) -> Result<Vec<Part>> {
 fn first_parts(engine: &Engine, object: Object, held: HeldWhole) -> Result<HeldObject> {
     Ok(HeldObject {
         object,
-        parts: held.parts(engine, PartsFrom::Byte(0), release::GROUP)?,
+        parts: held.parts(engine, PartsFrom::Number(PartNumber::MIN), release::GROUP)?,
         hold: Hold::new(held),
     })
 }
