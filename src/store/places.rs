@@ -143,10 +143,11 @@ impl Places {
         ask: impl Fn(PartsFrom, usize) -> Result<Vec<ObjectPart>>,
     ) -> impl Iterator<Item = Result<ObjectPart>> {
         let mut window = self.first.clone().into_iter();
-        let (mut left, mut behind) = (self.count, PartNumber::MIN);
+        let (mut left, mut next) = (self.count, Some(PartNumber::MIN));
         std::iter::from_fn(move || {
             if left > 0 && window.len() == 0 {
-                match ask(PartsFrom::Number(behind), WINDOW) {
+                let more = next.map_or(Ok(Vec::new()), |next| ask(PartsFrom::Number(next), WINDOW));
+                match more {
                     Ok(parts) => window = parts.into_iter(),
                     Err(error) => {
                         left = 0;
@@ -159,7 +160,7 @@ impl Places {
                 left = 0;
                 return Some(Err(lost_parts()));
             };
-            behind = PartNumber::new(u32::from(placed.part.number.get()) + 1).unwrap_or(behind);
+            next = PartNumber::new(u32::from(placed.part.number.get()) + 1).ok();
             Some(Ok(placed))
         })
     }

@@ -335,13 +335,13 @@ pub fn a_reader_that_is_dropped_half_way_keeps_nothing() {
     assert_eq!(fixture.blob_files().len(), 0);
 }
 
-/// An object of more parts than a reader knows at a time: of several sizes, and some of none.
+/// An object of more parts than a reader knows at a time: of several sizes, and some of none, as the first one.
 fn many_parts(fixture: &Fixture, key: &str) -> (Object, Vec<Vec<u8>>) {
     let bodies: Vec<Vec<u8>> = (0..205)
         .map(|at| {
             bytes(
                 1000 + at,
-                [7, 40, 0, 3000][usize::try_from(at).unwrap() % 4],
+                [0, 7, 40, 3000][usize::try_from(at).unwrap() % 4],
             )
         })
         .collect();
