@@ -9,12 +9,12 @@ use serde_json::json;
 
 use crate::args::{Export, Get};
 use crate::aside::Aside;
-use crate::failure::{Done, Failure};
-use crate::import::same::is_same;
-use crate::import::spelling;
+use crate::failure::{Done, Failure, conclude};
 use crate::interrupt;
 use crate::list::each_key;
-use crate::output::{Output, bar, name, size};
+use crate::output::{Output, bar, eprint_line, name, size};
+use crate::same::is_same;
+use crate::spelling;
 
 /// The most bytes of a step.
 const STEP: usize = 2 << 20;
@@ -150,25 +150,6 @@ fn all(store: &PartStore, export: &Export, out: &mut Output) -> Done {
         },
     )?;
     conclude(tally.failed, tally.damaged, "objects were not exported")
-}
-
-/// What the exit code says when some of many failed.
-pub fn conclude(failed: u64, damaged: bool, what: &str) -> Done {
-    match (failed, damaged) {
-        (0, _) => Ok(()),
-        (_, true) => Err(Failure::Damage(format!(
-            "{failed} {what}, some because they are damaged"
-        ))),
-        (_, false) => Err(Failure::Incomplete(format!(
-            "{failed} {what}; the lines above say why"
-        ))),
-    }
-}
-
-/// A line on stderr about one of many.
-pub fn eprint_line(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "partstore: {line}");
 }
 
 fn one_of_all(

@@ -162,3 +162,16 @@ impl From<Error> for Failure {
         }
     }
 }
+
+/// What the exit code says when some of many failed.
+pub fn conclude(failed: u64, damaged: bool, what: &str) -> Done {
+    match (failed, damaged) {
+        (0, _) => Ok(()),
+        (_, true) => Err(Failure::Damage(format!(
+            "{failed} {what}, some because they are damaged"
+        ))),
+        (_, false) => Err(Failure::Incomplete(format!(
+            "{failed} {what}; the lines above say why"
+        ))),
+    }
+}

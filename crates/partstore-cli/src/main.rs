@@ -16,6 +16,8 @@ mod output;
 mod overview;
 mod put;
 mod salvage;
+mod same;
+mod spelling;
 mod upkeep;
 mod verify;
 mod whereabouts;

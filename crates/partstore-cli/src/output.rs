@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use partstore::Key;
-use serde_json::Value;
+use partstore::{DamagedFile, Key};
+use serde_json::{Value, json};
 
 use crate::failure::{Done, Failure};
 
@@ -90,4 +90,24 @@ pub fn time(time: SystemTime) -> String {
 /// Bytes for people.
 pub fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// A line on stderr about one of many.
+pub fn eprint_line(line: &str) {
+    let _ = writeln!(io::stderr(), "partstore: {line}");
+}
+
+/// A damaged file of the store, for programs.
+pub fn damaged_as_json(file: &DamagedFile) -> Value {
+    json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
+}
+
+/// The same, for people.
+pub fn damaged_as_text(file: &DamagedFile) -> String {
+    format!(
+        "{} at byte {}: {}",
+        file.path.display(),
+        file.offset,
+        file.reason
+    )
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::Place;
 use crate::failure::{Done, Failure};
 use crate::opening;
-use crate::output::Output;
+use crate::output::{Output, damaged_as_json, damaged_as_text};
 
 pub fn run(place: &Place, yes: bool, out: &mut Output) -> Done {
     let path = opening::path(place)?;
@@ -54,9 +54,7 @@ fn tell(store: &PartStore, out: &mut Output) -> Done {
 }
 
 fn as_json(report: &SalvageReport) -> serde_json::Value {
-    let damaged = report.damaged.iter().map(|file| {
-        json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
-    });
+    let damaged = report.damaged.iter().map(damaged_as_json);
     json!({
         "salvaged": true,
         "aside": report.aside.display().to_string(),
@@ -68,12 +66,7 @@ fn as_json(report: &SalvageReport) -> serde_json::Value {
 fn as_text(report: &SalvageReport) -> String {
     let mut lines = vec![format!("the old files are in {}", report.aside.display())];
     for file in &report.damaged {
-        lines.push(format!(
-            "damaged: {} at byte {}: {}",
-            file.path.display(),
-            file.offset,
-            file.reason
-        ));
+        lines.push(format!("damaged: {}", damaged_as_text(file)));
     }
     lines.extend(report.lost.iter().map(|loss| format!("lost: {loss}")));
     lines.join("\n")

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::Verify;
 use crate::failure::{Done, Failure};
 use crate::interrupt;
-use crate::output::{Output, bar, name, size};
+use crate::output::{Output, bar, damaged_as_json, damaged_as_text, name, size};
 
 pub fn run(store: &PartStore, verify: &Verify, out: &mut Output) -> Done {
     let scope = if verify.metadata {
@@ -80,9 +80,7 @@ fn as_json(report: &VerifyReport) -> Value {
         });
         json!({ "hash": blob.hash.to_string(), "reason": blob.reason, "parts": parts.collect::<Vec<_>>() })
     });
-    let files = report.files.iter().map(|file| {
-        json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
-    });
+    let files = report.files.iter().map(damaged_as_json);
     json!({
         "clean": report.is_clean() && !report.cut_short,
         "cut_short": report.cut_short,
@@ -98,12 +96,7 @@ fn as_json(report: &VerifyReport) -> Value {
 fn as_text(report: &VerifyReport) -> String {
     let mut lines = Vec::new();
     for file in &report.files {
-        lines.push(format!(
-            "damaged file {} at byte {}: {}",
-            file.path.display(),
-            file.offset,
-            file.reason
-        ));
+        lines.push(format!("damaged file {}", damaged_as_text(file)));
     }
     for blob in &report.damaged {
         lines.push(format!("damaged blob {}: {}", blob.hash, blob.reason));

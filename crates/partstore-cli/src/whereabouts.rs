@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::args::Place;
 use crate::failure::{Done, Failure};
-use crate::import::same::hash_of;
 use crate::interrupt;
 use crate::list::{each_namespace, parse_hash};
 use crate::opening;
 use crate::output::{Output, name};
+use crate::same::hash_of;
 
 /// A part that has the bytes.
 struct Reference {

@@ -1,8 +1,6 @@
 //! `import`: the files of a directory become objects. What is there with the same bytes is left out, so an import that was
 //! interrupted is run again.
 
-pub mod same;
-pub mod spelling;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -15,11 +13,11 @@ use partstore::{Error, Key, PartStore};
 use serde_json::json;
 
 use crate::args::Import;
-use crate::export::{conclude, eprint_line};
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, conclude};
 use crate::interrupt;
-use crate::output::{Output, bar, size};
+use crate::output::{Output, bar, eprint_line, size};
 use crate::put;
+use crate::{same, spelling};
 
 use walk::Walk;
 

@@ -1,7 +1,7 @@
 //! `export`: whole files or none, whatever the keys and whatever happens.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, PROGRAM, Ran, copy_dir, names, noise};
@@ -142,14 +142,7 @@ fn ctrl_c_removes_what_is_half_made() {
     fixture.with(|store| drop(store.put_object("k", noise(256 << 20, 9)).unwrap()));
     let child = fixture.spawn(["export", "k", "to/out"]);
     until(|| !names(&fixture.path("to")).is_empty());
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&child);
     let ran = Ran::of(child.wait_with_output().unwrap());
     if ran.code == Some(0) {
         // Faster than the signal.
@@ -166,21 +159,21 @@ fn a_terminal_that_says_nothing_does_not_hold_ctrl_c_up() {
     let mut child = fixture.spawn(["put", "k"]);
     let stdin = child.stdin.take();
     std::thread::sleep(Duration::from_millis(500));
-    let pid = child.id().to_string();
     for _ in 0..2 {
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        interrupt(&child);
         std::thread::sleep(Duration::from_millis(100));
     }
     let status = child.wait().unwrap();
     drop(stdin);
     assert_eq!(status.code(), Some(130), "{PROGRAM}");
     assert_eq!(fixture.run(["ls", "keys"]).ok(), "");
+}
+
+/// Ctrl-C.
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.unwrap().success());
 }
 
 fn until(what: impl Fn() -> bool) {
