@@ -32,7 +32,6 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use partstore_tokio::AsyncPartStore;
@@ -51,7 +50,6 @@ use log::Log;
 use rules::{Current, Rules};
 use s3::S3Front;
 use server::{Limits, Server};
-use traffic::Traffic;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -225,20 +223,15 @@ async fn serve(
     if let Some((_, address)) = &listeners.1 {
         let _ = writeln!(io::stdout(), "listening on {address} for S3");
     }
-    let traffic = Traffic::new();
-    tokio::spawn(traffic.clone().keep(stop.clone()));
-    let admin = Arc::new(Admin {
-        store: store.clone(),
-        traffic: traffic.clone(),
-        recorded: admin::record()?,
-        headroom: args.headroom,
-        place: opening::place(args),
-        began: Instant::now(),
-    });
-    let admin_listener = listen(sockets.admin)?;
-    if let Some((_, address)) = &admin_listener {
-        let _ = writeln!(io::stdout(), "listening on {address} for the admin");
-    }
+    let admin = match listen(sockets.admin)? {
+        Some((listener, address)) => {
+            let _ = writeln!(io::stdout(), "listening on {address} for the admin");
+            let admin = Arc::new(Admin::new(store.clone(), args)?);
+            tokio::spawn(admin.clone().keep(stop.clone()));
+            Some((listener, admin))
+        }
+        None => None,
+    };
     let server = Server {
         room: Arc::new(Semaphore::new(args.max_connections as usize)),
         limits: Limits {
@@ -248,7 +241,7 @@ async fn serve(
         },
         stop,
         break_off,
-        traffic: Some(traffic),
+        traffic: admin.as_ref().map(|(_, admin)| admin.traffic.clone()),
     };
     // A crowd of clients leaves room for it.
     let admins = Server {
@@ -256,8 +249,13 @@ async fn serve(
         traffic: None,
         ..server.clone()
     };
+    let admin = async {
+        if let Some((listener, admin)) = admin {
+            admins.run(listener, admin).await;
+        }
+    };
     tokio::join!(
-        admins.run_on(admin_listener, admin),
+        admin,
         server.clone().run_on(listeners.0, Arc::new(service)),
         server.run_on(listeners.1, Arc::new(s3)),
     );

@@ -10,8 +10,6 @@ use hyper::{Method, StatusCode};
 use metrics::{counter, histogram};
 use parking_lot::Mutex;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
-
 /// How long a span of the last minutes is.
 pub const SPAN: Duration = Duration::from_secs(5);
 /// So many spans are kept: ten minutes.
@@ -133,18 +131,8 @@ impl Traffic {
         self.spans.lock().last.iter().cloned().collect()
     }
 
-    /// Ends a span now and then, until the server stops.
-    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
-        let spans = async {
-            loop {
-                tokio::time::sleep(SPAN).await;
-                self.end_span();
-            }
-        };
-        stop.run_until_cancelled(spans).await;
-    }
-
-    fn end_span(&self) {
+    /// Ends a span. Whoever keeps the traffic calls it every [`SPAN`].
+    pub fn end_span(&self) {
         let (received, sent) = self.bytes();
         let [reads, writes] = self.now.each_ref().map(Current::take);
         let mut spans = self.spans.lock();

@@ -46,7 +46,8 @@ impl AsyncOptions {
     }
 
     /// Sets how many bytes all bodies together gather. When they have more, each item of a stream is a batch of its own,
-    /// and the next one waits until it is written. The default is 32 MiB. Silent bodies take that much memory together, however many they are.
+    /// and the next one waits until it is written. The default is 32 MiB. Silent bodies take that much memory together,
+    /// however many they are.
     pub fn gather_len(mut self, bytes: usize) -> Self {
         self.gather_len = bytes;
         self

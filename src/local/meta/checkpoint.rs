@@ -26,6 +26,7 @@ use crate::{Error, Result};
 const FAN_IN: usize = 4;
 /// Layers of about a size have the same number of bits in their length, in steps of so many.
 const STEP_BITS: u32 = 2;
+
 /// What a checkpoint of the batches so far needs beside their rows, bytes: blocks, filters and an index.
 const OVERHEAD: u64 = 64 * 1024;
 

@@ -221,9 +221,8 @@ pub(super) fn check_newest(layers: &[Layer], bytes: u64) -> Result<()> {
 /// span that begins behind it.
 fn chain_of(spans: &[Span]) -> Result<Vec<Span>, (u64, Span)> {
     let mut before = BTreeMap::new();
-    let reachable = |before: &BTreeMap<u64, Span>, seq| seq == 0 || before.contains_key(&seq);
     for span in spans {
-        if reachable(&before, span.after) {
+        if span.after == 0 || before.contains_key(&span.after) {
             before.entry(span.through).or_insert(*span);
         }
     }

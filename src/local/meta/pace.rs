@@ -8,7 +8,8 @@ use crate::Result;
 
 /// A piece, bytes. Its sync is what a call may have to wait for.
 const PIECE: u64 = 1024 * 1024;
-/// A rest is so many times as long as it took to make the piece. So a quarter of a processor and of the disk is used.
+/// A rest is so many times as long as it took to make the piece. So a quarter of a processor and of the disk
+/// is used.
 const REST: u32 = 3;
 /// A rest is no longer than this. A store that is being closed waits for it.
 const MOST: Duration = Duration::from_millis(100);
@@ -27,8 +28,8 @@ impl Pace {
         }
     }
 
-    /// Syncs a piece if one is written, and rests. Says whether it did. One sync of all pieces would keep others
-    /// waiting.
+    /// Syncs a piece if one is written, and rests. Says whether it did. One sync of all pieces would keep
+    /// others waiting.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).

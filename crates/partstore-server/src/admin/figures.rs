@@ -7,7 +7,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use partstore::{PartStore, Stats};
 
-use super::{Admin, Answer, answer};
+use super::{Admin, Answer, answer, saved_bytes};
 use crate::Failure;
 
 /// Bounds of the times that are told apart, seconds.
@@ -63,7 +63,7 @@ const GAUGES: [Gauge; 21] = [
         "partstore_saved_bytes",
         Unit::Bytes,
         "What parts with the same bytes save, less what waits for a sweep",
-        |stats| float(stats.part_bytes.saturating_sub(stats.blob_bytes)),
+        |stats| float(saved_bytes(stats)),
     ),
     (
         "partstore_garbage_blobs",
@@ -146,7 +146,7 @@ const GAUGES: [Gauge; 21] = [
 ];
 
 /// Records what requests do from now on.
-pub fn record() -> Result<PrometheusHandle, Failure> {
+pub(super) fn record() -> Result<PrometheusHandle, Failure> {
     let seconds = Matcher::Suffix("_seconds".to_owned());
     let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &TIMES)?;
     let recorder = builder.build_recorder();

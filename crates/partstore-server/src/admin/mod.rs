@@ -15,16 +15,16 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use metrics_exporter_prometheus::PrometheusHandle;
-use partstore::{PartStore, Result};
+use partstore::{PartStore, Stats};
 use partstore_tokio::AsyncPartStore;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
 use crate::access::Inbound;
+use crate::args::Args;
 use crate::server::Front;
-use crate::traffic::Traffic;
-
-pub use figures::record;
+use crate::traffic::{SPAN, Traffic};
+use crate::{Failure, opening};
 
 /// How long the store may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,21 +32,45 @@ const PAGE: &str = include_str!("page.html");
 /// The page is all of one file.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Answers those who run the server.
+/// Answers those who run the server. Without one nothing is counted.
 pub struct Admin {
-    pub store: AsyncPartStore,
     pub traffic: Arc<Traffic>,
-    pub recorded: PrometheusHandle,
+    store: AsyncPartStore,
+    recorded: PrometheusHandle,
     /// Bytes that bodies leave free.
-    pub headroom: u64,
+    headroom: u64,
     /// Where the store is, for a person.
-    pub place: String,
-    pub began: Instant,
+    place: String,
+    began: Instant,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Admin {
+    pub fn new(store: AsyncPartStore, args: &Args) -> Result<Self, Failure> {
+        Ok(Self {
+            traffic: Traffic::new(),
+            store,
+            recorded: figures::record()?,
+            headroom: args.headroom,
+            place: opening::place(args),
+            began: Instant::now(),
+        })
+    }
+
+    /// Ends a span now and then, until the server stops. What was recorded is added up then, also if nobody asks for
+    /// it: otherwise each request would stay in memory.
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let spans = async {
+            loop {
+                tokio::time::sleep(SPAN).await;
+                self.traffic.end_span();
+                self.recorded.run_upkeep();
+            }
+        };
+        stop.run_until_cancelled(spans).await;
+    }
+
     async fn answer_to(&self, method: &Method, path: &str) -> Answer {
         if ![Method::GET, Method::HEAD].contains(method) {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -70,7 +94,7 @@ impl Admin {
     /// Asks the store, which may hang.
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&PartStore) -> Result<T> + Send + 'static,
+        question: impl FnOnce(&PartStore) -> partstore::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
         match timeout(PATIENCE, self.store.run(question)).await {
             Ok(answer) => Ok(answer?),
@@ -90,6 +114,11 @@ impl Front for Admin {
     fn panicked(&self) -> Answer {
         text(StatusCode::INTERNAL_SERVER_ERROR, "a fault; see the log\n")
     }
+}
+
+/// What parts with the same bytes save, less what waits for a sweep.
+fn saved_bytes(stats: &Stats) -> u64 {
+    stats.part_bytes.saturating_sub(stats.blob_bytes)
 }
 
 fn page() -> Answer {

@@ -8,7 +8,7 @@ use partstore::{
 };
 use serde::Serialize;
 
-use super::{Admin, Answer, answer, health};
+use super::{Admin, Answer, answer, health, saved_bytes};
 use crate::traffic::{SPAN, Span, unix_seconds};
 
 /// The most namespaces and uploads that are shown.
@@ -138,7 +138,7 @@ impl Store {
             part_bytes: stats.part_bytes,
             blobs: stats.blobs,
             blob_bytes: stats.blob_bytes,
-            saved_bytes: stats.part_bytes.saturating_sub(stats.blob_bytes),
+            saved_bytes: saved_bytes(stats),
             garbage: stats.garbage,
             bodies_under_way: stats.staged_bodies,
             free_bytes: stats.free_bytes,
