@@ -13,8 +13,9 @@ use crate::args::Args;
 /// Threads on which calls of the store may block. Each waits for the disk or the database at times, and calls that wait
 /// together share a sync.
 const STORE_THREADS: usize = 64;
-/// Bytes that all bodies gather, before their batches become short.
-const GATHERED: usize = 4 << 20;
+/// Bytes that all bodies gather, before their batches become short. Eight bodies gather freely. Thousands that are silent
+/// keep that much.
+const GATHERED: usize = 8 << 20;
 /// Connections to the database.
 const CONNECTIONS: usize = 24;
 
