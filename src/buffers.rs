@@ -20,19 +20,20 @@ use memmap2::{Advice, MmapMut};
 
 use crate::process::Process;
 use crate::sync::Mutex;
-use crate::values::digest::BLOCK_LEN;
+use crate::values::blocks::{LONG_BLOCK, SHORT_BLOCK};
 
 /// Bytes of a large buffer: a huge page.
-const LARGE: usize = 8 * BLOCK_LEN;
+const LARGE: usize = 8 * LONG_BLOCK;
 /// Bytes of a small buffer, at most.
-const SMALL: usize = BLOCK_LEN;
+const SMALL: usize = LONG_BLOCK;
 /// A small buffer for a body of at most this length is as long as the body, bytes.
-const SHORT: usize = 32 * 1024;
+const SHORT: usize = SHORT_BLOCK;
 /// Bytes of a tiny buffer, at most.
 const TINY: usize = 8 * 1024;
 /// How much of an empty buffer a reader is given, bytes.
 const FIRST_WINDOW: usize = 16 * 1024;
-/// How many large buffers, and how many small ones of the greatest length, are kept while nobody uses them.
+/// How many large buffers, how many small ones of the greatest length, and how many of a short block are kept
+/// while nobody uses them.
 const KEPT: usize = 16;
 
 /// A buffer begins at a multiple of this, bytes. The length of a write that bypasses the page cache must be
@@ -51,6 +52,7 @@ pub(crate) struct Buffers {
     small: AtomicUsize,
     kept_large: Mutex<Vec<Used>>,
     kept_small: Mutex<Vec<Used>>,
+    kept_short: Mutex<Vec<Used>>,
 }
 
 /// What a buffer counts as.
@@ -75,12 +77,22 @@ impl Buffers {
             small: AtomicUsize::default(),
             kept_large: Mutex::default(),
             kept_small: Mutex::default(),
+            kept_short: Mutex::default(),
         }
     }
 
     /// An empty buffer for a body of `len` bytes, if that is known.
     pub(crate) fn buffer_for(self: &Arc<Self>, len: Option<u64>) -> Buffer {
-        let size = self.reserve(len);
+        self.buffer_with(capacity_for(len))
+    }
+
+    /// An empty buffer for `len` bytes of a blob.
+    pub(crate) fn buffer_of(self: &Arc<Self>, len: usize) -> Buffer {
+        self.buffer_with(len.next_multiple_of(ALIGNMENT))
+    }
+
+    fn buffer_with(self: &Arc<Self>, needed: usize) -> Buffer {
+        let size = self.reserve(needed);
         let (capacity, alignment) = match size {
             Size::Large => (LARGE, LARGE),
             Size::Small(capacity) => (capacity, ALIGNMENT),
@@ -104,8 +116,7 @@ impl Buffers {
         }
     }
 
-    fn reserve(&self, len: Option<u64>) -> Size {
-        let needed = capacity_for(len);
+    fn reserve(&self, needed: usize) -> Size {
         let add = |counter: &AtomicUsize, more: usize, most: usize| {
             let sum = |now: usize| Some(now + more).filter(|sum| *sum <= most);
             counter
@@ -127,6 +138,7 @@ impl Buffers {
         match size {
             Size::Large => Some(&self.kept_large),
             Size::Small(SMALL) => Some(&self.kept_small),
+            Size::Small(SHORT) => Some(&self.kept_short),
             Size::Small(_) | Size::Tiny(_) => None,
         }
     }

@@ -24,7 +24,7 @@ use crate::local::meta::layer::{Layer, LayerWriter, rows_left};
 use crate::local::meta::rows::{RowReader, RowWriter};
 use crate::local::meta::{Change, SpaceUse};
 use crate::values::checksum::Algorithms;
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::values::namespace::NamespaceId;
 use crate::{Checksum, ContentHash, ETag, Options, PartNumber, Result, UploadId, clock};
 
@@ -301,8 +301,8 @@ fn check_version(fields: Fields<'_>) -> usize {
         );
     }
     let head = BlobHead::decode(fields);
-    if let Some((head, _)) = &head {
-        let _ = record::blob_row_count(head.size);
+    if let Some((head, crcs)) = &head {
+        let _ = record::blob_row_count(head.size, crcs.len() / 4);
     }
     let key = KeyRecord::decode(fields);
     if let Some(key) = &key {
@@ -438,7 +438,7 @@ fn add_part(
     (id, number): (UploadId, PartNumber),
     random: &mut blake3::OutputReader,
 ) {
-    let (mut content, mut md5, mut crcs) = ([0; 32], [0; 16], [0; 16]);
+    let (mut content, mut md5, mut crcs) = ([0; 32], [0; 16], [0; 128]);
     random.fill(&mut content);
     random.fill(&mut md5);
     random.fill(&mut crcs);

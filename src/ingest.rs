@@ -19,7 +19,7 @@ use md5_lanes::{BodyMd5, Lanes};
 
 use crate::going::Closing;
 use crate::values::checksum::Algorithms;
-use crate::values::digest::{BLOCK_LEN, BlockCrcs};
+use crate::values::blocks::{BlockCrcs, BlockHasher, SHORT_BLOCK};
 use crate::values::hasher::Hasher;
 use crate::{Checksum, ChecksumAlgorithm, Checksums, ContentHash, ETag, ETagKind, Result};
 
@@ -109,7 +109,7 @@ impl BodyHasher {
             closing.check()?;
             self.sums.update_known(piece);
         }
-        self.sums.blocks = blocks;
+        self.sums.known = Some(blocks);
         Ok(())
     }
 
@@ -160,9 +160,9 @@ impl BodyHasher {
 
 struct ChecksumHasher {
     crc64: crc_fast::Digest,
-    blocks: BlockCrcs,
-    /// The CRC-32 of the last block so far.
-    last: crc32fast::Hasher,
+    blocks: BlockHasher,
+    /// The CRC-32s of the blocks, if they are known.
+    known: Option<BlockCrcs>,
     /// What is wanted beside these and the MD5.
     others: Vec<Hasher>,
 }
@@ -178,39 +178,27 @@ impl ChecksumHasher {
         let others = wanted.iter().filter(|algorithm| !own(algorithm));
         Self {
             crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz),
-            blocks: BlockCrcs::default(),
-            last: crc32fast::Hasher::new(),
+            blocks: BlockHasher::default(),
+            known: None,
             others: others.map(Hasher::new).collect(),
         }
     }
 
     fn update(&mut self, chunk: &[u8]) {
-        let mut rest = chunk;
-        while !rest.is_empty() {
-            let in_block = usize::try_from(self.blocks.size % BLOCK_LEN as u64).unwrap_or(0);
-            let (next, after) = rest.split_at(rest.len().min(BLOCK_LEN - in_block));
-            if in_block == 0 {
-                self.last = crc32fast::Hasher::new();
-                self.blocks.crcs.push(0);
-            }
-            self.update_all_but_crc32(next);
-            self.last.update(next);
-            if let Some(crc) = self.blocks.crcs.last_mut() {
-                *crc = self.last.clone().finalize();
-            }
-            self.blocks.size += next.len() as u64;
-            rest = after;
+        for piece in chunk.chunks(SHORT_BLOCK) {
+            self.update_all_but_crc32(piece);
+            self.blocks.update(piece);
         }
     }
 
     /// Takes bytes whose blocks' CRC-32s are known.
     fn update_known(&mut self, bytes: &[u8]) {
-        for block in bytes.chunks(BLOCK_LEN) {
-            self.update_all_but_crc32(block);
+        for piece in bytes.chunks(SHORT_BLOCK) {
+            self.update_all_but_crc32(piece);
         }
     }
 
-    /// Takes at most a block, so that the processor still has it in its cache for each algorithm.
+    /// Takes a short piece, so that the processor still has it in its cache for each algorithm.
     fn update_all_but_crc32(&mut self, bytes: &[u8]) {
         self.crc64.update(bytes);
         for other in &mut self.others {
@@ -219,11 +207,12 @@ impl ChecksumHasher {
     }
 
     fn finish(self) -> (Checksums, BlockCrcs) {
+        let blocks = self.known.unwrap_or_else(|| self.blocks.finish());
         let own = [
-            Checksum::Crc32(self.blocks.crc32()),
+            Checksum::Crc32(blocks.crc32()),
             Checksum::Crc64Xz(self.crc64.finalize()),
         ];
         let others = self.others.into_iter().map(Hasher::finalize);
-        (own.into_iter().chain(others).collect(), self.blocks)
+        (own.into_iter().chain(others).collect(), blocks)
     }
 }

@@ -87,7 +87,7 @@
 //! - **Memory**: at most 2 MiB for each of the first 64 incoming bodies, and at most 256 KiB for each
 //!   further or short one. All bodies together have at most [192
 //!   MiB](Options::body_memory), and 8 KiB for each body beyond that.
-//!   36 MiB of it are kept for later bodies. Each reader has 256 KiB. The index has a [cache of 32
+//!   36 MiB of it are kept for later bodies. Each reader has 32 to 256 KiB. The index has a [cache of 32
 //!   MiB](Options::index_cache), and needs two to four times as much in all.
 //! - **Disk**: the bytes, some 300 bytes of journal and 1.6 KB of index for each part.
 //!

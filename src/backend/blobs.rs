@@ -99,6 +99,12 @@ pub trait BlobReader: Send + Sync {
     /// [`Error::DamagedBlob`](crate::Error::DamagedBlob), [`Error::Io`](crate::Error::Io).
     fn read_at(&mut self, position: u64, into: &mut [u8]) -> Result<usize>;
 
+    /// Returns the length of its blocks, bytes: so much is read for one byte. [`LONG_BLOCK`](super::LONG_BLOCK) is a
+    /// multiple of it, and the default.
+    fn block_len(&self) -> usize {
+        super::LONG_BLOCK
+    }
+
     /// Copies whole blocks from `position` on, which is where a block begins, as long as they are in memory
     /// and nobody has to wait for them. Returns how many bytes it copied. By default none is in memory.
     ///

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::values::checksum::Algorithms;
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::{
     Checksums, Condition, ContentHash, DamagedBlob, ETag, KeyEntry, Namespace, Object, ObjectETag,
     Part, PartNumber, Quota, Upload, UploadId, UploadInfo, UploadMarker, Usage,

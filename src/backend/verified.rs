@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use std::cell::Cell;
 
 use super::blobs::BlobReader;
-use crate::values::digest::{BLOCK_LEN, BlockCrcs};
+use crate::values::blocks::{BlockCrcs, LONG_BLOCK};
 use crate::{Error, Result};
 
 /// Where the bytes of one blob come from, not checked yet.
@@ -54,7 +54,7 @@ pub struct Verified<S, B = BlockCrcs> {
 }
 
 thread_local! {
-    /// Room for a block. It is taken out while it is used.
+    /// Room for some blocks. It is taken out while it is used.
     static BLOCK: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -74,64 +74,91 @@ impl<S: Source, B: Borrow<BlockCrcs>> Verified<S, B> {
         &self.source
     }
 
-    /// Calls `with` on block `at`, which lies inside the blob.
+    /// Calls `with` on the bytes from `position` on, where a block begins inside the blob: at most
+    /// [`LONG_BLOCK`], and to the end if that is nearer.
     ///
     /// # Errors
     /// [`Error::DamagedBlob`](crate::Error::DamagedBlob), [`Error::Io`](crate::Error::Io).
-    pub fn with_block<T>(&mut self, at: u64, with: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        let mut block = BLOCK.try_with(Cell::take).unwrap_or_default();
-        block.resize(self.crcs.borrow().block_len(at), 0);
-        let read = self
-            .source
-            .read_exact_at(at * BLOCK_LEN as u64, &mut block)
-            .and_then(|()| self.check(at, &block));
-        let done = read.map(|()| with(&block));
+    pub fn with_piece<T>(&mut self, position: u64, with: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let rest = usize::try_from(self.size().saturating_sub(position));
+        let len = rest.map_or(LONG_BLOCK, |rest| rest.min(LONG_BLOCK));
+        self.with_blocks(position, len, with)
+    }
+
+    /// Calls `with` on `len` bytes from `position` on, which are whole blocks.
+    fn with_blocks<T>(
+        &mut self,
+        position: u64,
+        len: usize,
+        with: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let mut memory = BLOCK.try_with(Cell::take).unwrap_or_default();
+        if memory.len() < len {
+            memory.resize(len, 0);
+        }
+        let blocks = memory.get_mut(..len).unwrap_or_default();
+        let read = self.source.read_exact_at(position, blocks);
+        let done = read.and_then(|()| match self.sound_blocks(position, blocks) {
+            (_, Ok(())) => Ok(with(blocks)),
+            (_, Err(damage)) => Err(damage),
+        });
         // A thread that is ending keeps nothing.
-        let _ = BLOCK.try_with(|kept| kept.set(block));
+        let _ = BLOCK.try_with(|kept| kept.set(memory));
         done
     }
 
-    fn check(&self, at: u64, block: &[u8]) -> Result<()> {
-        if self.crcs.borrow().matches(at, block) {
-            return Ok(());
-        }
-        Err(self.source.damaged(&format!(
-            "block {at} of {BLOCK_LEN} bytes does not hold what was stored"
-        )))
+    fn block_len(&self) -> usize {
+        self.crcs.borrow().block_len()
     }
 
     /// How many bytes of `len` are whole blocks, if the first one begins at `position`.
     fn whole_blocks(&self, position: u64, len: usize) -> usize {
-        if !position.is_multiple_of(BLOCK_LEN as u64) {
+        let block_len = self.block_len();
+        if !position.is_multiple_of(block_len as u64) {
             return 0;
         }
         let rest = self.size().saturating_sub(position);
         match usize::try_from(rest) {
             Ok(rest) if rest <= len => rest,
-            _ => len - len % BLOCK_LEN,
+            _ => len - len % block_len,
         }
+    }
+
+    /// How many bytes are before the first damaged block, and the error that names it.
+    fn sound_blocks(&self, position: u64, blocks: &[u8]) -> (usize, Result<()>) {
+        let (crcs, block_len) = (self.crcs.borrow(), self.block_len());
+        let mut sound = 0;
+        for (at, block) in (position / block_len as u64..).zip(blocks.chunks(block_len)) {
+            if !crcs.matches(at, block) {
+                let damage = self.source.damaged(&format!(
+                    "block {at} of {block_len} bytes does not hold what was stored"
+                ));
+                return (sound, Err(damage));
+            }
+            sound += block.len();
+        }
+        (sound, Ok(()))
     }
 
     /// Checks blocks that were read, and returns how many bytes of them may be returned. What is behind the
     /// first damaged one is wiped.
     fn check_blocks(&self, position: u64, blocks: &mut [u8]) -> Result<usize> {
-        let mut sound = 0;
-        for (at, block) in (position / BLOCK_LEN as u64..).zip(blocks.chunks(BLOCK_LEN)) {
-            match self.check(at, block) {
-                Ok(()) => sound += block.len(),
-                Err(error) => {
-                    blocks.get_mut(sound..).unwrap_or_default().fill(0);
-                    // The next read finds the damaged block first.
-                    return if sound > 0 { Ok(sound) } else { Err(error) };
-                }
+        match self.sound_blocks(position, blocks) {
+            (sound, Ok(())) => Ok(sound),
+            (sound, Err(damage)) => {
+                blocks.get_mut(sound..).unwrap_or_default().fill(0);
+                // The next read finds the damaged block first.
+                if sound > 0 { Ok(sound) } else { Err(damage) }
             }
         }
-        Ok(sound)
     }
 
     fn read_piece(&mut self, position: u64, into: &mut [u8]) -> Result<usize> {
-        let skip = usize::try_from(position % BLOCK_LEN as u64).unwrap_or(0);
-        self.with_block(position / BLOCK_LEN as u64, |block| {
+        let block_len = self.block_len() as u64;
+        let skip = usize::try_from(position % block_len).unwrap_or(0);
+        let block = position / block_len;
+        let len = self.crcs.borrow().len_of(block);
+        self.with_blocks(block * block_len, len, |block| {
             let from = block.get(skip..).unwrap_or_default();
             let len = from.len().min(into.len());
             if let (Some(from), Some(into)) = (from.get(..len), into.get_mut(..len)) {
@@ -147,6 +174,10 @@ where
     S: Source + 'static,
     B: Borrow<BlockCrcs> + Clone + Send + Sync + 'static,
 {
+    fn block_len(&self) -> usize {
+        Self::block_len(self)
+    }
+
     fn read_at(&mut self, position: u64, into: &mut [u8]) -> Result<usize> {
         if position >= self.size() || into.is_empty() {
             return Ok(0);
@@ -154,38 +185,48 @@ where
         let whole = self.whole_blocks(position, into.len());
         match into.get_mut(..whole) {
             None | Some([]) => self.read_piece(position, into),
-            Some(blocks) => {
-                if let Err(error) = self.source.read_exact_at(position, blocks) {
+            Some(blocks) => match self.source.read_exact_at(position, blocks) {
+                Ok(()) => self.check_blocks(position, blocks),
+                Err(error) => {
                     blocks.fill(0);
-                    return Err(error);
+                    // Blocks before the damage are sound.
+                    match (blocks.get_mut(..self.block_len()), &error) {
+                        (Some(first), Error::DamagedBlob { .. }) if first.len() < whole => {
+                            self.read_at(position, first)
+                        }
+                        _ => Err(error),
+                    }
                 }
-                self.check_blocks(position, blocks)
-            }
+            },
         }
     }
 
     fn read_cached(&mut self, position: u64, into: &mut [u8]) -> Result<usize> {
         let whole = self.whole_blocks(position, into.len());
         let mut done = 0;
-        // One by one, so that a block is checked while the processor still has it.
-        for block in into
+        // Piece by piece, so that blocks are checked while the processor still has them.
+        for piece in into
             .get_mut(..whole)
             .unwrap_or_default()
-            .chunks_mut(BLOCK_LEN)
+            .chunks_mut(LONG_BLOCK)
         {
             let at = position + done as u64;
-            let read = self.source.read_cached(at, block);
+            let read = self.source.read_cached(at, piece);
             let checked = match read {
-                Ok(true) => self.check_blocks(at, block),
+                Ok(true) => self.check_blocks(at, piece),
                 Ok(false) => Ok(0),
                 Err(error) => Err(error),
             };
             if !matches!(checked, Ok(1..)) {
-                block.fill(0);
+                piece.fill(0);
             }
             match checked {
-                Ok(0) => break,
-                Ok(len) => done += len,
+                Ok(len) => {
+                    done += len;
+                    if len < piece.len() {
+                        break;
+                    }
+                }
                 Err(error) if done == 0 => return Err(error),
                 // The next read finds it first.
                 Err(_) => break,

@@ -9,7 +9,7 @@ use crate::local::meta::MetaStore;
 use crate::values::options::{JournalOptions, Making};
 use crate::{Error, Options, Result};
 
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The first line of the `FORMAT` file. The second line is the number.
 const MAGIC: &str = "partstore format";
 

@@ -279,7 +279,7 @@ impl Sweep<'_, '_> {
             }
             match self.meta.blob(content)? {
                 Some(sums) => {
-                    change.remove_blob(content, sums.size);
+                    change.remove_blob(content, &sums);
                     (blobs, bytes) = (blobs + 1, bytes + sums.size);
                     dead.push(*content);
                 }

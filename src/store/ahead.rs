@@ -99,20 +99,28 @@ impl Order {
     fn read(mut self) -> Result<Bytes> {
         let space = self.into.space();
         let into = space.get_mut(..self.len).unwrap_or_default();
-        let len = read_all(&mut *self.blob, self.within, into)?;
+        let len = read_all(&mut *self.blob, self.within, into, 0)?;
         self.into.fill(len);
         Ok(self.into.freeze())
     }
 }
 
-/// Fills `into`, as far as the blob has bytes. Returns how many.
-pub(super) fn read_all(blob: &mut dyn BlobReader, within: u64, into: &mut [u8]) -> Result<usize> {
+/// Fills `into`, as far as the blob has bytes. Returns how many: more than `least`, if it has them. An error behind
+/// these is met again by whoever reads on.
+pub(super) fn read_all(
+    blob: &mut dyn BlobReader,
+    within: u64,
+    into: &mut [u8],
+    least: usize,
+) -> Result<usize> {
     let mut done = 0;
     while done < into.len() {
         let rest = into.get_mut(done..).unwrap_or_default();
-        match blob.read_at(within + done as u64, rest)? {
-            0 => break,
-            read => done += read,
+        match blob.read_at(within + done as u64, rest) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if done <= least => return Err(error),
+            Err(_) => break,
         }
     }
     Ok(done)

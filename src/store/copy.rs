@@ -4,7 +4,7 @@
 use super::put::admit;
 use super::read::PartReader;
 use super::session::Session;
-use crate::backend::{Algorithms, BLOCK_LEN, Hold, PartRow, StoredBlob};
+use crate::backend::{Algorithms, Hold, LONG_BLOCK, PartRow, StoredBlob};
 use crate::values::hasher::Hasher;
 use crate::values::part::Slot;
 use crate::{Checksum, ContentHash, Error, Part, PartOptions, Result, rules};
@@ -60,15 +60,15 @@ fn read_checksums(
     }
     let mut hashers: Vec<Hasher> = wanted.iter().map(Hasher::new).collect();
     let mut blob = session.blobs.open(&part.content, blob)?;
-    let (mut block, mut position) = (vec![0; BLOCK_LEN], 0);
+    let (mut piece, mut position) = (vec![0; LONG_BLOCK], 0);
     loop {
         session.closing.check()?;
-        let len = blob.read_at(position, &mut block)?;
+        let len = blob.read_at(position, &mut piece)?;
         if len == 0 {
             return Ok(hashers.into_iter().map(Hasher::finalize).collect());
         }
         for hasher in &mut hashers {
-            hasher.update(block.get(..len).unwrap_or_default());
+            hasher.update(piece.get(..len).unwrap_or_default());
         }
         position += len as u64;
     }

@@ -15,11 +15,11 @@ use super::ahead::{Ahead, Order, read_all};
 use super::places::{Next, Places, Spot};
 use super::shared::Shared;
 use crate::backend::BlobReader;
-use crate::values::digest::BLOCK_LEN;
+use crate::values::blocks::LONG_BLOCK;
 use crate::{ContentHash, Result};
 
-/// Whoever has read so many bytes in order will read on, bytes.
-const IN_ORDER: u64 = 2 * BLOCK_LEN as u64;
+/// Whoever has read so many bytes in order will read on.
+const IN_ORDER: u64 = 2 * LONG_BLOCK as u64;
 /// What a flow keeps of a block if memory is short, bytes.
 const LITTLE: usize = 32 * 1024;
 
@@ -39,14 +39,24 @@ pub(super) struct Flow {
 }
 
 impl Spot {
-    /// Where its block begins.
-    fn block(self) -> Self {
-        let skip = self.within % BLOCK_LEN as u64;
+    /// Where its block of this length begins.
+    fn block(self, len: usize) -> Self {
+        let skip = self.within % len as u64;
         Self {
             within: self.within - skip,
             left: self.left + skip,
             ..self
         }
+    }
+
+    /// The blocks of this length that have the `most` bytes from here on. They are in one long block.
+    fn blocks(self, len: usize, most: u64) -> (Self, usize) {
+        let block = self.block(len);
+        let end = self.block(LONG_BLOCK).within + LONG_BLOCK as u64;
+        let wanted = self.within.saturating_add(most).min(end) - block.within;
+        let wanted = wanted.next_multiple_of(len as u64);
+        let most = usize::try_from(wanted).unwrap_or(LONG_BLOCK);
+        (block, block.at_most(most))
     }
 
     fn at_most(self, most: usize) -> usize {
@@ -100,7 +110,7 @@ impl Flow {
         self.shared.check_process()?;
         let mut len = self.read_straight(into)?;
         if len == 0 && !into.is_empty() {
-            let bytes = self.load()?;
+            let bytes = self.load(into.len())?;
             len = bytes.len().min(into.len());
             if let (Some(from), Some(into)) = (bytes.get(..len), into.get_mut(..len)) {
                 into.copy_from_slice(from);
@@ -117,7 +127,7 @@ impl Flow {
         if most == 0 {
             return Ok(Bytes::new());
         }
-        let mut bytes = self.load()?;
+        let mut bytes = self.load(most)?;
         bytes.truncate(most);
         self.advance(bytes.len());
         Ok(bytes)
@@ -168,14 +178,16 @@ impl Flow {
         let Some(spot) = self.spot(self.position)? else {
             return Ok(0);
         };
-        let is_whole = spot.within.is_multiple_of(BLOCK_LEN as u64);
-        if !is_whole || into.len() < spot.at_most(BLOCK_LEN) {
+        let goes_on = self.in_order >= self.ahead_after;
+        let blob = self.blob(spot.content)?;
+        let block_len = blob.block_len();
+        let is_whole = spot.within.is_multiple_of(block_len as u64);
+        if !is_whole || into.len() < spot.at_most(block_len) {
             return Ok(0);
         }
-        let goes_on = self.in_order >= self.ahead_after;
-        let most = if goes_on { into.len() } else { BLOCK_LEN };
-        let into = into.get_mut(..spot.at_most(most)).unwrap_or_default();
-        let blob = self.blob(spot.content)?;
+        let most = if goes_on { into.len() } else { LONG_BLOCK };
+        let most = spot.at_most(most.min(into.len()));
+        let into = into.get_mut(..most).unwrap_or_default();
         if goes_on {
             blob.read_cached(spot.within, into)
         } else {
@@ -183,49 +195,59 @@ impl Flow {
         }
     }
 
-    /// Returns verified bytes from the position on. None at or behind the end.
-    fn load(&mut self) -> Result<Bytes> {
+    /// Returns verified bytes from the position on: some of `most`, or more. None at or behind the end.
+    fn load(&mut self, most: usize) -> Result<Bytes> {
         if let Some(bytes) = self.loaded() {
             return Ok(bytes);
         }
         let Some(spot) = self.spot(self.position)? else {
             return Ok(Bytes::new());
         };
-        if !self.ahead.has(self.position) {
-            self.ahead = Ahead::at(self.position - spot.within + spot.block().within);
+        if self.ahead.has(self.position)
+            && let Some(chunk) = self.load_ahead()?
+        {
+            self.chunk = chunk;
+            return Ok(self.loaded().unwrap_or_default());
         }
-        self.chunk = if !self.ahead.is_empty() || self.in_order >= self.ahead_after {
-            match self.load_cached(spot)? {
+        // What is read in vain is no more than what was read in order.
+        let most = self.in_order.max(most as u64);
+        let block_len = self.blob(spot.content)?.block_len();
+        let (blocks, len) = spot.blocks(block_len, most);
+        let start = self.position - spot.within;
+        self.ahead = Ahead::at(start + blocks.within);
+        self.chunk = if self.in_order >= self.ahead_after {
+            match self.load_cached(start, blocks, len)? {
                 Some(chunk) => chunk,
                 None => match self.load_ahead()? {
                     Some(chunk) => chunk,
-                    None => self.load_block(spot)?,
+                    None => self.load_blocks(spot, (blocks, len))?,
                 },
             }
         } else {
-            self.load_block(spot)?
+            self.load_blocks(spot, (blocks, len))?
         };
         Ok(self.loaded().unwrap_or_default())
     }
 
-    /// The block about a spot, if nothing is read ahead and the page cache has it.
-    fn load_cached(&mut self, spot: Spot) -> Result<Option<(u64, Bytes)>> {
-        if !self.ahead.is_empty() {
-            return Ok(None);
-        }
-        let (block, start) = (spot.block(), self.position - spot.within);
-        let mut buffer = self
-            .shared
-            .reading
-            .buffer_for(Some(block.at_most(BLOCK_LEN) as u64));
-        let Some(into) = buffer.space().get_mut(..block.at_most(BLOCK_LEN)) else {
+    /// Blocks that the page cache has.
+    fn load_cached(
+        &mut self,
+        start: u64,
+        blocks: Spot,
+        len: usize,
+    ) -> Result<Option<(u64, Bytes)>> {
+        let mut buffer = self.shared.reading.buffer_of(len);
+        let Some(into) = buffer.space().get_mut(..len) else {
             return Ok(None);
         };
-        match self.blob(spot.content)?.read_cached(block.within, into)? {
+        match self
+            .blob(blocks.content)?
+            .read_cached(blocks.within, into)?
+        {
             0 => Ok(None),
             len => {
                 buffer.fill(len);
-                Ok(Some((start + block.within, buffer.freeze())))
+                Ok(Some((start + blocks.within, buffer.freeze())))
             }
         }
     }
@@ -255,11 +277,11 @@ impl Flow {
         let Some(spot) = self.spot(at)? else {
             return Ok(false);
         };
-        let wanted = spot.at_most(usize::try_from(most).unwrap_or(BLOCK_LEN));
+        let wanted = spot.at_most(usize::try_from(most).unwrap_or(LONG_BLOCK));
         let mut into = self.shared.reading.buffer_for(Some(wanted as u64));
         let room = into.space().len();
         let len = wanted.min(if wanted > room {
-            room - room % BLOCK_LEN
+            room - room % LONG_BLOCK
         } else {
             room
         });
@@ -279,15 +301,15 @@ impl Flow {
         Ok(self.ahead.order(&self.shared.workers, order))
     }
 
-    /// The block about a spot, or a little of it if memory is short.
-    fn load_block(&mut self, spot: Spot) -> Result<(u64, Bytes)> {
-        let (block, start) = (spot.block(), self.position - spot.within);
-        let len = block.at_most(BLOCK_LEN);
-        let mut buffer = self.shared.reading.buffer_for(Some(len as u64));
+    /// Blocks about a spot, or a little of the first one if memory is short.
+    fn load_blocks(&mut self, spot: Spot, (blocks, len): (Spot, usize)) -> Result<(u64, Bytes)> {
+        let start = self.position - spot.within;
+        let mut buffer = self.shared.reading.buffer_of(len);
         if let Some(into) = buffer.space().get_mut(..len) {
-            let len = read_all(self.blob(spot.content)?, block.within, into)?;
+            let least = usize::try_from(spot.within - blocks.within).unwrap_or(0);
+            let len = read_all(self.blob(spot.content)?, blocks.within, into, least)?;
             buffer.fill(len);
-            return Ok((start + block.within, buffer.freeze()));
+            return Ok((start + blocks.within, buffer.freeze()));
         }
         let mut little = vec![0; spot.at_most(LITTLE)];
         let len = self.blob(spot.content)?.read_at(spot.within, &mut little)?;

@@ -2,11 +2,11 @@
 
 use super::session::Session;
 use crate::Result;
-use crate::backend::{BLOCK_LEN, DurableBlob};
+use crate::backend::{DurableBlob, LONG_BLOCK};
 use crate::buffers::Buffer;
 use crate::ingest::BodyHasher;
 
-/// Writes a body from memory and makes it durable. Each block is copied while the processor has it in its
+/// Writes a body from memory and makes it durable. Each piece is copied while the processor has it in its
 /// cache for the checksums, if a copy makes the write faster.
 pub(super) fn write(
     session: &Session,
@@ -14,22 +14,22 @@ pub(super) fn write(
     body: &[u8],
 ) -> Result<Box<dyn DurableBlob>> {
     let mut staged = session.blobs.begin()?;
-    let mut blocks = body.chunks(BLOCK_LEN).peekable();
-    while blocks.peek().is_some() {
+    let mut pieces = body.chunks(LONG_BLOCK).peekable();
+    while pieces.peek().is_some() {
         session.closing.check()?;
         let aligned = staged
             .likes_aligned()
             .then(|| session.buffers.buffer_for(Some(body.len() as u64)))
             .filter(Buffer::is_direct);
         if let Some(mut buffer) = aligned {
-            while let Some(block) = blocks.next_if(|_| !buffer.is_full()) {
-                hasher.update_checksums(block);
-                buffer.fill_from(block);
+            while let Some(piece) = pieces.next_if(|_| !buffer.is_full()) {
+                hasher.update_checksums(piece);
+                buffer.fill_from(piece);
             }
             staged.write(buffer.as_ref())?;
-        } else if let Some(block) = blocks.next() {
-            hasher.update_checksums(block);
-            staged.write(block)?;
+        } else if let Some(piece) = pieces.next() {
+            hasher.update_checksums(piece);
+            staged.write(piece)?;
         }
     }
     staged.sync()

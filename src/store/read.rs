@@ -20,10 +20,13 @@ use crate::{Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
 /// [`Error::DamagedBlob`] names the blob.
 ///
 /// # Cost
-/// A small read costs reading its block of 256 KiB, which the reader keeps until it is read. A read of whole
-/// blocks is read straight into the caller's memory. After two blocks in order the reader reads up to 12 MiB
-/// ahead, on other threads. All readers of a store together have 128 MiB. If others have it all, a reader
-/// keeps 32 KiB, and reads the block again for the next 32 KiB.
+/// A small read costs reading its block of 32 KiB, which the reader keeps until it is read. (A block has 256 KiB in
+/// a part of over 128 MiB, and in what was stored before format 4.) A read of whole blocks is read straight into the
+/// caller's memory. After 512 KiB in order the reader reads up to 12 MiB ahead, on other threads. All readers of a
+/// store together have 128 MiB. If others have it all, a reader keeps 32 KiB of a block.
+///
+/// A reader of an object that seeks keeps up to 64 parts open, which takes two descriptors each. All readers of a
+/// store together keep 128 open so, and each its last one.
 pub struct PartReader {
     part: Part,
     flow: Flow,
@@ -182,7 +185,7 @@ impl ObjectReader {
     /// end, or if `most` is 0.
     ///
     /// A chunk ends at the latest with its part. How long it is otherwise may differ from call to call: a
-    /// block of 256 KiB at first, up to 2 MiB later. It keeps the memory that it lies in, which is that of
+    /// piece of 256 KiB at first, up to 2 MiB later. It keeps the memory that it lies in, which is that of
     /// the readers. So drop it when its bytes are used.
     ///
     /// [`Read`], [`Seek`] and this go on from the same position.

@@ -101,6 +101,11 @@ impl Combined {
     pub(crate) fn crc(&self) -> u64 {
         self.crc
     }
+
+    /// Begins another whole. The factor is kept.
+    pub(crate) fn restart(&mut self) {
+        self.crc = 0;
+    }
 }
 
 #[cfg(test)]

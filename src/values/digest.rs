@@ -1,5 +1,4 @@
-//! [`ContentHash`], [`ETag`], [`ObjectETag`], [`ContentMd5`]: digests as values, and the CRCs of a blob's
-//! blocks.
+//! [`ContentHash`], [`ETag`], [`ObjectETag`], [`ContentMd5`]: digests as values.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 
-use super::crc::Combined;
+use super::blocks::BlockCrcs;
 use crate::{Error, Result};
 
 /// The BLAKE3 hash of a blob's bytes. It identifies the blob, and it is the name of its file (what `b3sum`
@@ -285,53 +284,6 @@ impl FromStr for ContentMd5 {
             .ok_or_else(|| Error::InvalidDigest {
                 found: text.chars().take(80).collect(),
             })
-    }
-}
-
-/// Length of the blocks in which a blob is checked when it is read, bytes.
-pub const BLOCK_LEN: usize = 256 * 1024;
-
-/// What a blob must hold: its size, and the CRC-32 of each block of [`BLOCK_LEN`] bytes. The last block may
-/// be shorter.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct BlockCrcs {
-    /// Its size, bytes.
-    pub size: u64,
-    /// The CRC-32 of each block, in order.
-    pub crcs: Vec<u32>,
-}
-
-impl BlockCrcs {
-    /// Returns how many blocks a blob of `size` bytes has.
-    #[must_use]
-    pub fn blocks(size: u64) -> u64 {
-        size.div_ceil(BLOCK_LEN as u64)
-    }
-
-    /// Returns the CRC-32 of the whole blob, combined from those of its blocks.
-    #[must_use]
-    pub fn crc32(&self) -> u32 {
-        let mut whole = Combined::crc32();
-        for (at, crc) in (0..).zip(&self.crcs) {
-            whole.push((*crc).into(), self.block_len(at) as u64);
-        }
-        u32::try_from(whole.crc()).unwrap_or_default()
-    }
-
-    /// Returns the length of block `at`, bytes, which lies inside the blob.
-    #[must_use]
-    pub fn block_len(&self, at: u64) -> usize {
-        let start = at * BLOCK_LEN as u64;
-        usize::try_from(self.size.saturating_sub(start))
-            .unwrap_or(BLOCK_LEN)
-            .min(BLOCK_LEN)
-    }
-
-    /// Says whether `block` holds what block `at` held when it was stored.
-    #[must_use]
-    pub fn matches(&self, at: u64, block: &[u8]) -> bool {
-        let stored = usize::try_from(at).ok().and_then(|at| self.crcs.get(at));
-        block.len() == self.block_len(at) && stored == Some(&crc32fast::hash(block))
     }
 }
 

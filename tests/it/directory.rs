@@ -137,7 +137,7 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
     fixture.complete("key", &[b"bytes"]);
     let killed = fixture.killed();
     let format = fs::read_to_string(killed.join("FORMAT")).unwrap();
-    fs::write(killed.join("FORMAT"), format.replace('3', "4")).unwrap();
+    fs::write(killed.join("FORMAT"), format.replace('4', "5")).unwrap();
     let before = tree(&killed);
     let error = open(&killed).unwrap_err();
     let Error::NewerFormat {
@@ -146,7 +146,7 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
     else {
         panic!("{error}");
     };
-    assert_eq!((found, supported), (4, 3));
+    assert_eq!((found, supported), (5, 4));
     assert_eq!(tree(&killed), before);
 }
 

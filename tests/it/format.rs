@@ -1,12 +1,13 @@
 //! Stores of every format open, with all that they hold.
 //!
 //! A fixture is made once, by the version that introduces a format, and never again:
-//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-3 cargo test --test it format`.
+//! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-4 cargo test --test it format`.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use partstore::{
-    ChecksumAlgorithm, CompleteOptions, Condition, ETagKind, IndexRecovery, ListObjects,
+    ChecksumAlgorithm, CompleteOptions, Condition, ETagKind, Error, IndexRecovery, ListObjects,
     ListUploads, ObjectOptions, PartStore, Quota, Scope, Upload, UploadOptions,
 };
 
@@ -70,7 +71,7 @@ fn opens_with_all_that_it_holds(name: &str) {
 
     // The store is of the newest format now. It knows what it holds, and old rows serve new calls.
     let format = std::fs::read_to_string(root.join("FORMAT")).unwrap();
-    assert_eq!(format, "partstore format\n3\n");
+    assert_eq!(format, "partstore format\n4\n");
     let usage = store.namespace("").unwrap().usage;
     let parts = 2 * LARGE as u64 + 100 + 1000;
     assert_eq!((usage.keys, usage.objects), (0, 1));
@@ -103,7 +104,7 @@ fn an_upgrade_that_is_cut_off_is_done_by_the_next_open() {
             // Killed before the new format was durable.
             0 => std::fs::write(root.join("FORMAT.tmp"), "partstore for").unwrap(),
             // Killed when it was, and nothing else.
-            1 => std::fs::write(root.join("FORMAT"), "partstore format\n3\n").unwrap(),
+            1 => std::fs::write(root.join("FORMAT"), "partstore format\n4\n").unwrap(),
             // Killed when the sums were written: they are not added twice.
             _ => {
                 let store = free_options().open(&root).unwrap();
@@ -128,13 +129,127 @@ fn a_store_of_format_2_opens_with_all_that_it_holds() {
     has_keys_and_namespaces("format-2");
 }
 
-/// A store of the newest format, with layers.
+/// With layers.
 #[test]
 fn a_store_of_format_3_opens_with_all_that_it_holds() {
-    if let Some(to) = std::env::var_os("PARTSTORE_WRITE_FIXTURE") {
-        write_format_3(Path::new(&to));
-    }
     has_keys_and_namespaces("format-3");
+}
+
+/// A store of the newest format, with blobs in short blocks.
+#[test]
+fn a_store_of_format_4_opens_with_all_that_it_holds() {
+    if let Some(to) = std::env::var_os("PARTSTORE_WRITE_FIXTURE") {
+        write_format_4(Path::new(&to));
+    }
+    has_keys_and_namespaces("format-4");
+}
+
+/// Of formats 3 and 4, blobs with several blocks: one that a layer has, and one that the journal has.
+const BLOBS: [(&str, usize); 2] = [("in a layer", 300 * 1024), ("in the journal", 90_000)];
+
+/// Each 32 KiB differ from the others.
+fn blob(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at >> 15) as u8).collect()
+}
+
+/// Reads a byte of a blob, whose other bytes may be damaged.
+fn byte_of(store: &PartStore, key: &str, at: u64) -> Result<u8, String> {
+    let mut reader = store.open_key(key).unwrap();
+    let mut byte = [0];
+    reader.seek(SeekFrom::Start(at)).unwrap();
+    reader
+        .read_exact(&mut byte)
+        .map(|()| byte[0])
+        .map_err(|error| Error::from_io(error).unwrap().to_string())
+}
+
+/// A damaged byte spoils its block and no other. Blocks have this length.
+fn assert_blocks(store: &PartStore, root: &Path, block: u64) {
+    for (key, len) in BLOBS {
+        let object = store.object_by_key(key).unwrap();
+        assert_eq!(read_object(store, &object.upload), blob(len));
+        let placed = store.open_key(key).unwrap().part_at(0).unwrap().unwrap();
+        let name = placed.part.content.to_string();
+        let file = root.join("blobs").join(&name[..2]).join(&name);
+        let sound = std::fs::read(&file).unwrap();
+        let mut bytes = sound.clone();
+        let damaged = 70_000;
+        bytes[damaged] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let at = damaged as u64 / block;
+        for byte in [0, 40_000, 65_535, 65_536, 89_999] {
+            let read = byte_of(store, key, byte);
+            if byte / block == at {
+                let reason = format!("block {at} of {block} bytes");
+                assert!(read.unwrap_err().contains(&reason), "{reason}");
+            } else {
+                let byte = usize::try_from(byte).unwrap();
+                assert_eq!(read, Ok(sound[byte]), "byte {byte} of {key}");
+            }
+        }
+        let report = store.verify(Scope::Everything).unwrap();
+        let found: Vec<_> = report.damaged.iter().map(|blob| blob.hash).collect();
+        assert_eq!(found, [placed.part.content]);
+        // The same bytes repair it.
+        store.put_object("again", blob(len)).unwrap();
+        assert!(store.verify(Scope::Everything).unwrap().is_clean());
+    }
+}
+
+/// Whatever a crash in the middle of the first open leaves: blobs that are stored keep their long blocks, also when
+/// their bytes are put again.
+#[test]
+fn blobs_of_format_3_keep_their_long_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    for step in 0..4 {
+        let root = dir.path().join(format!("data-{step}"));
+        copy_tree(&fixture("format-3-blobs"), &root);
+        match step {
+            0 => {}
+            // Killed before the new format was durable.
+            1 => std::fs::write(root.join("FORMAT.tmp"), "partstore for").unwrap(),
+            // Killed when it was, and nothing else.
+            2 => std::fs::write(root.join("FORMAT"), "partstore format\n4\n").unwrap(),
+            // Killed behind the first put.
+            _ => {
+                let store = free_options().open(&root).unwrap();
+                store.put_object("new", blob(100_000)).unwrap();
+                let killed = dir.path().join("killed");
+                copy_tree(&root, &killed);
+                drop(store);
+                std::fs::remove_dir_all(&root).unwrap();
+                std::fs::rename(&killed, &root).unwrap();
+            }
+        }
+        let store = free_options().open(&root).unwrap();
+        for (key, len) in BLOBS {
+            let held = store.object_by_key(key).unwrap();
+            let again = store.put_object("again", blob(len)).unwrap();
+            assert_eq!((again.etag, &again.checksums), (held.etag, &held.checksums));
+        }
+        assert_blocks(&store, &root, 256 * 1024);
+        // What is stored from now on has short ones.
+        for (key, _) in BLOBS {
+            store.remove_key(key, Condition::Always).unwrap();
+        }
+        store.remove_key("again", Condition::Always).unwrap();
+        store.sweep().unwrap();
+        for (key, len) in BLOBS {
+            store.put_object(key, blob(len)).unwrap();
+        }
+        assert_blocks(&store, &root, 32 * 1024);
+        assert!(store.verify(Scope::Everything).unwrap().is_clean());
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn blobs_of_format_4_have_short_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("data");
+    copy_tree(&fixture("format-4"), &root);
+    let store = free_options().open(&root).unwrap();
+    assert_blocks(&store, &root, 32 * 1024);
 }
 
 /// Each state between two steps of writing the snapshot of format 2 to a layer.
@@ -152,7 +267,7 @@ fn a_snapshot_that_was_half_written_to_a_layer_is_written_by_the_next_open() {
     for step in 0..3 {
         let root = dir.path().join(format!("cut-{step}"));
         copy_tree(&fixture("format-2"), &root);
-        std::fs::write(root.join("FORMAT"), "partstore format\n3\n").unwrap();
+        std::fs::write(root.join("FORMAT"), "partstore format\n4\n").unwrap();
         let to = root.join("meta/snapshot");
         match step {
             0 => {}
@@ -202,13 +317,12 @@ fn assert_keys_and_namespaces(root: &Path) {
             .is_some()
     );
     assert_eq!(read_object(&store, &completed.upload), bytes(6, 2000));
-    assert_eq!(store.keys("").count(), 1);
     let opaque = store.object_by_key("opaque").unwrap();
     assert_eq!(opaque.etag.to_string().len(), 40);
     assert!(store.verify(Scope::Everything).unwrap().is_clean());
 }
 
-fn write_format_3(to: &Path) {
+fn write_format_4(to: &Path) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("data");
     let options = free_options().headroom(0).journal_sizes(8192, 16 * 1024);
@@ -248,6 +362,7 @@ fn write_format_3(to: &Path) {
     rewrite_until_snapshot(&store, &open);
     store.close().unwrap();
     let store = options.etag(ETagKind::Opaque).open(&root).unwrap();
+    put_blobs(&store, &open);
     store.put_part(&open, number(1), "").unwrap();
     store.put_object("opaque", bytes(9, 10)).unwrap();
     store.sweep().unwrap();
@@ -256,6 +371,15 @@ fn write_format_3(to: &Path) {
     remove_indexes(&root);
     std::fs::remove_file(root.join("meta/CLEAN")).unwrap();
     copy_tree(&root, to);
+}
+
+fn put_blobs(store: &PartStore, open: &Upload) {
+    for (at, (key, len)) in BLOBS.into_iter().enumerate() {
+        store.put_object(key, blob(len)).unwrap();
+        if at == 0 {
+            rewrite_until_snapshot(store, open);
+        }
+    }
 }
 
 fn rewrite_until_snapshot(store: &PartStore, upload: &Upload) {

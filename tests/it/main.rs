@@ -1,6 +1,7 @@
 //! All tests of the crate's behaviour, as one binary.
 
 mod background;
+mod blocks;
 mod checksums;
 mod closing;
 mod complete;

@@ -10,7 +10,7 @@ use crate::args::Place;
 use crate::failure::{Done, Failure};
 
 /// The format that this program makes of older ones.
-const NEWEST_FORMAT: u32 = 3;
+const NEWEST_FORMAT: u32 = 4;
 
 /// The directory of the store.
 pub fn path(place: &Place) -> Done<&Path> {

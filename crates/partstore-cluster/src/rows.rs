@@ -60,8 +60,10 @@ pub(crate) fn mask(algorithms: Algorithms) -> i32 {
     algorithms.mask().into()
 }
 
+/// Those of long blocks. Servers of earlier versions read no others.
 pub(crate) fn bytes_of_crcs(crcs: &BlockCrcs) -> Vec<u8> {
-    crcs.crcs.iter().flat_map(|crc| crc.to_be_bytes()).collect()
+    let long = crcs.with_long_blocks().crcs;
+    long.iter().flat_map(|crc| crc.to_be_bytes()).collect()
 }
 
 pub(crate) fn content(bytes: &[u8]) -> Result<ContentHash> {

@@ -31,7 +31,7 @@ use crate::going::Closing;
 use crate::local::file::{self, Dir, Handle, Kind, Place};
 use crate::process::Process;
 use crate::sync::{Mutex, MutexGuard};
-use crate::values::digest::{BLOCK_LEN, BlockCrcs};
+use crate::values::blocks::{BlockCrcs, SHORT_BLOCK};
 use crate::{ContentHash, Error, Result};
 
 pub(crate) struct BlobFiles {
@@ -362,4 +362,4 @@ fn takes_direct(probe: &Place, buffers: &Arc<Buffers>) -> bool {
     written.is_ok()
 }
 
-const _: () = assert!(BLOCK_LEN.is_power_of_two(), "blocks are aligned");
+const _: () = assert!(SHORT_BLOCK.is_multiple_of(ALIGNMENT), "blocks are aligned");

@@ -6,7 +6,8 @@ use md5::{Digest, Md5};
 
 use super::BlobFiles;
 use crate::local::file::{self, Dir, Handle};
-use crate::values::digest::{BLOCK_LEN, BlockCrcs, ProvenBlob};
+use crate::values::blocks::{BlockHasher, LONG_BLOCK};
+use crate::values::digest::ProvenBlob;
 use crate::{ContentHash, Result};
 
 impl BlobFiles {
@@ -42,19 +43,20 @@ impl BlobFiles {
 fn prove(handle: &Handle, content: &ContentHash) -> Result<Option<ProvenBlob>> {
     let (mut md5, mut blake3) = (Md5::new(), blake3::Hasher::new());
     let mut crc64 = crc_fast::Digest::new(CrcAlgorithm::Crc64Xz);
-    let mut blocks = BlockCrcs {
-        size: handle.len()?,
-        crcs: Vec::new(),
-    };
-    let mut block = vec![0; BLOCK_LEN];
-    for at in 0..BlockCrcs::blocks(blocks.size) {
-        block.resize(blocks.block_len(at), 0);
-        handle.read_at(&mut block, at * BLOCK_LEN as u64)?;
-        md5.update(&block);
-        blake3.update(&block);
-        crc64.update(&block);
-        blocks.crcs.push(crc32fast::hash(&block));
+    let mut blocks = BlockHasher::default();
+    let mut piece = vec![0; LONG_BLOCK];
+    let (len, mut position) = (handle.len()?, 0);
+    while position < len {
+        let rest = usize::try_from(len - position).unwrap_or(LONG_BLOCK);
+        piece.truncate(rest);
+        handle.read_at(&mut piece, position)?;
+        md5.update(&piece);
+        blake3.update(&piece);
+        crc64.update(&piece);
+        blocks.update(&piece);
+        position += piece.len() as u64;
     }
+    let blocks = blocks.finish();
     let is_named = blake3.finalize().as_bytes() == content.as_bytes();
     Ok(is_named.then(|| ProvenBlob {
         md5: md5.finalize().into(),

@@ -11,7 +11,7 @@ use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
 use crate::local::blob::BlobFiles;
 use crate::local::file::{self, Dir, Handle};
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::{ContentHash, Error};
 
 const X: &[u8] = b"some bytes";

@@ -5,7 +5,7 @@ use super::BlobFiles;
 use super::source::{self, BlobFile, LENGTH};
 use crate::going::Going;
 use crate::local::file::Handle;
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::{ContentHash, Error, Result};
 
 impl BlobFiles {

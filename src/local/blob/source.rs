@@ -12,7 +12,7 @@ use crate::backend::{Source, Verified};
 use crate::buffers::{ALIGNMENT, is_aligned};
 use crate::going::Going;
 use crate::local::file::Handle;
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::{ContentHash, Error, Result};
 
 pub(super) const LENGTH: &str = "its file has another length";
@@ -135,11 +135,13 @@ pub(super) fn check_all(
     }
     let content = file.content;
     let (mut blob, mut hasher) = (Verified::new(file, sums), blake3::Hasher::new());
-    for at in 0..BlockCrcs::blocks(sums.size) {
-        let len = blob.with_block(at, |block| {
-            hasher.update(block);
-            block.len() as u64
+    let mut position = 0;
+    while position < sums.size {
+        let len = blob.with_piece(position, |piece| {
+            hasher.update(piece);
+            piece.len() as u64
         })?;
+        position += len;
         going.advance(len)?;
     }
     if hasher.finalize().as_bytes() != content.as_bytes() {

@@ -11,7 +11,7 @@ use crate::local::format::mutation::{Batch, Tree};
 use crate::local::format::record::{
     self, Completion, KeyRecord, NamespaceRecord, PartRecord, Tombstone, UploadRecord, UploadState,
 };
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::values::namespace::{NamespaceId, UsageChange};
 use crate::{ContentHash, PartNumber, Result, UploadId, Usage};
 
@@ -276,8 +276,8 @@ impl Change {
     }
 
     /// Removes the rows of a swept blob.
-    pub(crate) fn remove_blob(&mut self, content: &ContentHash, size: u64) {
-        for number in 0..record::blob_row_count(size) {
+    pub(crate) fn remove_blob(&mut self, content: &ContentHash, sums: &BlockCrcs) {
+        for number in 0..record::blob_row_count(sums.size, sums.crcs.len()) {
             self.batch.remove(
                 Tree::Blobs,
                 &record::numbered_key(content.as_bytes(), number),

@@ -7,7 +7,7 @@ use crate::local::format::mutation::Tree;
 use crate::local::format::record::{
     self, BlobHead, Fields, KeyRecord, NamespaceRecord, PartRecord, Tombstone, UploadRecord,
 };
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::values::namespace::NamespaceId;
 use crate::{ContentHash, Error, PartNumber, Result, UploadId, Usage};
 
@@ -286,14 +286,14 @@ impl MetaStore {
         if first.is_none() {
             return Ok(None);
         }
-        for number in 1..record::blob_row_count(sums.size) {
+        for number in 1..record::blob_row_count(sums.size, sums.crcs.len()) {
             let key = record::numbered_key(content.as_bytes(), number);
             let row = self.row(Tree::Blobs, &key, |fields| {
                 record::read_crcs(fields.bytes, &mut sums.crcs)
             })?;
             row.ok_or_else(|| damaged(Tree::Blobs, &key))?;
         }
-        if sums.crcs.len() as u64 != BlockCrcs::blocks(sums.size) {
+        if !sums.is_whole() {
             return Err(damaged(Tree::Blobs, &first_key));
         }
         Ok(Some(sums))

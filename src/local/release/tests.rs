@@ -8,7 +8,7 @@ use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
 use crate::local::engine::Engine;
 use crate::local::format::mutation::Tree;
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::{Background, Checksums, ContentHash, ETag, Key, Options, PartNumber, Upload};
 
 fn open(path: &Path) -> Engine {

@@ -2,10 +2,10 @@
 
 use super::super::cursor::Cursor;
 use super::{Fields, Version};
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 
-/// CRCs in one row of a blob, so that its value stays under 4 KiB. The blob of a 5 GiB part has 23
-/// rows.
+/// CRCs in one row of a blob, so that its value stays under 4 KiB. The blob of a 5 GiB part has 23 rows, and that
+/// of a part of 128 MiB has 5.
 const CRCS_PER_ROW: usize = 900;
 
 /// What the first row of a blob begins with.
@@ -56,10 +56,16 @@ fn extend_crcs(row: &mut Vec<u8>, crcs: &[u32]) {
     }
 }
 
-/// How many rows a blob of this size has.
-pub(crate) fn blob_row_count(size: u64) -> u16 {
-    let rows = BlockCrcs::blocks(size).div_ceil(CRCS_PER_ROW as u64).max(1);
-    u16::try_from(rows).unwrap_or(u16::MAX)
+/// How many rows a blob of this size has, whose first row has so many CRCs. (The number of all its CRCs will do,
+/// too.) The CRCs of long blocks fit the first row, unless the blob is too large for short ones.
+pub(crate) fn blob_row_count(size: u64, first: usize) -> u16 {
+    let long = BlockCrcs::long_blocks(size);
+    let blocks = if first as u64 == long {
+        long
+    } else {
+        BlockCrcs::blocks(size)
+    };
+    u16::try_from(blocks.div_ceil(CRCS_PER_ROW as u64).max(1)).unwrap_or(u16::MAX)
 }
 
 /// Adds a row's CRCs to what the rows before it held.

@@ -5,7 +5,7 @@ use super::streams::{Stream, Streams};
 use super::{Blobs, Counting, Losses};
 use crate::local::format::mutation::Tree;
 use crate::local::format::record::{self, BlobHead};
-use crate::values::digest::BlockCrcs;
+use crate::values::blocks::BlockCrcs;
 use crate::{ContentHash, Result};
 
 /// Writes the rows of each blob that a part refers to: as they were, or made again from the bytes of its
@@ -78,7 +78,7 @@ fn size_of_whole(rows: &[Row]) -> Option<u64> {
             return None;
         }
     }
-    let whole = !rows.is_empty() && sums.crcs.len() as u64 == BlockCrcs::blocks(sums.size);
+    let whole = !rows.is_empty() && sums.is_whole();
     whole.then_some(sums.size)
 }
 

@@ -4,12 +4,17 @@ use crate::support::{Fixture, bytes, lines, number, read_object, read_part, refu
 use partstore::{Condition, Error, Object, ObjectOptions, ObjectReader, Part, PartReader};
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 
+/// A long block, and a short one.
 const BLOCK: usize = 262_144;
+const SHORT: usize = 32_768;
 
 /// Sizes about the edges of blocks.
-const SIZES: [usize; 8] = [
+const SIZES: [usize; 11] = [
     0,
     1,
+    SHORT - 1,
+    SHORT,
+    SHORT + 1,
     BLOCK - 1,
     BLOCK,
     BLOCK + 1,
@@ -36,7 +41,7 @@ fn assert_reads_like(mut reader: impl Read + Seek, expected: &[u8], edges: &[usi
             for seek in seeks {
                 let (found, expected) = (reader.seek(seek), model.seek(seek));
                 assert_eq!(found.ok(), expected.ok(), "{seek:?}");
-                for len in [0, 1, 100, BLOCK, BLOCK + 1] {
+                for len in [0, 1, 100, SHORT, BLOCK, BLOCK + 1] {
                     assert_takes_alike(&mut reader, &mut model, len);
                 }
             }
@@ -63,7 +68,7 @@ pub fn a_part_reads_like_its_bytes() {
         for (at, size) in (1..).zip(SIZES) {
             let reader = fixture.store.open_part(&upload, number(at)).unwrap();
             assert_eq!(reader.part().size, size as u64);
-            let edges = [0, BLOCK, 2 * BLOCK, size];
+            let edges = [0, SHORT, 7 * SHORT, BLOCK, 2 * BLOCK, size];
             assert_reads_like(reader, &bytes(u64::from(at), size), &edges);
         }
         fixture.reopen();
