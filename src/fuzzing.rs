@@ -23,8 +23,8 @@ use crate::local::meta::journal::{self, Journal};
 use crate::local::meta::layer::{Layer, LayerWriter, rows_left};
 use crate::local::meta::rows::{RowReader, RowWriter};
 use crate::local::meta::{Change, SpaceUse};
-use crate::values::checksum::Algorithms;
 use crate::values::blocks::BlockCrcs;
+use crate::values::checksum::Algorithms;
 use crate::values::namespace::NamespaceId;
 use crate::{Checksum, ContentHash, ETag, Options, PartNumber, Result, UploadId, clock};
 

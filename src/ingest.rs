@@ -18,8 +18,8 @@ use crc_fast::CrcAlgorithm;
 use md5_lanes::{BodyMd5, Lanes};
 
 use crate::going::Closing;
-use crate::values::checksum::Algorithms;
 use crate::values::blocks::{BlockCrcs, BlockHasher, SHORT_BLOCK};
+use crate::values::checksum::Algorithms;
 use crate::values::hasher::Hasher;
 use crate::{Checksum, ChecksumAlgorithm, Checksums, ContentHash, ETag, ETagKind, Result};
 

@@ -51,6 +51,6 @@ pub use verified::{Source, Verified};
 
 pub use crate::going::Going;
 pub use crate::rules::check_condition;
-pub use crate::values::checksum::Algorithms;
 pub use crate::values::blocks::{BlockCrcs, LONG_BLOCK, MOST_IN_SHORT_BLOCKS, SHORT_BLOCK};
+pub use crate::values::checksum::Algorithms;
 pub use crate::values::id::IdSource;

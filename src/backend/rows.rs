@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use crate::values::checksum::Algorithms;
 use crate::values::blocks::BlockCrcs;
+use crate::values::checksum::Algorithms;
 use crate::{
     Checksums, Condition, ContentHash, DamagedBlob, ETag, KeyEntry, Namespace, Object, ObjectETag,
     Part, PartNumber, Quota, Upload, UploadId, UploadInfo, UploadMarker, Usage,

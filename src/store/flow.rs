@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ahead::{Ahead, Order, read_all};
+use super::open_blobs::{Leaves, OpenBlobs};
 use super::places::{Next, Places, Spot};
 use super::shared::Shared;
 use crate::backend::BlobReader;
@@ -34,8 +35,7 @@ pub(super) struct Flow {
     /// Verified bytes, and the place of the first one.
     chunk: (u64, Bytes),
     ahead: Ahead,
-    /// The blob that was opened last.
-    open: Option<(ContentHash, Box<dyn BlobReader>)>,
+    open: OpenBlobs,
 }
 
 impl Spot {
@@ -74,16 +74,14 @@ impl Flow {
             ahead_after: IN_ORDER,
             chunk: (0, Bytes::new()),
             ahead: Ahead::at(0),
-            open: None,
+            open: OpenBlobs::new(&shared.open_blobs),
         }
     }
 
     /// The same, with a blob that was opened.
-    pub(super) fn opened(self, content: ContentHash, blob: Box<dyn BlobReader>) -> Self {
-        Self {
-            open: Some((content, blob)),
-            ..self
-        }
+    pub(super) fn opened(mut self, content: ContentHash, blob: Box<dyn BlobReader>) -> Self {
+        self.open.insert(content, blob);
+        self
     }
 
     pub(super) fn places(&self) -> &Places {
@@ -150,17 +148,16 @@ impl Flow {
     }
 
     fn blob(&mut self, content: ContentHash) -> Result<&mut dyn BlobReader> {
-        let open = match self.open.take() {
-            Some(open) if open.0 == content => open,
-            _ => (content, self.open_blob(&content)?),
+        let leaves = match self.in_order {
+            0 => Leaves::PerhapsNot,
+            _ => Leaves::ForGood,
         };
-        Ok(&mut *self.open.insert(open).1)
-    }
-
-    fn open_blob(&self, content: &ContentHash) -> Result<Box<dyn BlobReader>> {
-        let session = self.shared.session()?;
-        let blob = session.catalog.blob(content, self.places.hold())?;
-        session.blobs.open(content, blob)
+        let (shared, places) = (&self.shared, &self.places);
+        self.open.get(content, leaves, || {
+            let session = shared.session()?;
+            let blob = session.catalog.blob(&content, places.hold())?;
+            session.blobs.open(&content, blob)
+        })
     }
 
     /// The loaded bytes from the position on.

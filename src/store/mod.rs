@@ -9,6 +9,7 @@ mod housekeeping;
 mod keys;
 mod namespaces;
 mod objects;
+mod open_blobs;
 mod pages;
 mod parts;
 mod places;

@@ -1,6 +1,8 @@
 //! [`Places`]: in which part a byte is. Of an object with many parts only a few are known at a time; the catalog
 //! has the others.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::session::Session;
@@ -10,6 +12,8 @@ use crate::{ContentHash, Error, ObjectPart, PartNumber, Result};
 
 /// How many parts are asked for at once.
 const WINDOW: usize = 32;
+/// How many answers are kept: a reader, what it reads ahead, and places to which it may seek again.
+const WINDOWS: usize = 16;
 
 pub(super) struct Places {
     shared: Arc<Shared>,
@@ -18,11 +22,18 @@ pub(super) struct Places {
     size: u64,
     /// All parts, or the first ones.
     first: Vec<ObjectPart>,
-    /// Parts that were asked for, the latest ones first. A reader and what it reads ahead are in two windows at
-    /// most.
-    windows: [Vec<ObjectPart>; 2],
+    /// Parts that were asked for, in order. The latest answer is the last one.
+    windows: VecDeque<Vec<Placed>>,
     /// [I4](crate::rules#i4): parts and blobs stay while they are read.
     hold: Hold,
+}
+
+/// A part, as far as reading needs it.
+#[derive(Clone, Copy)]
+struct Placed {
+    content: ContentHash,
+    offset: u64,
+    size: u64,
 }
 
 /// A place in a part.
@@ -56,7 +67,7 @@ impl Places {
             count,
             size,
             first,
-            windows: [Vec::new(), Vec::new()],
+            windows: VecDeque::new(),
             hold,
         }
     }
@@ -77,21 +88,33 @@ impl Places {
         if let Some(spot) = self.known(position) {
             return Ok(Some(spot));
         }
+        // Whoever seeks again and again will need the others, too, if all of them can be kept.
+        let seeks_again = !self.windows.is_empty() && self.count <= WINDOWS * WINDOW;
         let most = match next {
-            Next::Piece => 1,
-            Next::Parts => WINDOW,
+            Next::Piece if !seeks_again => 1,
+            Next::Piece | Next::Parts => WINDOW,
         };
         let parts = self.ask(PartsFrom::Byte(position), most)?;
-        self.windows.swap(0, 1);
-        if let Some(latest) = self.windows.first_mut() {
-            *latest = parts;
+        if self.windows.len() >= WINDOWS {
+            self.windows.pop_front();
         }
+        self.windows
+            .push_back(parts.iter().map(Placed::of).collect());
         self.known(position).map(Some).ok_or_else(lost_parts)
     }
 
     fn known(&self, position: u64) -> Option<Spot> {
-        let mut windows = self.windows.iter().chain([&self.first]);
-        windows.find_map(|parts| spot_in(parts, position))
+        let first = place_of(&self.first, position).and_then(|at| self.first.get(at));
+        let found = first.map(Placed::of).or_else(|| {
+            let mut windows = self.windows.iter().rev();
+            windows.find_map(|parts| parts.get(place_of(parts, position)?).copied())
+        })?;
+        let within = position - found.offset;
+        Some(Spot {
+            content: found.content,
+            within,
+            left: found.size - within,
+        })
     }
 
     fn ask(&self, from: PartsFrom, most: usize) -> Result<Vec<ObjectPart>> {
@@ -173,18 +196,35 @@ fn lost_parts() -> Error {
 }
 
 /// The place in the list of the part that has the byte.
-fn place_of(parts: &[ObjectPart], byte: u64) -> Option<usize> {
-    parts.first().filter(|first| first.offset <= byte)?;
-    let at = parts.partition_point(|placed| placed.end() <= byte);
+fn place_of(parts: &[impl Bytes], byte: u64) -> Option<usize> {
+    parts.first().filter(|first| first.range().start <= byte)?;
+    let at = parts.partition_point(|placed| placed.range().end <= byte);
     (at < parts.len()).then_some(at)
 }
 
-fn spot_in(parts: &[ObjectPart], position: u64) -> Option<Spot> {
-    let placed = parts.get(place_of(parts, position)?)?;
-    let within = position - placed.offset;
-    Some(Spot {
-        content: placed.part.content,
-        within,
-        left: placed.part.size - within,
-    })
+/// Bytes of an object.
+trait Bytes {
+    fn range(&self) -> Range<u64>;
+}
+
+impl Bytes for ObjectPart {
+    fn range(&self) -> Range<u64> {
+        self.offset..self.end()
+    }
+}
+
+impl Bytes for Placed {
+    fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.size
+    }
+}
+
+impl Placed {
+    fn of(placed: &ObjectPart) -> Self {
+        Self {
+            content: placed.part.content,
+            offset: placed.offset,
+            size: placed.part.size,
+        }
+    }
 }

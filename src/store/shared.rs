@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::open_blobs::Allowance;
 use super::session::Session;
 use super::workers::Workers;
 use crate::backend::Watch;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     watch: Watch,
     pub(super) reading: Arc<Buffers>,
     pub(super) workers: Arc<Workers>,
+    pub(super) open_blobs: Arc<Allowance>,
     session: RwLock<Option<Session>>,
     duty: Mutex<Duty>,
     changed: Condvar,
@@ -56,6 +58,7 @@ impl Shared {
             watch: session.catalog.watch(),
             reading: Arc::new(Buffers::with(READING)),
             workers: Arc::default(),
+            open_blobs: Arc::default(),
             session: RwLock::new(Some(session)),
             duty: Mutex::default(),
             changed: Condvar::new(),

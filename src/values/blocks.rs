@@ -181,7 +181,9 @@ mod tests {
     use super::*;
 
     fn bytes(len: usize) -> Vec<u8> {
-        (0..len).map(|at| (at * at >> 7) as u8).collect()
+        (0..len)
+            .map(|at| (at.wrapping_mul(at) >> 7).to_le_bytes()[0])
+            .collect()
     }
 
     fn hashed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> BlockCrcs {
@@ -199,20 +201,37 @@ mod tests {
 
     #[test]
     fn blocks_are_the_same_however_the_bytes_arrive() {
-        for len in [0, 1, SHORT_BLOCK - 1, SHORT_BLOCK, SHORT_BLOCK + 1, LONG_BLOCK, 600_001] {
+        for len in [
+            0,
+            1,
+            SHORT_BLOCK - 1,
+            SHORT_BLOCK,
+            SHORT_BLOCK + 1,
+            LONG_BLOCK,
+            600_001,
+        ] {
             let body = bytes(len);
             let expected = crcs_of(&body, SHORT_BLOCK);
             for piece in [1000, SHORT_BLOCK, SHORT_BLOCK + 1, LONG_BLOCK, 1 << 20] {
                 assert_eq!(hashed(body.chunks(piece)), expected, "{len} by {piece}");
             }
-            assert!(expected.is_whole() && BlockCrcs::blocks(len as u64) == expected.crcs.len() as u64);
+            assert!(
+                expected.is_whole() && BlockCrcs::blocks(len as u64) == expected.crcs.len() as u64
+            );
             assert_eq!(expected.crc32(), crc32fast::hash(&body));
         }
     }
 
     #[test]
     fn the_number_of_crcs_tells_how_long_the_blocks_are() {
-        for len in [0, 1, SHORT_BLOCK, SHORT_BLOCK + 1, LONG_BLOCK + 1, 3 * LONG_BLOCK] {
+        for len in [
+            0,
+            1,
+            SHORT_BLOCK,
+            SHORT_BLOCK + 1,
+            LONG_BLOCK + 1,
+            3 * LONG_BLOCK,
+        ] {
             let body = bytes(len);
             let (short, long) = (crcs_of(&body, SHORT_BLOCK), crcs_of(&body, LONG_BLOCK));
             assert_eq!(short.with_long_blocks(), long, "{len}");

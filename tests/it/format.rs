@@ -149,7 +149,7 @@ const BLOBS: [(&str, usize); 2] = [("in a layer", 300 * 1024), ("in the journal"
 
 /// Each 32 KiB differ from the others.
 fn blob(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at >> 15) as u8).collect()
+    (0..len).map(|at| (at >> 15).to_le_bytes()[0]).collect()
 }
 
 /// Reads a byte of a blob, whose other bytes may be damaged.
