@@ -106,6 +106,14 @@ impl Flow {
     /// Copies bytes from the position on. 0 only at or behind the end, or if `into` is empty.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize> {
         self.shared.check_process()?;
+        let read = self.try_read(into);
+        if read.is_err() {
+            self.open.latest_failed();
+        }
+        read
+    }
+
+    fn try_read(&mut self, into: &mut [u8]) -> Result<usize> {
         let mut len = self.read_straight(into)?;
         if len == 0 && !into.is_empty() {
             let bytes = self.load(into.len())?;
@@ -125,7 +133,7 @@ impl Flow {
         if most == 0 {
             return Ok(Bytes::new());
         }
-        let mut bytes = self.load(most)?;
+        let mut bytes = self.load(most).inspect_err(|_| self.open.latest_failed())?;
         bytes.truncate(most);
         self.advance(bytes.len());
         Ok(bytes)

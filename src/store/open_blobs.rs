@@ -1,8 +1,7 @@
 //! [`OpenBlobs`]: the blobs that one flow has open.
 //!
 //! A flow that goes on in order needs one. One that seeks may come back to the parts that it was in, and opening a
-//! blob takes longer than reading a block of it. So a flow keeps some of them open. All flows together keep
-//! [so many](ALLOWED), and one for each flow.
+//! blob takes longer than reading a block of it. So it keeps those open, as far as all flows together may.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,10 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::backend::BlobReader;
 use crate::{ContentHash, Result};
 
-/// How many blobs one flow has open at most.
+/// How many blobs all flows of a store keep open, beside one for each. A blob takes two descriptors.
 const MOST: usize = 64;
-/// How many all flows of a store keep open, beside one for each. A blob takes two descriptors.
-const ALLOWED: usize = 128;
 
 /// What all flows share: how many blobs are kept open.
 #[derive(Debug, Default)]
@@ -21,7 +18,7 @@ pub(super) struct Allowance(AtomicUsize);
 
 impl Allowance {
     fn take(self: &Arc<Self>) -> Option<Permit> {
-        let more = |kept: usize| (kept < ALLOWED).then_some(kept + 1);
+        let more = |kept: usize| (kept < MOST).then_some(kept + 1);
         let taken = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -48,6 +45,8 @@ pub(super) struct OpenBlobs {
 struct Open {
     content: ContentHash,
     reader: Box<dyn BlobReader>,
+    /// Its file may be damaged, and another one may have its name soon.
+    has_failed: bool,
 }
 
 /// Whether a flow may come back to the blob that it was in.
@@ -55,6 +54,16 @@ struct Open {
 pub(super) enum Leaves {
     ForGood,
     PerhapsNot,
+}
+
+impl Open {
+    fn new(content: ContentHash, reader: Box<dyn BlobReader>) -> Self {
+        Self {
+            content,
+            reader,
+            has_failed: false,
+        }
+    }
 }
 
 impl OpenBlobs {
@@ -68,10 +77,10 @@ impl OpenBlobs {
 
     /// Takes a blob that was opened.
     pub(super) fn insert(&mut self, content: ContentHash, reader: Box<dyn BlobReader>) {
-        self.latest = Some(Open { content, reader });
+        self.latest = Some(Open::new(content, reader));
     }
 
-    /// Returns the blob. `open` opens it if it is not open; if that fails, once more when no other is.
+    /// Returns the blob, which `open` opens if it is not open.
     pub(super) fn get(
         &mut self,
         content: ContentHash,
@@ -81,24 +90,26 @@ impl OpenBlobs {
         let latest = match self.latest.take() {
             Some(latest) if latest.content == content => latest,
             left => {
-                let found = self
-                    .kept
-                    .iter()
-                    .position(|(kept, _)| kept.content == content);
+                let mut kept = self.kept.iter();
+                let found = kept.position(|(kept, _)| kept.content == content);
                 let found = found.map(|at| self.kept.remove(at).0);
                 if leaves == Leaves::PerhapsNot {
                     self.keep(left);
                 }
                 match found {
                     Some(found) => found,
-                    None => Open {
-                        content,
-                        reader: self.open(open)?,
-                    },
+                    None => Open::new(content, self.open(open)?),
                 }
             }
         };
         Ok(&mut *self.latest.insert(latest).reader)
+    }
+
+    /// Says that the blob that was used last could not be read. It is opened anew when the flow comes back to it.
+    pub(super) fn latest_failed(&mut self) {
+        if let Some(latest) = &mut self.latest {
+            latest.has_failed = true;
+        }
     }
 
     fn open(
@@ -109,17 +120,16 @@ impl OpenBlobs {
             if self.kept.is_empty() {
                 return Err(error);
             }
-            // The process may have no descriptor left.
+            // The process may have no descriptor left, but for these.
             self.kept.clear();
             open()
         })
     }
 
     fn keep(&mut self, left: Option<Open>) {
-        let Some(left) = left else { return };
-        if self.kept.len() + 1 >= MOST {
-            self.kept.remove(0);
-        }
+        let Some(left) = left.filter(|left| !left.has_failed) else {
+            return;
+        };
         if let Some(permit) = self.allowance.take() {
             self.kept.push((left, permit));
         } else if !self.kept.is_empty() {

@@ -25,8 +25,8 @@ use crate::{Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
 /// caller's memory. After 512 KiB in order the reader reads up to 12 MiB ahead, on other threads. All readers of a
 /// store together have 128 MiB. If others have it all, a reader keeps 32 KiB of a block.
 ///
-/// A reader of an object that seeks keeps up to 64 parts open, which takes two descriptors each. All readers of a
-/// store together keep 128 open so, and each its last one.
+/// A reader of an object that seeks keeps parts open to which it may come back: 64 for all readers of a store
+/// together. Each takes two descriptors.
 pub struct PartReader {
     part: Part,
     flow: Flow,

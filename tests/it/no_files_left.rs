@@ -1,7 +1,7 @@
 //! A process that may open no more files: the calls that need one fail, and nothing else happens.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use partstore::{Error, ListParts, Options, PartOptions, Scope};
 
@@ -98,4 +98,29 @@ fn calls_that_can_open_no_file_fail_and_the_store_goes_on() {
     let list = lines(&fixture.parts(&upload)[..3]);
     fixture.store.complete_upload(&upload, &list).unwrap();
     fixture.assert_tidy();
+}
+
+/// A reader that seeks keeps blobs open, but never more than it can.
+#[test]
+fn a_reader_that_seeks_over_many_parts_goes_on_with_few_files() {
+    const NAME: &str = "no_files_left::a_reader_that_seeks_over_many_parts_goes_on_with_few_files";
+    if role().is_none() {
+        in_own_process_with_files(NAME, "few files", 64);
+        return;
+    }
+    let fixture = Fixture::within(fast_dir(), options());
+    let bodies: Vec<Vec<u8>> = (0..100).map(|at| bytes(at, 1000)).collect();
+    let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+    let object = fixture.complete("key", &slices);
+    let mut reader = fixture.store.open_object(&object.upload).unwrap();
+    for at in [7, 3, 1]
+        .into_iter()
+        .flat_map(|step| (0..100).map(move |at| at * step % 100))
+    {
+        let mut byte = [0];
+        reader.seek(SeekFrom::Start(at * 1000 + at)).unwrap();
+        reader.read_exact(&mut byte).unwrap();
+        let at = usize::try_from(at).unwrap();
+        assert_eq!(byte[0], bodies[at][at]);
+    }
 }

@@ -218,6 +218,7 @@ macro_rules! contract {
                 an_object_of_many_parts_is_read_from_any_place_on,
                 an_object_of_many_parts_is_held_whatever_becomes_of_it,
                 a_damaged_blob_ends_the_chunks_before_it,
+                a_reader_that_comes_back_finds_the_blob_repaired,
                 a_part_reads_like_its_bytes,
                 an_object_reads_like_its_parts_one_after_the_other,
                 a_part_of_an_object_is_read_by_its_number,

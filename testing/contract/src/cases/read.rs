@@ -483,3 +483,41 @@ pub fn a_damaged_blob_ends_the_chunks_before_it() {
         take_chunks(&mut reader, (behind, whole.len()), &whole, usize::MAX);
     }
 }
+
+/// A reader that seeks keeps blobs open. One that is damaged is not among them.
+pub fn a_reader_that_comes_back_finds_the_blob_repaired() {
+    let fixture = Fixture::new();
+    let bodies: Vec<Vec<u8>> = (0..3).map(|at| bytes(at, 100_000)).collect();
+    let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+    let object = fixture.complete("key", &slices);
+    let mut reader = fixture.store.open_object(&object.upload).unwrap();
+    let mut first_of = |part: usize| {
+        let mut byte = [0];
+        let at = SeekFrom::Start(part as u64 * 100_000);
+        reader.seek(at).unwrap();
+        let read = reader.read_exact(&mut byte);
+        read.map(|()| byte[0])
+            .map_err(|error| Error::from_io(error).unwrap())
+    };
+    let is_first = |part: usize, read: partstore::Result<u8>| read.unwrap() == bodies[part][0];
+    for part in [0, 2, 0] {
+        assert!(is_first(part, first_of(part)));
+    }
+    let object_of = fixture.store.open_object(&object.upload).unwrap();
+    let content = object_of.part_at(100_000).unwrap().unwrap().part.content;
+    fixture.engine.damage(&content);
+    for part in [0, 1, 0, 1] {
+        let read = first_of(part);
+        match part {
+            1 => assert!(matches!(read, Err(Error::DamagedBlob { hash, .. }) if hash == content)),
+            _ => assert!(is_first(part, read)),
+        }
+    }
+    fixture
+        .store
+        .put_object("again", bodies[1].clone())
+        .unwrap();
+    for part in [2, 1, 0, 1] {
+        assert!(is_first(part, first_of(part)));
+    }
+}
