@@ -88,7 +88,8 @@ impl Verify<'_, '_> {
         self.going.advance_a_little(bytes)
     }
 
-    /// Each upload has its metadata, and a name while it is open. Parts of an object begin where its row says.
+    /// Each upload has its metadata, and a name while it is open. An object has the parts and bytes that its row says,
+    /// and its parts begin where that says.
     fn verify_uploads(&self, report: &mut VerifyReport) -> Result<()> {
         let mut suspects = Vec::new();
         self.meta.uploads(None, &mut |id, _| {
@@ -119,17 +120,17 @@ impl Verify<'_, '_> {
         let UploadState::Completed(done) = &upload.state else {
             return Ok(None);
         };
-        let is_right = done.marks.is_empty() || done.marks == self.marks_of(id)?;
-        Ok((!is_right).then_some("its parts do not begin where its row says"))
-    }
-
-    fn marks_of(&self, id: UploadId) -> Result<Marks> {
         let mut parts = Vec::new();
         self.meta.parts(id, 0, &mut |number, part| {
             parts.push((number, part.size));
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(Marks::of(parts))
+        let size: u64 = parts.iter().map(|(_, size)| size).sum();
+        if (parts.len(), size) != (done.parts.into(), done.size) {
+            return Ok(Some("its row says another number of parts, or of bytes"));
+        }
+        let is_right = done.marks.is_empty() || done.marks == Marks::of(parts);
+        Ok((!is_right).then_some("its parts do not begin where its row says"))
     }
 
     /// Each name and each piece of metadata belongs to an upload.

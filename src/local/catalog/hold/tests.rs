@@ -9,7 +9,7 @@ use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
 use crate::local::catalog::answers;
 use crate::local::engine::Engine;
-use crate::local::format::record::Marks;
+use crate::local::format::record::{Completion, Marks};
 use crate::local::meta::{Change, SpaceUse};
 use crate::{
     Background, Checksums, Condition, ContentHash, ETag, Key, Object, ObjectETag, Options,
@@ -60,9 +60,14 @@ fn object(engine: &Engine) -> Object {
 }
 
 fn set_marks(engine: &Engine, upload: &Upload, marks: Marks) {
+    set(engine, upload, |done| done.marks = marks);
+}
+
+/// Changes the object's row, and nothing that must agree with it.
+fn set(engine: &Engine, upload: &Upload, set: impl FnOnce(&mut Completion)) {
     let _whole = engine.locks.lock(upload.id()).unwrap();
     let (record, mut done) = answers::completed(engine, upload).unwrap();
-    done.marks = marks;
+    set(&mut done);
     let mut change = Change::default();
     change.change_object(upload.id(), &record, done);
     let _ = engine.commit(change, SpaceUse::Grows).unwrap();
@@ -121,17 +126,29 @@ fn marks_that_are_wrong_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let upload = object(&engine).upload;
-    let says = |engine: &Engine| {
-        let mut report = VerifyReport::default();
-        let going = Going::until(&engine.closing);
-        engine.verify(Scope::Metadata, &going, &mut report).unwrap();
-        report
-            .inconsistent
-            .iter()
-            .any(|found| found.contains("begin where"))
-    };
-    assert!(!says(&engine));
+    assert!(!says(&engine, "begin where"));
     let elsewhere = (1..=PARTS).map(|at| (number(at), u64::from(at) + 1));
     set_marks(&engine, &upload, Marks::of(elsewhere));
-    assert!(says(&engine));
+    assert!(says(&engine, "begin where"));
+}
+
+/// Whether a verification says so.
+fn says(engine: &Engine, what: &str) -> bool {
+    let mut report = VerifyReport::default();
+    let going = Going::until(&engine.closing);
+    engine.verify(Scope::Metadata, &going, &mut report).unwrap();
+    report.inconsistent.iter().any(|found| found.contains(what))
+}
+
+#[test]
+fn an_object_whose_parts_are_not_what_its_row_says_is_found() {
+    let wrong: [fn(&mut Completion); 2] = [|done| done.size += 1, |done| done.parts -= 1];
+    for wrong in wrong {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        let upload = object(&engine).upload;
+        assert!(!says(&engine, "another number of parts"));
+        set(&engine, &upload, wrong);
+        assert!(says(&engine, "another number of parts"));
+    }
 }
