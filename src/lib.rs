@@ -142,7 +142,12 @@ mod values;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(not(shuttle))]
+pub use local::backup::Backups;
 pub use store::{ObjectReader, ObjectWriter, PartReader, PartStore, PartWriter};
+pub use values::backup::{
+    BackupReport, BackupState, Brought, PruneReport, RestoreReport, Transfer,
+};
 pub use values::checksum::{Checksum, ChecksumAlgorithm, Checksums};
 pub use values::digest::{ContentHash, ContentMd5, ETag, ObjectETag};
 pub use values::error::{Error, ErrorKind, Result};

@@ -1,19 +1,20 @@
 //! [`Catalog`]: keeps what is known of uploads, parts, objects and namespaces.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::completing::Completing;
 use super::hold::{HeldObject, HeldPart, Hold, PartsFrom};
 use super::rows::{Names, NewBlob, NewObject, NewUpload, PartRow, Renaming, StoredBlob};
+#[cfg(doc)]
+use crate::PartStore;
 use crate::going::Going;
 use crate::values::checksum::Algorithms;
 use crate::{
-    Condition, ContentHash, Key, KeyPage, Namespace, NamespacePage, Object, ObjectPage, ObjectPart,
-    Part, PartNumber, PartPage, Quota, Result, Scope, Stats, SweepReport, Upload, UploadId,
-    UploadInfo, UploadPage, VerifyReport,
+    BackupReport, Condition, ContentHash, Error, Key, KeyPage, Namespace, NamespacePage, Object,
+    ObjectPage, ObjectPart, Part, PartNumber, PartPage, Quota, Result, Scope, Stats, SweepReport,
+    Transfer, Upload, UploadId, UploadInfo, UploadPage, VerifyReport,
 };
-#[cfg(doc)]
-use crate::{Error, PartStore};
 
 /// Says whether an engine still answers. Calls that wait for others ask it now and then.
 ///
@@ -340,6 +341,23 @@ pub trait Catalog: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Closed`] if `going` says no.
     fn verify(&self, scope: Scope, going: &Going<'_>, report: &mut VerifyReport) -> Result<()>;
+
+    /// Takes a backup of the rows as of one moment, with the blobs that they need, in a directory. By default
+    /// that is left to the tools of the database and the bucket.
+    ///
+    /// # Errors
+    /// [`Error::NoBackup`] if the engine takes none. [`Error::Closed`] if `going` says no; `report` then has what
+    /// was done before.
+    fn back_up(
+        &self,
+        into: &Path,
+        transfer: Transfer,
+        going: &Going<'_>,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        let _ = (into, transfer, going, report);
+        Err(Error::NoBackup)
+    }
 
     /// Fills in what it knows of the store's numbers.
     ///

@@ -9,9 +9,12 @@ use crate::local::meta::MetaStore;
 use crate::values::options::{JournalOptions, Making};
 use crate::{Error, Options, Result};
 
-const FORMAT: u32 = 4;
+pub(crate) const FORMAT: u32 = 4;
 /// The first line of the `FORMAT` file. The second line is the number.
 const MAGIC: &str = "partstore format";
+/// The file of a directory into which a store is being restored. It says from where.
+#[cfg_attr(shuttle, expect(dead_code, reason = "no schedule restores"))]
+pub(crate) const RESTORING: &str = "RESTORING";
 
 /// Whether a store existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,20 +92,20 @@ fn create(root: &Dir, options: &JournalOptions) -> Result<()> {
     // The directories above may be just as new, whoever made them.
     file::sync_parents(root.path())?;
     // The last step: without this file all others are the remains of a creation that did not finish.
-    write_format(root)
+    write_format(root, FORMAT)
 }
 
 /// Makes an older store one of this format. From here on older versions refuse it, and rows of the new form
 /// may be written. Rows of the old form stay as they are.
 pub(crate) fn accept_format(root: &Dir, found: Found) -> Result<()> {
     match found {
-        Found::OlderStore => write_format(root),
+        Found::OlderStore => write_format(root, FORMAT),
         Found::Store | Found::Nothing => Ok(()),
     }
 }
 
-fn write_format(root: &Dir) -> Result<()> {
-    let format = format!("{MAGIC}\n{FORMAT}\n");
+fn write_format(root: &Dir, format: u32) -> Result<()> {
+    let format = format!("{MAGIC}\n{format}\n");
     file::write_durably(&root.at("FORMAT"), format.as_bytes())
 }
 
@@ -137,14 +140,58 @@ fn not_a_store(path: &Path, reason: String) -> Error {
     }
 }
 
+/// Passes if a store can be restored to this directory: it is empty, or has what an interrupted restore has left.
+///
+/// # Errors
+/// [`Error::NotAStore`] if it holds anything else.
+#[cfg(not(shuttle))]
+pub(crate) fn refuse_to_restore(root: &Dir) -> Result<()> {
+    if read_format(root)? != Found::Nothing {
+        return Err(not_a_store(root.path(), "it is a store already".to_owned()));
+    }
+    match file::read_if_present(&root.at(RESTORING))? {
+        Some(_) => Ok(()),
+        None => refuse_foreign(root),
+    }
+}
+
+/// Notes that a store is being restored to a directory. `note` says which.
+///
+/// # Errors
+/// As for [`refuse_to_restore`].
+#[cfg(not(shuttle))]
+pub(crate) fn begin_restore(root: &Dir, note: &str) -> Result<()> {
+    refuse_to_restore(root)?;
+    file::write_durably(&root.at(RESTORING), note.as_bytes())
+}
+
+/// Makes the directory a store of this format.
+#[cfg(not(shuttle))]
+pub(crate) fn end_restore(root: &Dir, format: u32) -> Result<()> {
+    write_format(root, format)?;
+    file::remove_if_present(&root.at(RESTORING))?;
+    root.sync()
+}
+
 /// Without a `FORMAT` file, the directory may hold only what an unfinished creation leaves. None of that is
 /// of value.
 fn refuse_foreign(root: &Dir) -> Result<()> {
+    if let Some(note) = file::read_if_present(&root.at(RESTORING))? {
+        let note = String::from_utf8_lossy(&note);
+        return Err(not_a_store(
+            root.path(),
+            format!(
+                "a restore into it was not finished ({}); run it again",
+                note.trim()
+            ),
+        ));
+    }
     for entry in root.list()? {
         let name = entry.name.to_string_lossy().into_owned();
         let ours = match (name.as_str(), entry.kind) {
             // A file system that was made for the store begins with a lost+found.
-            ("LOCK" | "FORMAT.tmp", Kind::File) | ("lost+found", Kind::Directory) => true,
+            ("LOCK" | "FORMAT.tmp" | "RESTORING.tmp", Kind::File)
+            | ("lost+found", Kind::Directory) => true,
             ("blobs" | "staging", Kind::Directory) => root.dir(entry.name)?.list()?.is_empty(),
             ("meta", Kind::Directory) => holds_no_records(&root.dir(entry.name)?)?,
             _ => false,

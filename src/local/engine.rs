@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ages::Ages;
+#[cfg(not(shuttle))]
+use super::backup::Taking;
 use super::blob::BlobFiles;
 use super::blobs::LocalBlobs;
 use super::directory::{self, Found};
@@ -27,6 +29,8 @@ use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
 use crate::values::id::IdSource;
 use crate::values::namespace::NamespaceId;
+#[cfg(not(shuttle))]
+use crate::{BackupReport, Transfer};
 use crate::{
     Error, Key, Options, RecoveryReport, Result, Scope, Stats, SweepReport, Upload, VerifyReport,
 };
@@ -261,6 +265,29 @@ impl Engine {
                 merged => merged?,
             }
         }
+    }
+
+    /// Takes a backup. Nothing is swept meanwhile.
+    #[cfg(not(shuttle))]
+    pub(crate) fn back_up(
+        &self,
+        into: &Path,
+        transfer: Transfer,
+        going: &Going<'_>,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        let _kept = {
+            let _no_sweep = self.meta.pulse().lock(&self.suspects.sweeping)?;
+            self.suspects.keep_all()
+        };
+        self.meta.check_ownership()?;
+        let taking = Taking {
+            meta: &self.meta,
+            blobs: &self.blobs,
+            mode: self.options.mode,
+            transfer,
+        };
+        taking.take(into, going, report)
     }
 
     pub(crate) fn verify(

@@ -1,6 +1,8 @@
 //! The embedded engine: a catalog and blobs in one directory, crash-safe by a journal of its own.
 
 mod ages;
+#[cfg(not(shuttle))]
+pub(crate) mod backup;
 mod ballast;
 mod blob;
 mod blobs;

@@ -1,7 +1,7 @@
 //! [`Suspects`]: what a sweep must check besides the garbage rows, and when the next sweep is due.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ContentHash;
@@ -24,6 +24,19 @@ pub(crate) struct Suspects {
     read: Mutex<Option<(Instant, Duration)>>,
     /// One sweep at a time.
     pub(super) sweeping: Mutex<()>,
+    /// How many backups are being taken.
+    backups: AtomicUsize,
+}
+
+/// While this exists, no sweep removes a blob.
+#[cfg(not(shuttle))]
+pub(crate) struct NothingRemoved<'a>(&'a AtomicUsize);
+
+#[cfg(not(shuttle))]
+impl Drop for NothingRemoved<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// How urgent room on the disk is.
@@ -40,7 +53,21 @@ impl Suspects {
             any: AtomicBool::new(orphans == Orphans::Possible),
             read: Mutex::default(),
             sweeping: Mutex::default(),
+            backups: AtomicUsize::new(0),
         }
+    }
+
+    /// From now on no sweep removes a blob, until what this returns is dropped. The caller has the lock of the
+    /// sweeps, so none is under way.
+    #[cfg(not(shuttle))]
+    pub(crate) fn keep_all(&self) -> NothingRemoved<'_> {
+        self.backups.fetch_add(1, Ordering::SeqCst);
+        NothingRemoved(&self.backups)
+    }
+
+    /// Whether a backup needs all blobs that exist.
+    pub(crate) fn all_are_kept(&self) -> bool {
+        self.backups.load(Ordering::SeqCst) > 0
     }
 
     /// Notes that the file of this blob may have no row.

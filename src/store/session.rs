@@ -77,7 +77,7 @@ impl Session {
     /// Removes what can be removed, until `going` says no.
     pub(super) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
         let report = self.catalog.sweep(going)?;
-        if !going.has_stopped() {
+        if !going.has_stopped() && !report.deferred {
             let at = SystemTime::now();
             self.last.lock().sweep = Some(LastSweep { at, report });
         }

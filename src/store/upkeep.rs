@@ -1,12 +1,16 @@
 //! Upkeep: sweeping, housekeeping, verifying, and statistics.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use super::{PartStore, housekeeping};
 use crate::going::{Going, Reached};
 #[cfg(doc)]
-use crate::{Background, Error};
-use crate::{MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, VerifyReport};
+use crate::{Background, Backups, Error};
+use crate::{
+    BackupReport, MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, Transfer,
+    VerifyReport,
+};
 
 impl PartStore {
     /// Removes every blob that nothing refers to and nobody uses ([I7](crate::rules#i7)). After an unclean
@@ -127,6 +131,53 @@ impl PartStore {
         let mut report = VerifyReport::default();
         let verified = session.catalog.verify(scope, &going, &mut report);
         report.cut_short = going.conclude(verified)? == Reached::CutShort;
+        Ok(report)
+    }
+
+    /// Takes a backup into a directory, which becomes one of [`Backups`] if it is empty or missing. The state in
+    /// it is that of one moment: all that was answered with `Ok` before this call, and none of what begins
+    /// after it returns. Other calls go on meanwhile.
+    ///
+    /// Blobs that an earlier backup has brought there are not brought again. Until the backup is done, no sweep
+    /// removes anything, so the disk may get fuller.
+    ///
+    /// # Cost
+    /// A checkpoint. For each new blob, as [`Transfer`] says: one system call, or one read, write and sync. For
+    /// each other blob, one look at its file.
+    ///
+    /// # Errors
+    /// - [`Error::NoBackup`]: the engine takes none.
+    /// - [`Error::NotAStore`]: the directory has something else. [`Error::StoreLocked`]: another backup or
+    ///   restore works there. [`Error::NewerFormat`].
+    /// - [`Error::StorageFull`]: the store's disk has no room for the checkpoint, or that of the backup for the
+    ///   files. What was brought stays. The next backup goes on from there.
+    /// - [`Error::Damaged`], [`Error::Poisoned`], [`Error::Closed`], [`Error::Io`].
+    ///
+    /// A damaged blob is no error. [`BackupReport::damaged`] names it.
+    pub fn back_up(&self, into: impl AsRef<Path>, transfer: Transfer) -> Result<BackupReport> {
+        self.back_up_with(into, transfer, |_| ControlFlow::Continue(()))
+    }
+
+    /// Does what [`back_up`](Self::back_up) does, and tells `progress` how many bytes of blobs are there. If it
+    /// returns `Break`, the call ends early and no state is made.
+    ///
+    /// `progress` may make the same calls as that of [`sweep_with`](Self::sweep_with).
+    ///
+    /// # Errors
+    /// As for [`back_up`](Self::back_up).
+    pub fn back_up_with(
+        &self,
+        into: impl AsRef<Path>,
+        transfer: Transfer,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<BackupReport> {
+        let session = self.session()?;
+        let going = Going::telling(&session.closing, &mut progress);
+        let mut report = BackupReport::default();
+        let taken = session
+            .catalog
+            .back_up(into.as_ref(), transfer, &going, &mut report);
+        report.cut_short = going.conclude(taken)? == Reached::CutShort;
         Ok(report)
     }
 

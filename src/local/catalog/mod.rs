@@ -15,6 +15,8 @@ mod rename;
 mod roll_up;
 mod whole;
 
+#[cfg(not(shuttle))]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ use crate::backend::{
     Algorithms, Catalog, Checkpoint, Completing, Going, HeldObject, HeldPart, Hold, Names, NewBlob,
     NewObject, NewUpload, PartRow, PartsFrom, Renaming, StoredBlob, Watch,
 };
+#[cfg(not(shuttle))]
+use crate::{BackupReport, Transfer};
 use crate::{
     Condition, ContentHash, Key, KeyPage, Namespace, NamespacePage, Object, ObjectPage, ObjectPart,
     Part, PartNumber, PartPage, Quota, Result, Scope, Stats, SweepReport, Upload, UploadId,
@@ -225,6 +229,17 @@ impl Catalog for Engine {
 
     fn verify(&self, scope: Scope, going: &Going<'_>, report: &mut VerifyReport) -> Result<()> {
         Engine::verify(self, scope, going, report)
+    }
+
+    #[cfg(not(shuttle))]
+    fn back_up(
+        &self,
+        into: &Path,
+        transfer: Transfer,
+        going: &Going<'_>,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        Engine::back_up(self, into, transfer, going, report)
     }
 
     fn stats(&self, stats: &mut Stats) -> Result<()> {

@@ -17,6 +17,7 @@
 mod composed;
 mod dir;
 mod lock;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ pub(crate) use composed::{
 use dir::FileId;
 pub(crate) use dir::{Dir, Entry, Kind, Place, create_dirs, sync_parents};
 pub(crate) use lock::Lock;
+pub(crate) use share::link;
 
 use crate::{Error, Result};
 

@@ -16,7 +16,7 @@ use crate::going::{Closing, Going};
 use crate::local::file::{self, Dir, Entry, Kind, Place};
 use crate::local::format::layer::Span;
 use crate::local::format::tally::Tally;
-use crate::{DamagedFile, Error, Result};
+use crate::{Error, Result};
 
 /// The names of files that are not whole yet.
 pub(super) const STAGED: &str = "layer.tmp";
@@ -199,19 +199,9 @@ pub(super) fn check_newest(layers: &[Layer], bytes: u64) -> Result<()> {
         }
         layer.check(&Going::until(&Closing::default()), &mut damaged)?;
     }
-    match damaged.first() {
-        Some(DamagedFile {
-            path,
-            offset,
-            reason,
-            ..
-        }) => Err(Error::Damaged {
-            path: path.clone(),
-            offset: *offset,
-            reason: reason.clone(),
-        }),
-        None => Ok(()),
-    }
+    damaged
+        .first()
+        .map_or(Ok(()), |damage| Err(damage.as_error()))
 }
 
 /// Of these spans, those that lead from the first batch to the last one, ascending. Of two that lead to the

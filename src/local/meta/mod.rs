@@ -28,6 +28,8 @@ pub(crate) mod rows;
 pub(crate) mod salvage;
 mod snapshot;
 mod stack;
+#[cfg(not(shuttle))]
+mod state;
 mod truth;
 mod window;
 
@@ -45,6 +47,8 @@ use marker::MarkerFile;
 pub(crate) use open::Opening;
 pub(crate) use pulse::Pulse;
 use stack::Stack;
+#[cfg(not(shuttle))]
+pub(crate) use state::State;
 pub(crate) use truth::Known;
 
 use crate::going::{Closing, Going};

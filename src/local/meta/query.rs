@@ -448,7 +448,7 @@ fn decode<T>(
         .ok_or_else(|| damaged(tree, key))
 }
 
-fn damaged(tree: Tree, key: &[u8]) -> Error {
+pub(super) fn damaged(tree: Tree, key: &[u8]) -> Error {
     Error::DamagedRow {
         tree: tree.name(),
         key: hex::encode(key),

@@ -70,6 +70,8 @@ impl Error {
             Self::StoreLocked { .. }
             | Self::NotAStore { .. }
             | Self::NoSuchStore { .. }
+            | Self::NoSuchState { .. }
+            | Self::NoBackup
             | Self::NewerFormat { .. }
             | Self::Forked => ErrorKind::Setup,
         }
@@ -123,6 +125,8 @@ impl Error {
             | Self::Closed => ("ServiceUnavailable", 503),
             Self::NotAStore { .. }
             | Self::NoSuchStore { .. }
+            | Self::NoSuchState { .. }
+            | Self::NoBackup
             | Self::Forked
             | Self::NewerFormat { .. }
             | Self::Damaged { .. }

@@ -314,6 +314,22 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The directory of backups has no such state.
+    #[error("the backups at {path} have no {}", match state {
+        Some(state) => format!("state {state}"),
+        None => "whole state".to_owned(),
+    })]
+    NoSuchState {
+        /// The directory of backups.
+        path: PathBuf,
+        /// The number that was asked for. `None` for the newest.
+        state: Option<u64>,
+    },
+
+    /// The engine takes no backups. One on a database and a bucket is backed up with their own tools.
+    #[error("this store is backed up with the tools of its database and its bucket")]
+    NoBackup,
+
     /// The directory of the open store was moved or replaced, or its lock is lost. So the store has stopped
     /// ([I8](crate::rules#i8)). Everything acknowledged is in the directory that was opened.
     #[error(

@@ -38,6 +38,9 @@ pub struct SweepReport {
     /// Directories in `blobs/` that have the name of a blob, if the sweep looked at all files. No store
     /// makes them. A repair of the file system may.
     pub foreign: u64,
+    /// Whether a [backup](crate::PartStore::back_up) was being taken. Then nothing was removed. A later sweep does
+    /// the work.
+    pub deferred: bool,
     /// Whether the callback of [`sweep_with`](crate::PartStore::sweep_with) ended the sweep early.
     pub cut_short: bool,
 }

@@ -85,6 +85,15 @@ impl DamagedFile {
         }
     }
 
+    /// The damage as an error.
+    pub(crate) fn as_error(&self) -> Error {
+        Error::Damaged {
+            path: self.path.clone(),
+            offset: self.offset,
+            reason: self.reason.clone(),
+        }
+    }
+
     /// What the error says about a file.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
