@@ -3,11 +3,8 @@
 //! They know each other: an error names a part number, and parsing a part number gives an error. So they
 //! are one layer.
 
-<<<<<<< HEAD
 pub(crate) mod blocks;
-=======
 pub(crate) mod backup;
->>>>>>> e6141a2 (A backup of an open store: a state of one moment, incremental, by reflinks, hard links or copies; and a store made of it again)
 pub(crate) mod checksum;
 pub(crate) mod combine;
 pub(crate) mod crc;

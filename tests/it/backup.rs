@@ -25,6 +25,15 @@ fn open_sound(path: &Path) -> PartStore {
     store
 }
 
+/// Ends writers, also when a backup fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn backups_of(fixture: &Fixture) -> PathBuf {
     fixture.dir().join("backups")
 }
@@ -78,6 +87,7 @@ fn a_backup_amid_puts_completions_and_sweeps_is_of_one_moment() {
     let first = store.initiate_upload("before").unwrap();
     let before = store.put_part(&first, number(1), bytes(1, 70_000)).unwrap();
     let ends = AtomicBool::new(false);
+    let stop = Stop(&ends);
     let acknowledged: Vec<(u64, Upload)> = thread::scope(|scope| {
         let writers: Vec<_> = (0..3u64)
             .map(|writer| {
@@ -112,7 +122,7 @@ fn a_backup_amid_puts_completions_and_sweeps_is_of_one_moment() {
             let report = store.back_up(&place, Transfer::Copy).unwrap();
             assert_eq!((report.state, report.damaged.len()), (round, 0));
         }
-        ends.store(true, Ordering::Relaxed);
+        drop(stop);
         writers
             .into_iter()
             .flat_map(|writer| writer.join().unwrap())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as Group, Parser, Subcommand};
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use partstore::Key;
 
@@ -101,6 +101,12 @@ pub enum Command {
     Export(Export),
     /// Puts the files of a directory. What is already there is left out
     Import(Import),
+    /// Takes a backup: the store as of one moment, in a directory that has many such states
+    Backup(Backup),
+    /// Makes a store of a backup, in the directory that --store names, and verifies it
+    Restore(Restore),
+    /// Lists the states in a directory of backups, or removes old ones
+    Backups(ListBackups),
     /// Says where the bytes of a blob are, and who refers to them
     Where {
         /// The BLAKE3 hash, 64 hex digits: the name of a file in `blobs/`
@@ -277,6 +283,91 @@ pub struct Import {
     /// Makes the store and the namespace if they do not exist
     #[arg(long)]
     pub create: bool,
+}
+
+/// How files get into a backup, or out of it.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Transfer {
+    /// Shares their bytes (reflink), else links them (hard link), else copies them
+    Fastest,
+    /// Shares their bytes, else copies them
+    Apart,
+    /// Copies all files, and compares blobs with their hashes
+    Copy,
+}
+
+impl Transfer {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fastest => "fastest",
+            Self::Apart => "apart",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+impl From<Transfer> for partstore::Transfer {
+    fn from(transfer: Transfer) -> Self {
+        match transfer {
+            Transfer::Fastest => Self::Fastest,
+            Transfer::Apart => Self::Apart,
+            Transfer::Copy => Self::Copy,
+        }
+    }
+}
+
+#[derive(Group)]
+pub struct Backup {
+    /// The directory of backups. It is made if it is missing
+    pub into: PathBuf,
+    /// How files get there
+    #[arg(long, default_value = "fastest")]
+    pub transfer: Transfer,
+    /// Afterwards keeps so many of the newest states, and removes the others
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// The --admin address of the server that has the store open. It takes the backup, into a directory of its machine
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+}
+
+impl Backup {
+    /// How many states are kept.
+    pub fn keep(&self) -> Option<usize> {
+        self.keep.and_then(|keep| keep.try_into().ok())
+    }
+}
+
+#[derive(Group)]
+pub struct Restore {
+    /// The directory of backups
+    pub from: PathBuf,
+    /// The number of the state. Default: the newest
+    #[arg(long)]
+    pub state: Option<u64>,
+    /// How files get out of it
+    #[arg(long, default_value = "apart")]
+    pub transfer: Transfer,
+    /// Does not read the restored store through
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+#[derive(Group)]
+pub struct ListBackups {
+    /// The directory of backups
+    pub backups: PathBuf,
+    /// Keeps so many of the newest states, removes the others, and what no kept state has
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+}
+
+impl ListBackups {
+    /// How many states are kept.
+    pub fn keep(&self) -> Option<usize> {
+        self.keep.and_then(|keep| keep.try_into().ok())
+    }
 }
 
 /// A number of bytes such as `64M`.

@@ -31,6 +31,8 @@ pub enum Failure {
     OlderFormat(String),
     /// This user should not open the store.
     Permission(String),
+    /// A running server was asked, and did not do it.
+    Server(String),
     /// Part of the work was not done. The report has said what.
     Incomplete(String),
     /// Ctrl-C, or another signal that ends a process.
@@ -50,7 +52,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
-            Self::Incomplete(_) => 1,
+            Self::Server(_) | Self::Incomplete(_) => 1,
             Self::Usage(_) => 2,
             Self::Missing(_) => 3,
             Self::Damage(_) => 4,
@@ -71,6 +73,7 @@ impl Failure {
             | Self::Damage(line)
             | Self::OlderFormat(line)
             | Self::Permission(line)
+            | Self::Server(line)
             | Self::Incomplete(line) => line.clone(),
             Self::Interrupted => {
                 "interrupted; the store is whole, and the same command can be run again".into()
@@ -90,7 +93,8 @@ fn code_of(error: &Error) -> u8 {
         | Error::NoSuchUpload { .. }
         | Error::NoSuchObject { .. }
         | Error::NoSuchPart { .. }
-        | Error::NoSuchNamespace { .. } => 3,
+        | Error::NoSuchNamespace { .. }
+        | Error::NoSuchState { .. } => 3,
         Error::InvalidArgument { .. } | Error::KeyTooLong { .. } => 2,
         Error::Damaged { .. } | Error::DamagedBlob { .. } | Error::DamagedRow { .. } => 4,
         Error::StoreLocked { .. } => 5,
@@ -115,7 +119,7 @@ fn code_of_io(error: &io::Error) -> u8 {
 fn line_of(error: &Error) -> String {
     match error {
         Error::StoreLocked { path } => format!(
-            "the store at {} is open in another process, most likely its server; stop that first, then run this again",
+            "the store at {} is open in another process, most likely its server; stop that first, then run this again (a server with --admin and --backups takes a backup itself: say --server)",
             path.display()
         ),
         Error::NoSuchStore { path } => format!(

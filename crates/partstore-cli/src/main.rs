@@ -5,6 +5,7 @@
 
 mod args;
 mod aside;
+mod backup;
 mod export;
 mod failure;
 mod generated;
@@ -17,6 +18,7 @@ mod overview;
 mod put;
 mod salvage;
 mod same;
+mod server;
 mod spelling;
 mod upkeep;
 mod verify;
@@ -64,6 +66,12 @@ fn command(args: &Args, out: &mut Output) -> Done {
         Command::Completions { shell } => generated::completions(*shell, out),
         Command::Man { dir } => generated::man(dir.as_deref(), out),
         Command::Salvage { yes } => salvage::run(&args.place, *yes, out),
+        Command::Restore(restore) => backup::restore(&args.place, restore, out),
+        Command::Backups(list) => backup::list(list, out),
+        Command::Backup(backup) => match &backup.server {
+            Some(address) => backup::run_on_server(address, backup, out),
+            None => on(&args.place, false, |store| backup::run(store, backup, out)),
+        },
         Command::Put(put) => on(&args.place, put.create, |store| put::run(store, put, out)),
         Command::Import(import) => on(&args.place, import.create, |store| {
             import::run(store, import, out)

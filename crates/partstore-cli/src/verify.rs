@@ -12,6 +12,15 @@ use crate::failure::{Done, Failure};
 use crate::interrupt;
 use crate::output::{Output, bar, damaged_as_json, damaged_as_text, name, size};
 
+/// Reads all, as fast as it can.
+pub fn everything(store: &PartStore, out: &mut Output) -> Done {
+    let everything = Verify {
+        metadata: false,
+        rate: None,
+    };
+    run(store, &everything, out)
+}
+
 pub fn run(store: &PartStore, verify: &Verify, out: &mut Output) -> Done {
     let scope = if verify.metadata {
         Scope::Metadata

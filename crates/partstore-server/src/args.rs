@@ -107,6 +107,15 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<String>,
 
+    /// Backups may be taken below this directory, by `partstore backup --server` at the --admin address
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "admin",
+        conflicts_with = "catalog"
+    )]
+    pub backups: Option<PathBuf>,
+
     /// How long a client may be silent in the middle of a body, or take nothing of an answer
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub patience: Duration,

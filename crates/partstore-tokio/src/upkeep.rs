@@ -1,11 +1,15 @@
 //! Upkeep: sweeping, housekeeping, verifying, and statistics.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 #[cfg(doc)]
 use partstore::PartStore;
-use partstore::{MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, VerifyReport};
+use partstore::{
+    BackupReport, MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, Transfer,
+    VerifyReport,
+};
 
 use crate::AsyncPartStore;
 
@@ -96,6 +100,35 @@ impl AsyncPartStore {
         let awaited = Arc::new(());
         let progress = telling(&awaited, progress);
         self.run(move |store| store.verify_with(scope, progress))
+            .await
+    }
+
+    /// Takes a backup into a directory. If the future is dropped, the backup ends early and makes no state.
+    ///
+    /// # Errors
+    /// As for [`PartStore::back_up`].
+    pub async fn back_up(
+        &self,
+        into: impl Into<PathBuf>,
+        transfer: Transfer,
+    ) -> Result<BackupReport> {
+        self.back_up_with(into, transfer, silent).await
+    }
+
+    /// Does what [`back_up`](Self::back_up) does, and tells `progress`, on a thread of the pool.
+    ///
+    /// # Errors
+    /// As for [`PartStore::back_up_with`].
+    pub async fn back_up_with(
+        &self,
+        into: impl Into<PathBuf>,
+        transfer: Transfer,
+        progress: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<BackupReport> {
+        let awaited = Arc::new(());
+        let progress = telling(&awaited, progress);
+        let into = into.into();
+        self.run(move |store| store.back_up_with(into, transfer, progress))
             .await
     }
 

@@ -2,6 +2,7 @@
 
 mod fixture;
 
+mod backup;
 mod export;
 mod generated;
 mod import;

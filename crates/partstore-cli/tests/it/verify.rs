@@ -19,7 +19,7 @@ fn damage(path: &Path, at: u64) {
     file.write_all_at(&[!byte[0]], at).unwrap();
 }
 
-fn blob_of(fixture: &Fixture, key: &str) -> (String, PathBuf) {
+pub fn blob_of(fixture: &Fixture, key: &str) -> (String, PathBuf) {
     let part = fixture.run(["--json", "ls", "parts", key]).json();
     let hash = part["hash"].as_str().unwrap().to_owned();
     let path = fixture.store().join("blobs").join(&hash[..2]).join(&hash);

@@ -1,12 +1,15 @@
-//! `--admin`: what those who run the server look at. It has an address of its own, asks for no keys and changes nothing.
+//! `--admin`: what those who run the server look at. It has an address of its own, and asks for no keys. It changes
+//! nothing in the store. [`backup`] is the one thing that it does, if it is allowed.
 //!
 //! [`health`] is for balancers and supervisors, [`figures`] for Prometheus. The page is for a person: it asks for
 //! [`status`] again and again, and draws it.
 
+mod backup;
 mod figures;
 mod health;
 mod status;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +42,8 @@ pub struct Admin {
     recorded: PrometheusHandle,
     /// Bytes that bodies leave free.
     headroom: u64,
+    /// Below this directory backups may be taken.
+    backups: Option<PathBuf>,
     /// Where the store is, for a person.
     place: String,
     began: Instant,
@@ -53,6 +58,7 @@ impl Admin {
             store,
             recorded: figures::record()?,
             headroom: args.headroom,
+            backups: args.backups.as_ref().map(std::path::absolute).transpose()?,
             place: opening::place(args),
             began: Instant::now(),
         })
@@ -108,7 +114,11 @@ impl Front for Admin {
     type Body = Full<Bytes>;
 
     async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Answer {
-        self.answer_to(request.method(), request.uri().path()).await
+        let (request, _) = request.into_parts();
+        match (&request.method, request.uri.path()) {
+            (&Method::POST, "/backup") => backup::back_up(&self, &request).await,
+            (method, path) => self.answer_to(method, path).await,
+        }
     }
 
     fn panicked(&self) -> Answer {

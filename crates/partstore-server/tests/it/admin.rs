@@ -201,3 +201,96 @@ fn clients_that_take_all_connections_leave_room_for_the_admin() {
     let _idle: Vec<_> = (0..4).map(|_| Client::connect(&server)).collect();
     assert_eq!(ask(admin, "/health").status, 200);
 }
+
+/// Asks for a backup as `partstore backup --server` does.
+fn back_up(admin: SocketAddr, query: &str, header: Option<&str>) -> Answer {
+    let mut client = Client::to(admin);
+    let mut request = Request::new("POST", &format!("/backup?{query}"))
+        .header("Connection", "close")
+        .header("Content-Length", "0");
+    if let Some(name) = header {
+        request = request.header(name, "backup");
+    }
+    client.send(request.bytes());
+    client.answer_to("POST")
+}
+
+#[test]
+fn a_backup_is_taken_while_the_server_works_and_what_is_restored_has_the_same_objects() {
+    let scratch = tempfile::tempdir().unwrap();
+    let allowed = scratch.path().join("backups");
+    let (server, admin) = watched(&["--backups", allowed.to_str().unwrap()]);
+    put(&server, "one", &bytes(MIB, 1)).ok();
+    let into = format!("into={}/daily%20one", allowed.display());
+    for state in [1, 2] {
+        let report: Value =
+            serde_json::from_str(back_up(admin, &into, Some("x-partstore")).ok().text()).unwrap();
+        assert_eq!(report["state"], state);
+        assert_eq!(report["damaged_blobs"], serde_json::json!([]));
+        put(&server, "two", &bytes(MIB, 2)).ok();
+    }
+    let backups = partstore::Backups::open(allowed.join("daily one")).unwrap();
+    for (state, objects) in [(1, 1), (2, 2)] {
+        let to = scratch.path().join(format!("restored {state}"));
+        backups
+            .restore(Some(state), &to, partstore::Transfer::Copy)
+            .unwrap();
+        let store = partstore::Options::cos().open(&to).unwrap();
+        assert!(
+            store
+                .verify(partstore::Scope::Everything)
+                .unwrap()
+                .is_clean()
+        );
+        let stored: Vec<_> = ["one", "two"]
+            .iter()
+            .filter(|key| store.object_by_key((BUCKET, **key)).is_ok())
+            .collect();
+        assert_eq!(stored.len(), objects);
+    }
+    get(&server, "two").ok();
+}
+
+#[test]
+fn backups_go_nowhere_else_and_not_without_being_asked() {
+    let scratch = tempfile::tempdir().unwrap();
+    let allowed = scratch.path().join("backups");
+    let (_server, admin) = watched(&["--backups", allowed.to_str().unwrap()]);
+    let root = allowed.display().to_string();
+    let refusals = [
+        (format!("into={root}/a"), None, 403),
+        (format!("into={root}/a"), Some("origin"), 403),
+        (
+            format!("into={root}/../elsewhere"),
+            Some("x-partstore"),
+            403,
+        ),
+        (format!("into={root}-other"), Some("x-partstore"), 403),
+        ("into=backups/a".to_owned(), Some("x-partstore"), 403),
+        ("into=".to_owned(), Some("x-partstore"), 403),
+        (String::new(), Some("x-partstore"), 400),
+        ("into=%FF".to_owned(), Some("x-partstore"), 400),
+        (
+            format!("into={root}/a&transfer=move"),
+            Some("x-partstore"),
+            400,
+        ),
+    ];
+    for (query, header, status) in refusals {
+        let answer = back_up(admin, &query, header);
+        assert_eq!(answer.status, status, "{query} {}", answer.text());
+        assert!(answer.text().ends_with('\n'));
+    }
+    assert!(!allowed.exists());
+    // Something else is there.
+    std::fs::create_dir_all(allowed.join("letters")).unwrap();
+    std::fs::write(allowed.join("letters/letter"), "dear").unwrap();
+    let answer = back_up(admin, &format!("into={root}/letters"), Some("x-partstore"));
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("letter"), "{}", answer.text());
+    assert_eq!(ask_with(admin, "GET", "/backup").status, 404);
+    let (_server, without) = watched(&[]);
+    let answer = back_up(without, &format!("into={root}/a"), Some("x-partstore"));
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("--backups"), "{}", answer.text());
+}

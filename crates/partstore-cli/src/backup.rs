@@ -1,0 +1,236 @@
+//! `backup`, `restore` and `backups`: copies of a store as of one moment, and stores made of them.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use indicatif::ProgressBar;
+use partstore::{
+    BackupReport, BackupState, Backups, Brought, DamagedBlob, PartStore, Progress, RestoreReport,
+};
+use serde_json::{Value, json};
+
+use crate::args::{Backup, ListBackups, Place, Restore};
+use crate::failure::{Done, Failure};
+use crate::output::{Output, bar, size, time};
+use crate::{interrupt, opening, server, verify};
+
+/// Takes a backup of a store that nobody else has open.
+pub fn run(store: &PartStore, backup: &Backup, out: &mut Output) -> Done {
+    let bar = bar(0);
+    let taken = store.back_up_with(&backup.into, backup.transfer.into(), |progress| {
+        follow(&bar, progress)
+    });
+    bar.finish_and_clear();
+    let report = taken?;
+    tell_backup(&as_json(&report), out)?;
+    keep(backup, out)
+}
+
+/// Has a running server take it.
+pub fn run_on_server(address: &str, backup: &Backup, out: &mut Output) -> Done {
+    let into = std::path::absolute(&backup.into)
+        .map_err(Failure::file("resolve the path", &backup.into))?;
+    let report = server::back_up(address, &into, backup.transfer.name())?;
+    tell_backup(&report, out)?;
+    keep(backup, out)
+}
+
+fn keep(backup: &Backup, out: &mut Output) -> Done {
+    match backup.keep() {
+        None => Ok(()),
+        Some(keep) => prune(&Backups::open(&backup.into)?, keep, out),
+    }
+}
+
+/// Makes a store of a state.
+pub fn restore(place: &Place, restore: &Restore, out: &mut Output) -> Done {
+    let to = opening::path(place)?;
+    let backups = Backups::open(&restore.from)?;
+    let bar = bar(0);
+    let restored = backups.restore_with(restore.state, to, restore.transfer.into(), |progress| {
+        follow(&bar, progress)
+    });
+    bar.finish_and_clear();
+    let report = restored?;
+    drop(backups);
+    out.row(
+        || restored_as_json(&report),
+        || restored_as_text(&report, to),
+    )?;
+    if report.cut_short {
+        return Err(Failure::Interrupted);
+    }
+    if restore.no_verify {
+        return damage(&report.damaged);
+    }
+    let store = opening::open(place, false)?;
+    let verified = verify::everything(&store, out);
+    let closed = store.close().map_err(Failure::from);
+    verified.and(closed)
+}
+
+/// Lists the states, after the old ones were removed.
+pub fn list(list: &ListBackups, out: &mut Output) -> Done {
+    let backups = Backups::open(&list.backups)?;
+    if let Some(keep) = list.keep() {
+        return prune(&backups, keep, out);
+    }
+    for state in backups.states()? {
+        out.row(|| state_as_json(&state), || state_as_text(&state))?;
+    }
+    Ok(())
+}
+
+fn prune(backups: &Backups, keep: usize, out: &mut Output) -> Done {
+    let report = backups.keep_newest_with(keep, |_| goes_on())?;
+    out.row(
+        || {
+            json!({ "removed_states": report.states, "removed_blobs": report.blobs,
+                "removed_bytes": report.bytes, "cut_short": report.cut_short })
+        },
+        || {
+            let bytes = size(report.bytes);
+            format!(
+                "removed {} states, and {} blobs, {bytes}, that no other state has",
+                report.states, report.blobs
+            )
+        },
+    )?;
+    if report.cut_short {
+        return Err(Failure::Interrupted);
+    }
+    Ok(())
+}
+
+fn follow(bar: &ProgressBar, progress: Progress) -> ControlFlow<()> {
+    bar.set_length(progress.total);
+    bar.set_position(progress.done);
+    goes_on()
+}
+
+fn goes_on() -> ControlFlow<()> {
+    if interrupt::is_set() {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Prints what a backup did, and fails if it is not all that it should be. The server answers in the same form.
+fn tell_backup(report: &Value, out: &mut Output) -> Done {
+    out.row(|| report.clone(), || as_text(report))?;
+    if report["cut_short"] == json!(true) {
+        return Err(Failure::Interrupted);
+    }
+    match report["damaged_blobs"].as_array().map_or(0, Vec::len) {
+        0 => Ok(()),
+        damaged => Err(Failure::Damage(format!(
+            "the backup lacks {damaged} damaged blobs; `partstore where HASH` says whose they are; put the same bytes again, \
+             and take another backup"
+        ))),
+    }
+}
+
+fn damage(damaged: &[DamagedBlob]) -> Done {
+    match damaged.len() {
+        0 => Ok(()),
+        damaged => Err(Failure::Damage(format!(
+            "the store lacks {damaged} blobs that are damaged in the backup; `partstore where HASH` says whose they are"
+        ))),
+    }
+}
+
+fn as_json(report: &BackupReport) -> Value {
+    json!({
+        "state": report.state,
+        "batch": report.batch,
+        "blobs": report.blobs,
+        "bytes": report.bytes,
+        "present": report.present,
+        "brought": brought_as_json(report.brought),
+        "damaged_blobs": damaged_as_json(&report.damaged),
+        "cut_short": report.cut_short,
+    })
+}
+
+fn as_text(report: &Value) -> String {
+    let number = |field: &Value| field.as_u64().unwrap_or(0);
+    let brought = &report["brought"];
+    let [shared, linked, copied] = ["shared", "linked", "copied"].map(|way| number(&brought[way]));
+    let mut lines = damaged_as_text(&report["damaged_blobs"]);
+    lines.push(match number(&report["state"]) {
+        0 => "no state was made; the next backup goes on from here".to_owned(),
+        state => format!(
+            "state {state}: {} blobs, {}",
+            number(&report["blobs"]),
+            size(number(&report["bytes"]))
+        ),
+    });
+    lines.push(format!(
+        "{} were there, {shared} share their bytes with the store, {linked} are linked, {copied} were copied",
+        number(&report["present"])
+    ));
+    lines.join("\n")
+}
+
+fn restored_as_json(report: &RestoreReport) -> Value {
+    json!({
+        "state": report.state,
+        "batch": report.batch,
+        "blobs": report.blobs,
+        "bytes": report.bytes,
+        "present": report.present,
+        "brought": brought_as_json(report.brought),
+        "damaged_blobs": damaged_as_json(&report.damaged),
+        "cut_short": report.cut_short,
+    })
+}
+
+fn restored_as_text(report: &RestoreReport, to: &Path) -> String {
+    let mut lines = damaged_as_text(&damaged_as_json(&report.damaged));
+    let (blobs, bytes, to) = (report.blobs, size(report.bytes), to.display());
+    lines.push(if report.cut_short {
+        format!("{to} is no store yet; the same command goes on")
+    } else {
+        format!("{to} is state {}: {blobs} blobs, {bytes}", report.state)
+    });
+    lines.join("\n")
+}
+
+fn brought_as_json(brought: Brought) -> Value {
+    json!({ "shared": brought.shared, "linked": brought.linked, "copied": brought.copied })
+}
+
+fn damaged_as_json(damaged: &[DamagedBlob]) -> Value {
+    let damaged = damaged
+        .iter()
+        .map(|blob| json!({ "hash": blob.hash.to_string(), "reason": blob.reason }));
+    damaged.collect()
+}
+
+fn damaged_as_text(damaged: &Value) -> Vec<String> {
+    let blobs = damaged.as_array().into_iter().flatten();
+    let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
+    blobs
+        .map(|blob| {
+            format!(
+                "damaged blob {}: {}",
+                text(&blob["hash"]),
+                text(&blob["reason"])
+            )
+        })
+        .collect()
+}
+
+fn state_as_json(state: &BackupState) -> Value {
+    json!({ "state": state.number, "taken": time(state.taken), "batch": state.batch, "parts": state.parts,
+        "blobs": state.blobs, "bytes": state.bytes })
+}
+
+fn state_as_text(state: &BackupState) -> String {
+    let (number, taken, bytes) = (state.number, time(state.taken), size(state.bytes));
+    format!(
+        "{number:>8}  {taken}  {} parts, {} blobs, {bytes}",
+        state.parts, state.blobs
+    )
+}
