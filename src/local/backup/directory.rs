@@ -87,6 +87,8 @@ impl Backups {
     }
 
     fn with(lock: Lock) -> Result<Self> {
+        // Who made BACKUPS may have been killed before that name was durable.
+        lock.dir().sync()?;
         let backups = Self {
             blobs: lock.dir().dir("blobs")?,
             states: lock.dir().dir("states")?,

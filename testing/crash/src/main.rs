@@ -1,5 +1,6 @@
 //! The crash suite: see `docs/reliability.md`.
 
+mod backups;
 mod campaign;
 mod explore;
 mod faults;
@@ -34,6 +35,8 @@ enum Command {
     Sabotage(campaign::Sabotage),
     /// Judges the recorder by stores of which it is known whether they lose anything.
     Peers(peers::Peers),
+    /// Crashes backups and restores at many moments, and takes each class of their syncs away.
+    Backups(backups::Backups),
     /// Fails every file-system call in turn, in several ways.
     Faults(faults::Faults),
     /// Runs the crash of a saved failure again.
@@ -61,6 +64,7 @@ fn run(command: Command) -> io::Result<bool> {
         Command::States(arguments) => Ok(campaign::states(&arguments)),
         Command::Sabotage(arguments) => campaign::sabotage(&arguments),
         Command::Peers(arguments) => Ok(peers::peers(&arguments)),
+        Command::Backups(arguments) => backups::run(&arguments),
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Replay { case } => replay(&case),
         Command::Work(work) => {

@@ -46,6 +46,12 @@ fn no_crash_loses_anything() {
     crash("states --states 6000");
 }
 
+/// States with a name are whole, and so is a store that a restore has made; each sync of theirs is needed.
+#[test]
+fn no_crash_spoils_a_backup() {
+    crash("backups");
+}
+
 #[test]
 fn every_sync_is_needed() {
     crash("sabotage");
