@@ -3,8 +3,8 @@
 //! They know each other: an error names a part number, and parsing a part number gives an error. So they
 //! are one layer.
 
-pub(crate) mod blocks;
 pub(crate) mod backup;
+pub(crate) mod blocks;
 pub(crate) mod checksum;
 pub(crate) mod combine;
 pub(crate) mod crc;

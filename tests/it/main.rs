@@ -1,11 +1,8 @@
 //! All tests of the crate's behaviour, as one binary.
 
 mod background;
-<<<<<<< HEAD
-mod blocks;
-=======
 mod backup;
->>>>>>> e6141a2 (A backup of an open store: a state of one moment, incremental, by reflinks, hard links or copies; and a store made of it again)
+mod blocks;
 mod checksums;
 mod closing;
 mod complete;
