@@ -96,14 +96,13 @@ impl Blobs<'_> {
                     missing.push((content, size));
                 }
             }
-            match &from {
-                Some(from) => self.bring_group((from, &to), &missing, outcome)?,
-                None => {
-                    let lost = missing
-                        .iter()
-                        .map(|(content, _)| missing_file().of(content));
-                    outcome.damaged.extend(lost);
-                }
+            if let Some(from) = &from {
+                self.bring_group((from, &to), &missing, outcome)?;
+            } else {
+                let lost = missing
+                    .iter()
+                    .map(|(content, _)| missing_file().of(content));
+                outcome.damaged.extend(lost);
             }
             going.advance(group.iter().map(|(_, size)| size).sum())?;
         }
