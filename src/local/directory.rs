@@ -13,7 +13,6 @@ pub(crate) const FORMAT: u32 = 4;
 /// The first line of the `FORMAT` file. The second line is the number.
 const MAGIC: &str = "partstore format";
 /// The file of a directory into which a store is being restored. It says from where.
-#[cfg_attr(shuttle, expect(dead_code, reason = "no schedule restores"))]
 pub(crate) const RESTORING: &str = "RESTORING";
 
 /// Whether a store existed.

@@ -66,10 +66,6 @@ impl Backups {
             return Err(not_backups(&root, &found));
         }
         let begun = Self::lock(&root)?;
-        for name in ["blobs", "states"] {
-            root.create_dir(name)?;
-        }
-        root.sync()?;
         file::sync_parents(root.path())?;
         let text = format!("{MAGIC}\n{FORMAT}\n");
         file::write_durably(&root.at(NAME), text.as_bytes())?;
@@ -87,6 +83,9 @@ impl Backups {
     }
 
     fn with(lock: Lock) -> Result<Self> {
+        for name in ["blobs", "states"] {
+            lock.dir().create_dir(name)?;
+        }
         // Who made BACKUPS may have been killed before that name was durable.
         lock.dir().sync()?;
         let backups = Self {

@@ -35,7 +35,7 @@ enum Command {
     Sabotage(campaign::Sabotage),
     /// Judges the recorder by stores of which it is known whether they lose anything.
     Peers(peers::Peers),
-    /// Crashes backups and restores at many moments, and takes each class of their syncs away.
+    /// Crashes backups and restores at many moments.
     Backups(backups::Backups),
     /// Fails every file-system call in turn, in several ways.
     Faults(faults::Faults),
