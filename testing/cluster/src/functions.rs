@@ -1,7 +1,7 @@
 //! The functions of the catalog, changed: with naps between their statements, or without one of their steps.
 
 /// The functions as they are. `ps.` stands for the schema.
-pub const FUNCTIONS: &str = include_str!("../../../crates/partstore-cluster/sql/functions-v1.sql");
+pub const FUNCTIONS: &str = include_str!("../../../crates/partstore-cluster/sql/functions.sql");
 
 /// A nap that leaves `FOUND` as it is: mostly none, up to 30 ms.
 const NAP: &str = " IF (SELECT count(*) FROM pg_sleep(CASE WHEN random() < 0.2 THEN random() * 0.03 ELSE 0 END)) < 0 THEN NULL; END IF;";

@@ -43,12 +43,22 @@ const NO_CONTENT_KEY: Change = Tables("ALTER TABLE ps.parts DROP CONSTRAINT part
 const NO_KEY_KEY: Change = Tables("ALTER TABLE ps.keys DROP CONSTRAINT keys_object_fkey");
 
 const UNLOCKED_BLOB: Change = Text(
-    "refer_v1",
-    "FOR KEY SHARE;\n    IF FOUND THEN RETURN true",
-    ";\n    IF FOUND THEN RETURN true",
+    "refer_v2",
+    "FOR KEY SHARE;\n    IF FOUND THEN RETURN -1",
+    ";\n    IF FOUND THEN RETURN -1",
+);
+const UNLOCKED_UPLOAD: Change = Text(
+    "put_parts_v2",
+    "WHERE id = p_upload[1] FOR SHARE",
+    "WHERE id = p_upload[1]",
+);
+const UNLOCKED_UPLOADS: Change = Text(
+    "put_parts_v2",
+    "completed IS NULL OFFSET 0 FOR SHARE SKIP LOCKED",
+    "completed IS NULL OFFSET 0",
 );
 const UNLOCKED_BLOBS: Change = Text(
-    "put_parts_v1",
+    "put_parts_v2",
     "ORDER BY content FOR KEY SHARE",
     "ORDER BY content",
 );
@@ -57,29 +67,18 @@ const UNLOCKED_BLOBS: Change = Text(
 pub const ALL: &[Sabotage] = &[
     without(
         "put: its upload is not locked",
-        &[Text(
-            "put_parts_v1",
-            "completed IS NULL OFFSET 0 FOR SHARE",
-            "completed IS NULL OFFSET 0",
-        )],
+        &[UNLOCKED_UPLOAD, UNLOCKED_UPLOADS],
     ),
     without(
         "put: its upload is not locked, no foreign key to it",
-        &[
-            Text(
-                "put_parts_v1",
-                "completed IS NULL OFFSET 0 FOR SHARE",
-                "completed IS NULL OFFSET 0",
-            ),
-            NO_UPLOAD_KEY,
-        ],
+        &[UNLOCKED_UPLOAD, UNLOCKED_UPLOADS, NO_UPLOAD_KEY],
     ),
     without(
         "put: an upload that is not open will do",
         &[Text(
-            "put_parts_v1",
-            "AND u.completed IS NULL OFFSET 0 FOR SHARE",
-            "OFFSET 0 FOR SHARE",
+            "put_parts_v2",
+            "AND u.completed IS NULL OFFSET 0 FOR SHARE SKIP LOCKED",
+            "OFFSET 0 FOR SHARE SKIP LOCKED",
         )],
     ),
     without(
@@ -101,23 +100,35 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: its token is not used",
         &[Text(
-            "put_parts_v1",
-            "SET answer = l_now WHERE",
-            "SET answer = NULL WHERE",
+            "put_parts_v2",
+            "SELECT p_session, s, l_now FROM",
+            "SELECT p_session, s, NULL FROM",
         )],
     ),
     without(
         "put: a token that is used will do",
         &[Text(
-            "put_parts_v1",
-            " AND answer IS NULL RETURNING",
-            " RETURNING",
+            "put_parts_v2",
+            "excluded.answer WHERE t.answer IS NULL RETURNING",
+            "excluded.answer RETURNING",
         )],
+    ),
+    without(
+        "put: a token of no range will do",
+        &[Text(
+            "put_parts_v2",
+            "WHERE EXISTS (SELECT 1 FROM live WHERE s >= first AND s < last) ",
+            "",
+        )],
+    ),
+    without(
+        "put: its range is not locked",
+        &[Text("put_parts_v2", " AS s) FOR KEY SHARE)", " AS s))")],
     ),
     without(
         "put: the token of one that is refused stays used",
         &[Text(
-            "put_parts_v1",
+            "put_parts_v2",
             "SET answer = CASE o_outcome WHEN 0 THEN o_stored END",
             "SET answer = o_stored",
         )],
@@ -125,7 +136,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: a number that has a part already is taken for done",
         &[Text(
-            "put_parts_v1",
+            "put_parts_v2",
             " WHERE (p_upload[place], p_number[place]) IN (SELECT upload, number FROM put)",
             "",
         )],
@@ -133,17 +144,17 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: a namespace with a quota is not told from others",
         &[Text(
-            "put_parts_v1",
-            "quota_bytes IS NULL AND quota_keys IS NULL AS is_free",
-            "true AS is_free",
+            "put_parts_v2",
+            "quota_bytes IS NOT NULL OR quota_keys IS NOT NULL AS has_quota",
+            "false AS has_quota",
         )],
     ),
     without(
         "put: a repair is not told from others",
         &[Text(
-            "put_parts_v1",
-            "n.is_free AND NOT q.repairs",
-            "n.is_free",
+            "put_parts_v2",
+            "o.is_there IS NULL AND NOT q.repairs",
+            "o.is_there IS NULL",
         )],
     ),
     without(
@@ -157,29 +168,29 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: the name that another was faster with is forgotten",
         &[Text(
-            "refer_v1",
-            "    INSERT INTO ps.doomed (name) VALUES (p_name);",
-            "    NULL;",
+            "refer_v2",
+            "  INSERT INTO ps.doomed (name) VALUES (p_name);",
+            "  NULL;",
         )],
     ),
     without(
         "puts: the names that others were faster with are forgotten",
         &[Text(
-            "put_parts_v1",
-            "WHERE f.name NOT IN (SELECT s.name FROM stored s)",
-            "WHERE false",
+            "put_parts_v2",
+            "AND f.name NOT IN (SELECT s.name FROM stored s)",
+            "AND false",
         )],
     ),
     without(
         "put: a doomed blob is taken back while it is removed",
         &[
             Text(
-                "refer_v1",
+                "refer_v2",
                 "content = p_content AND NOT removing\n",
                 "content = p_content\n",
             ),
             Text(
-                "refer_v1",
+                "refer_v2",
                 "      AND NOT removing RETURNING",
                 "      RETURNING",
             ),
@@ -189,24 +200,28 @@ pub const ALL: &[Sabotage] = &[
         "verbs: their tokens are not used",
         &[Text(
             "use_token_v1",
-            "SET answer = p_answer",
-            "SET answer = NULL",
+            "VALUES (p_session, p_seq, p_answer)",
+            "VALUES (p_session, p_seq, NULL)",
         )],
     ),
     without(
         "tokens: used ones are doomed, too",
-        &[Text("doom_v1", "AND answer IS NULL RETURNING", "RETURNING")],
+        &[Text(
+            "doom_v1",
+            "SET answer = -1 WHERE t.answer IS NULL RETURNING",
+            "SET answer = -1 RETURNING",
+        )],
     ),
     without(
         "tokens: used ones of dead servers are doomed, too",
-        &[Text("bury_v1", "AND answer IS NULL RETURNING", "RETURNING")],
+        &[Text("bury_v1", "      WHERE t.answer IS NULL\n", "")],
     ),
     without(
         "tokens: unused ones of dead servers are forgotten",
         &[Text(
             "bury_v1",
-            "true FROM gone",
-            "true FROM gone WHERE false",
+            "      WHERE t.answer IS NULL\n",
+            "      WHERE false\n",
         )],
     ),
     without(
@@ -452,7 +467,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "heartbeat: a lease that is over comes back",
         &[Text(
-            "heartbeat_v1",
+            "heartbeat_v2",
             " AND expires > clock_timestamp();",
             ";",
         )],
@@ -460,7 +475,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "heartbeat: it publishes that nothing is read",
         &[Text(
-            "heartbeat_v1",
+            "heartbeat_v2",
             "reads = p_reads",
             "reads = 9223372036854775807",
         )],
@@ -475,7 +490,10 @@ pub const ALL: &[Sabotage] = &[
     ),
     without(
         "quota: the namespace is not locked",
-        &[Text("over_quota_v1", " FOR NO KEY UPDATE;", ";")],
+        &[
+            Text("over_quota_v1", " FOR NO KEY UPDATE;", ";"),
+            Text("put_parts_v2", " ORDER BY name FOR NO KEY UPDATE;", ";"),
+        ],
     ),
     without(
         "namespaces: not held by what is put there",

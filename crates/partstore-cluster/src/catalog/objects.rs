@@ -6,6 +6,7 @@ use partstore::{
 };
 
 use super::ClusterCatalog;
+use super::blind::{Blind, Found};
 use super::condition::with_condition;
 use super::refusal::{About, no_such_namespace, over_quota};
 use super::uploads::{current, keyed, named};
@@ -39,7 +40,22 @@ impl ClusterCatalog {
         wanted: Condition,
         new: &NewObject<'_>,
     ) -> Result<Object> {
-        let token = self.token_for(new.blob)?;
+        let mut token = self.token_for(new.blob)?;
+        let (mut blob, mut repairs) = (new.blob, new.blob.is_some_and(|blob| blob.repairs));
+        let _held;
+        if let (Some(stored), Some((_, part))) = (blob, new.parts.first())
+            && Blind::may_have_stored(stored)
+        {
+            match self.look_behind(&part.content)? {
+                Found::Sound(hold) => {
+                    // What was stored now is doomed with its token.
+                    token = self.session.token()?;
+                    (blob, _held) = (None, hold);
+                }
+                Found::Unsound => repairs = true,
+                Found::Nothing => {}
+            }
+        }
         let upload = Upload::new(key.clone(), self.session.next_id(token.lease())?);
         let parts = || new.parts.iter().map(|(_, part)| part);
         let numbers = new.parts.iter().map(|(number, _)| i32::from(number.get()));
@@ -69,9 +85,9 @@ impl ClusterCatalog {
                     .collect::<Vec<_>>(),
             )
             .with(parts().map(sums).collect::<Vec<_>>())
-            .with(new.blob.map(|blob| blob.stored.location.0.clone()))
-            .with(new.blob.map(|blob| rows::bytes_of_crcs(&blob.stored.crcs)))
-            .with(new.blob.is_some_and(|blob| blob.repairs));
+            .with(blob.map(|blob| blob.stored.location.0.clone()))
+            .with(blob.map(|blob| rows::bytes_of_crcs(&blob.stored.crcs)))
+            .with(repairs);
         let call = Call::function(&self.session.database.schema, "put_object_v1", arguments);
         let done = self.session.settle(token, call)?;
         let at = done.map_err(|failure| About::key(key).error(failure))?;

@@ -38,8 +38,7 @@ struct State {
     reserved: i64,
     more: i64,
     reserving_ahead: bool,
-    /// Tokens of verbs that have been answered: their rows may go.
-    finished: Vec<i64>,
+    ranges: Ranges,
     /// Names that are not used after all; whether a write may still be on its way.
     doomed: Vec<(i64, bool)>,
     /// What the clock of the database said, and when.
@@ -74,7 +73,7 @@ impl Lease {
                 reserved: 0,
                 more: RESERVED.0,
                 reserving_ahead: false,
-                finished: Vec::new(),
+                ranges: Ranges::default(),
                 doomed: Vec::new(),
                 clock: (time_of(row.get(1)), Instant::now()),
             }),
@@ -103,28 +102,23 @@ impl Lease {
     /// Renews it, and publishes what its readers hold: nothing that was stamped behind the oldest of them, or
     /// behind the last epoch that is known here, since a reader may be about to begin at that.
     pub async fn renew(&self, database: &Database, length: Duration) -> Result<(), Failure> {
-        let (reads, finished) = {
-            let mut state = self.state.lock();
+        let (reads, settled) = {
+            let state = self.state.lock();
             let reads = state.readers.oldest(state.known);
-            (reads, std::mem::take(&mut state.finished))
+            (reads, state.ranges.settled())
         };
         let arguments = Arguments::new()
             .with(self.id.to_vec())
             .with(reads)
             .with(milliseconds(length))
-            .with(finished.clone());
-        let call = Call::function(&database.schema, "heartbeat_v1", arguments);
+            .with(settled.clone());
+        let call = Call::function(&database.schema, "heartbeat_v2", arguments);
         let asked = Instant::now();
-        let rows = match database.read(&call).await {
-            Ok(rows) => rows,
-            Err(failure) => {
-                self.state.lock().finished.extend(finished);
-                return Err(failure);
-            }
-        };
+        let rows = database.read(&call).await?;
         let row = rows.first().ok_or_else(|| nothing("heartbeat"))?;
         let epoch: Option<i64> = row.get(0);
         let mut state = self.state.lock();
+        state.ranges.forget(&settled);
         // An answer that comes late may be to a renewal that was late: others may not have waited for it.
         let in_time = Instant::now() < state.until;
         let Some(epoch) = epoch.filter(|_| in_time) else {
@@ -165,10 +159,19 @@ impl Lease {
         let arguments = Arguments::new().with(self.id.to_vec()).with(seq).with(late);
         let call = Call::function(&database.schema, "doom_v1", arguments);
         let done = database.read(&call).await;
-        if done.is_err() {
-            self.state.lock().doomed.extend(doomed);
+        let mut state = self.state.lock();
+        match done {
+            Ok(_) => {
+                for (seq, _) in doomed {
+                    state.ranges.settle(seq);
+                }
+                Ok(())
+            }
+            Err(failure) => {
+                state.doomed.extend(doomed);
+                Err(failure)
+            }
         }
-        done.map(|_| ())
     }
 
     /// Ends it.
@@ -183,9 +186,9 @@ impl Lease {
         database.read(&call).await.map(|_| ())
     }
 
-    /// Notes that a verb was answered.
+    /// Notes that the verb of a token was answered.
     pub fn finish(&self, seq: i64) {
-        self.state.lock().finished.push(seq);
+        self.state.lock().ranges.settle(seq);
     }
 
     /// Notes that a name is not used after all.
@@ -247,14 +250,17 @@ impl Lease {
             .with(self.id.to_vec())
             .with(first)
             .with(i32::try_from(count).unwrap_or(i32::MAX));
-        let call = Call::function(&database.schema, "reserve_v1", arguments);
+        let call = Call::function(&database.schema, "reserve_v2", arguments);
         let reserved = database.read(&call).await;
         let mut state = self.state.lock();
         match reserved {
             Ok(_) => {
                 // Another task may have reserved the same ones at the same time.
-                state.reserved = state.reserved.max(first + count);
-                state.more = (state.more * 2).min(RESERVED.1);
+                if state.reserved == first {
+                    state.ranges.add(first, count);
+                    state.reserved += count;
+                    state.more = (count * 2).min(RESERVED.1);
+                }
                 Ok(())
             }
             Err(failure) => {
@@ -270,6 +276,40 @@ impl Lease {
 impl State {
     fn has_tokens(&self) -> bool {
         self.next < self.reserved
+    }
+}
+
+/// The ranges of tokens that have rows: by its first token each, how many tokens it has, and how many of them are settled.
+#[derive(Default)]
+struct Ranges(BTreeMap<i64, (i64, i64)>);
+
+impl Ranges {
+    fn add(&mut self, first: i64, count: i64) {
+        self.0.insert(first, (count, 0));
+    }
+
+    /// A token was used, or was given up. Each is settled once.
+    fn settle(&mut self, seq: i64) {
+        let range = self.0.range_mut(..=seq).next_back();
+        if let Some((_, (_, settled))) = range.filter(|(first, (count, _))| seq - **first < *count)
+        {
+            *settled += 1;
+        }
+    }
+
+    /// Those of which each token is settled.
+    fn settled(&self) -> Vec<i64> {
+        let whole = self
+            .0
+            .iter()
+            .filter(|(_, (count, settled))| settled >= count);
+        whole.map(|(first, _)| *first).collect()
+    }
+
+    fn forget(&mut self, firsts: &[i64]) {
+        for first in firsts {
+            self.0.remove(first);
+        }
     }
 }
 

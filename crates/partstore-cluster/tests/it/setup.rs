@@ -21,7 +21,35 @@ fn tables_are_made_once_also_by_servers_that_open_at_once() {
             store.unwrap().unwrap();
         }
         let steps = sql::query(&format!("SELECT count(*) FROM {schema}.migrations"));
-        assert_eq!(steps[0].get::<_, i64>(0), 2);
+        assert_eq!(steps[0].get::<_, i64>(0), 3);
+        sql::run(&format!("DROP SCHEMA {schema} CASCADE"));
+    });
+}
+
+#[test]
+fn what_a_server_of_before_the_ranges_left_is_removed() {
+    case(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let schema = fresh_schema();
+        let tables =
+            include_str!("../../sql/0001-tables.sql").replace("ps.", &format!("{schema}."));
+        sql::run(&format!(
+            "CREATE SCHEMA {schema}; {tables};
+             CREATE TABLE {schema}.migrations (number int PRIMARY KEY, needs int NOT NULL, made timestamptz NOT NULL DEFAULT now());
+             INSERT INTO {schema}.migrations (number, needs) VALUES (1, 1), (2, 2);
+             INSERT INTO {schema}.sessions VALUES ('\\x0102030405060708', now(), 1, 16);
+             INSERT INTO {schema}.tokens (session, seq) VALUES ('\\x0102030405060708', 7)"
+        ));
+        let stored = dir.path().join("07/0102030405060708-0000000000000007");
+        std::fs::create_dir(dir.path().join("07")).unwrap();
+        std::fs::write(&stored, b"body").unwrap();
+        let blobs = format!("file://{}", dir.path().display());
+        let cluster = Cluster::new(&database(), &blobs).schema(&schema);
+        let store = cluster.open(Options::cos()).unwrap();
+        store.sweep().unwrap();
+        store.sweep().unwrap();
+        assert!(!stored.exists());
+        store.close().unwrap();
         sql::run(&format!("DROP SCHEMA {schema} CASCADE"));
     });
 }
@@ -42,18 +70,18 @@ fn an_old_server_opens_a_newer_schema_only_if_that_says_so() {
         engine.open(Options::cos()).unwrap().close().unwrap();
         let schema = &engine.schema;
         sql::run(&format!(
-            "INSERT INTO {schema}.migrations (number, needs) VALUES (3, 2)"
+            "INSERT INTO {schema}.migrations (number, needs) VALUES (4, 2)"
         ));
         engine.open(Options::cos()).unwrap().close().unwrap();
         sql::run(&format!(
-            "INSERT INTO {schema}.migrations (number, needs) VALUES (4, 4)"
+            "INSERT INTO {schema}.migrations (number, needs) VALUES (5, 5)"
         ));
         let refused = engine.open(Options::cos()).unwrap_err();
         assert!(
-            matches!(refused, Error::NewerFormat { found: 4, .. }),
+            matches!(refused, Error::NewerFormat { found: 5, .. }),
             "{refused}"
         );
-        sql::run(&format!("DELETE FROM {schema}.migrations WHERE number > 2"));
+        sql::run(&format!("DELETE FROM {schema}.migrations WHERE number > 3"));
     });
 }
 

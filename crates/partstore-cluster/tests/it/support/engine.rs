@@ -13,8 +13,9 @@ use partstore_contract::Engine;
 use super::{Bytes, fresh_schema, sql};
 
 /// Tables in the order in which rows can be copied.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "sessions",
+    "ranges",
     "tokens",
     "namespaces",
     "usage",

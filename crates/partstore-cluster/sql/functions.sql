@@ -1,7 +1,8 @@
 -- The verbs. Each is one call, so one transaction, in READ COMMITTED: each statement in a function sees what
 -- was committed before that statement, so one that follows a lock sees what the lock waited for.
 --
--- Locks are taken in this order: token, keys, uploads, namespaces, blobs, doomed, parts, usage, tally.
+-- Locks are taken in this order: range, token, keys, uploads, namespaces, a part that is replaced, blobs, doomed, new parts,
+-- usage, tally. Several of a kind are locked in the order of their keys.
 -- A refusal of a verb that is alone in its call is an exception, which undoes all.
 --   PS001 no such upload      PS005 precondition failed    PS009 namespace exists
 --   PS002 token lost          PS006 no such key            PS010 namespace not empty
@@ -15,10 +16,14 @@ $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
 CREATE OR REPLACE FUNCTION ps.use_token_v1(p_session bytea, p_seq bigint, p_answer bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE l_answer bigint;
 BEGIN
-  UPDATE ps.tokens SET answer = p_answer WHERE session = p_session AND seq = p_seq AND answer IS NULL;
-  IF FOUND THEN RETURN NULL; END IF;
+  PERFORM 1 FROM ps.ranges WHERE session = p_session AND first <= p_seq AND last > p_seq FOR KEY SHARE;
+  IF FOUND THEN
+    INSERT INTO ps.tokens AS t (session, seq, answer) VALUES (p_session, p_seq, p_answer)
+      ON CONFLICT (seq, session) DO UPDATE SET answer = excluded.answer WHERE t.answer IS NULL;
+    IF FOUND THEN RETURN NULL; END IF;
+  END IF;
   SELECT answer INTO l_answer FROM ps.tokens WHERE session = p_session AND seq = p_seq;
-  IF NOT FOUND THEN RAISE EXCEPTION 'the token is gone' USING ERRCODE = 'PS002'; END IF;
+  IF l_answer IS NULL OR l_answer < 0 THEN RAISE EXCEPTION 'the token is gone' USING ERRCODE = 'PS002'; END IF;
   RETURN l_answer;
 END $$;
 
@@ -80,15 +85,15 @@ BEGIN
     CROSS JOIN LATERAL (SELECT content, name, size, crcs, damaged FROM ps.blobs WHERE content = q.content OFFSET 0) b;
 END $$;
 
--- A part is about to refer to this blob. `p_name` and `p_crcs` come with one that was stored for it. False if
--- no bytes are left: nothing was changed then.
-CREATE OR REPLACE FUNCTION ps.refer_v1(p_lane smallint, p_content bytea, p_size bigint, p_name bytea, p_crcs bytea, p_repairs bool)
-RETURNS bool LANGUAGE plpgsql AS $$
+-- A part is about to refer to this blob. `p_name` and `p_crcs` come with one that was stored for it. Null if no bytes are
+-- left: nothing was changed then. Else how many bytes the tally is to grow by, with one blob, or -1.
+CREATE OR REPLACE FUNCTION ps.refer_v2(p_content bytea, p_size bigint, p_name bytea, p_crcs bytea, p_repairs bool)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE d record; l_old bytea; l_damaged bool := false;
 BEGIN
   IF p_name IS NULL THEN
     PERFORM 1 FROM ps.blobs WHERE content = p_content FOR KEY SHARE;
-    IF FOUND THEN RETURN true; END IF;
+    IF FOUND THEN RETURN -1; END IF;
     -- Whoever holds the blob may have it back. The one that was doomed last is the one that every holder holds.
     DELETE FROM ps.doomed WHERE name = (
         SELECT name FROM ps.doomed WHERE content = p_content AND NOT removing
@@ -96,7 +101,7 @@ BEGIN
       AND NOT removing RETURNING name, size, crcs, damaged INTO d;
     IF NOT FOUND THEN
       PERFORM 1 FROM ps.blobs WHERE content = p_content FOR KEY SHARE;
-      RETURN FOUND;
+      RETURN CASE WHEN FOUND THEN -1 END;
     END IF;
     p_name := d.name; p_size := d.size; p_crcs := d.crcs; l_damaged := d.damaged;
   ELSIF p_repairs THEN
@@ -104,16 +109,13 @@ BEGIN
     IF FOUND THEN
       UPDATE ps.blobs SET name = p_name, crcs = p_crcs, damaged = false WHERE content = p_content;
       INSERT INTO ps.doomed (name) VALUES (l_old);
-      RETURN true;
+      RETURN -1;
     END IF;
   END IF;
   INSERT INTO ps.blobs VALUES (p_content, p_name, p_size, p_crcs, l_damaged) ON CONFLICT (content) DO NOTHING;
-  IF FOUND THEN
-    PERFORM ps.count_blobs_v1(p_lane, 1, p_size);
-  ELSE
-    INSERT INTO ps.doomed (name) VALUES (p_name);
-  END IF;
-  RETURN true;
+  IF FOUND THEN RETURN p_size; END IF;
+  INSERT INTO ps.doomed (name) VALUES (p_name);
+  RETURN -1;
 END $$;
 
 -- Puts one part, behind the lock on its upload and the use of its token. 0 done, 3 blob gone, 7 quota exceeded: then it
@@ -121,13 +123,19 @@ END $$;
 CREATE OR REPLACE FUNCTION ps.put_part_v1(p_lane smallint, p_upload bytea, p_namespace bytea, p_number int, p_content bytea, p_size bigint,
   p_etag bytea, p_sums bytea, p_name bytea, p_crcs bytea, p_repairs bool, p_stored bool,
   OUT o_outcome int, OUT o_stored bigint, OUT o_detail text) LANGUAGE plpgsql AS $$
-DECLARE old record;
+DECLARE old record; l_grows bigint; l_stored bigint := -1;
 BEGIN
+  PERFORM ps.over_quota_v1(p_namespace, 0, 0, true);
   LOOP
     SELECT content, size INTO old FROM ps.parts WHERE upload = p_upload AND number = p_number FOR UPDATE;
     o_detail := ps.over_quota_v1(p_namespace, p_size - coalesce(old.size, 0), 0, true);
-    IF o_detail IS NOT NULL THEN o_outcome := 7;
-    ELSIF NOT ps.refer_v1(p_lane, p_content, p_size, p_name, p_crcs, p_repairs) THEN o_outcome := 3; END IF;
+    IF o_detail IS NOT NULL THEN
+      o_outcome := 7;
+    ELSE
+      l_grows := ps.refer_v2(p_content, p_size, p_name, p_crcs, p_repairs);
+      IF l_grows IS NULL THEN o_outcome := 3; END IF;
+      l_stored := greatest(l_stored, l_grows);
+    END IF;
     -- What has changed something may not just return: all is undone, and called again.
     IF o_outcome IS NOT NULL AND p_stored THEN RAISE EXCEPTION 'overtaken by another put' USING ERRCODE = '40001'; END IF;
     IF o_outcome IS NOT NULL THEN RETURN; END IF;
@@ -144,62 +152,100 @@ BEGIN
     p_name := NULL; p_crcs := NULL; p_stored := true;
   END LOOP;
   PERFORM ps.count_v1(p_namespace, p_lane, 0, 0, 0, CASE WHEN old.content IS NULL THEN 1 ELSE 0 END, p_size - coalesce(old.size, 0));
+  IF l_stored >= 0 THEN PERFORM ps.count_blobs_v1(p_lane, 1, l_stored); END IF;
   o_outcome := 0;
 END $$;
 
 -- Puts parts, no two of them with the same upload and number. Each is judged alone: 0 done, 1 no such upload, 2 token lost,
--- 3 blob gone, 7 quota exceeded.
--- What most puts are is done for all at once: a number that has no part yet, in a namespace without a quota, of bytes that
--- were stored for it or are known. `l_plain` has the places of these, and `l_done` of those that were. The others follow one by one.
-CREATE OR REPLACE FUNCTION ps.put_parts_v1(p_session bytea, p_seq bigint[], p_lane smallint, p_upload bytea[], p_namespace bytea[], p_key bytea[],
-  p_number int[], p_content bytea[], p_size bigint[], p_etag bytea[], p_sums bytea[], p_name bytea[], p_crcs bytea[], p_repairs bool[])
-RETURNS TABLE (o_seq bigint, o_outcome int, o_stored bigint, o_detail text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
-DECLARE l_now bigint := ps.now_ms_v1(); l_used bigint[]; l_open int[]; l_plain int[]; l_known bytea[]; l_done int[];
+-- 3 blob gone, 7 quota exceeded, 13 the bytes are stored already, 14 to be put in a call of its own. Refused ones change nothing.
+-- What most puts are is done for all at once: an upload that is free, a number that has no part yet, a quota that has room, bytes
+-- that were stored for it or are known. `l_plain` has the places of these, and `l_done` of those that were done. All others wait
+-- for nobody here: they are for a call of their own (14), and so nobody waits for what they wait for.
+-- `p_is_alone`: there is one put, and it waits for what is in its way.
+-- `p_blind`: nobody looked whether the bytes are stored. If they are, the caller looks whether they are sound (13).
+CREATE OR REPLACE FUNCTION ps.put_parts_v2(p_session bytea, p_seq bigint[], p_lane smallint, p_upload bytea[], p_namespace bytea[], p_key bytea[],
+  p_number int[], p_content bytea[], p_size bigint[], p_etag bytea[], p_sums bytea[], p_name bytea[], p_crcs bytea[], p_repairs bool[], p_blind bool[],
+  p_is_alone bool)
+RETURNS TABLE (o_seq bigint, o_outcome int, o_stored bigint, o_detail text) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET lock_timeout = '1s' AS $$
+DECLARE l_now bigint := ps.now_ms_v1(); l_used bigint[]; l_open int[]; l_plain int[]; l_quota int[];
+  l_known bytea[]; l_taken int[]; l_blobs bigint; l_bytes bigint; l_done int[]; l_has_blob bool;
 BEGIN
-  WITH used AS (UPDATE ps.tokens SET answer = l_now WHERE session = p_session AND seq = ANY (p_seq) AND answer IS NULL RETURNING seq)
+  WITH live AS (SELECT first, last FROM ps.ranges WHERE session = p_session
+        AND first <= (SELECT max(s) FROM unnest(p_seq) AS s) AND last > (SELECT min(s) FROM unnest(p_seq) AS s) FOR KEY SHARE),
+    used AS (INSERT INTO ps.tokens AS t (session, seq, answer) SELECT p_session, s, l_now FROM unnest(p_seq) AS s
+        WHERE EXISTS (SELECT 1 FROM live WHERE s >= first AND s < last) ORDER BY s
+      ON CONFLICT (seq, session) DO UPDATE SET answer = excluded.answer WHERE t.answer IS NULL RETURNING seq)
     SELECT coalesce(array_agg(seq), '{}') INTO l_used FROM used;
+  IF p_is_alone THEN
+    PERFORM 1 FROM ps.uploads WHERE id = p_upload[1] FOR SHARE;
+  END IF;
   -- `OFFSET 0`: each is looked for by index, also by a plan that was made for empty tables.
-  SELECT coalesce(array_agg(x.place), '{}'), coalesce(array_agg(x.place) FILTER (WHERE x.is_plain), '{}') INTO l_open, l_plain
-    FROM (SELECT q.place::int AS place, n.is_free AND NOT q.repairs AS is_plain
-      FROM (SELECT * FROM unnest(p_seq, p_upload, p_namespace, p_key, p_repairs) WITH ORDINALITY AS q (seq, upload, namespace, key, repairs, place)
+  SELECT coalesce(array_agg(x.place), '{}'), coalesce(array_agg(x.place) FILTER (WHERE x.is_plain AND NOT x.has_quota), '{}'),
+      coalesce(array_agg(x.place) FILTER (WHERE x.is_plain AND x.has_quota), '{}') INTO l_open, l_plain, l_quota
+    FROM (SELECT q.place::int AS place, n.has_quota, o.is_there IS NULL AND NOT q.repairs AS is_plain
+      FROM (SELECT * FROM unnest(p_seq, p_upload, p_namespace, p_key, p_number, p_repairs) WITH ORDINALITY AS q (seq, upload, namespace, key, number, repairs, place)
           WHERE q.seq = ANY (l_used) ORDER BY q.upload) q
         CROSS JOIN LATERAL (SELECT 1 FROM ps.uploads u
-          WHERE u.id = q.upload AND u.namespace = q.namespace AND u.key = q.key AND u.completed IS NULL OFFSET 0 FOR SHARE) u
-        CROSS JOIN LATERAL (SELECT quota_bytes IS NULL AND quota_keys IS NULL AS is_free FROM ps.namespaces WHERE name = q.namespace OFFSET 0) n) x;
+          WHERE u.id = q.upload AND u.namespace = q.namespace AND u.key = q.key AND u.completed IS NULL OFFSET 0 FOR SHARE SKIP LOCKED) u
+        CROSS JOIN LATERAL (SELECT quota_bytes IS NOT NULL OR quota_keys IS NOT NULL AS has_quota FROM ps.namespaces WHERE name = q.namespace OFFSET 0) n
+        LEFT JOIN LATERAL (SELECT true AS is_there FROM ps.parts p WHERE p.upload = q.upload AND p.number = q.number OFFSET 0) o ON true) x;
+  IF cardinality(l_quota) > 0 THEN
+    PERFORM 1 FROM ps.namespaces WHERE name IN (SELECT p_namespace[place] FROM unnest(l_quota) AS place) ORDER BY name FOR NO KEY UPDATE;
+    -- Those that have room together. This statement sees what the lock has waited for.
+    SELECT l_plain || coalesce(array_agg(x.place), '{}') INTO l_plain
+      FROM (SELECT place, n.quota_bytes - h.bytes - sum(p_size[place]) OVER (PARTITION BY n.name ORDER BY place) AS room
+        FROM unnest(l_quota) AS place JOIN ps.namespaces n ON n.name = p_namespace[place]
+          CROSS JOIN LATERAL (SELECT coalesce(sum(u.bytes), 0) AS bytes FROM ps.usage u WHERE u.namespace = n.name) h) x
+      WHERE coalesce(x.room, 0) >= 0;
+  END IF;
   IF array_position(p_name, NULL) IS NOT NULL THEN
     SELECT array_agg(x.content) INTO l_known FROM (SELECT content FROM ps.blobs
       WHERE content = ANY (ARRAY(SELECT p_content[place] FROM unnest(l_plain) AS place WHERE p_name[place] IS NULL)) ORDER BY content FOR KEY SHARE) x;
   END IF;
-  WITH fresh AS (SELECT p_content[place] AS content, p_name[place] AS name, p_size[place] AS size, p_crcs[place] AS crcs
-      FROM unnest(l_plain) AS place WHERE p_name[place] IS NOT NULL ORDER BY 1),
+  WITH fresh AS (SELECT place, p_content[place] AS content, p_name[place] AS name, p_size[place] AS size, p_crcs[place] AS crcs
+      FROM unnest(l_plain) AS place WHERE p_name[place] IS NOT NULL ORDER BY 2),
     stored AS (INSERT INTO ps.blobs SELECT content, name, size, crcs FROM fresh ON CONFLICT (content) DO NOTHING RETURNING name, size),
-    second AS (INSERT INTO ps.doomed (name) SELECT f.name FROM fresh f WHERE f.name NOT IN (SELECT s.name FROM stored s))
-    INSERT INTO ps.tally AS t SELECT p_lane, count(*), sum(size) FROM stored HAVING count(*) > 0
-      ON CONFLICT (lane) DO UPDATE SET blobs = t.blobs + excluded.blobs, bytes = t.bytes + excluded.bytes;
+    second AS (INSERT INTO ps.doomed (name) SELECT f.name FROM fresh f WHERE NOT p_blind[f.place] AND f.name NOT IN (SELECT s.name FROM stored s))
+    SELECT count(s.name), coalesce(sum(s.size), 0), coalesce(array_agg(f.place) FILTER (WHERE s.name IS NULL AND p_blind[f.place]), '{}')
+      INTO l_blobs, l_bytes, l_taken FROM fresh f LEFT JOIN stored s ON s.name = f.name;
   WITH put AS (INSERT INTO ps.parts
       SELECT p_upload[place], p_number[place], p_content[place], p_size[place], p_etag[place], p_sums[place], l_now
-        FROM unnest(l_plain) AS place WHERE p_name[place] IS NOT NULL OR p_content[place] = ANY (l_known) ORDER BY 1, 2
+        FROM unnest(l_plain) AS place WHERE place <> ALL (l_taken) AND (p_name[place] IS NOT NULL OR p_content[place] = ANY (l_known)) ORDER BY 1, 2
       ON CONFLICT (upload, number) DO NOTHING RETURNING upload, number),
     done AS (SELECT place FROM unnest(l_plain) AS place WHERE (p_upload[place], p_number[place]) IN (SELECT upload, number FROM put)),
     counted AS (INSERT INTO ps.usage AS u SELECT p_namespace[place], p_lane, 0, 0, 0, count(*), sum(p_size[place]) FROM done GROUP BY 1 ORDER BY 1
-      ON CONFLICT (namespace, lane) DO UPDATE SET parts = u.parts + excluded.parts, bytes = u.bytes + excluded.bytes)
+      ON CONFLICT (namespace, lane) DO UPDATE SET parts = u.parts + excluded.parts, bytes = u.bytes + excluded.bytes RETURNING 1),
+    tallied AS (INSERT INTO ps.tally AS t SELECT p_lane, l_blobs, l_bytes WHERE l_blobs > 0 AND (SELECT count(*) FROM counted) > 0
+      ON CONFLICT (lane) DO UPDATE SET blobs = t.blobs + excluded.blobs, bytes = t.bytes + excluded.bytes)
     SELECT coalesce(array_agg(place), '{}') INTO l_done FROM done;
   IF cardinality(l_done) = cardinality(p_seq) THEN
     RETURN QUERY SELECT seq, 0, l_now, NULL::text FROM unnest(p_seq) AS seq;
     RETURN;
   END IF;
+  l_has_blob := p_is_alone AND l_plain <> '{}' AND l_taken = '{}' AND p_name[1] IS NOT NULL;
   FOR i IN 1 .. cardinality(p_seq) LOOP
     o_seq := p_seq[i]; o_outcome := 0; o_stored := l_now; o_detail := NULL;
     IF NOT p_seq[i] = ANY (l_used) THEN
       SELECT answer INTO o_stored FROM ps.tokens WHERE session = p_session AND seq = p_seq[i];
-      IF NOT FOUND THEN o_outcome := 2; END IF;
+      IF o_stored IS NULL OR o_stored < 0 THEN o_outcome := 2; END IF;
     ELSIF NOT i = ANY (l_done) THEN
-      o_outcome := 1;
-      IF i = ANY (l_open) THEN
+      IF i = ANY (l_taken) THEN
+        o_outcome := 13;
+      ELSIF NOT p_is_alone THEN
+        -- Another put of this number was first, and the blob of this one is stored by now: all is undone, and each is put alone.
+        IF i = ANY (l_plain) AND p_name[i] IS NOT NULL THEN RAISE EXCEPTION 'overtaken by another put' USING ERRCODE = '40001'; END IF;
+        o_outcome := 14;
+      ELSIF l_open = '{}' THEN
+        o_outcome := 1;
+      ELSIF p_blind[1] AND NOT l_has_blob AND EXISTS (SELECT 1 FROM ps.blobs WHERE content = p_content[1]) THEN
+        o_outcome := 13;
+      ELSE
         -- The name of a plain one is used, or doomed.
         SELECT r.o_outcome, r.o_stored, r.o_detail INTO o_outcome, o_stored, o_detail
-          FROM ps.put_part_v1(p_lane, p_upload[i], p_namespace[i], p_number[i], p_content[i], p_size[i], p_etag[i], p_sums[i],
-            CASE WHEN i = ANY (l_plain) THEN NULL ELSE p_name[i] END, p_crcs[i], p_repairs[i], i = ANY (l_plain) AND p_name[i] IS NOT NULL) r;
+          FROM ps.put_part_v1(p_lane, p_upload[1], p_namespace[1], p_number[1], p_content[1], p_size[1], p_etag[1], p_sums[1],
+            CASE WHEN l_has_blob THEN NULL ELSE p_name[1] END, p_crcs[1], p_repairs[1], l_has_blob) r;
+        IF l_blobs > 0 THEN PERFORM ps.count_blobs_v1(p_lane, l_blobs, l_bytes); END IF;
       END IF;
       UPDATE ps.tokens SET answer = CASE o_outcome WHEN 0 THEN o_stored END WHERE session = p_session AND seq = p_seq[i];
     END IF;
@@ -326,7 +372,7 @@ CREATE OR REPLACE FUNCTION ps.put_object_v1(p_session bytea, p_seq bigint, p_lan
   p_metadata bytea, p_kind int, p_if_etag text, p_if_id bytea, p_size bigint, p_etag text, p_sums bytea, p_composite bytea,
   p_number int[], p_content bytea[], p_sizes bigint[], p_etags bytea[], p_part_sums bytea[], p_name bytea, p_crcs bytea, p_repairs bool)
 RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE l_now bigint := ps.now_ms_v1(); l_answer bigint; l_old bytea; c record;
+DECLARE l_now bigint := ps.now_ms_v1(); l_answer bigint; l_old bytea; c record; l_grows bigint; l_blobs bigint := 0; l_bytes bigint := 0;
 BEGIN
   l_answer := ps.use_token_v1(p_session, p_seq, l_now);
   IF l_answer IS NOT NULL THEN RETURN l_answer; END IF;
@@ -334,9 +380,11 @@ BEGIN
   IF l_old IS NOT NULL THEN PERFORM 1 FROM ps.uploads WHERE id = l_old FOR UPDATE; END IF;
   PERFORM ps.check_quota_v1(p_namespace, p_size - ps.size_of_v1(l_old), CASE WHEN l_old IS NULL THEN 1 ELSE 0 END);
   FOR c IN SELECT x.content, max(x.size) AS size FROM unnest(p_content, p_sizes) AS x (content, size) GROUP BY x.content ORDER BY x.content LOOP
-    IF NOT ps.refer_v1(p_lane, c.content, c.size, p_name, p_crcs, p_repairs) THEN
+    l_grows := ps.refer_v2(c.content, c.size, p_name, p_crcs, p_repairs);
+    IF l_grows IS NULL THEN
       RAISE EXCEPTION 'blob gone' USING ERRCODE = 'PS003', DETAIL = encode(c.content, 'hex');
     END IF;
+    IF l_grows >= 0 THEN l_blobs := l_blobs + 1; l_bytes := l_bytes + l_grows; END IF;
   END LOOP;
   INSERT INTO ps.uploads (id, namespace, key, initiated, metadata, completed, modified, size, parts, etag, sums, composite_sums)
     VALUES (p_upload, p_namespace, p_key, l_now, p_metadata, l_now, l_now, p_size, cardinality(p_number), p_etag, p_sums, p_composite);
@@ -344,6 +392,7 @@ BEGIN
     FROM unnest(p_number, p_content, p_sizes, p_etags, p_part_sums) AS x (number, content, size, etag, sums);
   PERFORM ps.count_v1(p_namespace, p_lane, 0, 1, 0, cardinality(p_number), p_size);
   PERFORM ps.set_key_v1(p_lane, p_namespace, p_key, l_old, p_upload);
+  IF l_blobs > 0 THEN PERFORM ps.count_blobs_v1(p_lane, l_blobs, l_bytes); END IF;
   RETURN l_now;
 END $$;
 
@@ -594,39 +643,54 @@ BEGIN
 END $$;
 
 -- A session whose lease is over does not get it back: others may have removed what it reads. `o_epoch` is null then.
-CREATE OR REPLACE FUNCTION ps.heartbeat_v1(p_session bytea, p_reads bigint, p_lease bigint, p_finished bigint[], OUT o_epoch bigint, OUT o_now bigint) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ps.heartbeat_v2(p_session bytea, p_reads bigint, p_lease bigint, p_settled bigint[], OUT o_epoch bigint, OUT o_now bigint) LANGUAGE plpgsql AS $$
+DECLARE l_first bigint[]; l_last bigint[];
 BEGIN
   UPDATE ps.sessions SET expires = clock_timestamp() + p_lease * interval '1 ms', reads = p_reads WHERE id = p_session AND expires > clock_timestamp();
   IF FOUND THEN SELECT epoch INTO o_epoch FROM ps.store; END IF;
   o_now := ps.now_ms_v1();
-  DELETE FROM ps.tokens WHERE session = p_session AND seq = ANY (p_finished) AND answer IS NOT NULL;
+  -- Ranges of which each token was used or given up. What comes late finds no range.
+  WITH gone AS (DELETE FROM ps.ranges WHERE session = p_session AND first = ANY (p_settled) RETURNING first, last)
+    SELECT array_agg(first), array_agg(last) INTO l_first, l_last FROM gone;
+  DELETE FROM ps.tokens t USING unnest(l_first, l_last) AS r (first, last) WHERE t.session = p_session AND t.seq >= r.first AND t.seq < r.last;
 END $$;
 
--- A token is made once. A call that arrives late may find its tokens used and deleted: made anew, they would doom
--- names that are in use.
-CREATE OR REPLACE FUNCTION ps.reserve_v1(p_session bytea, p_first bigint, p_count int) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE l_reserved bigint;
+-- A range is made once. A call that arrives late may find it settled and deleted: made anew, it would doom names that are in use.
+CREATE OR REPLACE FUNCTION ps.reserve_v2(p_session bytea, p_first bigint, p_count int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  SELECT reserved INTO l_reserved FROM ps.sessions WHERE id = p_session AND expires > clock_timestamp() FOR NO KEY UPDATE;
+  UPDATE ps.sessions SET reserved = p_first + p_count WHERE id = p_session AND expires > clock_timestamp() AND reserved = p_first;
+  IF FOUND THEN
+    INSERT INTO ps.ranges VALUES (p_session, p_first, p_first + p_count);
+    RETURN;
+  END IF;
+  PERFORM 1 FROM ps.sessions WHERE id = p_session AND expires > clock_timestamp() AND reserved > p_first;
   IF NOT FOUND THEN RAISE EXCEPTION 'the session is over' USING ERRCODE = 'PS002'; END IF;
-  INSERT INTO ps.tokens (session, seq) SELECT p_session, s FROM generate_series(greatest(p_first, l_reserved), p_first + p_count - 1) s;
-  UPDATE ps.sessions SET reserved = greatest(p_first + p_count, l_reserved) WHERE id = p_session;
 END $$;
 
 CREATE OR REPLACE FUNCTION ps.name_v1(p_session bytea, p_seq bigint) RETURNS bytea LANGUAGE sql IMMUTABLE AS
 $$ SELECT p_session || int8send(p_seq) $$;
 
--- Names that are not used after all. One whose verb has happened is left.
+-- Names that are not used after all. One whose verb has happened is left. A token that was given up keeps a row while its range
+-- has one, so a verb that comes late does not happen.
 CREATE OR REPLACE FUNCTION ps.doom_v1(p_session bytea, p_seq bigint[], p_late bool[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  WITH gone AS (DELETE FROM ps.tokens WHERE session = p_session AND seq = ANY (p_seq) AND answer IS NULL RETURNING seq, multipart)
-    INSERT INTO ps.doomed (name, multipart, late) SELECT ps.name_v1(p_session, g.seq), g.multipart, x.late
-      FROM gone g JOIN unnest(p_seq, p_late) AS x (seq, late) ON x.seq = g.seq;
+  WITH live AS (SELECT first, last FROM ps.ranges WHERE session = p_session
+        AND first <= (SELECT max(s) FROM unnest(p_seq) AS s) AND last > (SELECT min(s) FROM unnest(p_seq) AS s) FOR KEY SHARE),
+    given AS (SELECT x.seq, bool_or(x.late) AS late FROM unnest(p_seq, p_late) AS x (seq, late) GROUP BY x.seq),
+    gone AS (INSERT INTO ps.tokens AS t (session, seq, answer) SELECT p_session, g.seq, -1 FROM given g
+        WHERE EXISTS (SELECT 1 FROM live WHERE g.seq >= first AND g.seq < last) ORDER BY g.seq
+      ON CONFLICT (seq, session) DO UPDATE SET answer = -1 WHERE t.answer IS NULL RETURNING seq, multipart)
+    INSERT INTO ps.doomed (name, multipart, late) SELECT ps.name_v1(p_session, gone.seq), gone.multipart, given.late
+      FROM gone JOIN given ON given.seq = gone.seq;
 END $$;
 
 CREATE OR REPLACE FUNCTION ps.note_multipart_v1(p_session bytea, p_seq bigint, p_multipart text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE ps.tokens SET multipart = p_multipart WHERE session = p_session AND seq = p_seq;
+  PERFORM 1 FROM ps.ranges WHERE session = p_session AND first <= p_seq AND last > p_seq FOR KEY SHARE;
+  IF FOUND THEN
+    INSERT INTO ps.tokens AS t (session, seq, multipart) VALUES (p_session, p_seq, p_multipart)
+      ON CONFLICT (seq, session) DO UPDATE SET multipart = excluded.multipart WHERE t.answer IS NULL;
+  END IF;
   IF NOT FOUND THEN RAISE EXCEPTION 'the token is gone' USING ERRCODE = 'PS002'; END IF;
 END $$;
 
@@ -634,17 +698,28 @@ END $$;
 CREATE OR REPLACE FUNCTION ps.end_session_v1(p_session bytea, p_unused_from bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM ps.sessions WHERE id = p_session FOR UPDATE;
-  DELETE FROM ps.tokens WHERE session = p_session AND seq >= p_unused_from;
+  DELETE FROM ps.ranges WHERE session = p_session AND first >= p_unused_from;
+  UPDATE ps.ranges SET last = p_unused_from WHERE session = p_session AND last > p_unused_from;
   PERFORM ps.bury_v1(p_session);
 END $$;
 
 CREATE OR REPLACE FUNCTION ps.bury_v1(p_session bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE l_first bigint[]; l_last bigint[];
 BEGIN
-  WITH gone AS (DELETE FROM ps.tokens WHERE session = p_session AND answer IS NULL RETURNING seq, multipart)
-    INSERT INTO ps.doomed (name, multipart, late) SELECT ps.name_v1(p_session, seq), multipart, true FROM gone
+  -- This waits for the verbs that use tokens of these ranges. The next statement sees what they did.
+  WITH gone AS (DELETE FROM ps.ranges WHERE session = p_session RETURNING first, last)
+    SELECT array_agg(first), array_agg(last) INTO l_first, l_last FROM gone;
+  INSERT INTO ps.doomed (name, multipart, late)
+    SELECT ps.name_v1(p_session, s.seq), t.multipart, true
+      FROM (SELECT generate_series(r.first, r.last - 1) AS seq FROM unnest(l_first, l_last) AS r (first, last)) s
+        LEFT JOIN ps.tokens t ON t.session = p_session AND t.seq = s.seq
+      WHERE t.answer IS NULL
       -- One that is doomed already must not keep the others from it.
       ON CONFLICT (name) DO NOTHING;
-  DELETE FROM ps.tokens WHERE session = p_session;
+  -- A server that knew no ranges had a row for each token.
+  WITH gone AS (DELETE FROM ps.tokens WHERE session = p_session RETURNING seq, answer, multipart)
+    INSERT INTO ps.doomed (name, multipart, late) SELECT ps.name_v1(p_session, seq), multipart, true FROM gone WHERE answer IS NULL
+      ON CONFLICT (name) DO NOTHING;
   DELETE FROM ps.sessions WHERE id = p_session;
 END $$;
 
@@ -724,7 +799,8 @@ CREATE OR REPLACE FUNCTION ps.reconcile_v1(p_session bytea[], p_seq bigint[]) RE
 DECLARE l_doomed bigint;
 BEGIN
   WITH unknown AS (SELECT ps.name_v1(x.session, x.seq) AS name FROM unnest(p_session, p_seq) AS x (session, seq)
-      WHERE NOT EXISTS (SELECT 1 FROM ps.tokens t WHERE t.session = x.session AND t.seq = x.seq)
+      WHERE NOT EXISTS (SELECT 1 FROM ps.ranges r WHERE r.session = x.session AND r.first <= x.seq AND r.last > x.seq)
+        AND NOT EXISTS (SELECT 1 FROM ps.tokens t WHERE t.session = x.session AND t.seq = x.seq)
         AND NOT EXISTS (SELECT 1 FROM ps.blobs b WHERE b.name = ps.name_v1(x.session, x.seq))
         AND NOT EXISTS (SELECT 1 FROM ps.doomed d WHERE d.name = ps.name_v1(x.session, x.seq))),
     doomed AS (INSERT INTO ps.doomed (name) SELECT name FROM unknown ON CONFLICT DO NOTHING RETURNING 1)
