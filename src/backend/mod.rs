@@ -54,3 +54,4 @@ pub use crate::rules::check_condition;
 pub use crate::values::checksum::Algorithms;
 pub use crate::values::digest::{BLOCK_LEN, BlockCrcs};
 pub use crate::values::id::IdSource;
+pub use crate::values::observer::{Began, Witness};

@@ -3,10 +3,14 @@
 use std::ops::ControlFlow;
 
 use super::{PartStore, housekeeping};
-use crate::going::{Going, Reached};
 #[cfg(doc)]
-use crate::{Background, Error};
-use crate::{MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, VerifyReport};
+use crate::Background;
+use crate::going::{Going, Reached};
+use crate::spans::span;
+use crate::{
+    Error, Key, ListNamespaces, MaintenanceReport, Progress, Result, Scope, Stats, SweepReport,
+    UploadInfo, VerifyReport,
+};
 
 impl PartStore {
     /// Removes every blob that nothing refers to and nobody uses ([I7](crate::rules#i7)). After an unclean
@@ -122,6 +126,7 @@ impl PartStore {
         scope: Scope,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<VerifyReport> {
+        let _span = span!(INFO, "verify", scope = ?scope);
         let session = self.session()?;
         let going = Going::telling(&session.closing, &mut progress);
         let mut report = VerifyReport::default();
@@ -139,5 +144,45 @@ impl PartStore {
         self.handle.shared.check_process()?;
         let background_failure = self.handle.shared.failure.lock().clone();
         self.session()?.stats(background_failure)
+    }
+
+    /// Returns the open upload that was initiated first, of all namespaces. `None` if no upload is open.
+    ///
+    /// # Cost
+    /// That of [listing](Self::list_uploads) all open uploads.
+    ///
+    /// # Errors
+    /// As for [`list_uploads`](Self::list_uploads).
+    pub fn oldest_upload(&self) -> Result<Option<UploadInfo>> {
+        let (mut oldest, mut query) = (None, ListNamespaces::new());
+        self.find_older("", &mut oldest)?;
+        loop {
+            let page = self.list_namespaces(&query)?;
+            for namespace in page.namespaces {
+                if namespace.usage.open_uploads > 0 {
+                    self.find_older(&namespace.name, &mut oldest)?;
+                }
+            }
+            match page.next {
+                Some(after) => query = query.after(after),
+                None => return Ok(oldest),
+            }
+        }
+    }
+
+    /// Looks for an older upload in a namespace.
+    fn find_older(&self, namespace: &str, oldest: &mut Option<UploadInfo>) -> Result<()> {
+        for info in self.uploads(Key::new(namespace, "")) {
+            let info = match info {
+                // It was removed in the meantime.
+                Err(Error::NoSuchNamespace { .. }) => return Ok(()),
+                info => info?,
+            };
+            let is_older = |than: &UploadInfo| info.initiated_at < than.initiated_at;
+            if oldest.as_ref().is_none_or(is_older) {
+                *oldest = Some(info);
+            }
+        }
+        Ok(())
     }
 }
