@@ -17,7 +17,7 @@ const HEADER: &str = "x-partstore";
 pub async fn back_up(admin: &Admin, request: &Parts) -> Answer {
     let (into, transfer) = match asked(admin.backups.as_deref(), request) {
         Ok(asked) => asked,
-        Err(refusal) => return refusal,
+        Err((status, why)) => return text(status, format!("{why}\n")),
     };
     tracing::info!(into = %into.display(), ?transfer, "a backup begins");
     match admin.store.back_up(into, transfer).await {
@@ -53,9 +53,12 @@ fn said(error: &Error) -> String {
     causes.join(": ")
 }
 
+/// The status, and why.
+type Refusal = (StatusCode, String);
+
 /// Where the backup shall be, and how files get there.
-fn asked(allowed: Option<&Path>, request: &Parts) -> Result<(PathBuf, Transfer), Answer> {
-    let refuse = |status, why: &str| Err(text(status, format!("{why}\n")));
+fn asked(allowed: Option<&Path>, request: &Parts) -> Result<(PathBuf, Transfer), Refusal> {
+    let refuse = |status, why: &str| Err((status, why.to_owned()));
     let Some(allowed) = allowed else {
         return refuse(
             StatusCode::NOT_FOUND,

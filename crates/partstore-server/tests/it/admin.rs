@@ -205,7 +205,7 @@ fn clients_that_take_all_connections_leave_room_for_the_admin() {
 /// Asks for a backup as `partstore backup --server` does.
 fn back_up(admin: SocketAddr, query: &str, header: Option<&str>) -> Answer {
     let mut client = Client::to(admin);
-    let mut request = Request::new("POST", &format!("/backup?{query}"))
+    let mut request = Request::new("POST", format!("/backup?{query}"))
         .header("Connection", "close")
         .header("Content-Length", "0");
     if let Some(name) = header {
