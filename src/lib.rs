@@ -134,6 +134,7 @@ mod ingest;
 mod local;
 mod process;
 pub mod rules;
+mod spans;
 mod store;
 mod sync;
 mod values;
@@ -159,10 +160,12 @@ pub use values::listing::{
 };
 pub use values::namespace::{Namespace, Quota, Usage};
 pub use values::object::{Object, ObjectPart, UploadInfo};
+pub use values::observer::{Event, Observer, PutKind, Remote, SyncKind};
 pub use values::options::{Background, ETagKind, MinimumAt, Numbering, Options, PageLimit};
 pub use values::part::{CompletedPart, Part, PartNumber};
 pub use values::report::{
-    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Progress,
-    RecoveryReport, SalvageReport, Scope, Stats, SweepReport, VerifyReport,
+    DamagedBlob, DamagedFile, Housekeeping, HousekeepingStep, IndexRecovery, LastSweep, Loss,
+    MaintenanceReport, Progress, RecoveryReport, SalvageReport, Scope, Stats, SweepReport,
+    VerifyReport,
 };
 pub use values::request::{CompleteOptions, Condition, ObjectOptions, PartOptions, UploadOptions};

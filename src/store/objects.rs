@@ -3,6 +3,7 @@
 use super::{ObjectReader, PartStore, pages};
 #[cfg(doc)]
 use crate::Error;
+use crate::spans::span;
 use crate::{ListObjects, Object, ObjectPage, Result, Upload, rules};
 
 impl PartStore {
@@ -26,6 +27,7 @@ impl PartStore {
     /// # Errors
     /// As for [`object`](Self::object).
     pub fn open_object(&self, object: &Upload) -> Result<ObjectReader> {
+        let _span = span!(DEBUG, "open_object", upload = %object.id());
         ObjectReader::open(&self.handle.shared, object)
     }
 
@@ -69,6 +71,7 @@ impl PartStore {
     /// As for [`abort_upload`](Self::abort_upload), with [`Error::NoSuchObject`] in place of
     /// [`Error::NoSuchUpload`]: no object exists from this upload under this key.
     pub fn remove_object(&self, object: &Upload) -> Result<()> {
+        let _span = span!(DEBUG, "remove_object", upload = %object.id());
         self.change(|session| session.catalog.remove_object(object))
     }
 }
