@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use partstore::{Error, Result};
+use partstore::{Error, Event, Result};
 
 use crate::database::{Arguments, Call, Failure, SharedDatabase};
 use crate::runtime::Runtime;
@@ -160,9 +160,12 @@ impl Lane {
 
     async fn commit(&self, batch: Vec<Waiting>) {
         let call = self.call(&batch.iter().map(|waiting| &waiting.put));
+        let witness = &self.database.witness;
+        let began = witness.begin();
         let changed = self.database.change(&call).await;
         match changed.rows {
             Ok(rows) => {
+                witness.tell(began, |took| Event::group(batch.len() as u64, took));
                 for (waiting, row) in batch.iter().zip(&rows) {
                     let answer = self.settled(&waiting.put, answer(row), changed.is_repeated);
                     let _ = waiting.reply.send(answer.await);
@@ -183,8 +186,13 @@ impl Lane {
 
     async fn commit_one(&self, waiting: &Waiting) {
         let call = self.call(&std::iter::once(&waiting.put));
+        let witness = &self.database.witness;
+        let began = witness.begin();
         let changed = self.database.change(&call).await;
         let answer = only(changed.rows);
+        if answer.is_ok() {
+            witness.tell(began, |took| Event::group(1, took));
+        }
         let answer = self.settled(&waiting.put, answer, changed.is_repeated);
         let _ = waiting.reply.send(answer.await);
     }
