@@ -7,7 +7,9 @@
 mod backup;
 mod figures;
 mod health;
+mod oldest;
 mod status;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,11 +25,14 @@ use partstore_tokio::AsyncPartStore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+pub use told::Told;
+
 use crate::access::Inbound;
 use crate::args::Args;
 use crate::server::Front;
 use crate::traffic::{SPAN, Traffic};
 use crate::{Failure, opening};
+use oldest::Oldest;
 
 /// How long the store may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,7 +42,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 
 /// Answers those who run the server. Without one nothing is counted.
 pub struct Admin {
-    pub traffic: Arc<Traffic>,
+    told: Told,
+    oldest: Arc<Oldest>,
     store: AsyncPartStore,
     recorded: PrometheusHandle,
     /// Bytes that bodies leave free.
@@ -52,9 +58,10 @@ pub struct Admin {
 type Answer = Response<Full<Bytes>>;
 
 impl Admin {
-    pub fn new(store: AsyncPartStore, args: &Args) -> Result<Self, Failure> {
+    pub fn new(store: AsyncPartStore, args: &Args, told: Told) -> Result<Self, Failure> {
         Ok(Self {
-            traffic: Traffic::new(),
+            told,
+            oldest: Arc::default(),
             store,
             recorded: figures::record()?,
             headroom: args.headroom,
@@ -64,13 +71,18 @@ impl Admin {
         })
     }
 
+    /// What requests are counted in.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(self.told.traffic())
+    }
+
     /// Ends a span now and then, until the server stops. What was recorded is added up then, also if nobody asks for
     /// it: otherwise each request would stay in memory.
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let spans = async {
             loop {
                 tokio::time::sleep(SPAN).await;
-                self.traffic.end_span();
+                self.told.traffic().end_span();
                 self.recorded.run_upkeep();
             }
         };

@@ -1,5 +1,6 @@
 //! `/status.json`: what the page shows.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hyper::StatusCode;
@@ -8,7 +9,9 @@ use partstore::{
 };
 use serde::Serialize;
 
-use super::{Admin, Answer, answer, health, saved_bytes};
+use super::oldest::Oldest;
+use super::told::SinceStart;
+use super::{Admin, Answer, answer, figures, health, saved_bytes};
 use crate::traffic::{SPAN, Span, unix_seconds};
 
 /// The most namespaces and uploads that are shown.
@@ -28,6 +31,7 @@ struct Status {
     trouble: Option<String>,
     /// `None` if the store does not answer.
     store: Option<Store>,
+    since_start: SinceStart,
     requests_under_way: u64,
     span_seconds: u64,
     spans: Vec<Span>,
@@ -55,6 +59,12 @@ struct Store {
     last_checkpoint: Option<u64>,
     last_sweep: Option<u64>,
     last_sweep_removed_bytes: u64,
+    /// What the housekeeping does now.
+    housekeeping: Option<&'static str>,
+    /// Seconds since 1970.
+    next_sweep: Option<u64>,
+    next_expiry: Option<u64>,
+    oldest_upload: Option<u64>,
     namespaces: Vec<Usage>,
     /// Whether there are more.
     more_namespaces: bool,
@@ -87,8 +97,10 @@ struct Upload {
 }
 
 pub(super) async fn status(admin: &Admin) -> Answer {
-    let headroom = admin.headroom;
-    let asked = admin.ask(move |store| Store::of(store, headroom)).await;
+    let (headroom, oldest) = (admin.headroom, Arc::clone(&admin.oldest));
+    let asked = admin.ask(move |store| Store::of(store, headroom, &oldest));
+    let asked = asked.await;
+    let traffic = admin.told.traffic();
     let (store, trouble) = match asked {
         Ok((store, trouble)) => (Some(store), trouble),
         Err(error) => (None, Some(error.to_string())),
@@ -100,9 +112,10 @@ pub(super) async fn status(admin: &Admin) -> Answer {
         up_seconds: admin.began.elapsed().as_secs(),
         trouble,
         store,
-        requests_under_way: admin.traffic.under_way(),
+        since_start: admin.told.since_start(),
+        requests_under_way: traffic.under_way(),
         span_seconds: SPAN.as_secs(),
-        spans: admin.traffic.last_minutes(),
+        spans: traffic.last_minutes(),
     };
     match serde_json::to_vec(&status) {
         Ok(json) => answer(StatusCode::OK, "application/json", json),
@@ -112,7 +125,7 @@ pub(super) async fn status(admin: &Admin) -> Answer {
 
 impl Store {
     /// What it holds, and why it is not ready.
-    fn of(store: &PartStore, headroom: u64) -> Result<(Self, Option<String>)> {
+    fn of(store: &PartStore, headroom: u64, oldest: &Oldest) -> Result<(Self, Option<String>)> {
         let stats = store.stats()?;
         let trouble = health::why_not_ready(&stats, headroom);
         let namespaces = store.list_namespaces(&ListNamespaces::new().limit(NAMESPACES))?;
@@ -123,6 +136,7 @@ impl Store {
             namespaces: namespaces.namespaces.into_iter().map(Usage::of).collect(),
             more_namespaces,
             uploads,
+            oldest_upload: oldest.of(store)?.map(unix_seconds),
             ..Self::numbers(&stats, headroom)
         };
         Ok((store, trouble))
@@ -154,6 +168,10 @@ impl Store {
             last_checkpoint: stats.last_checkpoint.map(unix_seconds),
             last_sweep: sweep.map(|sweep| unix_seconds(sweep.at)),
             last_sweep_removed_bytes: sweep.map_or(0, |sweep| sweep.report.bytes),
+            housekeeping: stats.housekeeping.now.map(figures::name_of),
+            next_sweep: stats.housekeeping.next_sweep.map(unix_seconds),
+            next_expiry: stats.housekeeping.next_expiry.map(unix_seconds),
+            oldest_upload: None,
             namespaces: Vec::new(),
             more_namespaces: false,
             uploads: Vec::new(),
