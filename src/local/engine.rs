@@ -49,7 +49,8 @@ pub(crate) struct Engine {
     pub suspects: Suspects,
     pub closing: Closing,
     /// Dropped last: nobody else may open the directory while any part of this still works.
-    _lock: Arc<Lock>,
+    #[cfg_attr(shuttle, expect(dead_code, reason = "no schedule takes a backup"))]
+    lock: Arc<Lock>,
 }
 
 impl Engine {
@@ -115,7 +116,7 @@ impl Engine {
             room: Arc::new(room),
             blobs: Arc::new(blobs),
             closing: closing.clone(),
-            _lock: lock,
+            lock,
             options: options.clone(),
             meta,
         };
@@ -276,6 +277,13 @@ impl Engine {
         going: &Going<'_>,
         report: &mut BackupReport,
     ) -> Result<()> {
+        if file::is_below(into, self.lock.dir())? {
+            return Err(Error::InvalidArgument {
+                argument: "the directory of backups",
+                found: into.display().to_string(),
+                expected: "outside of the store's directory",
+            });
+        }
         let _kept = {
             let _no_sweep = self.meta.pulse().lock(&self.suspects.sweeping)?;
             self.suspects.keep_all()

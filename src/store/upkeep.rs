@@ -142,18 +142,20 @@ impl PartStore {
     /// removes anything, so the disk may get fuller.
     ///
     /// # Cost
-    /// A checkpoint. For each new blob, as [`Transfer`] says: one system call, or one read, write and sync. For
+    /// A checkpoint, and a copy or link and one read of all layers. For each new blob, as [`Transfer`] says: one system call, or one read, write and sync. For
     /// each other blob, one look at its file.
     ///
     /// # Errors
     /// - [`Error::NoBackup`]: the engine takes none.
+    /// - [`Error::InvalidArgument`]: the directory is inside the store's.
     /// - [`Error::NotAStore`]: the directory has something else. [`Error::StoreLocked`]: another backup or
     ///   restore works there. [`Error::NewerFormat`].
     /// - [`Error::StorageFull`]: the store's disk has no room for the checkpoint, or that of the backup for the
     ///   files. What was brought stays. The next backup goes on from there.
     /// - [`Error::Damaged`], [`Error::Poisoned`], [`Error::Closed`], [`Error::Io`].
     ///
-    /// A damaged blob is no error. [`BackupReport::damaged`] names it.
+    /// A damaged blob is no error. [`BackupReport::damaged`] names it. What is in the backup already is not read
+    /// again, so a disk that spoils the backup is noticed by a restore only.
     pub fn back_up(&self, into: impl AsRef<Path>, transfer: Transfer) -> Result<BackupReport> {
         self.back_up_with(into, transfer, |_| ControlFlow::Continue(()))
     }

@@ -428,7 +428,9 @@ fn directories_that_are_something_else_are_refused_and_left_alone() {
     ] {
         let is_refused = matches!(
             result,
-            Err(Error::NotAStore { .. } | Error::StoreLocked { .. })
+            Err(Error::NotAStore { .. }
+                | Error::StoreLocked { .. }
+                | Error::InvalidArgument { .. })
         );
         assert!(is_refused, "{result:?}");
     }
@@ -499,6 +501,79 @@ fn a_store_without_anything_is_backed_up_too() {
     let store = open_sound(&to);
     assert_eq!(store.stats().unwrap().parts, 0);
     store.initiate_upload("key").unwrap();
+}
+
+/// Damage to a state that is kept is met before anything is removed.
+#[test]
+fn nothing_is_removed_when_a_state_that_is_kept_is_damaged() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let place = backups_of(&fixture);
+    for round in 1..=3 {
+        for part in 1..=40 {
+            fixture.put(&upload, part, &bytes(100 * round + u64::from(part), 300));
+        }
+        fixture.store.back_up(&place, Transfer::Copy).unwrap();
+        fixture.store.sweep().unwrap();
+    }
+    let state = place.join("states/00000003");
+    let before = blob_files(&place);
+    for layer in files(&state).iter().filter(|name| *name != "STATE") {
+        let original = fs::read(state.join(layer)).unwrap();
+        for at in (0..original.len()).step_by(original.len() / 10) {
+            let mut flipped = original.clone();
+            flipped[at] ^= 0x10;
+            fs::write(state.join(layer), &flipped).unwrap();
+            let backups = Backups::open(&place).unwrap();
+            let refused = backups.keep_newest(1);
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+            assert_eq!(backups.states().unwrap().len(), 3);
+            assert_eq!(blob_files(&place), before);
+        }
+        fs::write(state.join(layer), &original).unwrap();
+    }
+}
+
+/// A linked file is no protection, so a later copy takes its place.
+#[test]
+fn what_an_earlier_backup_has_linked_is_copied_when_copies_are_wanted() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let part = fixture.put(&upload, 1, &bytes(1, 10_000));
+    let place = backups_of(&fixture);
+    fixture.store.back_up(&place, Transfer::Fastest).unwrap();
+    let report = fixture.store.back_up(&place, Transfer::Copy).unwrap();
+    if report.present == 0 {
+        assert_eq!(report.brought.copied, 1);
+    }
+    let again = fixture.store.back_up(&place, Transfer::Copy).unwrap();
+    assert_eq!((again.present, again.brought.blobs()), (1, 0));
+    // The store's own file is spoilt, and the backup's is not.
+    let path = fixture.blob_path(&part.content);
+    let mut file = fs::File::options().write(true).open(path).unwrap();
+    std::io::Write::write_all(&mut file, &[9; 100]).unwrap();
+    let to = fixture.dir().join("restored");
+    let backups = Backups::open(&place).unwrap();
+    backups.restore(None, &to, Transfer::Apart).unwrap();
+    open_sound(&to);
+}
+
+#[test]
+fn a_backup_inside_the_store_is_refused() {
+    let fixture = Fixture::new();
+    let link = fixture.dir().join("link");
+    std::os::unix::fs::symlink(fixture.root(), &link).unwrap();
+    for inside in [
+        fixture.root(),
+        fixture.root().join("staging"),
+        fixture.root().join("new/deep"),
+        link.join("backups"),
+    ] {
+        let refused = fixture.store.back_up(&inside, Transfer::Fastest);
+        let is_refused = matches!(refused, Err(Error::InvalidArgument { .. }));
+        assert!(is_refused, "{inside:?}: {refused:?}");
+    }
+    assert!(!fixture.root().join("new").exists());
 }
 
 /// A kill leaves any prefix of what a backup does. Names tell what is whole.

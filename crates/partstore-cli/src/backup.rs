@@ -32,7 +32,24 @@ pub fn run_on_server(address: &str, backup: &Backup, out: &mut Output) -> Done {
         .map_err(Failure::file("resolve the path", &backup.into))?;
     let report = server::back_up(address, &into, backup.transfer.name())?;
     tell_backup(&report, out)?;
+    if backup.keep().is_some() && !is_here(&report, &into) {
+        return Err(Failure::Usage(format!(
+            "the server's backup is not the one at {} on this machine, so nothing was removed; run `partstore backups {} --keep` \
+             on the server's machine",
+            into.display(),
+            into.display()
+        )));
+    }
     keep(backup, out)
+}
+
+/// Whether the state that a server has made is in this directory, and not in one of another machine.
+fn is_here(report: &Value, into: &Path) -> bool {
+    let states = Backups::open(into).and_then(|backups| backups.states());
+    let is_it = |state: &BackupState| {
+        report["state"] == json!(state.number) && report["batch"] == json!(state.batch)
+    };
+    states.is_ok_and(|states| states.iter().any(is_it))
 }
 
 fn keep(backup: &Backup, out: &mut Output) -> Done {

@@ -90,7 +90,7 @@ impl Blobs<'_> {
             for &(content, size) in group {
                 outcome.blobs += 1;
                 outcome.bytes += size;
-                if is_there(&to.at(content.to_string()), size)? {
+                if is_there(&to.at(content.to_string()), size, self.transfer)? {
                     outcome.present += 1;
                 } else {
                     missing.push((content, size));
@@ -150,10 +150,14 @@ impl Blobs<'_> {
     }
 }
 
-/// Whether a whole file is there. Files get their names when they are whole.
-fn is_there(place: &Place, size: u64) -> Result<bool> {
+/// Whether a whole file is there. Files get their names when they are whole. One that has another name is linked, and
+/// counts only where links are wanted.
+fn is_there(place: &Place, size: u64, transfer: Transfer) -> Result<bool> {
     match Handle::open_read(place) {
-        Ok(handle) => Ok(handle.len()? == size),
+        Ok(handle) => {
+            let may_be_linked = transfer == Transfer::Fastest || !handle.is_shared()?;
+            Ok(may_be_linked && handle.len()? == size)
+        }
         Err(error) if error.is_not_found() || error.is_of_the_file(place) => Ok(false),
         Err(error) => Err(error),
     }

@@ -15,17 +15,17 @@ impl Backups {
     /// kept state has, also what interrupted backups have brought.
     ///
     /// # Cost
-    /// One read of the rows of blobs of each state that is kept, and one listing of all blobs.
+    /// One read of the layers of each state that is kept, another of its rows of blobs, and one listing of all blobs.
     ///
     /// # Errors
-    /// - [`Error::Damaged`](crate::Error::Damaged): a state that is kept cannot be read. No blob is removed.
+    /// - [`Error::Damaged`](crate::Error::Damaged): a state that is kept cannot be read. Nothing is removed.
     /// - [`Error::Io`](crate::Error::Io).
     pub fn keep_newest(&self, states: usize) -> Result<PruneReport> {
         self.keep_newest_with(states, |_| ControlFlow::Continue(()))
     }
 
-    /// Does what [`keep_newest`](Self::keep_newest) does, and tells `progress` how many of the 256 directories of
-    /// blobs are done. If it returns `Break`, the call ends early.
+    /// Does what [`keep_newest`](Self::keep_newest) does, and tells `progress` how many bytes of layers are read, then
+    /// how many of the 256 directories of blobs are done. If it returns `Break`, the call ends early.
     ///
     /// # Errors
     /// As for [`keep_newest`](Self::keep_newest).
@@ -43,15 +43,18 @@ impl Backups {
     }
 
     fn prune(&self, kept: usize, going: &Going<'_>, report: &mut PruneReport) -> Result<()> {
-        going.expect(256)?;
         self.clean()?;
         let numbers = self.numbers()?;
         let (old, kept) = numbers.split_at(numbers.len().saturating_sub(kept));
-        // Nothing is removed before all that is kept has been opened.
+        // Nothing is removed before all that is kept has been read.
         let kept = kept
             .iter()
             .map(|number| State::open(&self.dir_of(*number)?));
         let kept = kept.collect::<Result<Vec<State>>>()?;
+        going.expect(kept.iter().map(State::len_bytes).sum())?;
+        kept.iter()
+            .try_for_each(|state| state.require_whole(going))?;
+        going.expect(256)?;
         for number in old {
             self.remove(*number)?;
             report.states += 1;

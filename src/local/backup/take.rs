@@ -40,9 +40,8 @@ impl Taking<'_> {
             bring::bring_layers(held.state.files(), &dir, self.transfer)?;
         }
         let state = State::open(&dir)?;
-        if self.transfer == Transfer::Copy {
-            state.require_whole(going)?;
-        }
+        // A state with damaged rows would be none.
+        state.require_whole(going)?;
         let [from, _] = self.blobs.dirs();
         let blobs = Blobs {
             from,

@@ -1,9 +1,12 @@
 //! Second files with the bytes of a first one, which the file system makes without copying them.
 
+use std::path::Path;
+
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use super::{Handle, Place, at};
+use super::dir::FileId;
+use super::{Dir, Handle, Place, at};
 use crate::Result;
 
 impl Handle {
@@ -26,6 +29,14 @@ impl Handle {
             Err(errno) => Err(self.failed("share bytes with")(errno.into())),
         }
     }
+}
+
+/// Whether a path is this directory, or is below it, through whatever links. It need not exist.
+pub(crate) fn is_below(path: &Path, dir: &Dir) -> Result<bool> {
+    let path = super::absolute(path)?;
+    let real = path.ancestors().find_map(|known| known.canonicalize().ok());
+    let is_dir = |path: &Path| FileId::at_path(path).is_ok_and(|id| id == dir.id());
+    Ok(real.is_some_and(|real| real.ancestors().any(is_dir)))
 }
 
 /// Gives a file a second name. `false` if the file system cannot do that, or the places lie on two of them.

@@ -63,6 +63,11 @@ impl State {
         files.map(|layer| (self.files.place_of(layer.span()), layer.len_bytes()))
     }
 
+    /// Bytes of its files.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.layers.iter().map(Layer::len_bytes).sum()
+    }
+
     /// Reads every byte, and adds what is damaged to `found`.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ fn info_says_what_the_store_holds() {
         ("blobs", 1),
         ("part_bytes", 2000),
         ("saved_bytes", 1000),
-        ("format", 3),
+        ("format", 4),
     ] {
         assert_eq!(info[name], value, "{name}: {info}");
     }

@@ -1,8 +1,10 @@
 //! `POST /backup`: has the store take a backup, below the directory that `--backups` names.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 
 use hyper::StatusCode;
+use hyper::header::HOST;
 use hyper::http::request::Parts;
 use partstore::{BackupReport, Error, Transfer};
 use percent_encoding::percent_decode_str;
@@ -18,6 +20,9 @@ pub async fn back_up(admin: &Admin, request: &Parts) -> Answer {
     let (into, transfer) = match asked(admin.backups.as_deref(), request) {
         Ok(asked) => asked,
         Err((status, why)) => return text(status, format!("{why}\n")),
+    };
+    let Ok(_alone) = admin.backing_up.try_lock() else {
+        return text(StatusCode::CONFLICT, "a backup is being taken\n");
     };
     tracing::info!(into = %into.display(), ?transfer, "a backup begins");
     match admin.store.back_up(into, transfer).await {
@@ -68,6 +73,12 @@ fn asked(allowed: Option<&Path>, request: &Parts) -> Result<(PathBuf, Transfer),
     if !request.headers.contains_key(HEADER) {
         return refuse(StatusCode::FORBIDDEN, "the header x-partstore is missing");
     }
+    if !is_addressed(request) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "the Host must be an IP address or localhost",
+        );
+    }
     let (mut into, mut transfer) = (None, Transfer::default());
     for pair in request.uri.query().unwrap_or_default().split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -99,7 +110,19 @@ fn asked(allowed: Option<&Path>, request: &Parts) -> Result<(PathBuf, Transfer),
     }
 }
 
-/// Whether a path is that directory, or lies below it, whatever links there are.
+/// Whether the client has named an address. A page of another site, whose name has been made to lead here, has not.
+fn is_addressed(request: &Parts) -> bool {
+    let host = request
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    host.is_some_and(|host| {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        name == "localhost" || host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok()
+    })
+}
+
+/// Whether a path is that directory, or lies below it. Links in it are whoever's who made them.
 fn is_below(path: &Path, allowed: &Path) -> bool {
     let goes_up = path.components().any(|part| part == Component::ParentDir);
     path.is_absolute() && !goes_up && path.starts_with(allowed)

@@ -44,6 +44,8 @@ pub struct Admin {
     headroom: u64,
     /// Below this directory backups may be taken.
     backups: Option<PathBuf>,
+    /// One backup at a time.
+    backing_up: tokio::sync::Mutex<()>,
     /// Where the store is, for a person.
     place: String,
     began: Instant,
@@ -59,6 +61,7 @@ impl Admin {
             recorded: figures::record()?,
             headroom: args.headroom,
             backups: args.backups.as_ref().map(std::path::absolute).transpose()?,
+            backing_up: tokio::sync::Mutex::default(),
             place: opening::place(args),
             began: Instant::now(),
         })
