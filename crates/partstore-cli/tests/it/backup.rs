@@ -24,7 +24,9 @@ fn with_objects(count: u64) -> Fixture {
 #[test]
 fn a_store_is_backed_up_destroyed_and_restored() {
     let fixture = with_objects(3);
-    let said = fixture.run(["backup", "backups", "--transfer", "copy"]).ok();
+    let said = fixture
+        .run(["backup", "backups", "--transfer", "copy"])
+        .ok();
     assert!(said.contains("state 1: 3 blobs"), "{said}");
     fixture.run_with(["put", "key 3"], b"the fourth").ok();
     let report: Value = serde_json::from_str(
