@@ -74,15 +74,26 @@ impl<S: Source, B: Borrow<BlockCrcs>> Verified<S, B> {
         &self.source
     }
 
-    /// Calls `with` on the bytes from `position` on, where a block begins inside the blob: at most
-    /// [`LONG_BLOCK`], and to the end if that is nearer.
+    /// Fills `into` with the bytes from `position` on, where a block begins, to the end of a block. Calls `with` on
+    /// them, piece by piece, once each is checked: at most [`LONG_BLOCK`] bytes.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`](crate::Error::DamagedBlob), [`Error::Io`](crate::Error::Io).
-    pub fn with_piece<T>(&mut self, position: u64, with: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        let rest = usize::try_from(self.size().saturating_sub(position));
-        let len = rest.map_or(LONG_BLOCK, |rest| rest.min(LONG_BLOCK));
-        self.with_blocks(position, len, with)
+    /// [`Error::DamagedBlob`](crate::Error::DamagedBlob), [`Error::Io`](crate::Error::Io), and those of `with`.
+    pub fn read_blocks(
+        &mut self,
+        position: u64,
+        into: &mut [u8],
+        with: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.source.read_exact_at(position, into)?;
+        for (at, piece) in (position..)
+            .step_by(LONG_BLOCK)
+            .zip(into.chunks(LONG_BLOCK))
+        {
+            self.sound_blocks(at, piece).1?;
+            with(piece)?;
+        }
+        Ok(())
     }
 
     /// Calls `with` on `len` bytes from `position` on, which are whole blocks.

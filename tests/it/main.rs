@@ -44,3 +44,4 @@ mod snapshots;
 mod stopped;
 mod sweep;
 mod unopenable;
+mod verified_together;

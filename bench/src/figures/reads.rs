@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use memmap2::{Advice as Pages, MmapMut};
-use partstore::{CompletedPart, Object, ObjectPart, PartNumber, PartStore, Result, Upload};
+use partstore::{CompletedPart, Object, ObjectPart, PartNumber, PartStore, Result, Scope, Upload};
 use partstore_bench::bodies::body;
 use partstore_bench::{at_once, machine, median};
 use rustix::fs::{Advice, OFlags, fadvise};
@@ -46,6 +46,7 @@ pub fn reads(base: &Path, report: &Report) -> Result<()> {
     };
     reads.right_after()?;
     reads.cold()?;
+    reads.verified()?;
     reads.hot()?;
     reads.small_pieces()?;
     first_byte(&store, report)?;
@@ -96,6 +97,20 @@ impl Reads<'_> {
         self.say("cold, in order, `read`", copied, "`O_DIRECT` × 4", direct);
         self.say("cold, in order, chunks", chunks, "`O_DIRECT` × 4", direct);
         self.say("cold, in order, chunks", chunks, "page cache", cached);
+        Ok(())
+    }
+
+    /// All blobs, with their hashes. The floor only reads.
+    fn verified(&self) -> Result<()> {
+        let [mut ours, mut floor] = [const { Vec::new() }; 2];
+        for _ in 0..ROUNDS {
+            self.files.forget();
+            ours.push(timed(|| self.store.verify(Scope::Everything).map(drop))?);
+            self.files.forget();
+            floor.push(clocked(|| self.files.in_flight()));
+        }
+        let [ours, floor] = [ours, floor].map(|took| rate(median(took)));
+        self.say("`verify`, cold", ours, "`O_DIRECT` × 4", floor);
         Ok(())
     }
 

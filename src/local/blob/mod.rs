@@ -38,6 +38,8 @@ pub(crate) struct BlobFiles {
     blobs: Dir,
     staging: Dir,
     process: Process,
+    /// Memory for blobs that are checked.
+    buffers: Arc<Buffers>,
     closing: Closing,
     /// For each directory `blobs/xx`: whether this process knows that its name and the names in it are
     /// durable.
@@ -82,6 +84,7 @@ impl BlobFiles {
         Ok(Self {
             foreign,
             process: Process::current(),
+            buffers: Arc::clone(buffers),
             closing: Closing::default(),
             writes_direct: takes_direct(&staging.at("probe"), buffers),
             blobs,

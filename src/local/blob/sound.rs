@@ -3,7 +3,6 @@
 
 use super::BlobFiles;
 use super::source::{self, BlobFile, LENGTH};
-use crate::going::Going;
 use crate::local::file::Handle;
 use crate::values::blocks::BlockCrcs;
 use crate::{ContentHash, Error, Result};
@@ -65,23 +64,24 @@ impl BlobFiles {
         // acknowledged.
         handle.sync_all()?;
         let file = BlobFile::new(self, handle, *content);
-        source::check_all(file, sums, &Going::until(&self.closing))?;
+        source::check_all(file, sums, &mut |_| self.closing.check())?;
         self.found_sound(content);
         Ok(())
     }
 
-    /// Reads the whole blob, and compares each block and the BLAKE3 hash with what was stored.
+    /// Reads the whole blob, and compares each block and the BLAKE3 hash with what was stored. Tells `advance` of
+    /// the bytes of each step.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`]. [`Error::Closed`] if `going` says no. [`Error::Io`].
+    /// [`Error::DamagedBlob`], [`Error::Io`], and those of `advance`.
     pub(crate) fn check(
         &self,
         content: &ContentHash,
         sums: &BlockCrcs,
-        going: &Going<'_>,
+        advance: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         let file = BlobFile::new(self, self.open_file(content)?, *content);
-        source::check_all(file, sums, going)?;
+        source::check_all(file, sums, advance)?;
         self.damaged.lock().remove(content);
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! [`BlobFile`]: the file of one blob, as a source of bytes that are then checked.
 //!
 //! Pieces are read through the page cache. A reader that goes through a blob in order reads long pieces on
-//! other threads, [past the page cache](super::passes).
+//! other threads, [past the page cache](super::passes). A check of the whole blob passes it always: what the disk
+//! holds is what counts.
 
 use std::borrow::Borrow;
 use std::sync::{Arc, OnceLock};
@@ -10,12 +11,13 @@ use std::time::Instant;
 use super::BlobFiles;
 use crate::backend::{Source, Verified};
 use crate::buffers::{ALIGNMENT, is_aligned};
-use crate::going::Going;
 use crate::local::file::Handle;
-use crate::values::blocks::BlockCrcs;
+use crate::values::blocks::{BlockCrcs, LONG_BLOCK};
 use crate::{ContentHash, Error, Result};
 
 pub(super) const LENGTH: &str = "its file has another length";
+/// Bytes that a check reads at a time, at most: a large buffer.
+const LONGEST: usize = 8 * LONG_BLOCK;
 
 /// An open file.
 pub(crate) struct BlobFile<S> {
@@ -32,6 +34,8 @@ pub(crate) struct BlobFile<S> {
 enum Way {
     Pieces,
     Long,
+    /// Long pieces, and what the disk refuses is not looked for in the page cache.
+    Check,
 }
 
 impl<S> BlobFile<S> {
@@ -68,7 +72,8 @@ impl<S: Borrow<BlobFiles>> BlobFile<S> {
         let open = || {
             let place = self.handle.place();
             let files = self.files.borrow();
-            let passes = files.writes_direct() && files.passes.begin(&self.content);
+            let passes = files.writes_direct()
+                && (self.way == Way::Check || files.passes.begin(&self.content));
             passes.then(|| Handle::open_direct(place).ok().map(Arc::new))?
         };
         self.direct.get_or_init(open).as_ref()
@@ -76,7 +81,10 @@ impl<S: Borrow<BlobFiles>> BlobFile<S> {
 
     /// Fills as much of `into` as can be read past the page cache, and returns how much.
     fn read_direct(&self, position: u64, into: &mut [u8]) -> Result<usize> {
-        let (Way::Long, Some(direct)) = (self.way, self.direct()) else {
+        if self.way == Way::Pieces {
+            return Ok(0);
+        }
+        let Some(direct) = self.direct() else {
             return Ok(0);
         };
         let len = into.len() - into.len() % ALIGNMENT;
@@ -94,8 +102,14 @@ impl<S: Borrow<BlobFiles>> BlobFile<S> {
 impl<S: Borrow<BlobFiles> + Clone + Send + Sync> Source for BlobFile<S> {
     fn read_exact_at(&mut self, position: u64, into: &mut [u8]) -> Result<()> {
         self.files.borrow().check_process()?;
-        // Whatever the disk says to such a read, the page cache may know better.
-        let done = self.read_direct(position, into).unwrap_or(0);
+        let done = match self.read_direct(position, into) {
+            Ok(done) => done,
+            Err(error) if self.way == Way::Check && error.is_of_the_medium() => {
+                return Err(self.blame(error));
+            }
+            // Whatever the disk says to such a read, the page cache may know better.
+            Err(_) => 0,
+        };
         let rest = into.get_mut(done..).unwrap_or_default();
         let read = self.handle.read_at(rest, position + done as u64);
         read.map_err(|error| self.blame(error))
@@ -123,26 +137,41 @@ impl<S: Borrow<BlobFiles> + Clone + Send + Sync> Source for BlobFile<S> {
     }
 }
 
-/// Reads and compares every block, the length, and the hash of the whole.
+/// Reads and compares every block, the length, and the hash of the whole. `advance` is told of the bytes of each step,
+/// and an error of it ends the work.
 pub(super) fn check_all(
-    file: BlobFile<&BlobFiles>,
+    mut file: BlobFile<&BlobFiles>,
     sums: &BlockCrcs,
-    going: &Going<'_>,
+    advance: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<()> {
-    going.check()?;
+    advance(0)?;
     if file.handle.len()? != sums.size {
         return Err(file.damaged(LENGTH));
     }
-    let content = file.content;
+    file.way = Way::Check;
+    let (content, files) = (file.content, file.files);
     let (mut blob, mut hasher) = (Verified::new(file, sums), blake3::Hasher::new());
+    let size = usize::try_from(sums.size).unwrap_or(usize::MAX);
+    let mut buffer = files.buffers.buffer_of(size.clamp(LONG_BLOCK, LONGEST));
+    let mut own = Vec::new();
+    let memory = match buffer.space() {
+        // Bodies have most of the memory.
+        tiny if tiny.len() < LONG_BLOCK => {
+            own.resize(LONG_BLOCK, 0);
+            &mut own[..]
+        }
+        memory => memory,
+    };
+    let longest = memory.len() - memory.len() % LONG_BLOCK;
     let mut position = 0;
     while position < sums.size {
-        let len = blob.with_piece(position, |piece| {
-            hasher.update(piece);
-            piece.len() as u64
+        let rest = usize::try_from(sums.size - position).unwrap_or(longest);
+        let piece = memory.get_mut(..longest.min(rest)).unwrap_or_default();
+        blob.read_blocks(position, piece, &mut |blocks| {
+            hasher.update(blocks);
+            advance(blocks.len() as u64)
         })?;
-        position += len;
-        going.advance(len)?;
+        position += piece.len() as u64;
     }
     if hasher.finalize().as_bytes() != content.as_bytes() {
         return Err(blob.source().damaged("its bytes do not have its hash"));

@@ -3,6 +3,8 @@
 //! The store can be used in the meantime. What looks wrong is read again under the lock or pin that keeps
 //! it unchanged.
 
+mod blobs;
+
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
@@ -15,16 +17,8 @@ use crate::local::locks::Locks;
 use crate::local::meta::MetaStore;
 use crate::local::namespaces::Namespaces;
 use crate::local::pins::Pins;
-use crate::values::id::Upload;
 use crate::values::namespace::NamespaceId;
-use crate::{
-    ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, UploadId, Usage, VerifyReport,
-};
-
-/// Blobs looked up at a time.
-const GROUP: usize = 256;
-/// References of a damaged blob that a report names.
-const NAMED: usize = 10_000;
+use crate::{ContentHash, Error, PartNumber, Result, Scope, UploadId, Usage, VerifyReport};
 
 pub(crate) struct Verify<'a, 'g> {
     pub meta: &'a MetaStore,
@@ -58,7 +52,7 @@ impl Verify<'_, '_> {
             &|report| self.verify_tombstones(report),
             &|report| self.verify_parts(report),
             &|report| self.verify_references(report),
-            &|report| self.verify_blobs(scope, report),
+            &|report| blobs::verify(self, scope, report),
         ];
         for step in steps {
             match step(report) {
@@ -376,80 +370,5 @@ impl Verify<'_, '_> {
             .meta
             .part(id, number)?
             .is_none_or(|part| part.content != *content))
-    }
-
-    /// Each blob is referenced or known as garbage, and with [`Scope::Everything`] holds its bytes
-    /// (I5, I7).
-    fn verify_blobs(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
-        let mut after = None;
-        loop {
-            let group = self.meta.blobs(after, GROUP)?;
-            let Some(last) = group.last() else {
-                return Ok(());
-            };
-            after = Some(*last);
-            for content in group {
-                self.verify_blob(content, scope, report)?;
-            }
-        }
-    }
-
-    fn verify_blob(
-        &self,
-        content: ContentHash,
-        scope: Scope,
-        report: &mut VerifyReport,
-    ) -> Result<()> {
-        self.row()?;
-        self.verify_not_forgotten(content, report)?;
-        // I4: the file stays while the blob is pinned.
-        let _pinned = self.pins.pin(vec![content])?;
-        let Some(sums) = self.meta.blob(&content)? else {
-            return Ok(());
-        };
-        report.blobs += 1;
-        if scope == Scope::Metadata {
-            return Ok(());
-        }
-        match self.blobs.check(&content, &sums, self.going) {
-            Ok(()) => report.bytes += sums.size,
-            Err(Error::DamagedBlob { hash, reason }) => {
-                let parts = self.parts_of(&content)?;
-                report.damaged.push(DamagedBlob {
-                    hash,
-                    reason,
-                    parts,
-                });
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// I7: checked under a claim, when nobody can change the references. A blob that is in use is left for
-    /// the next time.
-    fn verify_not_forgotten(&self, content: ContentHash, report: &mut VerifyReport) -> Result<()> {
-        let claimed = self.pins.claim(vec![content]);
-        let known = claimed.contents().is_empty()
-            || self.meta.blob_size(&content)?.is_none()
-            || self.meta.is_garbage(&content)?
-            || self.meta.is_referenced(&content)?;
-        if !known {
-            report.inconsistent.push(format!(
-                "blob {content}: no part refers to it, and no sweep will check it"
-            ));
-        }
-        Ok(())
-    }
-
-    fn parts_of(&self, content: &ContentHash) -> Result<Vec<(Upload, PartNumber)>> {
-        let mut parts = Vec::new();
-        for (id, number) in self.meta.references(content, NAMED)? {
-            if let Some(upload) = self.meta.upload(id)? {
-                let name = self.namespaces.upload(upload.namespace, &upload.key, id);
-                parts.push((name, number));
-            }
-        }
-        Ok(parts)
     }
 }

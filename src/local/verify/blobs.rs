@@ -1,0 +1,239 @@
+//! Blobs are compared with their records, on several threads: while one waits for the disk, another one hashes.
+
+use std::collections::VecDeque;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{Builder, available_parallelism, scope};
+
+use super::Verify;
+use crate::local::blob::BlobFiles;
+use crate::local::meta::MetaStore;
+use crate::local::namespaces::Namespaces;
+use crate::local::pins::Pins;
+use crate::sync::Mutex;
+use crate::values::id::Upload;
+use crate::{ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, VerifyReport};
+
+/// Blobs looked up at a time.
+const GROUP: usize = 256;
+/// References of a damaged blob that a report names.
+const NAMED: usize = 10_000;
+/// Threads at most. Each has a buffer of 2 MiB.
+const THREADS: usize = 8;
+/// Their name, which debuggers and process listings show.
+const NAME: &str = "partstore-check";
+/// So many bytes of blobs are worth a thread.
+const WORTH: u64 = 16 << 20;
+
+/// Each blob is referenced or known as garbage, and with [`Scope::Everything`] holds its bytes (I5, I7).
+///
+/// # Errors
+/// [`Error::Closed`] if `going` says no. The first one of any thread.
+pub(super) fn verify(of: &Verify<'_, '_>, scope: Scope, report: &mut VerifyReport) -> Result<()> {
+    let blobs = Blobs {
+        meta: of.meta,
+        files: of.blobs,
+        pins: of.pins,
+        namespaces: of.namespaces,
+        scope,
+        rest: Mutex::default(),
+        is_stopped: AtomicBool::new(false),
+    };
+    let before = report.inconsistent.len();
+    let mut take = |found| take(of, found, report);
+    let verified = match threads(of.meta.tally().blob_bytes, scope) {
+        0 | 1 => blobs.verify_all(&mut take),
+        threads => blobs.verify_together(threads, &mut take),
+    };
+    // In whatever order the threads found it.
+    report.damaged.sort_by_key(|blob| blob.hash);
+    let found = report.inconsistent.get_mut(before..);
+    found.unwrap_or_default().sort_unstable();
+    verified
+}
+
+/// So many threads for so many bytes.
+fn threads(bytes: u64, scope: Scope) -> usize {
+    // A schedule has no threads but its own.
+    if scope == Scope::Metadata || cfg!(shuttle) {
+        return 1;
+    }
+    let processors = available_parallelism().map_or(1, usize::from);
+    let worth = usize::try_from(bytes / WORTH).unwrap_or(THREADS);
+    worth.min(2 * processors).min(THREADS)
+}
+
+/// What is found, in the order in which a thread finds it.
+enum Found {
+    Row,
+    /// So many bytes were read.
+    Read(u64),
+    /// A blob that agrees with its record. So many of its bytes were compared.
+    Sound(u64),
+    Damaged(DamagedBlob),
+    Inconsistent(String),
+}
+
+/// # Errors
+/// [`Error::Closed`].
+fn take(of: &Verify<'_, '_>, found: Found, report: &mut VerifyReport) -> Result<()> {
+    match found {
+        Found::Row => return of.row(),
+        Found::Read(bytes) => return of.going.advance(bytes),
+        Found::Sound(bytes) => {
+            report.blobs += 1;
+            report.bytes += bytes;
+        }
+        Found::Damaged(blob) => {
+            report.blobs += 1;
+            report.damaged.push(blob);
+        }
+        Found::Inconsistent(what) => report.inconsistent.push(what),
+    }
+    Ok(())
+}
+
+type Take<'a> = dyn FnMut(Found) -> Result<()> + 'a;
+
+/// What all threads share.
+struct Blobs<'a> {
+    meta: &'a MetaStore,
+    files: &'a BlobFiles,
+    pins: &'a Arc<Pins>,
+    namespaces: &'a Namespaces,
+    scope: Scope,
+    rest: Mutex<Rest>,
+    /// Nobody wants to know more.
+    is_stopped: AtomicBool,
+}
+
+/// The blobs that no thread has taken.
+#[derive(Default)]
+struct Rest {
+    group: VecDeque<ContentHash>,
+    /// The last one of the group.
+    after: Option<ContentHash>,
+}
+
+impl Blobs<'_> {
+    /// Threads find, and this one takes. Each waits until this one has taken what it found, so a caller who is
+    /// slow to take holds them all up.
+    fn verify_together(&self, threads: usize, take: &mut Take<'_>) -> Result<()> {
+        let (sender, all_found) = sync_channel(threads);
+        scope(|scope| {
+            let find = |sender: SyncSender<Found>| {
+                let done = self.verify_all(&mut |found| {
+                    let is_heard = !self.is_stopped.load(Ordering::Relaxed);
+                    let sent = is_heard && sender.send(found).is_ok();
+                    sent.then_some(()).ok_or(Error::Closed)
+                });
+                if done.is_err() {
+                    self.is_stopped.store(true, Ordering::Relaxed);
+                }
+                done
+            };
+            let start = |_| {
+                let (thread, sender) = (Builder::new().name(NAME.to_owned()), sender.clone());
+                thread.spawn_scoped(scope, move || find(sender)).ok()
+            };
+            let started: Vec<_> = (0..threads).filter_map(start).collect();
+            drop(sender);
+            let mut done = if started.is_empty() {
+                self.verify_all(take)
+            } else {
+                Ok(())
+            };
+            for found in all_found {
+                if done.is_ok() {
+                    done = take(found);
+                }
+                if done.is_err() {
+                    self.is_stopped.store(true, Ordering::Relaxed);
+                }
+            }
+            for thread in started {
+                let its = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+                // A thread that was stopped has nothing to say.
+                if done.is_ok() {
+                    done = its;
+                } else if let (Err(Error::Closed), Err(error)) = (&done, its) {
+                    done = Err(error);
+                }
+            }
+            done
+        })
+    }
+
+    /// Verifies blobs until none is left.
+    fn verify_all(&self, take: &mut Take<'_>) -> Result<()> {
+        while let Some(content) = self.next()? {
+            self.verify_blob(content, take)?;
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Result<Option<ContentHash>> {
+        let mut rest = self.rest.lock();
+        if rest.group.is_empty() {
+            rest.group = self.meta.blobs(rest.after, GROUP)?.into();
+            rest.after = rest.group.back().copied().or(rest.after);
+        }
+        Ok(rest.group.pop_front())
+    }
+
+    fn verify_blob(&self, content: ContentHash, take: &mut Take<'_>) -> Result<()> {
+        take(Found::Row)?;
+        self.verify_not_forgotten(content, take)?;
+        // I4: the file stays while the blob is pinned.
+        let _pinned = self.pins.pin(vec![content])?;
+        let Some(sums) = self.meta.blob(&content)? else {
+            return Ok(());
+        };
+        if self.scope == Scope::Metadata {
+            return take(Found::Sound(0));
+        }
+        let mut advance = |bytes| take(Found::Read(bytes));
+        match self.files.check(&content, &sums, &mut advance) {
+            Ok(()) => take(Found::Sound(sums.size)),
+            Err(Error::DamagedBlob { hash, reason }) => {
+                let parts = self.parts_of(&content)?;
+                take(Found::Damaged(DamagedBlob {
+                    hash,
+                    reason,
+                    parts,
+                }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// I7: checked under a claim, when nobody can change the references. A blob that is in use is left for
+    /// the next time.
+    fn verify_not_forgotten(&self, content: ContentHash, take: &mut Take<'_>) -> Result<()> {
+        let claimed = self.pins.claim(vec![content]);
+        let known = claimed.contents().is_empty()
+            || self.meta.blob_size(&content)?.is_none()
+            || self.meta.is_garbage(&content)?
+            || self.meta.is_referenced(&content)?;
+        drop(claimed);
+        if known {
+            return Ok(());
+        }
+        take(Found::Inconsistent(format!(
+            "blob {content}: no part refers to it, and no sweep will check it"
+        )))
+    }
+
+    fn parts_of(&self, content: &ContentHash) -> Result<Vec<(Upload, PartNumber)>> {
+        let mut parts = Vec::new();
+        for (id, number) in self.meta.references(content, NAMED)? {
+            if let Some(upload) = self.meta.upload(id)? {
+                let name = self.namespaces.upload(upload.namespace, &upload.key, id);
+                parts.push((name, number));
+            }
+        }
+        Ok(parts)
+    }
+}
