@@ -207,6 +207,21 @@ pub trait Catalog: Send + Sync + 'static {
     /// Only the engine's own.
     fn look_up(&self, content: &ContentHash) -> Result<(Hold, Option<StoredBlob>)>;
 
+    /// Looks up the blob of a body that is about to be stored, and holds it. If the body is in memory, `bytes` is its size.
+    /// An engine whose commit finds equal bytes by itself may answer that nothing is known. It then also answers for
+    /// whether the blob that its commit relies on is sound.
+    ///
+    /// # Errors
+    /// As for [`look_up`](Self::look_up).
+    fn look_up_for_body(
+        &self,
+        content: &ContentHash,
+        bytes: Option<u64>,
+    ) -> Result<(Hold, Option<StoredBlob>)> {
+        let _ = bytes;
+        self.look_up(content)
+    }
+
     /// Returns what is known of a blob that the hold keeps.
     ///
     /// # Errors

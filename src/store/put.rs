@@ -109,7 +109,11 @@ pub(super) fn store_body<T>(
     let content = hasher.content();
     // 2. I4: the blob is held before it is looked for, and until the part is durable. So no sweep can remove
     // it in between.
-    let (_hold, known) = session.catalog.look_up(&content)?;
+    let in_memory = match &body {
+        Body::Memory(bytes) => Some(bytes.len() as u64),
+        Body::Staged(_) => None,
+    };
+    let (_hold, known) = session.catalog.look_up_for_body(&content, in_memory)?;
     let stored = check_stored(session, &content, known)?;
     let (is_new, repairs) = (
         matches!(stored, Stored::Absent),

@@ -131,7 +131,8 @@ impl Cluster {
     /// # Errors
     /// - [`Error::InvalidArgument`]: an address is none.
     /// - [`Error::Unavailable`]: the database does not answer.
-    /// - [`Error::NotAStore`]: the database runs with `fsync` or `full_page_writes` off.
+    /// - [`Error::NotAStore`]: the database runs with `fsync` or `full_page_writes` off, or behind a pooler that does not keep
+    ///   sessions.
     /// - [`Error::NewerFormat`]: a newer version of this crate made the tables, and this one would not
     ///   understand them.
     /// - [`Error::NoSuchStore`]: there are no tables, and none [may be made](Self::create).

@@ -1,13 +1,16 @@
 //! The functions of the catalog, changed: with naps between their statements, or without one of their steps.
 
 /// The functions as they are. `ps.` stands for the schema.
-pub const FUNCTIONS: &str = include_str!("../../../crates/partstore-cluster/sql/functions-v1.sql");
+pub const FUNCTIONS: &str = concat!(
+    include_str!("../../../crates/partstore-cluster/sql/functions-v1.sql"),
+    include_str!("../../../crates/partstore-cluster/sql/functions-v2.sql")
+);
 
 /// A nap that leaves `FOUND` as it is: mostly none, up to 30 ms.
 const NAP: &str = " IF (SELECT count(*) FROM pg_sleep(CASE WHEN random() < 0.2 THEN random() * 0.03 ELSE 0 END)) < 0 THEN NULL; END IF;";
 
 /// Functions that only list, whose naps would widen nothing.
-const WITHOUT_NAPS: [&str; 2] = ["page_v1", "inconsistent_v1"];
+const WITHOUT_NAPS: [&str; 3] = ["page_v1", "inconsistent_v1", "inconsistent_v2"];
 
 /// Behind each statement of a function that stands on lines of its own, a nap.
 pub fn with_naps(functions: &str) -> String {

@@ -38,17 +38,26 @@ const fn without(name: &'static str, changes: &'static [Change]) -> Sabotage {
     Sabotage { name, changes }
 }
 
-const NO_UPLOAD_KEY: Change = Tables("ALTER TABLE ps.parts DROP CONSTRAINT parts_upload_fkey");
 const NO_CONTENT_KEY: Change = Tables("ALTER TABLE ps.parts DROP CONSTRAINT parts_content_fkey");
 const NO_KEY_KEY: Change = Tables("ALTER TABLE ps.keys DROP CONSTRAINT keys_object_fkey");
 
 const UNLOCKED_BLOB: Change = Text(
-    "refer_v1",
-    "FOR KEY SHARE;\n    IF FOUND THEN RETURN true",
-    ";\n    IF FOUND THEN RETURN true",
+    "refer_v2",
+    "FOR KEY SHARE;\n    IF FOUND THEN RETURN -1",
+    ";\n    IF FOUND THEN RETURN -1",
+);
+const UNLOCKED_UPLOAD: Change = Text(
+    "put_parts_v2",
+    "WHERE id = p_upload[1] FOR SHARE",
+    "WHERE id = p_upload[1]",
+);
+const UNLOCKED_UPLOADS: Change = Text(
+    "put_parts_v2",
+    "completed IS NULL OFFSET 0 FOR SHARE SKIP LOCKED",
+    "completed IS NULL OFFSET 0",
 );
 const UNLOCKED_BLOBS: Change = Text(
-    "put_parts_v1",
+    "put_parts_v2",
     "ORDER BY content FOR KEY SHARE",
     "ORDER BY content",
 );
@@ -57,35 +66,20 @@ const UNLOCKED_BLOBS: Change = Text(
 pub const ALL: &[Sabotage] = &[
     without(
         "put: its upload is not locked",
-        &[Text(
-            "put_parts_v1",
-            "completed IS NULL OFFSET 0 FOR SHARE",
-            "completed IS NULL OFFSET 0",
-        )],
-    ),
-    without(
-        "put: its upload is not locked, no foreign key to it",
-        &[
-            Text(
-                "put_parts_v1",
-                "completed IS NULL OFFSET 0 FOR SHARE",
-                "completed IS NULL OFFSET 0",
-            ),
-            NO_UPLOAD_KEY,
-        ],
+        &[UNLOCKED_UPLOAD, UNLOCKED_UPLOADS],
     ),
     without(
         "put: an upload that is not open will do",
         &[Text(
-            "put_parts_v1",
-            "AND u.completed IS NULL OFFSET 0 FOR SHARE",
-            "OFFSET 0 FOR SHARE",
+            "put_parts_v2",
+            "AND u.completed IS NULL OFFSET 0 FOR SHARE SKIP LOCKED",
+            "OFFSET 0 FOR SHARE SKIP LOCKED",
         )],
     ),
     without(
         "put: the part that it replaces is not locked",
         &[Text(
-            "put_part_v1",
+            "put_part_v2",
             "number = p_number FOR UPDATE",
             "number = p_number",
         )],
@@ -93,7 +87,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: what it replaces is not noted as garbage",
         &[Text(
-            "put_part_v1",
+            "put_part_v2",
             "IF old.content <> p_content THEN",
             "IF false THEN",
         )],
@@ -101,7 +95,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: its token is not used",
         &[Text(
-            "put_parts_v1",
+            "put_parts_v2",
             "SET answer = l_now WHERE",
             "SET answer = NULL WHERE",
         )],
@@ -109,7 +103,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: a token that is used will do",
         &[Text(
-            "put_parts_v1",
+            "put_parts_v2",
             " AND answer IS NULL RETURNING",
             " RETURNING",
         )],
@@ -117,7 +111,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: the token of one that is refused stays used",
         &[Text(
-            "put_parts_v1",
+            "put_parts_v2",
             "SET answer = CASE o_outcome WHEN 0 THEN o_stored END",
             "SET answer = o_stored",
         )],
@@ -125,7 +119,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: a number that has a part already is taken for done",
         &[Text(
-            "put_parts_v1",
+            "put_parts_v2",
             " WHERE (p_upload[place], p_number[place]) IN (SELECT upload, number FROM put)",
             "",
         )],
@@ -133,17 +127,17 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: a namespace with a quota is not told from others",
         &[Text(
-            "put_parts_v1",
-            "quota_bytes IS NULL AND quota_keys IS NULL AS is_free",
-            "true AS is_free",
+            "put_parts_v2",
+            "quota_bytes IS NOT NULL OR quota_keys IS NOT NULL AS has_quota",
+            "false AS has_quota",
         )],
     ),
     without(
         "put: a repair is not told from others",
         &[Text(
-            "put_parts_v1",
-            "n.is_free AND NOT q.repairs",
-            "n.is_free",
+            "put_parts_v2",
+            "o.is_there IS NULL AND NOT q.repairs",
+            "o.is_there IS NULL",
         )],
     ),
     without(
@@ -157,29 +151,29 @@ pub const ALL: &[Sabotage] = &[
     without(
         "put: the name that another was faster with is forgotten",
         &[Text(
-            "refer_v1",
-            "    INSERT INTO ps.doomed (name) VALUES (p_name);",
-            "    NULL;",
+            "refer_v2",
+            "  INSERT INTO ps.doomed (name) VALUES (p_name);",
+            "  NULL;",
         )],
     ),
     without(
         "puts: the names that others were faster with are forgotten",
         &[Text(
-            "put_parts_v1",
-            "WHERE f.name NOT IN (SELECT s.name FROM stored s)",
-            "WHERE false",
+            "put_parts_v2",
+            "AND f.name NOT IN (SELECT s.name FROM stored s)",
+            "AND false",
         )],
     ),
     without(
         "put: a doomed blob is taken back while it is removed",
         &[
             Text(
-                "refer_v1",
+                "refer_v2",
                 "content = p_content AND NOT removing\n",
                 "content = p_content\n",
             ),
             Text(
-                "refer_v1",
+                "refer_v2",
                 "      AND NOT removing RETURNING",
                 "      RETURNING",
             ),
@@ -218,14 +212,13 @@ pub const ALL: &[Sabotage] = &[
         )],
     ),
     without(
-        "complete: its upload is not locked, no foreign keys to it",
+        "complete: its upload is not locked, no foreign key to it",
         &[
             Text(
                 "complete_v1",
                 "WHERE id IN (p_upload, p_replaced) ORDER BY id FOR UPDATE",
                 "WHERE id IN (p_upload, p_replaced)",
             ),
-            NO_UPLOAD_KEY,
             NO_KEY_KEY,
         ],
     ),
@@ -287,10 +280,6 @@ pub const ALL: &[Sabotage] = &[
     without(
         "abort: its upload is not locked",
         &[Text("lock_open_v1", " FOR UPDATE;", ";")],
-    ),
-    without(
-        "abort: its upload is not locked, no foreign key to it",
-        &[Text("lock_open_v1", " FOR UPDATE;", ";"), NO_UPLOAD_KEY],
     ),
     without(
         "drop: parts are not noted as garbage",
@@ -475,7 +464,10 @@ pub const ALL: &[Sabotage] = &[
     ),
     without(
         "quota: the namespace is not locked",
-        &[Text("over_quota_v1", " FOR NO KEY UPDATE;", ";")],
+        &[
+            Text("over_quota_v1", " FOR NO KEY UPDATE;", ";"),
+            Text("put_parts_v2", " ORDER BY name FOR NO KEY UPDATE;", ";"),
+        ],
     ),
     without(
         "namespaces: not held by what is put there",
@@ -484,10 +476,6 @@ pub const ALL: &[Sabotage] = &[
     without(
         "tables: no foreign key of parts to blobs",
         &[NO_CONTENT_KEY],
-    ),
-    without(
-        "tables: no foreign key of parts to uploads",
-        &[NO_UPLOAD_KEY],
     ),
     without("tables: no foreign key of keys to objects", &[NO_KEY_KEY]),
 ];

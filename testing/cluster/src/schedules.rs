@@ -33,9 +33,9 @@ pub struct Stage {
 }
 
 const NAP: &str = "  IF (SELECT count(*) FROM pg_sleep(0.8)) < 0 THEN NULL; END IF;\n";
-const COMMITS_A_PART: Napping = ("put_parts_v1", "  WITH put AS (");
-const BEGINS_TO_PUT: Napping = ("put_parts_v1", "  WITH used AS (");
-const HAS_LOCKED_THE_KEY: Napping = ("put_object_v1", "  FOR c IN SELECT");
+const COMMITS_A_PART: Napping = ("put_parts_v2", "  WITH put AS (");
+const BEGINS_TO_PUT: Napping = ("put_parts_v2", "  WITH used AS (");
+const HAS_LOCKED_THE_KEY: Napping = ("put_object_v2", "  FOR c IN SELECT");
 
 pub const ALL: &[Schedule] = &[
     Schedule {
@@ -86,7 +86,7 @@ pub const ALL: &[Schedule] = &[
     },
     Schedule {
         name: "an object comes before the key is locked",
-        naps: Some(("put_object_v1", "  l_old := ps.lock_key_v1")),
+        naps: Some(("put_object_v2", "  l_old := ps.lock_key_v1")),
         play: two_objects,
     },
     Schedule {
@@ -519,18 +519,22 @@ fn tokens_of_puts(stage: &Stage) -> Option<String> {
     put(&stage.one, &upload, 1, b"body").unwrap();
     let again = |token: &str, upload: &str| {
         let call = format!(
-            "SELECT o_outcome FROM (SELECT * FROM ps.tokens WHERE {token} ORDER BY seq DESC LIMIT 1) t, ps.parts p,
-               ps.put_parts_v1(t.session, ARRAY[t.seq], 0::smallint, ARRAY[{upload}], ARRAY[''::bytea], ARRAY['key'::bytea], ARRAY[2],
-                 ARRAY[p.content], ARRAY[p.size], ARRAY[p.etag], ARRAY[p.sums], ARRAY[NULL::bytea], ARRAY[NULL::bytea], ARRAY[false])"
+            "SELECT o_outcome FROM ({token}) t, ps.parts p,
+               ps.put_parts_v2(t.session, ARRAY[t.seq], 0::smallint, ARRAY[{upload}], ARRAY[''::bytea], ARRAY['key'::bytea], ARRAY[2],
+                 ARRAY[p.content], ARRAY[p.size], ARRAY[p.etag], ARRAY[p.sums], ARRAY[NULL::bytea], ARRAY[NULL::bytea], ARRAY[false], ARRAY[false], true)"
         );
         sql::query(&stage.place.database, &stage.place.schema, &call)
     };
-    again("answer IS NULL", "'\\x00'::bytea");
+    let unused =
+        "SELECT session, seq FROM ps.tokens WHERE answer IS NULL ORDER BY seq DESC LIMIT 1";
+    again(unused, "'\\x00'::bytea");
     let used = "SELECT 1 FROM ps.tokens t WHERE answer IS NOT NULL AND seq > (SELECT min(seq) + 8 FROM ps.tokens)";
     if !sql::query(&stage.place.database, &stage.place.schema, used).is_empty() {
         return Some("a token is used, though its put was refused".to_owned());
     }
-    again("answer IS NOT NULL", "p.upload");
+    let used =
+        "SELECT session, seq FROM ps.tokens WHERE answer IS NOT NULL ORDER BY seq DESC LIMIT 1";
+    again(used, "p.upload");
     wrong(
         stage.one.open_part(&upload, number(2)).is_ok(),
         "a put has happened twice",
@@ -554,7 +558,6 @@ fn swept_while_locked(stage: &Stage) -> Option<String> {
 fn foreign_keys(stage: &Stage) -> Option<String> {
     stage.one.put_object("key", b"body".to_vec()).unwrap();
     let changes = [
-        "UPDATE ps.parts SET upload = ''",
         "UPDATE ps.parts SET content = ''",
         "UPDATE ps.keys SET object = ''",
     ];

@@ -1,9 +1,12 @@
 //! [`Committer`]: puts that wait together become durable in one transaction.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::mpsc;
+use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use partstore::{Error, Result};
 
@@ -12,10 +15,18 @@ use crate::runtime::Runtime;
 
 /// So many puts at most share a transaction.
 const MOST: usize = 64;
-/// If more than so many wait, another transaction begins beside the one that is under way.
-const MANY: usize = 16;
+/// A lane beside one that is at work takes a batch only if more than so many wait. Fewer are cheaper together with the next
+/// ones. Yet while one transaction waits for its sync, the processors are free for another, so these are few.
+const FEW: usize = 5;
+/// A transaction that takes longer counts no more as under way: it may have lost its connection.
+const SLOW: Duration = Duration::from_millis(200);
+
+/// Puts that are committed alone have so many lanes, from this one on, each 64 behind the last.
+const ALONE: i16 = 8;
+const FIRST_ALONE: i16 = 5;
 
 /// One put of a part: the columns of its row, and its token.
+#[derive(Clone)]
 pub(super) struct Put {
     pub session: Vec<u8>,
     pub seq: i64,
@@ -30,6 +41,8 @@ pub(super) struct Put {
     /// The name and the CRCs of a blob that was stored for it.
     pub blob: Option<(Vec<u8>, Vec<u8>)>,
     pub repairs: bool,
+    /// Nobody has looked whether its bytes are stored.
+    pub is_blind: bool,
 }
 
 /// When a part was stored, or why it was not.
@@ -53,10 +66,10 @@ struct Inner {
 
 struct State {
     waiting: VecDeque<Waiting>,
-    /// Lanes of the usage's rows that no task has. A task takes one, and commits what comes until nothing is left.
+    /// Lanes of the usage's rows that no task has. A task takes one, and gives it back when the others suffice.
     free: Vec<i16>,
-    /// How many tasks are at work.
-    works: usize,
+    /// Lanes that a task has, and since when it commits its batch.
+    at_work: Vec<(i16, Instant)>,
 }
 
 impl Committer {
@@ -65,7 +78,7 @@ impl Committer {
         let state = State {
             waiting: VecDeque::new(),
             free: lanes.to_vec(),
-            works: 0,
+            at_work: Vec::new(),
         };
         let inner = Inner {
             database: Arc::clone(database),
@@ -88,25 +101,53 @@ impl Committer {
             state.waiting.push_back(Waiting { put, reply });
             state.next_lane()
         };
+        self.begin(lane);
+        loop {
+            match answer.recv_timeout(SLOW) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) => {
+                    let lane = self.inner.state.lock().next_lane();
+                    self.begin(lane);
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Closed),
+            }
+        }
+    }
+
+    fn begin(&self, lane: Option<i16>) {
         if let Some(number) = lane {
             let inner = Arc::downgrade(&self.inner);
             self.runtime
                 .spawn(async move { Lane::work(&inner, number).await });
         }
-        answer.recv().map_err(|_| Error::Closed)
     }
 }
 
 impl State {
-    /// The lane of a task that is to begin. A few that wait are cheaper in one transaction, so the next one begins only
-    /// for many.
+    /// The lane of a task that is to begin, if one is to.
     fn next_lane(&mut self) -> Option<i16> {
-        if self.works > 0 && self.waiting.len() <= MANY {
-            return None;
+        let lane = self.needs_a_lane().then(|| self.free.pop()).flatten()?;
+        self.at_work.push((lane, Instant::now()));
+        Some(lane)
+    }
+
+    /// What a lane commits next. If the others suffice it is free: the first of them that ends takes what waits. So batches
+    /// stay of a size, and not one of many beside one of few.
+    fn next_batch_of(&mut self, lane: i16) -> Vec<Waiting> {
+        self.at_work.retain(|(other, _)| *other != lane);
+        if !self.needs_a_lane() {
+            self.free.push(lane);
+            return Vec::new();
         }
-        let lane = self.free.pop();
-        self.works += usize::from(lane.is_some());
-        lane
+        self.at_work.push((lane, Instant::now()));
+        self.next_batch()
+    }
+
+    /// Whether more wait than the lanes at work are left to take.
+    fn needs_a_lane(&self) -> bool {
+        let mut at_work = self.at_work.iter();
+        let is_left_to_them = at_work.any(|(_, since)| since.elapsed() < SLOW);
+        self.waiting.len() > if is_left_to_them { FEW } else { 0 }
     }
 
     /// Those of one lease, and one for each number of an upload. In the order of their blobs, so that batches which
@@ -129,6 +170,7 @@ impl State {
 }
 
 /// What one task commits with.
+#[derive(Clone)]
 struct Lane {
     database: SharedDatabase,
     number: i16,
@@ -140,11 +182,8 @@ impl Lane {
     async fn work(inner: &Weak<Inner>, number: i16) {
         while let Some(inner) = inner.upgrade() {
             let batch = {
-                let mut state = inner.state.lock();
-                let batch = state.next_batch();
+                let batch = inner.state.lock().next_batch_of(number);
                 if batch.is_empty() {
-                    state.free.push(number);
-                    state.works -= 1;
                     return;
                 }
                 batch
@@ -154,25 +193,39 @@ impl Lane {
                 number,
             };
             drop(inner);
-            lane.commit(batch).await;
+            // A bug in one batch must not keep the lane. Its callers are told that nobody knows.
+            let replies: Vec<_> = batch.iter().map(|waiting| waiting.reply.clone()).collect();
+            let committed = AssertUnwindSafe(lane.commit(batch)).catch_unwind();
+            if committed.await.is_err() {
+                let cause = "the commit was broken off by a bug".to_owned();
+                for reply in replies {
+                    let cause = cause.clone();
+                    let _ = reply.try_send(Err(Failure::Unknown { cause }));
+                }
+            }
         }
     }
 
     async fn commit(&self, batch: Vec<Waiting>) {
-        let call = self.call(&batch.iter().map(|waiting| &waiting.put));
-        let changed = self.database.change(&call).await;
+        let call = self.call(&batch.iter().map(|waiting| &waiting.put), false);
+        let changed = self.database.change(&call.giving_way()).await;
+        let is_repeated = changed.is_repeated;
         match changed.rows {
             Ok(rows) => {
-                for (waiting, row) in batch.iter().zip(&rows) {
-                    let answer = self.settled(&waiting.put, answer(row), changed.is_repeated);
-                    let _ = waiting.reply.send(answer.await);
+                let mut put_aside = Vec::new();
+                for (waiting, row) in batch.into_iter().zip(&rows) {
+                    match answer(row) {
+                        Err(failure) if failure.is_to_be_alone() => put_aside.push(waiting),
+                        answer => {
+                            let answer = self.settled(&waiting.put, answer, is_repeated).await;
+                            let _ = waiting.reply.send(answer);
+                        }
+                    }
                 }
+                self.commit_each(put_aside, is_repeated);
             }
-            // Something in it cannot be done: the others can. If the database is away, all are told.
-            Err(Failure::Refused { .. }) if batch.len() > 1 => {
-                let each = batch.iter().map(|waiting| self.commit_one(waiting));
-                futures_util::future::join_all(each).await;
-            }
+            // Something is in the way of one: the others can be put. If the database is away, all are told.
+            Err(Failure::Refused { .. }) => self.commit_each(batch, is_repeated),
             Err(failure) => {
                 for waiting in &batch {
                     let _ = waiting.reply.send(Err(failure.clone()));
@@ -181,11 +234,24 @@ impl Lane {
         }
     }
 
-    async fn commit_one(&self, waiting: &Waiting) {
-        let call = self.call(&std::iter::once(&waiting.put));
+    /// Commits each alone, beside the batches that follow: some may wait for a lock.
+    fn commit_each(&self, batch: Vec<Waiting>, is_repeated: bool) {
+        for (beside, waiting) in (0..ALONE).cycle().zip(batch) {
+            // Rows of the usage are locked until the commit, so those that are alone share few of them.
+            let lane = Self {
+                number: self.number % 64 + 64 * (FIRST_ALONE + beside),
+                ..self.clone()
+            };
+            tokio::spawn(async move { lane.commit_alone(&waiting, is_repeated).await });
+        }
+    }
+
+    async fn commit_alone(&self, waiting: &Waiting, is_repeated: bool) {
+        let call = self.call(&std::iter::once(&waiting.put), true);
         let changed = self.database.change(&call).await;
         let answer = only(changed.rows);
-        let answer = self.settled(&waiting.put, answer, changed.is_repeated);
+        let is_repeated = is_repeated || changed.is_repeated;
+        let answer = self.settled(&waiting.put, answer, is_repeated);
         let _ = waiting.reply.send(answer.await);
     }
 
@@ -196,12 +262,22 @@ impl Lane {
             Err(failure) if is_repeated && failure.is_ours() => failure,
             answer => return answer,
         };
-        let call = self.call(&std::iter::once(put));
+        let call = self.call(&std::iter::once(put), true);
         let confirmed = self.database.confirm(&call, put.session.clone(), put.seq);
-        only(confirmed.await).map_err(|failure| failure.behind(refusal))
+        let confirmed = only(confirmed.await).map_err(|failure| failure.behind(refusal));
+        confirmed.map_err(|failure| {
+            if !failure.is_known_already() {
+                return failure;
+            }
+            // Its token is gone by now, and with it the name of what was stored.
+            let cause = "the answer of the database was lost, and nothing was changed";
+            Failure::Away {
+                cause: cause.to_owned(),
+            }
+        })
     }
 
-    fn call<'a>(&self, puts: &(impl Iterator<Item = &'a Put> + Clone)) -> Call {
+    fn call<'a>(&self, puts: &(impl Iterator<Item = &'a Put> + Clone), is_alone: bool) -> Call {
         let session = puts.clone().next().map(|put| put.session.clone());
         let name = |put: &Put| put.blob.as_ref().map(|(name, _)| name.clone());
         let crcs = |put: &Put| put.blob.as_ref().map(|(_, crcs)| crcs.clone());
@@ -219,8 +295,10 @@ impl Lane {
             .with(column(puts, |put| put.sums.clone()))
             .with(column(puts, name))
             .with(column(puts, crcs))
-            .with(column(puts, |put| put.repairs));
-        Call::function(&self.database.schema, "put_parts_v1", arguments)
+            .with(column(puts, |put| put.repairs))
+            .with(column(puts, |put| put.is_blind))
+            .with(is_alone);
+        Call::function(&self.database.schema, "put_parts_v2", arguments)
     }
 }
 

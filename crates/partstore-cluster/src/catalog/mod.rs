@@ -1,6 +1,7 @@
 //! [`ClusterCatalog`]: the verbs, as calls of the database.
 
 mod admitted;
+mod blind;
 mod committer;
 mod condition;
 mod held;
@@ -31,6 +32,7 @@ use crate::database::{Arguments, Call};
 use crate::rows;
 use crate::session::Session;
 use admitted::Admitted;
+use blind::Blind;
 use committer::Committer;
 use held::{Held, Pins};
 use look_ups::LookUps;
@@ -44,6 +46,7 @@ pub(crate) struct ClusterCatalog {
     committer: Committer,
     look_ups: LookUps,
     admitted: Admitted,
+    blind: Blind,
     blobs: Arc<dyn Bucket>,
     pins: Arc<Pins>,
     keep_removed: Duration,
@@ -52,12 +55,13 @@ pub(crate) struct ClusterCatalog {
 
 impl ClusterCatalog {
     pub fn new(session: Arc<Session>, blobs: Arc<dyn Bucket>, keep_removed: Duration) -> Self {
-        let lanes = [session.lane + 64, session.lane + 128];
+        let lanes = [64, 128, 192, 256].map(|from| session.lane + from);
         let (database, runtime) = (&session.database, &session.runtime);
         Self {
             committer: Committer::new(database, runtime, &lanes),
             look_ups: LookUps::new(database, runtime),
             admitted: Admitted::default(),
+            blind: Blind::default(),
             session,
             blobs,
             pins: Arc::default(),
@@ -70,6 +74,17 @@ impl ClusterCatalog {
         let call = Call::statement(&self.session.database.schema, sql, arguments);
         let rows = self.session.read(call)?;
         rows.map_err(|failure| about.error(failure))
+    }
+
+    fn look(&self, content: &ContentHash) -> Result<(Hold, Option<StoredBlob>)> {
+        let reader = self.session.reader()?;
+        let found = self.look_ups.look_up(content)?;
+        let found = found.map_err(|failure| About::default().error(failure))?;
+        let stored = found.as_ref().map(|row| rows::stored(row, 1));
+        if let (Some(stored), Some(true)) = (&stored, found.map(|row| row.get(4))) {
+            self.blobs.distrust(&stored.location);
+        }
+        Ok((self.pins.hold(reader, vec![*content]), stored))
     }
 }
 
@@ -171,14 +186,24 @@ impl Catalog for ClusterCatalog {
     }
 
     fn look_up(&self, content: &ContentHash) -> Result<(Hold, Option<StoredBlob>)> {
-        let reader = self.session.reader()?;
-        let found = self.look_ups.look_up(content)?;
-        let found = found.map_err(|failure| About::default().error(failure))?;
-        let stored = found.as_ref().map(|row| rows::stored(row, 1));
-        if let (Some(stored), Some(true)) = (&stored, found.map(|row| row.get(4))) {
-            self.blobs.distrust(&stored.location);
+        self.look(content)
+    }
+
+    /// The commit of a small body looks by itself.
+    fn look_up_for_body(
+        &self,
+        content: &ContentHash,
+        bytes: Option<u64>,
+    ) -> Result<(Hold, Option<StoredBlob>)> {
+        if bytes.is_some_and(|bytes| self.blind.allows(bytes)) {
+            let reader = self.session.reader()?;
+            return Ok((self.pins.hold(reader, vec![*content]), None));
         }
-        Ok((self.pins.hold(reader, vec![*content]), stored))
+        let found = self.look(content)?;
+        if let (Some(bytes), Some(_)) = (bytes, &found.1) {
+            self.blind.was_known(bytes);
+        }
+        Ok(found)
     }
 
     /// One that is doomed is still there for whoever holds it: the one that was doomed last.

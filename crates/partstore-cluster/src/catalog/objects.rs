@@ -6,6 +6,7 @@ use partstore::{
 };
 
 use super::ClusterCatalog;
+use super::blind::Blind;
 use super::condition::with_condition;
 use super::refusal::{About, no_such_namespace, over_quota};
 use super::uploads::{current, keyed, named};
@@ -40,6 +41,13 @@ impl ClusterCatalog {
         new: &NewObject<'_>,
     ) -> Result<Object> {
         let token = self.token_for(new.blob)?;
+        let mut repairs = new.blob.is_some_and(|blob| blob.repairs);
+        let _held;
+        if let (Some(stored), Some((_, part))) = (new.blob, new.parts.first())
+            && Blind::may_have_stored(stored)
+        {
+            (_held, repairs) = self.look_behind(&part.content)?;
+        }
         let upload = Upload::new(key.clone(), self.session.next_id(token.lease())?);
         let parts = || new.parts.iter().map(|(_, part)| part);
         let numbers = new.parts.iter().map(|(number, _)| i32::from(number.get()));
@@ -71,8 +79,8 @@ impl ClusterCatalog {
             .with(parts().map(sums).collect::<Vec<_>>())
             .with(new.blob.map(|blob| blob.stored.location.0.clone()))
             .with(new.blob.map(|blob| rows::bytes_of_crcs(&blob.stored.crcs)))
-            .with(new.blob.is_some_and(|blob| blob.repairs));
-        let call = Call::function(&self.session.database.schema, "put_object_v1", arguments);
+            .with(repairs);
+        let call = Call::function(&self.session.database.schema, "put_object_v2", arguments);
         let done = self.session.settle(token, call)?;
         let at = done.map_err(|failure| About::key(key).error(failure))?;
         let times = Times::all(time_of(at));

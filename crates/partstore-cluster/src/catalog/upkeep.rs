@@ -140,7 +140,7 @@ impl ClusterCatalog {
         let blobs = self.count("SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally")?;
         going.expect(blobs)?;
         let arguments = Arguments::new();
-        let call = Call::function(&self.session.database.schema, "inconsistent_v1", arguments);
+        let call = Call::function(&self.session.database.schema, "inconsistent_v2", arguments);
         let found = self.session.read_long(call)?.map_err(Failure::into_error)?;
         report
             .inconsistent

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
 use super::ClusterCatalog;
+use super::blind::Blind;
 use super::committer::Put;
 use super::condition::with_condition;
 use super::refusal::{About, over_quota};
@@ -112,7 +113,7 @@ impl ClusterCatalog {
         blob: Option<&NewBlob>,
     ) -> Result<Part> {
         let token = self.token_for(blob)?;
-        let put = Put {
+        let mut put = Put {
             session: token.session(),
             seq: token.seq(),
             upload: upload.id().to_bytes().to_vec(),
@@ -128,8 +129,16 @@ impl ClusterCatalog {
                 (blob.stored.location.0.clone(), crcs)
             }),
             repairs: blob.is_some_and(|blob| blob.repairs),
+            is_blind: blob.is_some_and(Blind::may_have_stored),
         };
-        let stored = token.settle(self.committer.commit(put)?);
+        let mut answer = self.committer.commit(put.clone())?;
+        let _held;
+        if matches!(&answer, Err(failure) if failure.is_known_already()) {
+            (_held, put.repairs) = self.look_behind(&part.content)?;
+            put.is_blind = false;
+            answer = self.committer.commit(put)?;
+        }
+        let stored = token.settle(answer);
         let stored = stored.map_err(|failure| About::upload(upload).error(failure))?;
         Ok(part.part(number, time_of(stored)))
     }
@@ -156,7 +165,7 @@ impl ClusterCatalog {
         };
         self.admitted.forget(upload.id());
         for _ in 0..TRIES {
-            let Some(seen) = self.look(upload, completing)? else {
+            let Some(seen) = self.see(upload, completing)? else {
                 return self.read_object(upload);
             };
             let verdict = match completing.judge(seen.composite, seen.parts) {
@@ -207,9 +216,9 @@ impl ClusterCatalog {
         })
     }
 
-    /// Looks at an open upload, and whether the condition on its key holds. `None` if it was completed so
+    /// Sees an open upload, and whether the condition on its key holds. `None` if it was completed so
     /// before.
-    fn look(&self, upload: &Upload, completing: &Completing<'_>) -> Result<Option<Seen>> {
+    fn see(&self, upload: &Upload, completing: &Completing<'_>) -> Result<Option<Seen>> {
         let about = About::upload(upload);
         let rows = self.read(
             "SELECT u.completed, u.identity, u.initiated, u.metadata, u.composite, k.object, o.etag

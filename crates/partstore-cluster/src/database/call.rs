@@ -9,6 +9,8 @@ type Value = Box<dyn ToSql + Sync + Send>;
 pub(crate) struct Call {
     pub sql: String,
     values: Vec<(Value, Type)>,
+    /// It is not made again for what was in its way: a lock, a deadlock.
+    pub gives_way: bool,
 }
 
 impl Call {
@@ -19,6 +21,7 @@ impl Call {
         Self {
             sql: schema.apply(&format!("SELECT * FROM ps.{name}({places})")),
             values: arguments.0,
+            gives_way: false,
         }
     }
 
@@ -27,6 +30,15 @@ impl Call {
         Self {
             sql: schema.apply(sql),
             values: arguments.0,
+            gives_way: false,
+        }
+    }
+
+    /// The same call, which is refused if something is in its way.
+    pub fn giving_way(self) -> Self {
+        Self {
+            gives_way: true,
+            ..self
         }
     }
 

@@ -20,6 +20,16 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if code == "PS002")
     }
 
+    /// Whether a put is to be made in a call of its own.
+    pub fn is_to_be_alone(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "PS014")
+    }
+
+    /// Whether the bytes of a body that was stored without a look are stored already.
+    pub fn is_known_already(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "PS013")
+    }
+
     /// Whether one of our functions has refused.
     pub fn is_ours(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code.starts_with("PS"))
@@ -61,8 +71,11 @@ impl Failure {
     }
 }
 
-/// Codes for a prepared statement that does not exist, or whose plan cannot be kept. Prepared anew, it runs.
-const STATEMENT_GONE: [&str; 2] = ["26000", "0A000"];
+/// Codes for a prepared statement that does not exist, that exists already, or whose plan cannot be kept. Prepared anew, it runs.
+const STATEMENT_GONE: [&str; 3] = ["26000", "42P05", "0A000"];
+
+/// Codes for a lock that was not got in time, a deadlock, and a transaction that another has overtaken.
+const IN_THE_WAY: [&str; 3] = ["55P03", "40P01", "40001"];
 
 /// What an error of one attempt says.
 #[derive(Debug)]
@@ -80,6 +93,18 @@ impl Attempt {
         match error.as_db_error() {
             Some(said) => Self::said(said),
             None => Self::Unknown(one_line(error)),
+        }
+    }
+
+    /// Takes what was in the way of others for a refusal: the caller does not wait for it.
+    pub fn giving_way(self) -> Self {
+        match self {
+            Self::Undone(Failure::Refused { code, detail })
+                if IN_THE_WAY.contains(&code.as_str()) =>
+            {
+                Self::Refused(Failure::Refused { code, detail })
+            }
+            attempt => attempt,
         }
     }
 

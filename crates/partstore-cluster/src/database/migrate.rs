@@ -2,6 +2,7 @@
 
 use deadpool_postgres::Object;
 use partstore::{Error, Result};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::failure::one_line;
@@ -12,17 +13,25 @@ struct Migration {
     /// The greatest step that a server must know to work on the schema after this one. Steps that only add
     /// leave it as it was, so that old and new servers run together.
     needs: i32,
-    sql: &'static str,
+    scripts: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         needs: 1,
-        sql: include_str!("../../sql/0001-tables.sql"),
+        scripts: &[include_str!("../../sql/0001-tables.sql")],
     },
     Migration {
         needs: 2,
-        sql: include_str!("../../sql/functions-v1.sql"),
+        scripts: &[include_str!("../../sql/functions-v1.sql")],
+    },
+    // It takes nothing away that a server before it calls.
+    Migration {
+        needs: 2,
+        scripts: &[
+            include_str!("../../sql/0003-keys.sql"),
+            include_str!("../../sql/functions-v2.sql"),
+        ],
     },
 ];
 
@@ -32,12 +41,13 @@ impl Database {
     /// # Errors
     /// - [`Error::NewerFormat`]: the schema needs a newer version.
     /// - [`Error::NoSuchStore`]: it has no tables, or not all, and may not make them.
-    /// - [`Error::NotAStore`]: the database may lose what it has acknowledged.
+    /// - [`Error::NotAStore`]: the database may lose what it has acknowledged, or a pooler between does not keep sessions.
     /// - [`Error::Unavailable`].
     pub async fn migrate(&self, create: bool) -> Result<()> {
         let client = self.pool.get().await;
         let mut client = client.map_err(|error| away(&error))?;
         self.check_durable(&client).await?;
+        self.check_sessions(&client).await?;
         if create {
             self.install(&mut client).await?;
         }
@@ -104,13 +114,35 @@ impl Database {
                     "INSERT INTO ps.migrations (number, needs) VALUES ({number}, {});",
                     step.needs
                 );
-                transaction.batch_execute(&schema.apply(step.sql)).await?;
+                for script in step.scripts {
+                    transaction.batch_execute(&schema.apply(script)).await?;
+                }
                 transaction.batch_execute(&schema.apply(&noted)).await?;
             }
             transaction.commit().await
         };
         let done = steps(client, &self.schema).await;
         done.map_err(|error: tokio_postgres::Error| away(&error))
+    }
+
+    /// A pooler that gives each transaction another session loses what a connection has set, so a commit may not wait for its
+    /// sync any more (I2). It shows when two connections at once have the same session.
+    async fn check_sessions(&self, one: &Object) -> Result<()> {
+        let two = self.pool.get().await;
+        let mut two = two.map_err(|error| away(&error))?;
+        let first = session_of(one.query_typed(SESSION, &[]).await)?;
+        let transaction = two.transaction().await.map_err(|error| away(&error))?;
+        let second = session_of(transaction.query_typed(SESSION, &[]).await)?;
+        let again = session_of(one.query_typed(SESSION, &[]).await)?;
+        transaction.rollback().await.map_err(|error| away(&error))?;
+        if first == second || first != again {
+            return Err(Error::NotAStore {
+                path: self.schema.quoted().into(),
+                reason: "a pooler stands before the database and does not keep sessions: use its session mode, or none"
+                    .to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// I2, I8: what PostgreSQL has committed survives a crash only with these settings.
@@ -130,6 +162,14 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// The process of the database that serves a connection.
+const SESSION: &str = "SELECT pg_backend_pid()";
+
+fn session_of(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Option<i32>> {
+    let rows = rows.map_err(|error| away(&error))?;
+    Ok(rows.first().map(|row| row.get(0)))
 }
 
 fn away(error: &dyn std::error::Error) -> Error {

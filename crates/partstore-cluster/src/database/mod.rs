@@ -157,6 +157,14 @@ impl Database {
         loop {
             let answer = self.attempt(call, deadline).await;
             let unknown = repeated.as_deref().copied().unwrap_or_default();
+            // Behind an attempt of unknown outcome only the answer tells what has happened.
+            let answer = answer.map_err(|attempt| {
+                if call.gives_way && !unknown {
+                    attempt.giving_way()
+                } else {
+                    attempt
+                }
+            });
             let cause = match answer {
                 Ok(rows) => return Ok(rows),
                 // A token goes with its lease, used or not. What is no refusal of ours tells nothing of it.

@@ -10,4 +10,5 @@ mod late;
 mod leases;
 mod servers;
 mod setup;
+mod small;
 mod support;
