@@ -151,6 +151,7 @@ pub use values::backup::{
 pub use values::checksum::{Checksum, ChecksumAlgorithm, Checksums};
 pub use values::digest::{ContentHash, ContentMd5, ETag, ObjectETag};
 pub use values::error::{Error, ErrorKind, Result};
+pub use values::export::{ExportOptions, ExportReport};
 pub use values::id::{Upload, UploadId};
 pub use values::key::{Key, MAX_KEY_LEN, MAX_NAMESPACE_LEN};
 pub use values::listing::{

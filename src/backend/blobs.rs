@@ -1,6 +1,10 @@
 //! [`BlobStore`]: keeps bytes.
 
+use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
+
 use super::rows::{Location, StoredBlob};
+use crate::going::Going;
 use crate::{ContentHash, Result, Stats};
 
 /// Keeps the bytes of blobs. It does not know who refers to them: the [catalog](super::Catalog) does, and
@@ -14,6 +18,49 @@ pub trait BlobStore: Send + Sync + 'static {
     /// # Errors
     /// [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io).
     fn begin(&self) -> Result<Box<dyn BlobWriter>>;
+
+    /// Begins with all bytes of a file, if the file system shares them until either is written to (a reflink). Then it
+    /// returns also how many these are. By default it shares none, and the caller writes the bytes.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn begin_with(&self, file: BorrowedFd<'_>) -> Result<Option<(Box<dyn BlobWriter>, u64)>> {
+        let _ = file;
+        Ok(None)
+    }
+
+    /// Has the file system put the bytes of a blob into a file, from a position on. At position 0 the file is empty.
+    /// With `copies` the kernel may also copy what it cannot share, and `copies` is asked between its steps. The caller
+    /// holds the blob, and checks the bytes. By default nothing is put, and the caller writes them.
+    ///
+    /// # Errors
+    /// [`Error::DamagedBlob`](crate::Error::DamagedBlob) if it is missing. [`Error::Closed`](crate::Error::Closed) if
+    /// `copies` says no. [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io).
+    fn hand_over(
+        &self,
+        content: &ContentHash,
+        blob: &StoredBlob,
+        into: (BorrowedFd<'_>, u64),
+        copies: Option<&Going<'_>>,
+    ) -> Result<Handed> {
+        let _ = (content, blob, into, copies);
+        Ok(Handed::Nothing)
+    }
+
+    /// Gives the file of a blob a second name, in a directory. The caller holds the blob, and checks the bytes. `false`
+    /// if it has no file, the file has more or fewer bytes, or it cannot have that name. That is the default.
+    ///
+    /// # Errors
+    /// As for [`hand_over`](Self::hand_over).
+    fn link(
+        &self,
+        content: &ContentHash,
+        blob: &StoredBlob,
+        name: (BorrowedFd<'_>, &OsStr),
+    ) -> Result<bool> {
+        let _ = (content, blob, name);
+        Ok(false)
+    }
 
     /// Opens a blob for reading. The caller holds it.
     ///
@@ -57,6 +104,17 @@ pub trait BlobStore: Send + Sync + 'static {
     fn stats(&self, stats: &mut Stats) -> Result<()>;
 }
 
+/// How the bytes of a blob came into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handed {
+    /// They did not.
+    Nothing,
+    /// The file system shares them.
+    Shared,
+    /// The kernel copied them. Some file systems then share what they can.
+    Copied,
+}
+
 /// Bytes on their way in. Dropping it leaves nothing behind ([I3](crate::rules#i3)).
 pub trait BlobWriter: Send + Sync {
     /// Whether pieces that begin in memory at a multiple of 4,096 bytes are written faster, so that it pays
@@ -70,6 +128,15 @@ pub trait BlobWriter: Send + Sync {
     /// # Errors
     /// [`Error::StorageFull`](crate::Error::StorageFull), [`Error::Io`](crate::Error::Io).
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Reads bytes with which it [began](BlobStore::begin_with). No other writer is asked for them.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    fn read_at(&self, position: u64, into: &mut [u8]) -> Result<()> {
+        let _ = (position, into);
+        Err(crate::Error::Closed)
+    }
 
     /// Makes the bytes durable.
     ///

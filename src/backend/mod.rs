@@ -39,7 +39,7 @@ mod quota;
 mod rows;
 mod verified;
 
-pub use blobs::{BlobReader, BlobStore, BlobWriter, DurableBlob, Room, Unlimited};
+pub use blobs::{BlobReader, BlobStore, BlobWriter, DurableBlob, Handed, Room, Unlimited};
 pub use catalog::{Catalog, Checkpoint, Watch};
 pub use completing::{Completing, Verdict};
 pub use hold::{HeldObject, HeldPart, Hold, PartsFrom};

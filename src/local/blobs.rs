@@ -1,10 +1,15 @@
 //! [`LocalBlobs`]: what [`PartStore`](crate::PartStore) asks of files and of the disk.
 
+#[cfg(not(shuttle))]
+use std::{ffi::OsStr, os::fd::BorrowedFd};
+
 use std::sync::Arc;
 
 use super::blob::{BlobFiles, DurableBlob, StagedBlob};
 use super::room::{Reservation, Room};
 use crate::backend::{self, BlobReader, BlobStore, BlobWriter, Location, StoredBlob};
+#[cfg(not(shuttle))]
+use crate::backend::{Going, Handed};
 use crate::{ContentHash, Result, Stats};
 
 /// The files, and the room for them.
@@ -16,6 +21,34 @@ pub(super) struct LocalBlobs {
 impl BlobStore for LocalBlobs {
     fn begin(&self) -> Result<Box<dyn BlobWriter>> {
         Ok(Box::new(self.files.stage()?))
+    }
+
+    #[cfg(not(shuttle))]
+    fn begin_with(&self, file: BorrowedFd<'_>) -> Result<Option<(Box<dyn BlobWriter>, u64)>> {
+        let staged = self.files.stage_shared(file)?;
+        Ok(staged.map(|(staged, len)| (Box::new(staged) as Box<dyn BlobWriter>, len)))
+    }
+
+    #[cfg(not(shuttle))]
+    fn hand_over(
+        &self,
+        content: &ContentHash,
+        blob: &StoredBlob,
+        into: (BorrowedFd<'_>, u64),
+        copies: Option<&Going<'_>>,
+    ) -> Result<Handed> {
+        let len = blob.crcs.size;
+        self.files.hand_over(content, len, into, copies)
+    }
+
+    #[cfg(not(shuttle))]
+    fn link(
+        &self,
+        content: &ContentHash,
+        blob: &StoredBlob,
+        name: (BorrowedFd<'_>, &OsStr),
+    ) -> Result<bool> {
+        self.files.link(content, blob.crcs.size, name)
     }
 
     fn open(&self, content: &ContentHash, blob: StoredBlob) -> Result<Box<dyn BlobReader>> {
@@ -55,6 +88,10 @@ impl BlobWriter for StagedBlob {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         StagedBlob::write(self, bytes)
+    }
+
+    fn read_at(&self, position: u64, into: &mut [u8]) -> Result<()> {
+        StagedBlob::read_at(self, position, into)
     }
 
     fn sync(self: Box<Self>) -> Result<Box<dyn backend::DurableBlob>> {

@@ -3,6 +3,8 @@
 
 mod ahead;
 mod copy;
+#[cfg(not(shuttle))]
+mod export;
 mod flow;
 mod from_memory;
 mod housekeeping;
@@ -19,6 +21,7 @@ mod receiving;
 mod rename;
 mod session;
 mod shared;
+mod stored;
 mod under_way;
 mod upkeep;
 mod uploads;

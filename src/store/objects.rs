@@ -1,8 +1,13 @@
 //! Objects: completed uploads.
 
+#[cfg(not(shuttle))]
+use std::{ops::ControlFlow, path::Path};
+
 use super::{ObjectReader, PartStore, pages};
 #[cfg(doc)]
 use crate::Error;
+#[cfg(not(shuttle))]
+use crate::{ExportOptions, ExportReport};
 use crate::{ListObjects, Object, ObjectPage, Result, Upload, rules};
 
 impl PartStore {
@@ -27,6 +32,34 @@ impl PartStore {
     /// As for [`object`](Self::object).
     pub fn open_object(&self, object: &Upload) -> Result<ObjectReader> {
         ObjectReader::open(&self.handle.shared, object)
+    }
+
+    /// Makes a file of an object, durably. Until it is whole it has the name `.NAME.….partstore-partial` beside the path.
+    ///
+    /// Its bytes come by the cheapest way that the file system has: a hard link if that is
+    /// [allowed](ExportOptions::link), a reflink, a copy by the kernel, or a read and a write. Then what lies in the
+    /// file is compared with the checksums and the BLAKE3 hash of each part, unless the options say
+    /// [otherwise](ExportOptions::unverified).
+    ///
+    /// # Cost
+    /// One read of the file, and one sync. Without a reflink also the write.
+    ///
+    /// # Errors
+    /// There is no file then.
+    /// - [`Error::DamagedBlob`](crate::Error::DamagedBlob): a part does not hold what was stored.
+    /// - [`Error::StorageFull`](crate::Error::StorageFull): the disk of the path is full.
+    /// - [`Error::Io`](crate::Error::Io): the path has something and the options do not
+    ///   [replace](ExportOptions::replace) it, its directory is missing, or a system call failed.
+    /// - As for [`open_object`](Self::open_object).
+    #[cfg(not(shuttle))]
+    pub fn export_object(
+        &self,
+        object: &Upload,
+        path: impl AsRef<Path>,
+        options: ExportOptions,
+    ) -> Result<ExportReport> {
+        let reader = self.open_object(object)?;
+        reader.export(path, options, |_| ControlFlow::Continue(()))
     }
 
     /// Lists a page of the objects, in the order in which their uploads were initiated.

@@ -1,14 +1,21 @@
 //! Parts: put, copied, listed and read.
 
-use std::io::Read;
+use std::io::{Read, Seek};
+use std::os::fd::AsFd;
+#[cfg(not(shuttle))]
+use std::{ops::ControlFlow, path::Path};
 
 use bytes::Bytes;
 
-use super::{PartReader, PartStore, PartWriter, copy, pages, put};
-use crate::values::part::Slot;
+use super::{PartReader, PartStore, PartWriter, copy, pages, put, stored};
 #[cfg(doc)]
-use crate::{Error, Options};
-use crate::{ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload, rules};
+use crate::Options;
+use crate::values::part::Slot;
+use crate::{
+    ContentHash, Error, ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload, rules,
+};
+#[cfg(not(shuttle))]
+use crate::{ExportOptions, ExportReport};
 
 impl PartStore {
     /// Puts a part whose bytes are in memory. See [`put_part_with`](Self::put_part_with).
@@ -111,6 +118,63 @@ impl PartStore {
         PartWriter::open(&self.handle.shared, Slot { upload, number }, options)
     }
 
+    /// Puts a part of all bytes of a file, from its first to its last. Where the file system shares bytes (a reflink:
+    /// btrfs, xfs), none is written. Elsewhere the file is read as [`put_part_from`](Self::put_part_from) reads it.
+    ///
+    /// The file is the caller's before and after. Who writes to it later does not change the part.
+    ///
+    /// # Cost
+    /// One read of the file for the digests, and the syncs of [`put_part_with`](Self::put_part_with). Without a reflink
+    /// also the write.
+    ///
+    /// # Errors
+    /// As for [`put_part_with`](Self::put_part_with), and [`Error::BodyUnreadable`] if the file cannot be read.
+    pub fn put_part_from_file(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        mut file: impl AsFd + Read + Seek,
+        options: PartOptions,
+    ) -> Result<Part> {
+        let slot = Slot { upload, number };
+        let shared = self.change(|session| stored::put_file(session, slot, file.as_fd(), &options));
+        if let Some(part) = shared? {
+            return Ok(part);
+        }
+        let rewound = file.rewind();
+        rewound.map_err(|source| Error::BodyUnreadable {
+            received: 0,
+            source,
+        })?;
+        self.put_part_from(upload, number, file, options)
+    }
+
+    /// Puts a part of bytes that are stored already, by their BLAKE3 hash. `None` if they are not, or are damaged: then
+    /// the caller sends them.
+    ///
+    /// It is refused unless [`Options::put_by_hash`] allows it, which says who may be allowed. The part has the size,
+    /// ETag and checksums of the bytes, which are read for them. What `options` declare is checked.
+    ///
+    /// `Ok` and `Err` mean the same as for [`put_part_with`](Self::put_part_with), also among concurrent puts.
+    ///
+    /// # Cost
+    /// One read of the blob, and all digests of it. The first time that this process relies on the blob, it also syncs
+    /// and reads its file once. One sync of the journal.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidArgument`]: the options of the store do not allow it.
+    /// - As for [`put_part_with`](Self::put_part_with).
+    pub fn put_part_by_hash(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        content: &ContentHash,
+        options: PartOptions,
+    ) -> Result<Option<Part>> {
+        let slot = Slot { upload, number };
+        self.change(|session| stored::put_by_hash(session, slot, content, &options))
+    }
+
     /// Puts the part that `source` reads under `number` of `upload`. No byte is copied: the new part refers
     /// to the same blob. This is "Upload Part - Copy". For "Put Object - Copy", copy each part into a new
     /// upload.
@@ -194,5 +258,21 @@ impl PartStore {
     /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<PartReader> {
         PartReader::open(&self.handle.shared, upload, number)
+    }
+
+    /// Makes a file of a part of an open upload. See [`export_object`](Self::export_object).
+    ///
+    /// # Errors
+    /// As for [`open_part`](Self::open_part) and [`export_object`](Self::export_object).
+    #[cfg(not(shuttle))]
+    pub fn export_part(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        path: impl AsRef<Path>,
+        options: ExportOptions,
+    ) -> Result<ExportReport> {
+        let reader = self.open_part(upload, number)?;
+        reader.export(path, options, |_| ControlFlow::Continue(()))
     }
 }

@@ -72,6 +72,18 @@ impl Places {
         }
     }
 
+    /// The store that has them.
+    #[cfg(not(shuttle))]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Their bytes together.
+    #[cfg(not(shuttle))]
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// What keeps parts and blobs.
     pub(super) fn hold(&self) -> &Hold {
         &self.hold

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::from_memory;
 use super::session::Session;
 use crate::backend::{BlobWriter, DurableBlob, NewBlob, PartRow, StoredBlob};
-use crate::ingest::BodyHasher;
+use crate::ingest::{BodyHasher, Computed};
 use crate::values::checksum::Algorithms;
 use crate::values::part::Slot;
 use crate::{Checksum, Checksums, ContentHash, Part, PartOptions, Result, rules};
@@ -124,13 +124,7 @@ pub(super) fn store_body<T>(
     // 4. The body's MD5 was computed at the same time. From here on it is needed.
     hasher.settle_until(&session.closing)?;
     let computed = hasher.finish(&content);
-    let md5 = computed.etag.md5().map(Checksum::Md5);
-    let part = PartRow {
-        size: computed.blocks.size,
-        etag: computed.etag,
-        content,
-        checksums: md5.map_or(computed.checksums, |md5| computed.checksums.with(md5)),
-    };
+    let part = row_of(&computed, content);
     rules::check_digests(declared, &part.checksums)?;
     // 5.
     let published = durable.map(|durable| durable.publish(&content)).transpose();
@@ -151,6 +145,17 @@ pub(super) fn store_body<T>(
     }
     // 8.
     committed
+}
+
+/// The row of a part with these digests.
+pub(super) fn row_of(computed: &Computed, content: ContentHash) -> PartRow {
+    let md5 = computed.etag.md5().map(Checksum::Md5);
+    PartRow {
+        size: computed.blocks.size,
+        etag: computed.etag,
+        content,
+        checksums: md5.map_or(computed.checksums, |md5| computed.checksums.with(md5)),
+    }
 }
 
 /// Whether a part may rely on what the catalog knows.

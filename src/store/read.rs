@@ -3,15 +3,21 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
+#[cfg(not(shuttle))]
+use std::{ops::ControlFlow, path::Path};
 
 use bytes::Bytes;
 
+#[cfg(not(shuttle))]
+use super::export;
 use super::flow::Flow;
 use super::places::Places;
 use super::session::Session;
 use super::shared::Shared;
 use crate::backend::{BlobReader, HeldObject, Hold};
 use crate::{Error, Key, Object, ObjectPart, Part, PartNumber, Result, Upload};
+#[cfg(not(shuttle))]
+use crate::{ExportOptions, ExportReport, Progress};
 
 /// Reads a part. [`PartStore::open_part`](crate::PartStore::open_part) and [`ObjectReader::part`] make it.
 ///
@@ -54,6 +60,20 @@ impl PartReader {
     #[must_use]
     pub fn part(&self) -> &Part {
         &self.part
+    }
+
+    /// Makes a file of the part, and tells `progress` how far it has come, as [`ObjectReader::export`] does.
+    ///
+    /// # Errors
+    /// As for [`ObjectReader::export`].
+    #[cfg(not(shuttle))]
+    pub fn export(
+        &self,
+        path: impl AsRef<Path>,
+        options: ExportOptions,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<ExportReport> {
+        export::export(self.flow.places(), path.as_ref(), options, progress)
     }
 
     /// Returns the next bytes, at most `most`, and not a copy of them. They are empty only at or behind the
@@ -217,6 +237,23 @@ impl ObjectReader {
     /// - [`Error::Index`], [`Error::Io`]: the index or a system call failed.
     pub fn next_chunk(&mut self, most: usize) -> Result<Bytes> {
         self.flow.next_chunk(most)
+    }
+
+    /// Makes a file of the whole object, as [`PartStore::export_object`](crate::PartStore::export_object) does, and tells
+    /// `progress` how far it has come. It counts bytes, and is called at least once for 2 MiB. If it returns `Break`, the
+    /// export ends early, the report says so, and there is no file.
+    ///
+    /// # Errors
+    /// - As for [`PartStore::export_object`](crate::PartStore::export_object).
+    /// - [`Error::Closed`]: the store is closed, or was closed in the meantime.
+    #[cfg(not(shuttle))]
+    pub fn export(
+        &self,
+        path: impl AsRef<Path>,
+        options: ExportOptions,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<ExportReport> {
+        export::export(self.flow.places(), path.as_ref(), options, progress)
     }
 
     /// Opens one part by its number (`GET ?partNumber=N`). The part's reader may outlive this one.

@@ -10,6 +10,7 @@ pub(crate) mod combine;
 pub(crate) mod crc;
 pub(crate) mod digest;
 pub(crate) mod error;
+pub(crate) mod export;
 pub(crate) mod hasher;
 pub(crate) mod id;
 pub(crate) mod key;

@@ -31,6 +31,7 @@ pub struct Options {
     pub(crate) headroom: u64,
     pub(crate) index_cache: u64,
     pub(crate) body_memory: u64,
+    pub(crate) put_by_hash: bool,
     pub(crate) background: Background,
     pub(crate) expire_after: Option<Duration>,
     pub(crate) journal: JournalOptions,
@@ -146,6 +147,7 @@ impl Options {
             headroom: 64 * MIB,
             index_cache: 32 * MIB,
             body_memory: 192 * MIB,
+            put_by_hash: false,
             background: Background::Thread,
             expire_after: None,
             journal: JournalOptions {
@@ -266,6 +268,16 @@ impl Options {
     #[must_use]
     pub fn body_memory(mut self, bytes: u64) -> Self {
         self.body_memory = bytes.max(3 * MIB);
+        self
+    }
+
+    /// Allows [`put_part_by_hash`](crate::PartStore::put_part_by_hash). Default: it is refused.
+    ///
+    /// Whoever may call it gets any stored bytes of which they know the hash. So allow it only to callers who are
+    /// trusted to have the bytes, such as your own servers, and never pass on a hash that a client has named.
+    #[must_use]
+    pub fn put_by_hash(mut self) -> Self {
+        self.put_by_hash = true;
         self
     }
 

@@ -17,6 +17,7 @@ mod few_threads;
 mod fixture;
 mod format;
 mod full_disk;
+mod handed_over;
 mod housekeeping;
 mod index_trust;
 mod ingest;

@@ -22,8 +22,8 @@ pub struct Aside {
 impl Aside {
     /// Begins a file. If `force`, it takes the place of what has its name.
     pub fn create(named: &Path, force: bool) -> Done<Self> {
-        if !force && fs::symlink_metadata(named).is_ok() {
-            return Err(exists(named));
+        if !force {
+            refuse_existing(named)?;
         }
         let name = named.file_name().ok_or_else(|| {
             Failure::Usage(format!("{} is not the name of a file", named.display()))
@@ -92,6 +92,13 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
             Err(_) => fs::rename(from, to),
         },
         renamed => Ok(renamed?),
+    }
+}
+
+pub fn refuse_existing(path: &Path) -> Done {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(exists(path)),
+        Err(_) => Ok(()),
     }
 }
 

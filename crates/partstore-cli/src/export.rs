@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use partstore::{Key, ObjectReader, PartStore};
+use partstore::{ExportOptions, Key, ObjectReader, PartStore};
 use serde_json::json;
 
 use crate::args::{Export, Get};
-use crate::aside::Aside;
+use crate::aside::{Aside, refuse_existing};
 use crate::failure::{Done, Failure, conclude};
 use crate::interrupt;
 use crate::list::each_key;
@@ -70,9 +71,9 @@ pub fn run(store: &PartStore, export: &Export, out: &mut Output) -> Done {
     match &export.file {
         Some(file) => {
             let key = Key::new(&export.namespace, &export.key);
-            let mut object = store.open_key(&key)?;
+            let object = store.open_key(&key)?;
             let bar = bar(object.object().size);
-            to_file(&mut object, file, export.force, &|bytes| bar.inc(bytes))?;
+            to_file(&object, file, export.force, &|bytes| bar.inc(bytes))?;
             bar.finish_and_clear();
             let bytes = object.object().size;
             out.row(
@@ -84,28 +85,29 @@ pub fn run(store: &PartStore, export: &Export, out: &mut Output) -> Done {
     }
 }
 
-/// Writes an object to a file, durably. Each block is checked against its checksum, and each part against its BLAKE3 hash.
-fn to_file(object: &mut ObjectReader, named: &Path, force: bool, progress: &dyn Fn(u64)) -> Done {
-    let mut file = Aside::create(named, force)?;
-    let parts = object.parts().collect::<Result<Vec<_>, _>>()?;
-    for placed in parts {
-        let mut hash = blake3::Hasher::new();
-        let mut take = |bytes: &[u8]| {
-            hash.update(bytes);
-            progress(bytes.len() as u64);
-            file.write(bytes)
-        };
-        copy(object, 0, placed.part.size, &mut take)?;
-        if hash.finalize().as_bytes() != placed.part.content.as_bytes() {
-            return Err(Failure::Damage(format!(
-                "part {} of {} does not have the bytes of its hash {}; run `partstore verify`",
-                placed.part.number,
-                name(object.object().upload.full_key()),
-                placed.part.content
-            )));
-        }
+/// Makes a file of an object, durably, by a reflink where the file system has them. Each block is checked against its
+/// checksum, and each part against its BLAKE3 hash.
+fn to_file(object: &ObjectReader, named: &Path, force: bool, progress: &dyn Fn(u64)) -> Done {
+    let mut options = ExportOptions::new();
+    if force {
+        options = options.replace();
+    } else {
+        refuse_existing(named)?;
     }
-    file.publish()
+    let mut before = 0;
+    let report = object.export(named, options, |told| {
+        progress(told.done - before);
+        before = told.done;
+        if interrupt::is_set() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    if report.cut_short {
+        return Err(Failure::Interrupted);
+    }
+    Ok(())
 }
 
 /// What was done with all keys.
@@ -160,14 +162,14 @@ fn one_of_all(
     tally: &mut Tally,
     progress: &dyn Fn(u64),
 ) -> Done {
-    let mut object = store.open_key(key)?;
+    let object = store.open_key(key)?;
     let path = spelling::place(root, key.as_str())?;
     if path.is_file() && is_same(&path, &object)? {
         tally.present += 1;
         progress(object.object().size);
         return Ok(());
     }
-    to_file(&mut object, &path, force, progress)?;
+    to_file(&object, &path, force, progress)?;
     tally.exported += 1;
     tally.bytes += object.object().size;
     Ok(())

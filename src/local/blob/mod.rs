@@ -4,6 +4,8 @@
 //! published blob is durable, name included) and I5 (bytes are checked before anybody gets them or relies
 //! on them).
 
+#[cfg(not(shuttle))]
+mod handed;
 mod passes;
 mod proof;
 mod remembered;
@@ -110,9 +112,18 @@ impl BlobFiles {
 
     /// Begins a body.
     pub(crate) fn stage(self: &Arc<Self>) -> Result<StagedBlob> {
+        let place = self.next_staged();
+        if self.writes_direct {
+            let staged = StagedBlob::create(Arc::clone(self), &place, Handle::create_direct)?;
+            return Ok(staged.directly());
+        }
+        StagedBlob::create(Arc::clone(self), &place, Handle::create_new)
+    }
+
+    /// The place of the next body.
+    fn next_staged(&self) -> Place {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{:016x}-{number}", self.opening);
-        StagedBlob::create(Arc::clone(self), &self.staging.at(name))
+        self.staging.at(format!("{:016x}-{number}", self.opening))
     }
 
     /// The directories of its files.

@@ -18,13 +18,12 @@ pub(crate) struct StagedBlob {
 }
 
 impl StagedBlob {
-    pub(super) fn create(store: Arc<BlobFiles>, place: &Place) -> Result<Self> {
-        let direct = store.writes_direct;
-        let handle = if direct {
-            Handle::create_direct(place)
-        } else {
-            Handle::create_new(place)
-        }?;
+    pub(super) fn create(
+        store: Arc<BlobFiles>,
+        place: &Place,
+        create: fn(&Place) -> Result<Handle>,
+    ) -> Result<Self> {
+        let handle = create(place)?;
         store.staged_now.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             file: StagedFile {
@@ -33,8 +32,35 @@ impl StagedBlob {
                 published: false,
             },
             len: 0,
-            direct,
+            direct: false,
         })
+    }
+
+    /// Its bytes are written past the page cache.
+    pub(super) fn directly(self) -> Self {
+        Self {
+            direct: true,
+            ..self
+        }
+    }
+
+    /// Gives it all bytes of a file, and returns how many these are. `None` if the file system does not share them.
+    #[cfg(not(shuttle))]
+    pub(super) fn shared_with(
+        mut self,
+        source: std::os::fd::BorrowedFd<'_>,
+    ) -> Result<Option<(Self, u64)>> {
+        if !self.file.handle.share_bytes_of(source)? {
+            return Ok(None);
+        }
+        self.len = self.file.handle.len()?;
+        let len = self.len;
+        Ok(Some((self, len)))
+    }
+
+    /// Reads what was written, through the page cache.
+    pub(crate) fn read_at(&self, position: u64, into: &mut [u8]) -> Result<()> {
+        self.file.handle.read_at(into, position)
     }
 
     /// Whether bytes are written past the page cache as long as they are in [buffers](crate::buffers).

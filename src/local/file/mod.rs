@@ -17,13 +17,14 @@
 mod composed;
 mod dir;
 mod lock;
+mod outside;
 mod share;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ pub(crate) use composed::{
 use dir::FileId;
 pub(crate) use dir::{Dir, Entry, Kind, Place, create_dirs, sync_parents};
 pub(crate) use lock::Lock;
+pub(crate) use outside::Outside;
 pub(crate) use share::{is_below, link};
 
 use crate::{Error, Result};
@@ -51,6 +53,12 @@ const SYNC_DIR: &str = "fsync directory";
 pub(crate) struct Handle {
     file: File,
     place: Place,
+}
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl Handle {

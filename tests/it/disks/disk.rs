@@ -143,7 +143,7 @@ impl Disk {
         self.kind
     }
 
-    fn mounted(&self) -> PathBuf {
+    pub fn mounted(&self) -> PathBuf {
         self.dir.path().join("mounted")
     }
 

@@ -1,7 +1,7 @@
 //! Full disks and quotas, on real file systems (guarantee 10). Root, loop devices and the programs that make
 //! file systems are needed; a line says so where they are missing.
 
-mod disk;
+pub mod disk;
 mod store;
 
 use std::fs;
