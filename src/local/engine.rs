@@ -262,8 +262,10 @@ impl Engine {
             };
             let aside = || self.checkpoint_if_due(going).map(drop);
             match self.meta.merge(going, &aside) {
-                Err(Error::StorageFull { .. }) => return Ok(()),
-                merged => merged?,
+                // The next housekeeping does it.
+                Ok(false) | Err(Error::StorageFull { .. }) => return Ok(()),
+                Ok(true) => {}
+                Err(error) => return Err(error),
             }
         }
     }

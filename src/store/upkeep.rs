@@ -145,8 +145,8 @@ impl PartStore {
     /// removes anything, so the disk may get fuller.
     ///
     /// # Cost
-    /// A checkpoint, and a copy or link and one read of all layers. For each new blob, as [`Transfer`] says: one system call, or one read, write and sync. For
-    /// each other blob, one look at its file.
+    /// A checkpoint, and a copy or link and one read of all layers. For each new blob, as [`Transfer`] says: one system
+    /// call, or one read, write and sync. For each other blob, one look at its file.
     ///
     /// # Errors
     /// - [`Error::NoBackup`]: the engine takes none.

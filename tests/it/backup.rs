@@ -614,3 +614,65 @@ fn a_copy_of_the_backups_at_any_time_has_only_whole_states() {
         assert_eq!(store.back_up(&copy, Transfer::Copy).unwrap().state, 2);
     }
 }
+
+/// A part may have 5 GiB. Nobody waits for its end.
+#[test]
+fn a_backup_is_broken_off_in_the_middle_of_a_large_copy() {
+    let fixture = Fixture::with(free_options());
+    let upload = fixture.initiate("key");
+    fixture.put(&upload, 1, &bytes(1, 256 << 20));
+    let place = backups_of(&fixture);
+    let brought = || {
+        let dirs = files(&place.join("blobs"));
+        let brought = dirs.iter().map(|dir| files(&place.join("blobs").join(dir)));
+        brought.flatten().collect::<Vec<_>>()
+    };
+    let mut is_copying = false;
+    let report = fixture
+        .store
+        .back_up_with(&place, Transfer::Copy, |_| {
+            if brought().iter().any(|file| file.ends_with(".partial")) {
+                is_copying = true;
+                return Break(());
+            }
+            Continue(())
+        })
+        .unwrap();
+    assert!(is_copying && report.cut_short, "{report:?}");
+    assert_eq!((report.state, report.brought.copied), (0, 0));
+    assert_eq!(brought(), [""; 0]);
+}
+
+/// Whoever brings layers to a slow disk keeps no merge waiting, which would keep a close waiting.
+#[test]
+fn housekeeping_goes_on_while_layers_are_brought() {
+    let fixture = Fixture::with(free_options().journal_sizes(4096, 0));
+    let upload = fixture.initiate("key");
+    let mut at = 0;
+    let mut fill = || {
+        for _ in 0..100 {
+            at += 1;
+            fixture.put(&upload, 1 + at % 500, &bytes(at.into(), 50));
+        }
+    };
+    for _ in 0..3 {
+        fill();
+        fixture.store.maintain().unwrap();
+    }
+    fill();
+    let (store, mut asked) = (&fixture.store, 0);
+    let report = store.back_up_with(backups_of(&fixture), Transfer::Copy, |_| {
+        asked += 1;
+        if asked < 50 {
+            let (done, is_done) = std::sync::mpsc::channel();
+            let store = store.clone();
+            thread::spawn(move || done.send(store.maintain().is_ok()));
+            let maintained = is_done.recv_timeout(std::time::Duration::from_secs(30));
+            assert_eq!(maintained, Ok(true), "it waits for the backup");
+        }
+        Continue(())
+    });
+    assert_eq!(report.unwrap().state, 1);
+    assert!(asked > 5);
+    fixture.assert_tidy();
+}

@@ -1,7 +1,9 @@
 //! Brings files from a store to a backup, and back.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, Scope};
+use std::time::Duration;
 
 use crate::going::Going;
 use crate::local::file::{self, Dir, Handle, Place};
@@ -12,10 +14,12 @@ use crate::{ContentHash, DamagedBlob, Error, Result};
 
 /// Files brought at a time. Each waits for its sync.
 const THREADS: usize = 4;
-/// Files between two questions whether to go on.
+/// Files that are looked for together.
 const GROUP: usize = 64;
 /// Bytes copied at a time.
 const PIECE: u64 = 1 << 20;
+/// How long the caller is not asked while files are brought.
+const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// How a file was brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,9 @@ pub(super) struct Blobs<'a> {
 }
 
 type Blob = (ContentHash, u64);
+
+/// Whether to go on. It is asked before each file, and between the pieces of a copy.
+type Ask<'a> = dyn Fn() -> Result<()> + 'a;
 
 impl Blobs<'_> {
     /// Brings the blobs of a state that are not there yet, durably. One that is damaged is left out, and
@@ -97,7 +104,7 @@ impl Blobs<'_> {
                 }
             }
             if let Some(from) = &from {
-                self.bring_group((from, &to), &missing, outcome)?;
+                self.bring_group((from, &to), &missing, going, outcome)?;
             } else {
                 let lost = missing
                     .iter()
@@ -114,14 +121,15 @@ impl Blobs<'_> {
         &self,
         (from, to): (&Dir, &Dir),
         group: &[Blob],
+        going: &Going<'_>,
         outcome: &mut Outcome,
     ) -> Result<()> {
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        let work = || {
+        let work = |ask: &Ask<'_>| {
             while let Some((content, size)) = group.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let name = content.to_string();
                 let (from, to) = (from.at(&name), to.at(&name));
-                let brought = bring(&from, &to, self.transfer, (*size, Some(content)));
+                let brought = bring(&from, &to, self.transfer, (*size, Some(content)), ask);
                 let failed = brought.is_err();
                 done.lock().push((*content, brought));
                 if failed {
@@ -130,13 +138,27 @@ impl Blobs<'_> {
                 }
             }
         };
-        let helpers = THREADS.min(group.len()).saturating_sub(1);
+        // This thread asks the caller whether to go on, and the others ask this one.
+        let stopped = AtomicBool::new(false);
         thread::scope(|scope: &Scope<'_, '_>| {
-            for _ in 0..helpers {
+            let (ended, all_ended) = mpsc::channel();
+            for _ in 0..THREADS.min(group.len()) {
+                let (ended, work, stopped) = (ended.clone(), &work, &stopped);
+                let goes_on = move || !stopped.load(Ordering::Relaxed);
+                let ask = move || goes_on().then_some(()).ok_or(Error::Closed);
+                let run = move || {
+                    work(&ask);
+                    drop::<mpsc::Sender<()>>(ended);
+                };
                 // Without it the others do its work.
-                let _ = thread::Builder::new().spawn_scoped(scope, work);
+                let _ = thread::Builder::new().spawn_scoped(scope, run);
             }
-            work();
+            drop(ended);
+            while let Err(RecvTimeoutError::Timeout) = all_ended.recv_timeout(A_MOMENT) {
+                stopped.fetch_or(!going.goes_on(), Ordering::Relaxed);
+            }
+            // If no thread could be started.
+            work(&|| going.check());
         });
         for (content, brought) in done.into_inner() {
             match brought? {
@@ -183,12 +205,17 @@ impl Damage {
 
 /// Brings one file of `size` bytes, whose BLAKE3 hash is known or not. It is whole and durable when it has its
 /// name; the name is durable after a sync of the directory. A file that was there is replaced.
+///
+/// # Errors
+/// Those of `ask`; [`Error::StorageFull`], [`Error::Io`].
 pub(super) fn bring(
     from: &Place,
     to: &Place,
     transfer: Transfer,
     (size, content): (u64, Option<&ContentHash>),
+    ask: &Ask<'_>,
 ) -> Result<Result<Way, Damage>> {
+    ask()?;
     let source = match Handle::open_read(from) {
         Err(error) if error.is_not_found() => {
             return Ok(Err(missing_file()));
@@ -207,7 +234,7 @@ pub(super) fn bring(
     let transfer = if len > size { Transfer::Copy } else { transfer };
     let staged = to.with_extension("partial");
     file::remove_if_present(&staged)?;
-    let made = make((&source, from), &staged, transfer, (size, content));
+    let made = make((&source, from), &staged, transfer, (size, content), ask);
     if matches!(made, Ok(Ok(_))) {
         file::rename(&staged, to)?;
     } else {
@@ -222,6 +249,7 @@ fn make(
     staged: &Place,
     transfer: Transfer,
     (size, content): (u64, Option<&ContentHash>),
+    ask: &Ask<'_>,
 ) -> Result<Result<Way, Damage>> {
     if transfer != Transfer::Copy {
         let target = Handle::create_new(staged)?;
@@ -236,7 +264,7 @@ fn make(
         return Ok(Ok(Way::Linked));
     }
     let target = Handle::create_new(staged)?;
-    let copied = copy(source, &target, (size, content))?;
+    let copied = copy(source, &target, (size, content), ask)?;
     target.sync_all()?;
     Ok(copied.map(|()| Way::Copied))
 }
@@ -246,10 +274,12 @@ fn copy(
     source: &Handle,
     target: &Handle,
     (size, content): (u64, Option<&ContentHash>),
+    ask: &Ask<'_>,
 ) -> Result<Result<(), Damage>> {
     let (mut offset, mut bytes) = (0, Vec::new());
     let mut hasher = blake3::Hasher::new();
     while offset < size {
+        ask()?;
         let piece = PIECE.min(size - offset);
         bytes.resize(usize::try_from(piece).unwrap_or_default(), 0);
         match source.read_at(&mut bytes, offset) {
@@ -274,14 +304,16 @@ fn copy(
 /// Brings the layers of a state, durably, names included.
 ///
 /// # Errors
-/// [`Error::Damaged`]: without a layer there is no state.
+/// [`Error::Damaged`]: without a layer there is no state. [`Error::Closed`] if `going` says no.
 pub(super) fn bring_layers(
     files: impl Iterator<Item = (Place, u64)>,
     to: &Dir,
     transfer: Transfer,
+    going: &Going<'_>,
 ) -> Result<()> {
     for (from, len) in files {
-        let brought = bring(&from, &to.at(from.name()), transfer, (len, None))?;
+        let (place, ask) = (to.at(from.name()), || going.check());
+        let brought = bring(&from, &place, transfer, (len, None), &ask)?;
         if let Err(Damage(reason)) = brought {
             return Err(Error::Damaged {
                 path: from.path(),

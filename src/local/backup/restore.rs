@@ -123,7 +123,7 @@ impl Backups {
         file::remove_tree_if_present(&meta.at("snapshot"))?;
         meta.create_dir("snapshot")?;
         let snapshot = meta.dir("snapshot")?;
-        bring::bring_layers(layers.files(), &snapshot, transfer)?;
+        bring::bring_layers(layers.files(), &snapshot, transfer, going)?;
         let state = State::open(&snapshot)?;
         state.require_whole(going)?;
         let blobs = Blobs {

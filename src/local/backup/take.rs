@@ -37,7 +37,7 @@ impl Taking<'_> {
         let dir = backups.begin(number)?;
         {
             let held = self.meta.hold_state(going)?;
-            bring::bring_layers(held.state.files(), &dir, self.transfer)?;
+            bring::bring_layers(held.state.files(), &dir, self.transfer, going)?;
         }
         let state = State::open(&dir)?;
         // A state with damaged rows would be none.

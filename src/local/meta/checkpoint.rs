@@ -253,14 +253,18 @@ impl MetaStore {
         self.mergeable().iter().map(Layer::len_bytes).sum()
     }
 
-    /// Merges the layers that are to be merged next. In the meantime it calls `aside` now and then.
+    /// Merges the layers that are to be merged next. In the meantime it calls `aside` now and then. `false` if somebody
+    /// else merges, or a backup needs the layers' files.
     ///
     /// # Errors
     /// As for [`checkpoint`](Self::checkpoint), and those of `aside`.
-    pub(crate) fn merge(&self, going: &Going<'_>, aside: &dyn Fn() -> Result<()>) -> Result<()> {
-        let _alone = self.merging.lock();
+    pub(crate) fn merge(&self, going: &Going<'_>, aside: &dyn Fn() -> Result<()>) -> Result<bool> {
+        let Some(_alone) = self.merging.try_lock() else {
+            return Ok(false);
+        };
         let merged = self.merge_some(&self.mergeable(), going, aside);
-        merged.inspect_err(|error| self.note_damage(error))
+        merged.inspect_err(|error| self.note_damage(error))?;
+        Ok(true)
     }
 
     fn merge_some(

@@ -121,6 +121,9 @@ impl State {
     }
 }
 
+/// How long a backup that waits for a merge does not ask whether to go on.
+const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(20);
+
 impl MetaStore {
     /// Makes a checkpoint of all batches so far, and returns the state as of it, or a newer one.
     ///
@@ -128,7 +131,14 @@ impl MetaStore {
     /// As for [`checkpoint`](Self::checkpoint).
     pub(crate) fn hold_state(&self, going: &Going<'_>) -> Result<HeldState<'_>> {
         let newest = self.newest();
-        let merging = self.merging.lock();
+        let merging = loop {
+            if let Some(merging) = self.merging.try_lock() {
+                break merging;
+            }
+            // A merge may take minutes.
+            going.check()?;
+            std::thread::sleep(A_MOMENT);
+        };
         while self.checkpoint_seq() < newest {
             self.checkpoint(going)?;
         }
