@@ -80,6 +80,7 @@ impl Engine {
             cache: options.index_cache,
             closing,
             salvaging: options.salvaging,
+            trusts_index: options.trusts_index,
             blobs: &blobs,
             accept_format: &|| directory::accept_format(lock.dir(), found),
         };

@@ -37,6 +37,7 @@ pub struct Options {
     pub(crate) journal: JournalOptions,
     pub(crate) making: Making,
     pub(crate) salvaging: Salvaging,
+    pub(crate) trusts_index: bool,
     /// Permissions of files.
     pub(crate) mode: u32,
 }
@@ -157,6 +158,7 @@ impl Options {
             },
             making: Making::Allowed,
             salvaging: Salvaging::Refused,
+            trusts_index: true,
             mode: 0o600,
         }
     }
@@ -318,6 +320,15 @@ impl Options {
     #[must_use]
     pub fn mode(mut self, bits: u32) -> Self {
         self.mode = bits & 0o777 | 0o600;
+        self
+    }
+
+    /// Makes the index anew from the journal and the layers, whatever there is of it. Nothing is lost by that, and no
+    /// open needs it: an index that is not proven is made anew anyway. It is for somebody who distrusts the disk or the
+    /// index's file. [`RecoveryReport::index`](crate::RecoveryReport::index) says that it was done.
+    #[must_use]
+    pub fn rebuild_index(mut self) -> Self {
+        self.trusts_index = false;
         self
     }
 

@@ -54,6 +54,23 @@ fn a_new_store_says_so() {
 }
 
 #[test]
+fn an_index_is_made_anew_when_that_is_asked_for() {
+    let (past, seen) = closed();
+    let root = past.fixture.root();
+    for _ in 0..2 {
+        let options = past.fixture.options.clone().rebuild_index();
+        let store = options.open(&root).unwrap();
+        assert!(rebuilt(&store).contains("asked"), "{}", rebuilt(&store));
+        assert_eq!(Seen::of(&store, &past.names), seen);
+        assert!(store.verify(Scope::Everything).unwrap().is_clean());
+        store.close().unwrap();
+    }
+    let store = open(&past, &root);
+    assert_eq!(store.recovery().index, IndexRecovery::Trusted);
+    assert_eq!(Seen::of(&store, &past.names), seen);
+}
+
+#[test]
 fn after_a_clean_close_the_index_is_trusted() {
     let (past, seen) = closed();
     for _ in 0..3 {

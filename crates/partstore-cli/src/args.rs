@@ -118,6 +118,8 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Makes the query index anew from the journal and its layers, while no server has the store open
+    RebuildIndex,
     /// Prints the completions of a shell
     Completions { shell: Shell },
     /// Prints the man page

@@ -66,6 +66,7 @@ fn command(args: &Args, out: &mut Output) -> Done {
         Command::Completions { shell } => generated::completions(*shell, out),
         Command::Man { dir } => generated::man(dir.as_deref(), out),
         Command::Salvage { yes } => salvage::run(&args.place, *yes, out),
+        Command::RebuildIndex => salvage::rebuild_index(&args.place, out),
         Command::Restore(restore) => backup::restore(&args.place, restore, out),
         Command::Backups(list) => backup::list(list, out),
         Command::Backup(backup) => match &backup.server {

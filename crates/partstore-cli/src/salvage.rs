@@ -1,6 +1,6 @@
-//! `salvage`: gives back what can be proven of a store whose journal or layers are damaged.
+//! `salvage`: gives back what can be proven of a store whose journal or layers are damaged. `rebuild-index`: the index anew.
 
-use partstore::{Error, PartStore, SalvageReport};
+use partstore::{Error, IndexRecovery, PartStore, SalvageReport};
 use serde_json::json;
 
 use crate::args::Place;
@@ -32,6 +32,26 @@ pub fn run(place: &Place, yes: bool, out: &mut Output) -> Done {
         (Err(error), _) => return Err(error.into()),
     };
     let told = tell(&store, out);
+    let closed = store.close().map_err(Failure::from);
+    told.and(closed)
+}
+
+/// Opens the store with a new index.
+pub fn rebuild_index(place: &Place, out: &mut Output) -> Done {
+    let path = opening::path(place)?;
+    opening::check(place, path)?;
+    let options = opening::options().must_exist().rebuild_index();
+    let store = options.open(path)?;
+    let is_new = matches!(store.recovery().index, IndexRecovery::Rebuilt { .. });
+    let told = store.stats().map_err(Failure::from).and_then(|stats| {
+        out.row(
+            || json!({ "rebuilt": is_new, "parts": stats.parts, "blobs": stats.blobs }),
+            || {
+                let (parts, blobs) = (stats.parts, stats.blobs);
+                format!("the index is new: {parts} parts, {blobs} blobs; `partstore verify` compares it with the rest")
+            },
+        )
+    });
     let closed = store.close().map_err(Failure::from);
     told.and(closed)
 }

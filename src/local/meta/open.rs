@@ -87,6 +87,7 @@ pub(crate) struct Opening<'a> {
     pub cache: u64,
     pub closing: &'a Closing,
     pub salvaging: Salvaging,
+    pub trusts_index: bool,
     pub blobs: &'a dyn Blobs,
     /// Called before the first byte is written that older versions cannot read. Nothing was changed before.
     pub accept_format: &'a dyn Fn() -> Result<()>,
@@ -245,7 +246,14 @@ impl Opening<'_> {
         truth: &Truth,
         marker: Option<&Marker>,
     ) -> Result<(Option<Built>, IndexRecovery)> {
-        let trust = || truth.trust_index(meta, self.cache, marker);
+        let trust = || {
+            if self.trusts_index {
+                return truth.trust_index(meta, self.cache, marker);
+            }
+            Err(Error::Index {
+                cause: "whoever opens the store has asked for a new one".to_owned(),
+            })
+        };
         match self.ballast.helping(trust) {
             Ok(trusted) => Ok((Some(trusted), IndexRecovery::Trusted)),
             Err(error @ Error::Damaged { .. }) => Err(error),

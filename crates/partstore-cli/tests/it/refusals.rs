@@ -7,12 +7,13 @@ use std::process::Stdio;
 
 use crate::fixture::{Fixture, Ran, copy_dir, names, skipped};
 
-const READ_ONLY: [&[&str]; 5] = [
+const READ_ONLY: [&[&str]; 6] = [
     &["info"],
     &["ls"],
     &["verify"],
     &["sweep"],
     &["salvage", "--yes"],
+    &["rebuild-index"],
 ];
 
 #[test]

@@ -149,3 +149,21 @@ fn a_damaged_journal_is_salvaged_when_that_is_asked_for() {
     fixture.run(["info"]).ok();
     fixture.run(["salvage", "--yes"]).ok();
 }
+
+#[test]
+fn the_index_is_made_anew_when_that_is_asked_for() {
+    let fixture = Fixture::new();
+    fixture.with(|store| {
+        store.put_object("k", "hello").unwrap();
+    });
+    let info = || fixture.run(["--json", "info"]).json();
+    assert_eq!(info()["open"]["index"], "trusted");
+    let json = fixture.run(["--json", "rebuild-index"]).json();
+    assert_eq!(
+        (&json["rebuilt"], &json["parts"]),
+        (&true.into(), &1.into())
+    );
+    assert_eq!(info()["open"]["index"], "trusted");
+    assert_eq!(fixture.run(["--json", "verify"]).json()["clean"], true);
+    assert_eq!(fixture.run(["get", "k", "-"]).ok(), "hello");
+}
