@@ -130,7 +130,7 @@ pub const ALL: &[Schedule] = &[
         play: parts_over_the_quota,
     },
     Schedule {
-        name: "a part is replaced, by one of damaged bytes",
+        name: "a part is replaced, by one of damaged bytes, and more of them come",
         naps: None,
         play: replaced_and_repaired,
     },
@@ -496,20 +496,21 @@ fn replaced_and_repaired(stage: &Stage) -> Option<String> {
     );
     put(&stage.one, &upload, 1, b"old").unwrap();
     put(&stage.one, &other, 1, b"new").unwrap();
+    put(&stage.one, &other, 2, b"more").unwrap();
     for directory in std::fs::read_dir(&stage.place.files).unwrap() {
         for file in std::fs::read_dir(directory.unwrap().path()).unwrap() {
             std::fs::write(file.unwrap().path(), b"").unwrap();
         }
     }
     // This server has not looked at them yet.
-    let list = [CompletedPart::from(
-        &put(&stage.two, &upload, 1, b"new").unwrap(),
-    )];
+    let list = [(1, "new"), (2, "more")]
+        .map(|(at, body)| put(&stage.two, &upload, at, body.as_bytes()).unwrap())
+        .map(|part| CompletedPart::from(&part));
     stage.two.abort_upload(&other).unwrap();
     let completed = stage.two.complete_upload(&upload, &list);
     wrong(
-        completed.is_err() || !reads(&stage.two, &upload, b"new"),
-        "the part has not the bytes that were put last",
+        completed.is_err() || !reads(&stage.two, &upload, b"newmore"),
+        "the parts have not the bytes that were put last",
     )
 }
 

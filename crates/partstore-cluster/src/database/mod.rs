@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime,
 };
 use partstore::{Error, Result};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -97,6 +97,8 @@ impl Database {
         });
         let pool = Pool::builder(manager)
             .max_size(address.connections)
+            // The connection that was used last has its plans and rows in the processor's caches.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(address.patience))
             .create_timeout(Some(Duration::from_secs(10)))
             .runtime(Runtime::Tokio1)

@@ -155,3 +155,20 @@ fn an_upload_that_another_server_ends_takes_no_part_from_then_on() {
         assert_eq!(servers.engine.stored().len(), 1);
     });
 }
+
+/// Such a task may do little at a time before it must return to its runtime, which it cannot while it is in a call.
+#[test]
+fn a_task_of_another_runtime_may_call_as_often_as_it_likes() {
+    case(|| {
+        let servers = Servers::new(1, Bytes::memory());
+        let store = &servers.stores[0];
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            for at in 0..200_u64 {
+                let object = store.put_object("key", bytes(at, 100)).unwrap();
+                assert_eq!(read_object(store, &object.upload), bytes(at, 100));
+            }
+        });
+        assert_tidy(&servers);
+    });
+}
