@@ -1,5 +1,5 @@
 use std::ops::{Deref, DerefMut};
-use std::sync::{self, PoisonError};
+use std::sync::{self, PoisonError, TryLockError};
 use std::time::Duration;
 
 use crate::schedule;
@@ -39,6 +39,22 @@ impl<T> Mutex<T> {
         }
     }
 
+    /// Takes the mutex if it is free.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        schedule::point();
+        let held = if schedule::decides() {
+            let turn = taken(self.turn.try_lock())?;
+            self.held_at(Some(turn))
+        } else {
+            let value = taken(self.value.try_lock())?;
+            Held { value, turn: None }
+        };
+        Some(MutexGuard {
+            mutex: self,
+            held: Some(held),
+        })
+    }
+
     /// Never times out.
     pub fn try_lock_for(&self, _timeout: Duration) -> Option<MutexGuard<'_, T>> {
         Some(self.lock())
@@ -60,6 +76,15 @@ impl<T> Mutex<T> {
     fn held_at<'a>(&'a self, turn: Option<shuttle::sync::MutexGuard<'a, ()>>) -> Held<'a, T> {
         let value = schedule::value(|| self.value.lock(), || self.value.try_lock());
         Held { value, turn }
+    }
+}
+
+/// What was tried, unless somebody else has it.
+fn taken<G>(tried: Result<G, TryLockError<G>>) -> Option<G> {
+    match tried {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
