@@ -146,7 +146,7 @@ struct Readme;
 pub use local::backup::Backups;
 pub use store::{ObjectReader, ObjectWriter, PartReader, PartStore, PartWriter};
 pub use values::backup::{
-    BackupReport, BackupState, Brought, PruneReport, RestoreReport, Transfer,
+    BackupReport, BackupState, BackupVerifyReport, Brought, PruneReport, RestoreReport, Transfer,
 };
 pub use values::checksum::{Checksum, ChecksumAlgorithm, Checksums};
 pub use values::digest::{ContentHash, ContentMd5, ETag, ObjectETag};

@@ -158,7 +158,7 @@ impl PartStore {
     /// - [`Error::Damaged`], [`Error::Poisoned`], [`Error::Closed`], [`Error::Io`].
     ///
     /// A damaged blob is no error. [`BackupReport::damaged`] names it. What is in the backup already is not read
-    /// again, so a disk that spoils the backup is noticed by a restore only.
+    /// again: [`Backups::verify`] reads it.
     pub fn back_up(&self, into: impl AsRef<Path>, transfer: Transfer) -> Result<BackupReport> {
         self.back_up_with(into, transfer, |_| ControlFlow::Continue(()))
     }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::DamagedBlob;
+use crate::{DamagedBlob, DamagedFile};
 
 /// How files get into a backup, or out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,6 +64,33 @@ pub struct RestoreReport {
     pub damaged: Vec<DamagedBlob>,
     /// Whether the callback ended the restore early. The directory is no store yet. The same call goes on.
     pub cut_short: bool,
+}
+
+/// What is in a directory of backups. [`Backups::verify`](crate::Backups::verify) makes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupVerifyReport {
+    /// The states.
+    pub states: u64,
+    /// The blobs of all states that have their bytes, each once.
+    pub blobs: u64,
+    /// Their sizes, bytes.
+    pub bytes: u64,
+    /// Files of states that are damaged, the first one of each such state. Blobs that only these states have were not
+    /// read.
+    pub files: Vec<DamagedFile>,
+    /// Blobs that are damaged or missing. `parts` is empty.
+    pub damaged: Vec<DamagedBlob>,
+    /// Whether the callback ended it early.
+    pub cut_short: bool,
+}
+
+impl BackupVerifyReport {
+    /// Whether nothing is wrong, and all was read.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.files.is_empty() && self.damaged.is_empty() && !self.cut_short
+    }
 }
 
 /// What removing old states did. [`Backups::keep_newest`](crate::Backups::keep_newest) makes it.

@@ -676,3 +676,91 @@ fn housekeeping_goes_on_while_layers_are_brought() {
     assert!(asked > 5);
     fixture.assert_tidy();
 }
+
+#[test]
+fn what_a_disk_spoils_in_a_backup_is_named_and_brought_again() {
+    let fixture = Fixture::with(free_options());
+    let upload = fixture.initiate("key");
+    let place = backups_of(&fixture);
+    let mut parts = Vec::new();
+    for number in 1..=8 {
+        parts.push(fixture.put(&upload, number, &bytes(number.into(), 600_000)));
+        fixture.store.back_up(&place, Transfer::Copy).unwrap();
+    }
+    let backups = || Backups::open(&place).unwrap();
+    let clean = backups().verify().unwrap();
+    assert!(clean.is_clean(), "{clean:?}");
+    assert_eq!(
+        (clean.states, clean.blobs, clean.bytes),
+        (8, 8, 8 * 600_000)
+    );
+
+    let mut spoilt = Vec::new();
+    for ((_, damage), part) in crate::dedup::DAMAGES.iter().zip(&parts) {
+        let name = part.content.to_string();
+        damage(&place.join("blobs").join(&name[..2]).join(&name));
+        spoilt.push(part.content);
+    }
+    spoilt.sort_unstable();
+    let report = backups().verify().unwrap();
+    let named: Vec<_> = report.damaged.iter().map(|blob| blob.hash).collect();
+    assert_eq!((named, report.blobs, report.files.len()), (spoilt, 3, 0));
+    // The store still has them.
+    let again = fixture.store.back_up(&place, Transfer::Copy).unwrap();
+    assert_eq!((again.present, again.brought.copied), (3, 5));
+    assert!(backups().verify().unwrap().is_clean());
+    backups().keep_newest(9).unwrap();
+    for dir in files(&place.join("blobs")) {
+        let kept = files(&place.join("blobs").join(dir));
+        assert!(
+            !kept.iter().any(|name| name.ends_with(".damaged")),
+            "{kept:?}"
+        );
+    }
+
+    // A state of which nobody can read the rows is one file.
+    let state = place.join("states/00000003");
+    let layer = files(&state)
+        .into_iter()
+        .find(|name| name != "STATE")
+        .unwrap();
+    let mut rows = fs::read(state.join(&layer)).unwrap();
+    rows[50] ^= 1;
+    fs::write(state.join(&layer), rows).unwrap();
+    let report = backups().verify().unwrap();
+    assert_eq!(
+        (report.files.len(), report.damaged.len(), report.blobs),
+        (1, 0, 8)
+    );
+    assert!(report.files[0].path.ends_with(&layer), "{report:?}");
+}
+
+#[test]
+fn a_verify_of_backups_is_broken_off() {
+    let fixture = Fixture::with(free_options());
+    let upload = fixture.initiate("key");
+    fixture.put(&upload, 1, &bytes(1, 5_000_000));
+    let place = backups_of(&fixture);
+    fixture.store.back_up(&place, Transfer::Copy).unwrap();
+    let backups = Backups::open(&place).unwrap();
+    let asked = Cell::new(0);
+    let count = |most: u32| {
+        asked.set(0);
+        let report = backups.verify_with(|_| {
+            asked.set(asked.get() + 1);
+            if asked.get() < most {
+                Continue(())
+            } else {
+                Break(())
+            }
+        });
+        (report.unwrap(), asked.get())
+    };
+    let (whole, all) = count(u32::MAX);
+    assert!(whole.is_clean() && whole.blobs == 1 && all > 5);
+    let (cut, until) = count(all - 2);
+    assert!(
+        cut.cut_short && cut.blobs == 0 && until == all - 2,
+        "{cut:?}"
+    );
+}

@@ -363,6 +363,9 @@ pub struct ListBackups {
     /// Keeps so many of the newest states, removes the others, and what no kept state has
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// Reads all states and blobs, and compares them with their hashes
+    #[arg(long, conflicts_with = "keep")]
+    pub verify: bool,
 }
 
 impl ListBackups {

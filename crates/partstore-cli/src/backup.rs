@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::{Backup, ListBackups, Place, Restore};
 use crate::failure::{Done, Failure};
 use crate::output::{Output, bar, size, time};
-use crate::{interrupt, opening, server, verify};
+use crate::{interrupt, opening, output, server, verify};
 
 /// Takes a backup of a store that nobody else has open.
 pub fn run(store: &PartStore, backup: &Backup, out: &mut Output) -> Done {
@@ -92,10 +92,45 @@ pub fn list(list: &ListBackups, out: &mut Output) -> Done {
     if let Some(keep) = list.keep() {
         return prune(&backups, keep, out);
     }
+    if list.verify {
+        return check(&backups, out);
+    }
     for state in backups.states()? {
         out.row(|| state_as_json(&state), || state_as_text(&state))?;
     }
     Ok(())
+}
+
+/// Reads all that is there.
+fn check(backups: &Backups, out: &mut Output) -> Done {
+    let bar = bar(0);
+    let verified = backups.verify_with(|progress| follow(&bar, progress));
+    bar.finish_and_clear();
+    let report = verified?;
+    let files = || report.files.iter();
+    out.row(
+        || {
+            json!({ "states": report.states, "blobs": report.blobs, "bytes": report.bytes, "cut_short": report.cut_short,
+                "damaged_files": files().map(output::damaged_as_json).collect::<Vec<_>>(),
+                "damaged_blobs": damaged_as_json(&report.damaged) })
+        },
+        || {
+            let mut lines = damaged_as_text(&damaged_as_json(&report.damaged));
+            lines.extend(files().map(|file| format!("damaged: {}", output::damaged_as_text(file))));
+            let (states, blobs, bytes) = (report.states, report.blobs, size(report.bytes));
+            lines.push(format!("{states} states; {blobs} blobs, {bytes}, have their bytes"));
+            lines.join("\n")
+        },
+    )?;
+    if report.cut_short {
+        return Err(Failure::Interrupted);
+    }
+    if report.is_clean() {
+        return Ok(());
+    }
+    Err(Failure::Damage(
+        "the backups are damaged; the next backup brings the blobs that the store still has, and `--keep` removes states".into(),
+    ))
 }
 
 fn prune(backups: &Backups, keep: usize, out: &mut Output) -> Done {

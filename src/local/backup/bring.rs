@@ -18,6 +18,8 @@ const THREADS: usize = 4;
 const GROUP: usize = 64;
 /// Bytes copied at a time.
 const PIECE: u64 = 1 << 20;
+/// What is behind the name of a blob that was found damaged in a backup.
+pub(super) const ASIDE: &str = ".damaged";
 /// How long the caller is not asked while files are brought.
 const A_MOMENT: Duration = Duration::from_millis(50);
 
@@ -194,7 +196,7 @@ fn missing_file() -> Damage {
 }
 
 impl Damage {
-    fn of(self, content: &ContentHash) -> DamagedBlob {
+    pub(super) fn of(self, content: &ContentHash) -> DamagedBlob {
         DamagedBlob {
             hash: *content,
             reason: self.0,
@@ -216,15 +218,9 @@ pub(super) fn bring(
     ask: &Ask<'_>,
 ) -> Result<Result<Way, Damage>> {
     ask()?;
-    let source = match Handle::open_read(from) {
-        Err(error) if error.is_not_found() => {
-            return Ok(Err(missing_file()));
-        }
-        Err(error) if error.is_of_the_file(from) => {
-            let reason = format!("its file cannot be opened: {}", error.one_line());
-            return Ok(Err(Damage(reason)));
-        }
-        opened => opened?,
+    let source = match open(from)? {
+        Ok(source) => source,
+        Err(damage) => return Ok(Err(damage)),
     };
     let len = source.len()?;
     if len < size {
@@ -242,6 +238,18 @@ pub(super) fn bring(
         let _ = file::remove_if_present(&staged);
     }
     made
+}
+
+/// Opens a file, or returns what is wrong with it alone.
+fn open(place: &Place) -> Result<Result<Handle, Damage>> {
+    match Handle::open_read(place) {
+        Err(error) if error.is_not_found() => Ok(Err(missing_file())),
+        Err(error) if error.is_of_the_file(place) => {
+            let reason = format!("its file cannot be opened: {}", error.one_line());
+            Ok(Err(Damage(reason)))
+        }
+        opened => Ok(Ok(opened?)),
+    }
 }
 
 fn make(
@@ -273,13 +281,46 @@ fn make(
 fn copy(
     source: &Handle,
     target: &Handle,
-    (size, content): (u64, Option<&ContentHash>),
+    blob: (u64, Option<&ContentHash>),
     ask: &Ask<'_>,
+) -> Result<Result<(), Damage>> {
+    read(source, blob, &mut |offset, bytes| {
+        ask()?;
+        target.write_at(bytes, offset)
+    })
+}
+
+/// Reads a file that should be there, and compares it with its hash. Tells `advance` of the bytes of each step.
+///
+/// # Errors
+/// Those of `advance`; [`Error::Io`].
+pub(super) fn check(
+    place: &Place,
+    (size, content): (u64, &ContentHash),
+    advance: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Result<(), Damage>> {
+    advance(0)?;
+    let source = match open(place)? {
+        Ok(source) => source,
+        Err(damage) => return Ok(Err(damage)),
+    };
+    if source.len()? != size {
+        return Ok(Err(Damage("its file has another length".to_owned())));
+    }
+    read(&source, (size, Some(content)), &mut |_, bytes| {
+        advance(bytes.len() as u64)
+    })
+}
+
+/// Passes on the first `size` bytes, with their places, and compares them with the hash.
+fn read(
+    source: &Handle,
+    (size, content): (u64, Option<&ContentHash>),
+    visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<Result<(), Damage>> {
     let (mut offset, mut bytes) = (0, Vec::new());
     let mut hasher = blake3::Hasher::new();
     while offset < size {
-        ask()?;
         let piece = PIECE.min(size - offset);
         bytes.resize(usize::try_from(piece).unwrap_or_default(), 0);
         match source.read_at(&mut bytes, offset) {
@@ -290,7 +331,7 @@ fn copy(
             read => read?,
         }
         hasher.update(&bytes);
-        target.write_at(&bytes, offset)?;
+        visit(offset, &bytes)?;
         offset += piece;
     }
     let is_right = content.is_none_or(|content| hasher.finalize().as_bytes() == content.as_bytes());

@@ -14,6 +14,7 @@
 //! that names them has its name (as I1 has it for a store).
 
 mod bring;
+mod check;
 mod directory;
 mod prune;
 mod restore;

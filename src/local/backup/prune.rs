@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::Backups;
+use super::bring::ASIDE;
 use crate::going::{Closing, Going, Reached};
 use crate::local::file::{self, Handle};
 use crate::local::meta::State;
@@ -90,7 +91,7 @@ impl Backups {
             let name = entry.name.to_string_lossy();
             let content = ContentHash::from_file_name(&name);
             let is_needed = content.is_some_and(|content| needed.contains(&content));
-            let is_ours = content.is_some() || name.ends_with(".partial");
+            let is_ours = content.is_some() || name.ends_with(".partial") || name.ends_with(ASIDE);
             if is_needed || !is_ours {
                 continue;
             }

@@ -68,6 +68,24 @@ fn a_store_is_backed_up_destroyed_and_restored() {
     let said = fixture.run(["backup", "backups", "--keep", "1"]).ok();
     assert!(said.contains("removed 2 states, and 1 blobs"), "{said}");
     assert_eq!(fixture.run(["backups", "backups"]).ok().lines().count(), 1);
+
+    let verify = ["--json", "backups", "backups", "--verify"];
+    let json = fixture.run(verify).json();
+    assert_eq!(
+        (&json["states"], &json["damaged_blobs"]),
+        (&1.into(), &serde_json::json!([]))
+    );
+    let blobs = fixture.dir.path().join("backups/blobs");
+    let dir = fs::read_dir(blobs).unwrap().map(|dir| dir.unwrap().path());
+    let blob = dir.flat_map(|dir| fs::read_dir(dir).unwrap()).next();
+    fs::write(blob.unwrap().unwrap().path(), b"spoilt").unwrap();
+    let ran = fixture.run(verify);
+    assert_eq!(ran.json()["damaged_blobs"].as_array().unwrap().len(), 1);
+    assert!(ran.fails(4).contains("next backup"));
+    fixture
+        .run(["backup", "backups", "--transfer", "copy"])
+        .ok();
+    fixture.run(["backups", "backups", "--verify"]).ok();
 }
 
 #[test]
