@@ -43,6 +43,8 @@ pub(super) struct Put {
     pub repairs: bool,
     /// Nobody has looked whether its bytes are stored.
     pub is_blind: bool,
+    /// Its token was sent before, and an attempt with it may still be on its way.
+    pub is_again: bool,
 }
 
 /// When a part was stored, or why it was not.
@@ -256,25 +258,18 @@ impl Lane {
     }
 
     /// What a put is answered. If an earlier attempt may still be on its way, a refusal is confirmed first.
+    /// Bytes that are known already are no refusal: the same token comes again, so an earlier attempt can do no more than that.
     async fn settled(&self, put: &Put, answer: Answer, is_repeated: bool) -> Answer {
+        let is_repeated = is_repeated || put.is_again;
         let refusal = match answer {
+            Err(failure) if failure.is_known_already() => return Err(failure),
             Err(failure) if is_repeated && failure.is_token_lost() => return Err(failure.unknown()),
             Err(failure) if is_repeated && failure.is_ours() => failure,
             answer => return answer,
         };
         let call = self.call(&std::iter::once(put), true);
         let confirmed = self.database.confirm(&call, put.session.clone(), put.seq);
-        let confirmed = only(confirmed.await).map_err(|failure| failure.behind(refusal));
-        confirmed.map_err(|failure| {
-            if !failure.is_known_already() {
-                return failure;
-            }
-            // Its token is gone by now, and with it the name of what was stored.
-            let cause = "the answer of the database was lost, and nothing was changed";
-            Failure::Away {
-                cause: cause.to_owned(),
-            }
-        })
+        only(confirmed.await).map_err(|failure| failure.behind(refusal))
     }
 
     fn call<'a>(&self, puts: &(impl Iterator<Item = &'a Put> + Clone), is_alone: bool) -> Call {

@@ -130,12 +130,13 @@ impl ClusterCatalog {
             }),
             repairs: blob.is_some_and(|blob| blob.repairs),
             is_blind: blob.is_some_and(Blind::may_have_stored),
+            is_again: false,
         };
         let mut answer = self.committer.commit(put.clone())?;
         let _held;
         if matches!(&answer, Err(failure) if failure.is_known_already()) {
             (_held, put.repairs) = self.look_behind(&part.content)?;
-            put.is_blind = false;
+            (put.is_blind, put.is_again) = (false, true);
             answer = self.committer.commit(put)?;
         }
         let stored = token.settle(answer);
