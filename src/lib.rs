@@ -90,6 +90,11 @@
 //!   36 MiB of it are kept for later bodies. Each reader has 32 to 256 KiB. The index has a [cache of 32
 //!   MiB](Options::index_cache), and needs two to four times as much in all.
 //! - **Disk**: the bytes, some 300 bytes of journal and 1.6 KB of index for each part.
+//! - **An [observer](Options::observer)** is told all of this. Without one, nothing is measured.
+//!
+//! # Features
+//!
+//! - `tracing`, off by default: calls, groups and housekeeping are spans of the crate `tracing`, with the target `partstore`.
 //!
 //! # Quirks
 //!
@@ -134,6 +139,7 @@ mod ingest;
 mod local;
 mod process;
 pub mod rules;
+mod spans;
 mod store;
 mod sync;
 mod values;
@@ -160,10 +166,12 @@ pub use values::listing::{
 };
 pub use values::namespace::{Namespace, Quota, Usage};
 pub use values::object::{Object, ObjectPart, UploadInfo};
+pub use values::observer::{Event, Observer, PutKind, Remote, SyncKind};
 pub use values::options::{Background, ETagKind, MinimumAt, Numbering, Options, PageLimit};
 pub use values::part::{CompletedPart, Part, PartNumber};
 pub use values::report::{
-    DamagedBlob, DamagedFile, IndexRecovery, LastSweep, Loss, MaintenanceReport, Progress,
-    RecoveryReport, SalvageReport, Scope, Stats, SweepReport, VerifyReport,
+    DamagedBlob, DamagedFile, Housekeeping, HousekeepingStep, IndexRecovery, LastSweep, Loss,
+    MaintenanceReport, Progress, RecoveryReport, SalvageReport, Scope, Stats, SweepReport,
+    VerifyReport,
 };
 pub use values::request::{CompleteOptions, Condition, ObjectOptions, PartOptions, UploadOptions};

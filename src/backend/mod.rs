@@ -54,3 +54,4 @@ pub use crate::rules::check_condition;
 pub use crate::values::blocks::{BlockCrcs, LONG_BLOCK, MOST_IN_SHORT_BLOCKS, SHORT_BLOCK};
 pub use crate::values::checksum::Algorithms;
 pub use crate::values::id::IdSource;
+pub use crate::values::observer::{Began, Witness};

@@ -28,6 +28,7 @@ pub(crate) enum Found {
 /// nothing before it is sure.
 pub(crate) fn lock_or_create(path: &Path, options: &Options) -> Result<(Lock, Found)> {
     let root = open(path, options)?;
+    root.health().observed_by(&options.witness);
     if read_format(&root)? == Found::Nothing {
         refuse_missing(path, options)?;
         // If LOCK exists, another process may be making the store at this moment. So the contents are

@@ -18,7 +18,7 @@ use super::locks::Locks;
 use super::meta::{Change, MetaStore, SpaceUse};
 use super::pins::Pins;
 use crate::going::Going;
-use crate::{ContentHash, PartNumber, Result, UploadId};
+use crate::{ContentHash, Event, PartNumber, Result, UploadId};
 
 /// Parts that one batch removes at most. Few are enough to test every order of steps.
 pub(crate) const GROUP: usize = if cfg!(shuttle) { 1 } else { 32 };
@@ -49,6 +49,21 @@ impl Release<'_, '_> {
     /// # Errors
     /// As for [`MetaStore::commit`].
     pub(crate) fn run(&self) -> Result<u64> {
+        let witness = self.meta.health().witness();
+        let (began, mut released) = (witness.begin(), 0);
+        let held = self.release_ended(&mut released);
+        // Also before an error: a full disk ends this at times, and the next call releases the others.
+        if released > 0 {
+            witness.tell(began, |took| Event::Release {
+                parts: released,
+                took,
+            });
+        }
+        held
+    }
+
+    /// Counts in `released` the parts that it releases.
+    fn release_ended(&self, released: &mut u64) -> Result<u64> {
         let (mut ended, mut held) = (Vec::new(), 0);
         self.meta.tombstones(&mut |id, _| {
             ended.push(id);
@@ -57,7 +72,7 @@ impl Release<'_, '_> {
         for id in ended {
             let mut after = 0;
             while self.going.goes_on() {
-                match self.release_group(id, after)? {
+                match self.release_group(id, after, released)? {
                     Left::Parts(number) => after = number,
                     Left::Held(parts) => {
                         held += parts;
@@ -72,7 +87,7 @@ impl Release<'_, '_> {
 
     /// Releases parts with numbers above `after`. What was released before it left marks, over which a search
     /// from the first one would go again and again.
-    fn release_group(&self, id: UploadId, after: u16) -> Result<Left> {
+    fn release_group(&self, id: UploadId, after: u16, released: &mut u64) -> Result<Left> {
         let _one_order = self.locks.lock(id)?;
         let Some(mut tombstone) = self.meta.tombstone(id)? else {
             return Ok(Left::Nothing);
@@ -102,6 +117,7 @@ impl Release<'_, '_> {
             }
         };
         let _ = self.meta.commit(change, SpaceUse::Frees)?;
+        *released += group.len() as u64;
         Ok(left)
     }
 

@@ -3,14 +3,14 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::session::Session;
 use super::shared::{Shared, Woken};
 use crate::backend::Checkpoint;
 use crate::going::Going;
 use crate::sync::{self, JoinHandle};
-use crate::{Error, MaintenanceReport, Result, SweepReport};
+use crate::{Error, HousekeepingStep, MaintenanceReport, Result, SweepReport};
 
 /// How long the thread sleeps when nobody wakes it, and so how often it looks for expired uploads.
 const EVERY: Duration = Duration::from_secs(60);
@@ -38,16 +38,17 @@ struct Round {
 
 impl Round {
     fn run(session: &Session, steps: Steps, going: &Going<'_>) -> Self {
-        let age = steps.expire_after;
-        let swept = || session.sweep(going);
+        use HousekeepingStep::{Checkpoint as Checkpoints, Expiry, Sweep};
+        let expire = |age| session.doing(Expiry, || session.expire(age, &|_| true, going));
+        let sweep = || session.doing(Sweep, || session.sweep(going));
         Self {
-            expired: age.map_or(Ok(0), |age| session.expire(age, &|_| true, going)),
+            expired: steps.expire_after.map_or(Ok(0), expire),
             sweep: steps
                 .sweep
-                .then(swept)
+                .then(sweep)
                 .unwrap_or_else(|| Ok(SweepReport::default())),
             checkpoint: if steps.checkpoint && going.goes_on() {
-                session.checkpoint(going)
+                session.doing(Checkpoints, || session.checkpoint(going))
             } else {
                 Ok(Checkpoint::NotDue)
             },
@@ -96,6 +97,8 @@ pub(super) fn start(
         sweep: Retry::default(),
         checkpoint: Retry::default(),
     };
+    // The first round begins at once.
+    keeper.plan(&*shared.session()?, GATHER);
     let ends = Arc::clone(shared);
     let run = move || {
         let _ends = Ends(&ends);
@@ -193,7 +196,18 @@ impl Keeper {
                 Ok(round) => self.note(steps, &round),
                 Err(panic) => self.note_panic(said(&*panic)),
             }
+            self.plan(&session, every);
         }
+    }
+
+    /// Says when the steps are due next.
+    fn plan(&self, session: &Session, every: Duration) {
+        let (sleep, now) = (self.sleeps_at_most(every), SystemTime::now());
+        let rests = self.sweep.left().max(session.catalog.sweep_rests());
+        let mut agenda = session.agenda.lock();
+        agenda.next_sweep = now.checked_add(rests.max(sleep));
+        let expiry = self.expire_after.map(|_| self.expiry.left().max(sleep));
+        agenda.next_expiry = expiry.and_then(|left| now.checked_add(left));
     }
 
     fn sleeps_at_most(&self, every: Duration) -> Duration {

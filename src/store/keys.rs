@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{ObjectReader, ObjectWriter, PartStore, pages, whole};
 use crate::backend::Names;
+use crate::spans::span;
 use crate::{
     Condition, Key, KeyEntry, KeyPage, ListKeys, Object, ObjectOptions, Result, Upload, rules,
 };
@@ -54,6 +55,7 @@ impl PartStore {
         options: &ObjectOptions,
     ) -> Result<Object> {
         let (key, body) = (key.into(), body.into());
+        let _span = span!(DEBUG, "put_object", key = %key, bytes = body.len());
         self.change(|session| whole::put_bytes(session, &key, body, options))
     }
 
@@ -110,6 +112,7 @@ impl PartStore {
         options: &ObjectOptions,
     ) -> Result<Object> {
         let key = key.into();
+        let _span = span!(DEBUG, "copy_object", key = %key, bytes = source.object().size);
         self.change(|session| whole::copy(session, source, &key, options))
     }
 
@@ -160,7 +163,9 @@ impl PartStore {
     /// # Errors
     /// As for [`object_by_key`](Self::object_by_key).
     pub fn open_key(&self, key: impl Into<Key>) -> Result<ObjectReader> {
-        ObjectReader::open_key(&self.handle.shared, &key.into())
+        let key = key.into();
+        let _span = span!(DEBUG, "open_key", key = %key);
+        ObjectReader::open_key(&self.handle.shared, &key)
     }
 
     /// Removes the current object of a key. Says whether the key had one: a key without an object is no
@@ -172,6 +177,7 @@ impl PartStore {
     /// - Others as for [`abort_upload`](Self::abort_upload).
     pub fn remove_key(&self, key: impl Into<Key>, condition: Condition) -> Result<bool> {
         let key = key.into();
+        let _span = span!(DEBUG, "remove_key", key = %key);
         self.change(|session| session.catalog.remove_key(&key, condition))
     }
 

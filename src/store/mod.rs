@@ -134,7 +134,7 @@ impl PartStore {
     fn change<T>(&self, call: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
         let session = self.session()?;
         session.catalog.check()?;
-        let done = call(&session)?;
+        let done = session.settled(call(&session))?;
         self.handle.shared.notice_work(&session);
         Ok(done)
     }

@@ -6,6 +6,7 @@ use std::{ops::ControlFlow, path::Path};
 use super::{ObjectReader, PartStore, pages};
 #[cfg(doc)]
 use crate::Error;
+use crate::spans::span;
 #[cfg(not(shuttle))]
 use crate::{ExportOptions, ExportReport};
 use crate::{ListObjects, Object, ObjectPage, Result, Upload, rules};
@@ -31,6 +32,7 @@ impl PartStore {
     /// # Errors
     /// As for [`object`](Self::object).
     pub fn open_object(&self, object: &Upload) -> Result<ObjectReader> {
+        let _span = span!(DEBUG, "open_object", upload = %object.id());
         ObjectReader::open(&self.handle.shared, object)
     }
 
@@ -102,6 +104,7 @@ impl PartStore {
     /// As for [`abort_upload`](Self::abort_upload), with [`Error::NoSuchObject`] in place of
     /// [`Error::NoSuchUpload`]: no object exists from this upload under this key.
     pub fn remove_object(&self, object: &Upload) -> Result<()> {
+        let _span = span!(DEBUG, "remove_object", upload = %object.id());
         self.change(|session| session.catalog.remove_object(object))
     }
 }

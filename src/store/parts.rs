@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{PartReader, PartStore, PartWriter, copy, pages, put, stored};
 #[cfg(doc)]
 use crate::Options;
+use crate::spans::span;
 use crate::values::part::Slot;
 use crate::{
     ContentHash, Error, ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload, rules,
@@ -66,9 +67,9 @@ impl PartStore {
         body: impl Into<Bytes>,
         options: PartOptions,
     ) -> Result<Part> {
-        self.change(|session| {
-            put::put_bytes(session, Slot { upload, number }, body.into(), &options)
-        })
+        let body = body.into();
+        let _span = span!(DEBUG, "put_part", upload = %upload.id(), number = number.get(), bytes = body.len());
+        self.change(|session| put::put_bytes(session, Slot { upload, number }, body, &options))
     }
 
     /// Puts a part whose bytes come from a reader, which is read to its end. Results and costs are those of
@@ -215,6 +216,7 @@ impl PartStore {
         upload: &Upload,
         number: PartNumber,
     ) -> Result<Part> {
+        let _span = span!(DEBUG, "copy_part", upload = %upload.id(), number = number.get());
         self.change(|session| copy::copy(session, source, Slot { upload, number }))
     }
 
@@ -257,6 +259,7 @@ impl PartStore {
     /// - [`Error::Closed`]: the store is closed.
     /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn open_part(&self, upload: &Upload, number: PartNumber) -> Result<PartReader> {
+        let _span = span!(DEBUG, "open_part", upload = %upload.id(), number = number.get());
         PartReader::open(&self.handle.shared, upload, number)
     }
 

@@ -5,14 +5,33 @@ use bytes::Bytes;
 
 use super::from_memory;
 use super::session::Session;
-use crate::backend::{BlobWriter, DurableBlob, NewBlob, PartRow, StoredBlob};
+use crate::backend::{Began, BlobWriter, DurableBlob, NewBlob, PartRow, StoredBlob};
 use crate::ingest::{BodyHasher, Computed};
 use crate::values::checksum::Algorithms;
 use crate::values::part::Slot;
-use crate::{Checksum, Checksums, ContentHash, Part, PartOptions, Result, rules};
+use crate::{Checksum, Checksums, ContentHash, Event, Part, PartOptions, PutKind, Result, rules};
+
+/// A body, all of which has arrived.
+pub(super) struct Body {
+    bytes: Arrived,
+    since: Began,
+}
+
+impl Body {
+    /// `since` is when its last byte arrived.
+    pub(super) fn staged(writer: Box<dyn BlobWriter>, since: Began) -> Self {
+        let bytes = Arrived::Staged(writer);
+        Self { bytes, since }
+    }
+
+    pub(super) fn memory(bytes: Bytes, since: Began) -> Self {
+        let bytes = Arrived::Memory(bytes);
+        Self { bytes, since }
+    }
+}
 
 /// Where the bytes of a body are when its BLAKE3 hash is known.
-pub(super) enum Body {
+enum Arrived {
     /// With the blob store, without a name. Their checksums are known.
     Staged(Box<dyn BlobWriter>),
     Memory(Bytes),
@@ -26,6 +45,17 @@ enum Stored {
     Sound(StoredBlob),
 }
 
+impl Stored {
+    /// What a put makes of it.
+    fn kind(&self) -> PutKind {
+        match self {
+            Self::Absent => PutKind::New,
+            Self::Unsound => PutKind::Repaired,
+            Self::Sound(_) => PutKind::Known,
+        }
+    }
+}
+
 /// Puts a body that is in memory. Its BLAKE3 hash is computed before anything is written, so a body whose
 /// bytes are already stored needs no write.
 pub(super) fn put_bytes(
@@ -35,6 +65,7 @@ pub(super) fn put_bytes(
     options: &PartOptions,
 ) -> Result<Part> {
     let len = body.len() as u64;
+    let arrived = session.options.witness.begin();
     let _under_way = session.under_way.begin(slot.upload.id());
     let wanted = admit(session, slot, options)?;
     rules::check_received(&session.options, options, len)?;
@@ -43,7 +74,8 @@ pub(super) fn put_bytes(
     let mut room = session.blobs.room();
     room.receive(len, Some(0))?;
     let hasher = hash_bytes(session, &body, wanted, options)?;
-    let part = store_part(session, slot, Body::Memory(body), hasher, options)?;
+    let body = Body::memory(body, arrived);
+    let part = store_part(session, slot, body, hasher, options)?;
     room.written(len);
     Ok(part)
 }
@@ -109,18 +141,16 @@ pub(super) fn store_body<T>(
     let content = hasher.content();
     // 2. I4: the blob is held before it is looked for, and until the part is durable. So no sweep can remove
     // it in between.
-    let in_memory = match &body {
-        Body::Memory(bytes) => Some(bytes.len() as u64),
-        Body::Staged(_) => None,
+    let in_memory = match &body.bytes {
+        Arrived::Memory(bytes) => Some(bytes.len() as u64),
+        Arrived::Staged(_) => None,
     };
-    let (_hold, known) = session.catalog.look_up_for_body(&content, in_memory)?;
+    let (hold, known) = session.catalog.look_up_for_body(&content, in_memory)?;
     let stored = check_stored(session, &content, known)?;
-    let (is_new, repairs) = (
-        matches!(stored, Stored::Absent),
-        matches!(stored, Stored::Unsound),
-    );
+    let kind = stored.kind();
     // 3.
-    let durable = make_durable(session, body, stored, &mut hasher)?;
+    let Body { bytes, since } = body;
+    let durable = make_durable(session, bytes, stored, &mut hasher)?;
     // 4. The body's MD5 was computed at the same time. From here on it is needed.
     hasher.settle_until(&session.closing)?;
     let computed = hasher.finish(&content);
@@ -135,15 +165,23 @@ pub(super) fn store_body<T>(
                 location,
                 crcs: computed.blocks,
             },
-            repairs,
+            repairs: kind == PutKind::Repaired,
         });
         commit(&part, blob.as_ref())
     });
-    if committed.is_err() && is_new {
+    if committed.is_err() && kind == PutKind::New {
         // I7: the bytes may lie there without a row, so a sweep must check them.
         session.catalog.uncommitted(&content);
     }
     // 8.
+    drop(hold);
+    if committed.is_ok() {
+        session.options.witness.tell(since, |took| Event::Put {
+            bytes: part.size,
+            kind,
+            took,
+        });
+    }
     committed
 }
 
@@ -174,17 +212,17 @@ fn check_stored(
 /// Step 3: makes the bytes durable, without a name yet. `None` if they are already stored.
 fn make_durable(
     session: &Session,
-    body: Body,
+    body: Arrived,
     stored: Stored,
     hasher: &mut BodyHasher,
 ) -> Result<Option<Box<dyn DurableBlob>>> {
     match (body, stored) {
-        (Body::Staged(_), Stored::Sound(_)) => Ok(None),
-        (Body::Memory(bytes), Stored::Sound(blob)) => {
+        (Arrived::Staged(_), Stored::Sound(_)) => Ok(None),
+        (Arrived::Memory(bytes), Stored::Sound(blob)) => {
             hasher.update_known_checksums(&bytes, blob.crcs, &session.closing)?;
             Ok(None)
         }
-        (Body::Staged(staged), _) => staged.sync().map(Some),
-        (Body::Memory(bytes), _) => from_memory::write(session, hasher, &bytes).map(Some),
+        (Arrived::Staged(staged), _) => staged.sync().map(Some),
+        (Arrived::Memory(bytes), _) => from_memory::write(session, hasher, &bytes).map(Some),
     }
 }

@@ -11,6 +11,7 @@ use super::whole;
 use crate::backend::{BlobWriter, Room};
 use crate::buffers::{Buffer, Buffers};
 use crate::ingest::BodyHasher;
+use crate::spans::span;
 use crate::values::checksum::Algorithms;
 use crate::values::part::Slot;
 use crate::{
@@ -109,6 +110,8 @@ impl Receiving {
             Target::Part { upload, number } => (upload.clone(), *number),
             Target::Object { .. } => return Err(Error::Closed),
         };
+        let _span = span!(DEBUG, "put_part", upload = %upload.id(), number = number.get(), bytes = self.received);
+        let arrived = self.limits.witness.begin();
         let shared = Arc::clone(&self.shared);
         shared.check_open()?;
         self.declare(trailer)?;
@@ -119,14 +122,17 @@ impl Receiving {
             upload: &upload,
             number,
         };
-        let body = Body::Staged(self.staged);
-        let part = put::store_part(&session, slot, body, self.hasher, &self.options)?;
+        let body = Body::staged(self.staged, arrived);
+        let part = put::store_part(&session, slot, body, self.hasher, &self.options);
+        let part = session.settled(part)?;
         shared.notice_work(&session);
         Ok(part)
     }
 
     /// Does what [`ObjectWriter::finish_with`](super::ObjectWriter::finish_with) says.
     pub(super) fn finish_object(mut self, trailer: &Checksums) -> Result<Object> {
+        let _span = span!(DEBUG, "put_object", bytes = self.received);
+        let arrived = self.limits.witness.begin();
         let shared = Arc::clone(&self.shared);
         shared.check_open()?;
         self.declare(trailer)?;
@@ -136,8 +142,9 @@ impl Receiving {
         };
         options.body = self.options;
         let session = shared.session()?;
-        let body = Body::Staged(self.staged);
-        let object = whole::store(&session, &key, body, self.hasher, &options)?;
+        let body = Body::staged(self.staged, arrived);
+        let object = whole::store(&session, &key, body, self.hasher, &options);
+        let object = session.settled(object)?;
         shared.notice_work(&session);
         Ok(object)
     }

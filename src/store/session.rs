@@ -11,14 +11,34 @@ use crate::backend::{BlobStore, Catalog, Checkpoint};
 use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
 use crate::process::Process;
+use crate::spans::span;
 use crate::sync::Mutex;
-use crate::{LastSweep, Options, RecoveryReport, Result, Stats, SweepReport, UploadId, local};
+use crate::{
+    Error, Event, Housekeeping, HousekeepingStep, LastSweep, Options, RecoveryReport, Result,
+    Stats, SweepReport, UploadId, local,
+};
 
 /// The last checkpoint and the last sweep.
 #[derive(Default)]
 struct Last {
     checkpoint: Option<SystemTime>,
     sweep: Option<LastSweep>,
+}
+
+/// While this exists, a round does this step. Of two rounds at the same time the later step counts.
+struct Doing<'a>(&'a Session);
+
+impl<'a> Doing<'a> {
+    fn begin(session: &'a Session, step: HousekeepingStep) -> Self {
+        session.agenda.lock().now = Some(step);
+        Self(session)
+    }
+}
+
+impl Drop for Doing<'_> {
+    fn drop(&mut self) {
+        self.0.agenda.lock().now = None;
+    }
 }
 
 pub(crate) struct Session {
@@ -32,6 +52,7 @@ pub(crate) struct Session {
     pub closing: Closing,
     pub under_way: Arc<UnderWay>,
     last: Mutex<Last>,
+    pub(super) agenda: Mutex<Housekeeping>,
 }
 
 impl Session {
@@ -67,6 +88,7 @@ impl Session {
             closing: Closing::default(),
             under_way: Arc::default(),
             last: Mutex::default(),
+            agenda: Mutex::default(),
         }
     }
 
@@ -74,9 +96,35 @@ impl Session {
         self.catalog.close()
     }
 
+    /// Returns what a call has come to. Tells the observer if nobody knows that.
+    pub(super) fn settled<T>(&self, done: Result<T>) -> Result<T> {
+        done.inspect_err(|error| {
+            if let Error::OutcomeUnknown { cause } = error {
+                self.options.witness.note(|| Event::OutcomeUnknown {
+                    cause: cause.clone(),
+                });
+            }
+        })
+    }
+
+    /// Does a step of the housekeeping. [`Stats`] says so in the meantime.
+    pub(super) fn doing<T>(&self, step: HousekeepingStep, run: impl FnOnce() -> T) -> T {
+        let _doing = Doing::begin(self, step);
+        run()
+    }
+
     /// Removes what can be removed, until `going` says no.
     pub(super) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
-        let report = self.catalog.sweep(going)?;
+        let _span = span!(INFO, "sweep");
+        let sweep = || self.catalog.sweep(going);
+        let told = |report: &SweepReport, took| Event::Sweep {
+            report: SweepReport {
+                cut_short: going.has_stopped(),
+                ..*report
+            },
+            took,
+        };
+        let report = self.options.witness.timed(sweep, told)?;
         if !going.has_stopped() && !report.deferred {
             let at = SystemTime::now();
             self.last.lock().sweep = Some(LastSweep { at, report });
@@ -100,8 +148,14 @@ impl Session {
         going: &Going<'_>,
     ) -> Result<u64> {
         self.catalog.check()?;
+        let _span = span!(INFO, "expire");
         let spare = |id| !is_meant(id) || self.under_way.has(id);
-        self.catalog.expire(age, &spare, going)
+        let expire = || self.settled(self.catalog.expire(age, &spare, going));
+        let told = |uploads: &u64, took| Event::Expiry {
+            uploads: *uploads,
+            took,
+        };
+        self.options.witness.timed(expire, told)
     }
 
     pub(super) fn stats(&self, background_failure: Option<String>) -> Result<Stats> {
@@ -111,6 +165,7 @@ impl Session {
             background_failure,
             last_checkpoint: last.checkpoint,
             last_sweep: last.sweep,
+            housekeeping: *self.agenda.lock(),
             ..Stats::default()
         };
         drop(last);

@@ -66,6 +66,7 @@ pub(super) fn put_file(
     file: BorrowedFd<'_>,
     options: &PartOptions,
 ) -> Result<Option<Part>> {
+    let arrived = session.options.witness.begin();
     let _under_way = session.under_way.begin(slot.upload.id());
     let wanted = admit(session, slot, options)?;
     session.blobs.check_room(0)?;
@@ -76,7 +77,8 @@ pub(super) fn put_file(
     let hasher = hash(session, (wanted, options), size, &mut |position, into| {
         staged.read_at(position, into)
     })?;
-    put::store_part(session, slot, Body::Staged(staged), hasher, options).map(Some)
+    let body = Body::staged(staged, arrived);
+    put::store_part(session, slot, body, hasher, options).map(Some)
 }
 
 fn check_size(session: &Session, slot: Slot<'_>, options: &PartOptions, size: u64) -> Result<()> {

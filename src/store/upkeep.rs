@@ -5,11 +5,12 @@ use std::path::Path;
 
 use super::{PartStore, housekeeping};
 use crate::going::{Going, Reached};
+use crate::spans::span;
 #[cfg(doc)]
-use crate::{Background, Backups, Error};
+use crate::{Background, Backups};
 use crate::{
-    BackupReport, MaintenanceReport, Progress, Result, Scope, Stats, SweepReport, Transfer,
-    VerifyReport,
+    BackupReport, Error, Event, Key, ListNamespaces, MaintenanceReport, Progress, Result, Scope,
+    Stats, SweepReport, Transfer, UploadInfo, VerifyReport,
 };
 
 impl PartStore {
@@ -129,6 +130,7 @@ impl PartStore {
         scope: Scope,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<VerifyReport> {
+        let _span = span!(INFO, "verify", scope = ?scope);
         let session = self.session()?;
         let going = Going::telling(&session.closing, &mut progress);
         let mut report = VerifyReport::default();
@@ -177,12 +179,18 @@ impl PartStore {
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<BackupReport> {
         let session = self.session()?;
+        let _span = span!(INFO, "back_up");
+        let began = session.options.witness.begin();
         let going = Going::telling(&session.closing, &mut progress);
         let mut report = BackupReport::default();
         let taken = session
             .catalog
             .back_up(into.as_ref(), transfer, &going, &mut report);
         report.cut_short = going.conclude(taken)? == Reached::CutShort;
+        session.options.witness.tell(began, |took| Event::Backup {
+            report: report.clone(),
+            took,
+        });
         Ok(report)
     }
 
@@ -195,5 +203,45 @@ impl PartStore {
         self.handle.shared.check_process()?;
         let background_failure = self.handle.shared.failure.lock().clone();
         self.session()?.stats(background_failure)
+    }
+
+    /// Returns the open upload that was initiated first, of all namespaces. `None` if no upload is open.
+    ///
+    /// # Cost
+    /// That of [listing](Self::list_uploads) all open uploads.
+    ///
+    /// # Errors
+    /// As for [`list_uploads`](Self::list_uploads).
+    pub fn oldest_upload(&self) -> Result<Option<UploadInfo>> {
+        let (mut oldest, mut query) = (None, ListNamespaces::new());
+        self.find_older("", &mut oldest)?;
+        loop {
+            let page = self.list_namespaces(&query)?;
+            for namespace in page.namespaces {
+                if namespace.usage.open_uploads > 0 {
+                    self.find_older(&namespace.name, &mut oldest)?;
+                }
+            }
+            match page.next {
+                Some(after) => query = query.after(after),
+                None => return Ok(oldest),
+            }
+        }
+    }
+
+    /// Looks for an older upload in a namespace.
+    fn find_older(&self, namespace: &str, oldest: &mut Option<UploadInfo>) -> Result<()> {
+        for info in self.uploads(Key::new(namespace, "")) {
+            let info = match info {
+                // It was removed in the meantime.
+                Err(Error::NoSuchNamespace { .. }) => return Ok(()),
+                info => info?,
+            };
+            let is_older = |than: &UploadInfo| info.initiated_at < than.initiated_at;
+            if oldest.as_ref().is_none_or(is_older) {
+                *oldest = Some(info);
+            }
+        }
+        Ok(())
     }
 }

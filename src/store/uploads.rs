@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{PartStore, pages};
 use crate::backend::{Completing, Names, NewUpload};
 use crate::going::Going;
+use crate::spans::span;
 use crate::{
     CompleteOptions, CompletedPart, Key, ListUploads, Object, Result, Upload, UploadId, UploadInfo,
     UploadOptions, UploadPage, rules,
@@ -48,6 +49,7 @@ impl PartStore {
         options: impl Into<UploadOptions>,
     ) -> Result<Upload> {
         let (key, options) = (key.into(), options.into());
+        let _span = span!(DEBUG, "initiate", key = %key);
         self.change(|session| {
             key.check(session.options.max_key_len)?;
             let metadata_len = rules::metadata_len(&session.options, &options.metadata)?;
@@ -161,6 +163,7 @@ impl PartStore {
         parts: &[CompletedPart],
         options: &CompleteOptions,
     ) -> Result<Object> {
+        let _span = span!(DEBUG, "complete", upload = %upload.id(), parts = parts.len());
         self.change(|session| {
             let completing = Completing::new(parts, options, &session.options)?;
             session.catalog.complete(upload, &completing)
@@ -217,6 +220,7 @@ impl PartStore {
     /// - [`Error::StorageFull`]: not even the spare journal segment has room.
     /// - [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`]: the index or a system call failed.
     pub fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        let _span = span!(DEBUG, "abort", upload = %upload.id());
         self.change(|session| session.catalog.abort(upload))
     }
 

@@ -20,13 +20,15 @@ pub(super) fn put_bytes(
     options: &ObjectOptions,
 ) -> Result<Object> {
     let len = body.len() as u64;
+    let arrived = session.options.witness.begin();
     admit(session, key, options)?;
     rules::check_received(&session.options, &options.body, len)?;
     rules::check_length(&options.body, len)?;
     let mut room = session.blobs.room();
     room.receive(len, Some(0))?;
     let hasher = put::hash_bytes(session, &body, Algorithms::default(), &options.body)?;
-    let object = store(session, key, Body::Memory(body), hasher, options)?;
+    let body = Body::memory(body, arrived);
+    let object = store(session, key, body, hasher, options)?;
     room.written(len);
     Ok(object)
 }

@@ -17,6 +17,7 @@ pub(crate) mod key;
 pub(crate) mod listing;
 pub(crate) mod namespace;
 pub(crate) mod object;
+pub(crate) mod observer;
 pub(crate) mod options;
 pub(crate) mod part;
 pub(crate) mod report;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{MAX_KEY_LEN, PartNumber};
+use crate::values::observer::Witness;
+use crate::{MAX_KEY_LEN, Observer, PartNumber};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -40,6 +41,7 @@ pub struct Options {
     pub(crate) trusts_index: bool,
     /// Permissions of files.
     pub(crate) mode: u32,
+    pub(crate) witness: Witness,
 }
 
 /// What an open does where no store exists.
@@ -160,6 +162,7 @@ impl Options {
             salvaging: Salvaging::Refused,
             trusts_index: true,
             mode: 0o600,
+            witness: Witness::default(),
         }
     }
 
@@ -349,6 +352,21 @@ impl Options {
     pub fn salvage(mut self) -> Self {
         self.salvaging = Salvaging::Allowed;
         self
+    }
+
+    /// Makes the store tell this observer what it does. Default: nobody is told, and nothing is measured.
+    ///
+    /// A second observer replaces the first.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.witness = Witness::of(observer);
+        self
+    }
+
+    /// Returns what an [engine](crate::backend) tells its own events to.
+    #[must_use]
+    pub fn witness(&self) -> Witness {
+        self.witness.clone()
     }
 
     /// Sets the size of a journal segment, and how much is added to the journal before a layer replaces it, bytes.

@@ -32,6 +32,7 @@ mod lost_rows;
 mod modules;
 mod neighbours;
 mod no_files_left;
+mod observed;
 mod ownership;
 mod pages;
 mod put;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ClientOptions;
+use partstore::backend::Witness;
 use partstore::{Error, Options, PartStore, Result};
 use url::Url;
 
@@ -138,7 +139,7 @@ impl Cluster {
     /// - [`Error::NoSuchStore`]: there are no tables, and none [may be made](Self::create).
     /// - [`Error::Io`]: a directory or a certificate cannot be used.
     pub fn open(&self, options: Options) -> Result<PartStore> {
-        let session = self.begin()?;
+        let session = self.begin(options.witness())?;
         let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
         let catalog = ClusterCatalog::new(session, Arc::clone(&blobs), self.keep_removed);
         options.open_on(Box::new(catalog), blobs)
@@ -153,7 +154,7 @@ impl Cluster {
     /// # Errors
     /// As for [`open`](Self::open). What was doomed before the error, stays so.
     pub fn reconcile(&self) -> Result<ReconcileReport> {
-        let session = self.begin()?;
+        let session = self.begin(Witness::default())?;
         let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
         let mut report = ReconcileReport::default();
         blobs.list(&mut |listed| {
@@ -167,7 +168,7 @@ impl Cluster {
     }
 
     /// Opens the database, and begins a lease.
-    fn begin(&self) -> Result<Arc<Session>> {
+    fn begin(&self, witness: Witness) -> Result<Arc<Session>> {
         let runtime = Arc::new(Runtime::new(self.threads)?);
         let database = Arc::new(Database::new(&Address {
             url: &self.catalog,
@@ -175,6 +176,7 @@ impl Cluster {
             root_certificates: self.root_certificates.as_deref(),
             connections: self.connections,
             patience: self.patience,
+            witness,
         })?);
         let (migrated, create) = (Arc::clone(&database), self.create);
         runtime.wait(async move { migrated.migrate(create).await })??;

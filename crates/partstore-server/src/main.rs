@@ -41,7 +41,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use admin::Admin;
+use admin::{Admin, Told};
 use args::Args;
 use cos::operations::append;
 use cos::service::Service;
@@ -115,10 +115,11 @@ fn run_in(
         return Err("S3 needs key pairs: see --keys".into());
     }
     prove_threads()?;
-    let store = runtime.block_on(opening::open(args))?;
+    let told = args.admin.as_ref().map(|_| Told::new());
+    let store = runtime.block_on(opening::open(args, told.clone()))?;
     layout::upgrade(store.store())?;
     append::abandon_left(store.store(), opening::age_of_leftovers(args))?;
-    let serving = serve(args, &store, rules.clone(), sockets);
+    let serving = serve(args, (&store, told), rules.clone(), sockets);
     let reloading = signals::reload(hangups, log, &rules);
     runtime.block_on(async {
         tokio::select! {
@@ -198,7 +199,7 @@ fn prove_threads() -> Result<(), Failure> {
 
 async fn serve(
     args: &Args,
-    store: &AsyncPartStore,
+    (store, told): (&AsyncPartStore, Option<Told>),
     rules: Arc<Current>,
     sockets: Sockets,
 ) -> Result<(), Failure> {
@@ -223,10 +224,10 @@ async fn serve(
     if let Some((_, address)) = &listeners.1 {
         let _ = writeln!(io::stdout(), "listening on {address} for S3");
     }
-    let admin = match listen(sockets.admin)? {
-        Some((listener, address)) => {
+    let admin = match listen(sockets.admin)?.zip(told) {
+        Some(((listener, address), told)) => {
             let _ = writeln!(io::stdout(), "listening on {address} for the admin");
-            let admin = Arc::new(Admin::new(store.clone(), args)?);
+            let admin = Arc::new(Admin::new(store.clone(), args, told)?);
             tokio::spawn(admin.clone().keep(stop.clone()));
             Some((listener, admin))
         }
@@ -241,7 +242,7 @@ async fn serve(
         },
         stop,
         break_off,
-        traffic: admin.as_ref().map(|(_, admin)| admin.traffic.clone()),
+        traffic: admin.as_ref().map(|(_, admin)| admin.traffic()),
     };
     // A crowd of clients leaves room for it.
     let admins = Server {

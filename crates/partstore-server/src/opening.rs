@@ -8,6 +8,7 @@ use partstore_cluster::Cluster;
 use partstore_tokio::{AsyncOptions, AsyncPartStore};
 
 use crate::Failure;
+use crate::admin::Told;
 use crate::args::Args;
 
 /// Threads on which calls of the store may block. Each waits for the disk or the database at times, and calls that wait
@@ -19,14 +20,17 @@ const GATHERED: usize = 8 << 20;
 /// Connections to the database.
 const CONNECTIONS: usize = 24;
 
-/// Opens it, and logs what opening did.
-pub async fn open(args: &Args) -> Result<AsyncPartStore, Failure> {
+/// Opens it, and logs what opening did. `told` is told what the store does.
+pub async fn open(args: &Args, told: Option<Told>) -> Result<AsyncPartStore, Failure> {
     let mut options = Options::cos()
         .headroom(args.headroom)
         .body_memory(args.body_memory)
         .max_part_size(args.max_body);
     if let Some(age) = args.expire {
         options = options.expire_uploads_after(age);
+    }
+    if let Some(told) = told {
+        options = options.observer(told);
     }
     match (&args.data, &args.catalog, &args.blobs) {
         (_, Some(catalog), Some(blobs)) => open_cluster(args, catalog, blobs, options),

@@ -1,4 +1,5 @@
-//! [`Traffic`]: what requests have brought and taken, since the start and in the last minutes.
+//! [`Traffic`]: what requests have brought and taken, and what the store has written and synced for them, since the start
+//! and in the last minutes.
 
 use std::array;
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ pub const SPAN: Duration = Duration::from_secs(5);
 const SPANS: usize = 120;
 /// Steps of the times that are told apart, for each factor of two.
 const STEPS: u32 = 4;
-const TIMES: usize = 128;
+const STEPS_IN_ALL: usize = 128;
 
 /// What all requests share. The admin's own are not counted.
 pub struct Traffic {
@@ -24,6 +25,10 @@ pub struct Traffic {
     sent: AtomicU64,
     under_way: AtomicU64,
     now: [Current; 2],
+    commits: Current,
+    /// Changes of those commits.
+    changes: AtomicU64,
+    syncs: [Current; 4],
     spans: Mutex<Spans>,
 }
 
@@ -35,11 +40,11 @@ struct Spans {
     sent: u64,
 }
 
-/// The requests of a kind in the span that has not ended.
+/// The requests, commits or syncs of a kind in the span that has not ended.
 struct Current {
     failed: AtomicU64,
     /// How many took how long.
-    times: [AtomicU64; TIMES],
+    times: [AtomicU64; STEPS_IN_ALL],
 }
 
 /// What requests are, for a person who looks at their times.
@@ -49,6 +54,15 @@ enum Kind {
     Write,
 }
 
+/// What the store has synced.
+#[derive(Clone, Copy)]
+pub enum Sync {
+    Journal,
+    Blob,
+    Directory,
+    Layer,
+}
+
 /// Some seconds.
 #[derive(Clone, Serialize)]
 pub struct Span {
@@ -56,18 +70,30 @@ pub struct Span {
     at: u64,
     received_bytes: u64,
     sent_bytes: u64,
-    reads: Requests,
-    writes: Requests,
+    reads: Times,
+    writes: Times,
+    /// Groups of changes that became durable together, and how many changes they had.
+    commits: Times,
+    changes: u64,
+    syncs: Syncs,
 }
 
-/// Requests that ended in a span.
+#[derive(Clone, Serialize)]
+struct Syncs {
+    journal: Times,
+    blob: Times,
+    directory: Times,
+    layer: Times,
+}
+
+/// What ended in a span, of one kind.
 #[derive(Clone, Default, Serialize)]
-struct Requests {
+struct Times {
     count: u64,
-    /// Those of them that the server has failed: 5xx.
+    /// Requests that the server has failed: 5xx.
     failed: u64,
-    /// Milliseconds from the head to the last byte of the answer, for half of them, and for 99 of 100. They are
-    /// right to a fifth.
+    /// Milliseconds for half of them, and for 99 of 100. They are right to a fifth. Those of a request go from its head
+    /// to the last byte of the answer.
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
 }
@@ -79,6 +105,9 @@ impl Traffic {
             sent: AtomicU64::new(0),
             under_way: AtomicU64::new(0),
             now: array::from_fn(|_| Current::new()),
+            commits: Current::new(),
+            changes: AtomicU64::new(0),
+            syncs: array::from_fn(|_| Current::new()),
             spans: Mutex::default(),
         })
     }
@@ -105,7 +134,10 @@ impl Traffic {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
         let kind = Kind::of(method);
         if let Some(now) = self.now.get(kind as usize) {
-            now.count(status, took);
+            if status.is_server_error() {
+                now.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            now.count(took);
         }
         let method = known(method);
         let class = class(status);
@@ -113,6 +145,18 @@ impl Traffic {
             .increment(1);
         histogram!("partstore_request_seconds", "protocol" => protocol, "method" => method)
             .record(took.as_secs_f64());
+    }
+
+    /// So many changes became durable together.
+    pub fn commits(&self, changes: u64, took: Duration) {
+        self.commits.count(took);
+        self.changes.fetch_add(changes, Ordering::Relaxed);
+    }
+
+    pub fn syncs(&self, kind: Sync, took: Duration) {
+        if let Some(syncs) = self.syncs.get(kind as usize) {
+            syncs.count(took);
+        }
     }
 
     /// Bytes that came in and went out since the start.
@@ -135,6 +179,9 @@ impl Traffic {
     pub fn end_span(&self) {
         let (received, sent) = self.bytes();
         let [reads, writes] = self.now.each_ref().map(Current::take);
+        let commits = self.commits.take();
+        let changes = self.changes.swap(0, Ordering::Relaxed);
+        let [journal, blob, directory, layer] = self.syncs.each_ref().map(Current::take);
         let mut spans = self.spans.lock();
         let span = Span {
             at: unix_seconds(SystemTime::now()),
@@ -142,6 +189,14 @@ impl Traffic {
             sent_bytes: sent - spans.sent,
             reads,
             writes,
+            commits,
+            changes,
+            syncs: Syncs {
+                journal,
+                blob,
+                directory,
+                layer,
+            },
         };
         (spans.received, spans.sent) = (received, sent);
         if spans.last.len() == SPANS {
@@ -159,23 +214,20 @@ impl Current {
         }
     }
 
-    fn count(&self, status: StatusCode, took: Duration) {
-        if status.is_server_error() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
+    fn count(&self, took: Duration) {
         if let Some(times) = self.times.get(step_of(took)) {
             times.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// What it has counted, which is then counted anew.
-    fn take(&self) -> Requests {
+    fn take(&self) -> Times {
         let times = self
             .times
             .each_ref()
             .map(|times| times.swap(0, Ordering::Relaxed));
         let count: u64 = times.iter().sum();
-        Requests {
+        Times {
             count,
             failed: self.failed.swap(0, Ordering::Relaxed),
             p50_ms: reached(&times, count.div_ceil(2)),
@@ -185,7 +237,7 @@ impl Current {
 }
 
 /// The longest time of the `count` shortest ones, milliseconds.
-fn reached(times: &[u64; TIMES], count: u64) -> Option<f64> {
+fn reached(times: &[u64; STEPS_IN_ALL], count: u64) -> Option<f64> {
     if count == 0 {
         return None;
     }
@@ -201,9 +253,9 @@ fn reached(times: &[u64; TIMES], count: u64) -> Option<f64> {
 fn step_of(took: Duration) -> usize {
     let micros = took.as_secs_f64() * 1e6;
     let step = (micros.max(1.0).log2() * f64::from(STEPS)).ceil();
-    (0..TIMES - 1)
+    (0..STEPS_IN_ALL - 1)
         .find(|at| f64::from(u32::try_from(*at).unwrap_or(u32::MAX)) >= step)
-        .unwrap_or(TIMES - 1)
+        .unwrap_or(STEPS_IN_ALL - 1)
 }
 
 fn micros_of(step: usize) -> f64 {
@@ -266,6 +318,10 @@ mod tests {
         let failed = StatusCode::SERVICE_UNAVAILABLE;
         traffic.ends(("S3", &Method::GET), failed, Duration::ZERO);
         traffic.receives(7);
+        for changes in [1, 3] {
+            traffic.commits(changes, Duration::from_millis(2));
+            traffic.syncs(Sync::Blob, Duration::from_millis(4));
+        }
         traffic.end_span();
         traffic.receives(5);
         traffic.end_span();
@@ -279,7 +335,13 @@ mod tests {
         let near = |ms: Option<f64>, right: f64| (1.0..1.2).contains(&(ms.unwrap() / right));
         assert!(near(writes.p50_ms, 50.0), "{:?}", writes.p50_ms);
         assert!(near(writes.p99_ms, 99.0), "{:?}", writes.p99_ms);
+        assert_eq!((spans[0].commits.count, spans[0].changes), (2, 4));
+        assert!(near(spans[0].commits.p50_ms, 2.0));
+        let syncs = &spans[0].syncs;
+        assert_eq!((syncs.blob.count, syncs.journal.count), (2, 0));
+        assert!(near(syncs.blob.p99_ms, 4.0));
         assert_eq!(spans[1].writes.p50_ms, None);
+        assert_eq!((spans[1].commits.count, spans[1].changes), (0, 0));
         assert_eq!(traffic.under_way(), 0);
     }
 
@@ -295,6 +357,6 @@ mod tests {
     #[test]
     fn the_longest_times_are_one() {
         assert_eq!(step_of(Duration::ZERO), 0);
-        assert_eq!(step_of(Duration::MAX), TIMES - 1);
+        assert_eq!(step_of(Duration::MAX), STEPS_IN_ALL - 1);
     }
 }

@@ -5,7 +5,7 @@ use super::BlobFiles;
 use super::source::{self, BlobFile, LENGTH};
 use crate::local::file::Handle;
 use crate::values::blocks::BlockCrcs;
-use crate::{ContentHash, Error, Result};
+use crate::{ContentHash, Error, Event, Result};
 
 impl BlobFiles {
     /// Whether the blob's file exists, durably, and holds what it should. The first time that this process
@@ -94,7 +94,11 @@ impl BlobFiles {
     /// Remembers that nothing may rely on the blob, and returns the error that names it.
     pub(super) fn found_damage(&self, content: &ContentHash, reason: &str) -> Error {
         self.sound.lock().remove(content);
-        self.damaged.lock().insert(*content);
+        let is_news = self.damaged.lock().insert(*content);
+        if is_news {
+            let witness = self.blobs.health().witness();
+            witness.note(|| Event::damaged_blob(*content, reason));
+        }
         Error::DamagedBlob {
             hash: *content,
             reason: reason.to_owned(),

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::BlobFiles;
 use crate::buffers::{self, ALIGNMENT};
 use crate::local::file::{self, Handle, Place};
-use crate::{ContentHash, Result};
+use crate::{ContentHash, Event, Result, SyncKind};
 
 /// A file in `staging/` that is being written. Dropping it removes the file (I3).
 pub(crate) struct StagedBlob {
@@ -105,7 +105,9 @@ impl StagedBlob {
 
     /// Makes the bytes durable.
     pub(crate) fn sync(self) -> Result<DurableBlob> {
-        self.file.handle.sync_data()?;
+        let witness = self.file.store.staging.health().witness();
+        let synced = || self.file.handle.sync_data();
+        witness.timed(synced, |(), took| Event::sync(SyncKind::Blob, took))?;
         Ok(DurableBlob { file: self.file })
     }
 }

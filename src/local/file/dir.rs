@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::{SYNC_DIR, at, sync};
 use crate::local::health::Health;
-use crate::{Error, Result};
+use crate::{Error, Event, Result, SyncKind};
 
 /// An open directory. Clones share the descriptor.
 #[derive(Clone, Debug)]
@@ -256,7 +256,9 @@ impl Dir {
 
     /// Makes the names in the directory durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.heed(sync(self.fd()).map_err(at(SYNC_DIR, &self.open.path)))
+        let witness = self.open.health.witness();
+        let synced = || self.heed(sync(self.fd()).map_err(at(SYNC_DIR, &self.open.path)));
+        witness.timed(synced, |(), took| Event::sync(SyncKind::Directory, took))
     }
 
     /// Whether the store may still acknowledge.

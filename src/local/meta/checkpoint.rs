@@ -19,8 +19,9 @@ use crate::local::file;
 use crate::local::format::layer::Span;
 use crate::local::format::mutation::Tree;
 use crate::local::format::tally::Tally;
+use crate::spans::span;
 use crate::sync::{GLANCE, MutexGuard, RwLockWriteGuard};
-use crate::{Error, Result};
+use crate::{Error, Event, Result};
 
 /// How many layers of about a size are merged to one.
 const FAN_IN: usize = 4;
@@ -50,47 +51,66 @@ impl MetaStore {
     /// # Errors
     /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
     pub(crate) fn checkpoint(&self, going: &Going<'_>) -> Result<bool> {
-        self.check()?;
-        let mut base = self.base.lock();
-        let taken = self.advance(&mut base, going);
-        taken.inspect_err(|error| self.note_damage(error))
+        self.take(|base| self.advance(base, going))
     }
 
-    fn advance(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<bool> {
+    /// Makes a layer of what the journal has, and tells the observer. `false` if there is nothing to do.
+    fn take(
+        &self,
+        step: impl FnOnce(&mut MutexGuard<'_, Base>) -> Result<Option<u64>>,
+    ) -> Result<bool> {
+        self.check()?;
+        let _span = span!(INFO, "checkpoint");
+        let witness = self.health().witness();
+        let began = witness.begin();
+        let taken = step(&mut self.base.lock());
+        let bytes = taken.inspect_err(|error| self.note_damage(error))?;
+        if let Some(bytes) = bytes {
+            witness.tell(began, |took| Event::Checkpoint { bytes, took });
+        }
+        Ok(bytes.is_some())
+    }
+
+    /// Returns the bytes of the layer. `None` if nothing has changed.
+    fn advance(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<Option<u64>> {
         self.journal.check_ownership()?;
         let frozen = match base.frozen {
             Some(frozen) => {
                 self.changed.fetch_sub(frozen.bytes, Ordering::Relaxed);
                 frozen
             }
-            None if self.newest() == base.seq => return Ok(false),
+            None if self.newest() == base.seq => return Ok(None),
             None => self.freeze(base)?,
         };
-        if let Err(error) = self.write_frozen(frozen, base.seq, going) {
+        let written = self.write_frozen(frozen, base.seq, going);
+        let bytes = written.inspect_err(|_| {
             // These bytes still wait for a layer.
             self.changed.fetch_add(frozen.bytes, Ordering::Relaxed);
-            return Err(error);
-        }
+        })?;
         // As soon as the layer is durable, the store continues from it, whatever happens to the files that it
         // replaces. They are removed now or the next time.
         self.stack.thaw();
         base.frozen = None;
         // Steps may have gone further in the meantime.
-        self.advanced_to(base.seq.max(frozen.ticket.seq()), base)
+        self.advanced_to(base.seq.max(frozen.ticket.seq()), base)?;
+        Ok(Some(bytes))
     }
 
     /// Writes what the frozen index has to a layer above batch `reached`, as far as no step has done that.
-    fn write_frozen(&self, frozen: Frozen, reached: u64, going: &Going<'_>) -> Result<()> {
+    /// Returns the bytes of the layer.
+    fn write_frozen(&self, frozen: Frozen, reached: u64, going: &Going<'_>) -> Result<u64> {
         self.journal.wait(frozen.ticket)?;
         let span = Span {
             after: reached,
             through: frozen.ticket.seq(),
         };
-        if span.after < span.through {
-            let layer = self.write_layer(span, Some(frozen.tally), going)?;
-            self.stack.underlay(layer);
+        if span.after >= span.through {
+            return Ok(0);
         }
-        Ok(())
+        let layer = self.write_layer(span, Some(frozen.tally), going)?;
+        let bytes = layer.len_bytes();
+        self.stack.underlay(layer);
+        Ok(bytes)
     }
 
     /// Puts an empty index above the one that has what changed.
@@ -153,28 +173,27 @@ impl MetaStore {
     /// # Errors
     /// As for [`checkpoint`](Self::checkpoint).
     pub(crate) fn checkpoint_step(&self, going: &Going<'_>) -> Result<bool> {
-        self.check()?;
-        let mut base = self.base.lock();
-        let taken = self.step(&mut base, going);
-        taken.inspect_err(|error| self.note_damage(error))
+        self.take(|base| self.step(base, going))
     }
 
-    fn step(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<bool> {
+    fn step(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<Option<u64>> {
         self.journal.check_ownership()?;
         let Some(last) = self
             .step_of(base.seq)
             .last()
             .map(|segment| segment.last_seq)
         else {
-            return Ok(false);
+            return Ok(None);
         };
         let span = Span {
             after: base.seq,
             through: last,
         };
         let layer = self.write_layer(span, None, going)?;
+        let bytes = layer.len_bytes();
         self.stack.underlay(layer);
-        self.advanced_to(last, base)
+        self.advanced_to(last, base)?;
+        Ok(Some(bytes))
     }
 
     /// The sealed segments of the next step.
@@ -193,14 +212,13 @@ impl MetaStore {
     }
 
     /// The store continues from the newest layer.
-    fn advanced_to(&self, seq: u64, base: &mut MutexGuard<'_, Base>) -> Result<bool> {
+    fn advanced_to(&self, seq: u64, base: &mut MutexGuard<'_, Base>) -> Result<()> {
         base.seq = seq;
         self.base_seq.store(seq, Ordering::Relaxed);
         // A layer takes some time. What it replaces is removed only if it is where the next open looks for
         // it.
         self.journal.check_ownership()?;
-        self.journal.drop_through(seq)?;
-        Ok(true)
+        self.journal.drop_through(seq)
     }
 
     /// Writes a layer of the journal. `tally` is the sum over all rows as of its last batch, if that is known.
@@ -259,22 +277,38 @@ impl MetaStore {
     /// # Errors
     /// As for [`checkpoint`](Self::checkpoint), and those of `aside`.
     pub(crate) fn merge(&self, going: &Going<'_>, aside: &dyn Fn() -> Result<()>) -> Result<bool> {
-        let Some(_alone) = self.merging.try_lock() else {
-            return Ok(false);
+        let witness = self.health().witness();
+        let merged = {
+            let Some(_alone) = self.merging.try_lock() else {
+                return Ok(false);
+            };
+            let layers = self.mergeable();
+            if layers.is_empty() {
+                return Ok(true);
+            }
+            let _span = span!(INFO, "merge", layers = layers.len());
+            let began = witness.begin();
+            let merged = self.merge_some(&layers, going, aside);
+            merged.map(|bytes| (began, layers.len() as u64, bytes))
         };
-        let merged = self.merge_some(&self.mergeable(), going, aside);
-        merged.inspect_err(|error| self.note_damage(error))?;
+        let (began, layers, bytes) = merged.inspect_err(|error| self.note_damage(error))?;
+        witness.tell(began, |took| Event::Merge {
+            layers,
+            bytes,
+            took,
+        });
         Ok(true)
     }
 
+    /// Returns the bytes of the new layer.
     fn merge_some(
         &self,
         layers: &[Layer],
         going: &Going<'_>,
         aside: &dyn Fn() -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let (Some(newest), Some(oldest)) = (layers.first(), layers.last()) else {
-            return Ok(());
+            return Ok(0);
         };
         self.journal.check_ownership()?;
         let span = Span {
@@ -299,10 +333,12 @@ impl MetaStore {
             }
             Ok(newest.tally())
         })?;
+        let bytes = merged.len_bytes();
         self.stack.merged(merged);
         self.journal.check_ownership()?;
         let _base = self.base.lock();
-        self.layers.remove_replaced(self.stack.view().layers())
+        self.layers.remove_replaced(self.stack.view().layers())?;
+        Ok(bytes)
     }
 }
 

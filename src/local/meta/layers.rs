@@ -16,7 +16,7 @@ use crate::going::{Closing, Going};
 use crate::local::file::{self, Dir, Entry, Kind, Place};
 use crate::local::format::layer::Span;
 use crate::local::format::tally::Tally;
-use crate::{Error, Result};
+use crate::{Error, Event, Result, SyncKind};
 
 /// The names of files that are not whole yet.
 pub(super) const STAGED: &str = "layer.tmp";
@@ -186,7 +186,12 @@ impl Layers {
 fn write(staged: &Place, making: Making<'_>, fill: &mut Fill<'_>) -> Result<()> {
     let mut writer = LayerWriter::create(staged, making.span, making.most_rows)?;
     let tally = fill(&mut writer)?;
-    writer.finish(&tally)?.sync_all()
+    let written = writer.finish(&tally)?;
+    let witness = staged.dir().health().witness();
+    witness.timed(
+        || written.sync_all(),
+        |(), took| Event::sync(SyncKind::Layer, took),
+    )
 }
 
 /// Reads the newest layers, as long as they have no more than so many bytes together.

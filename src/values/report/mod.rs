@@ -6,7 +6,7 @@ mod stats;
 
 pub use loss::{Loss, SalvageReport};
 pub use recovery::{DamagedFile, IndexRecovery, RecoveryReport};
-pub use stats::{LastSweep, Stats};
+pub use stats::{Housekeeping, HousekeepingStep, LastSweep, Stats};
 
 use crate::{ContentHash, PartNumber, Upload};
 

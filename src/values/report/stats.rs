@@ -68,6 +68,34 @@ pub struct Stats {
     pub last_checkpoint: Option<SystemTime>,
     /// The last sweep since the store was opened that was not ended early.
     pub last_sweep: Option<LastSweep>,
+    /// What the housekeeping does now, and when it works next.
+    pub housekeeping: Housekeeping,
+}
+
+/// What the housekeeping does now, and when it works next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Housekeeping {
+    /// The step that it does now. `None` while it rests.
+    pub now: Option<HousekeepingStep>,
+    /// When its thread sweeps next, at the latest, by the host's clock. A call that leaves garbage may bring
+    /// this forward. `None` with [`Background::Host`](crate::Background::Host).
+    pub next_sweep: Option<SystemTime>,
+    /// When its thread looks for uploads that [expire](crate::Options::expire_uploads_after) next, at the latest.
+    /// `None` if none do, and with [`Background::Host`](crate::Background::Host).
+    pub next_expiry: Option<SystemTime>,
+}
+
+/// A step of the housekeeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HousekeepingStep {
+    /// It looks for uploads that expire.
+    Expiry,
+    /// It removes blobs without a reference.
+    Sweep,
+    /// It writes what the journal has to a layer, or merges layers.
+    Checkpoint,
 }
 
 /// A sweep that was not ended early.

@@ -15,9 +15,9 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
 use parking_lot::Mutex;
 use partstore::backend::{
-    BlobReader, BlobStore, BlobWriter, DurableBlob, Location, Source, StoredBlob, Verified,
+    BlobReader, BlobStore, BlobWriter, DurableBlob, Location, Source, StoredBlob, Verified, Witness,
 };
-use partstore::{ContentHash, Error, Result, Stats};
+use partstore::{ContentHash, Error, Event, Remote, Result, Stats};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -171,7 +171,7 @@ impl Bucket for ObjectBucket {
     }
 
     fn distrust(&self, location: &Location) {
-        self.trust.distrust(location);
+        let _ = self.trust.distrust(location);
     }
 }
 
@@ -230,6 +230,19 @@ fn broken_off(why: &'static str) -> object_store::Error {
     }
 }
 
+/// Makes a request that sends so many bytes, and tells the observer.
+async fn told<T>(
+    witness: &Witness,
+    len: usize,
+    request: impl Future<Output = object_store::Result<T>>,
+) -> object_store::Result<T> {
+    let began = witness.begin();
+    let answer = request.await;
+    let sent = (len as u64, answer.is_ok());
+    witness.tell(began, |took| Event::request(Remote::Bucket, sent, took));
+    answer
+}
+
 /// A body on its way into the bucket.
 struct Body {
     store: Arc<dyn ObjectStorage>,
@@ -278,6 +291,7 @@ impl Body {
         let (id, at) = (upload.id.clone(), upload.next);
         upload.next += 1;
         let mut under_way = std::mem::take(&mut upload.under_way);
+        let witness = self.witness();
         let settled = self.trust.session.runtime.wait(async move {
             let mut done = Vec::new();
             while under_way.len() >= UNDER_WAY {
@@ -287,7 +301,9 @@ impl Body {
                 done.push(first.await??);
             }
             under_way.push_back(tokio::spawn(async move {
-                store.put_part(&path, &id, at, piece.into()).await
+                let len = piece.len();
+                let put = store.put_part(&path, &id, at, piece.into());
+                told(&witness, len, put).await
             }));
             Ok((under_way, done))
         })?;
@@ -305,7 +321,9 @@ impl Body {
         let database = Arc::clone(&self.trust.session.database);
         let (session, seq) = (self.token.session(), self.token.seq());
         let runtime = Arc::clone(&self.trust.session.runtime);
-        let begun = runtime.wait(async move { store.create_multipart(&path).await })?;
+        let witness = self.witness();
+        let request = async move { told(&witness, 0, store.create_multipart(&path)).await };
+        let begun = runtime.wait(request)?;
         let id = begun.map_err(|error| self.failed(&error))?;
         let arguments = Arguments::new().with(session).with(seq).with(id.clone());
         let call = Call::function(&database.schema, "note_multipart_v1", arguments);
@@ -323,6 +341,11 @@ impl Body {
             under_way: VecDeque::new(),
             done: Vec::new(),
         })
+    }
+
+    /// What tells the observer.
+    fn witness(&self) -> Witness {
+        self.trust.session.database.witness.clone()
     }
 
     /// A request failed, and may have its effect later all the same.
@@ -365,7 +388,9 @@ impl BlobWriter for Body {
         if self.upload.is_none() {
             let pieces = std::mem::take(&mut self.full).into_iter();
             let payload: PutPayload = pieces.chain([last]).collect();
-            let put = runtime.wait(async move { store.put(&path, payload).await })?;
+            let (witness, len) = (self.witness(), payload.content_length());
+            let put = async move { told(&witness, len, store.put(&path, payload)).await };
+            let put = runtime.wait(put)?;
             put.map_err(|error| self.failed(&error))?;
             return Ok(self);
         }
@@ -375,12 +400,14 @@ impl BlobWriter for Body {
         let Some(upload) = self.upload.take() else {
             return Err(Error::Closed);
         };
+        let witness = self.witness();
         let completed = runtime.wait(async move {
             let mut done = upload.done;
             for piece in upload.under_way {
                 done.push(piece.await??);
             }
-            store.complete_multipart(&path, &upload.id, done).await
+            let complete = store.complete_multipart(&path, &upload.id, done);
+            told(&witness, 0, complete).await
         })?;
         completed.map_err(|error| self.failed(&error))?;
         Ok(self)

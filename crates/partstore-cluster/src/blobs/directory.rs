@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use partstore::backend::{
-    BlobReader, BlobStore, BlobWriter, DurableBlob, Location, Source, StoredBlob, Verified,
+    BlobReader, BlobStore, BlobWriter, DurableBlob, Location, Source, StoredBlob, Verified, Witness,
 };
-use partstore::{ContentHash, Error, Result, Stats};
+use partstore::{ContentHash, Error, Event, Result, Stats, SyncKind};
 
 use super::trust::{Staged, Trust};
 use super::{Bucket, Doomed, Listed, text_of};
@@ -71,6 +71,7 @@ impl BlobStore for SharedDirectory {
             file,
             path,
             token: Some(token),
+            witness: self.trust.session.database.witness.clone(),
             _staged: self.trust.stage(),
         }))
     }
@@ -161,7 +162,7 @@ impl Bucket for SharedDirectory {
     }
 
     fn distrust(&self, location: &Location) {
-        self.trust.distrust(location);
+        let _ = self.trust.distrust(location);
     }
 }
 
@@ -171,6 +172,7 @@ struct Body {
     path: PathBuf,
     /// Taken when it is published.
     token: Option<Token>,
+    witness: Witness,
     _staged: Staged,
 }
 
@@ -182,9 +184,12 @@ impl BlobWriter for Body {
     }
 
     fn sync(self: Box<Self>) -> Result<Box<dyn DurableBlob>> {
-        self.file.sync_all().map_err(failed("sync", &self.path))?;
+        let synced = || self.file.sync_all().map_err(failed("sync", &self.path));
+        let told = |kind| move |(): &(), took| Event::sync(kind, took);
+        self.witness.timed(synced, told(SyncKind::Blob))?;
         if let Some(directory) = self.path.parent() {
-            sync_directory(directory)?;
+            let synced = || sync_directory(directory);
+            self.witness.timed(synced, told(SyncKind::Directory))?;
         }
         Ok(self)
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use partstore::backend::Location;
-use partstore::{ContentHash, Error, Result};
+use partstore::{ContentHash, Error, Event, Result};
 
 use crate::database::{Arguments, Call};
 use crate::session::{Lease, Session};
@@ -55,7 +55,7 @@ impl Trust {
         }
         let is_sound = look()?;
         if is_sound {
-            remember(&self.sound, at);
+            let _ = remember(&self.sound, at);
         }
         Ok(is_sound)
     }
@@ -79,9 +79,10 @@ impl Trust {
         Err(self.damaged(&lease, content, at, &why))
     }
 
-    pub fn distrust(&self, at: &Location) {
+    /// Says whether it was trusted before.
+    pub fn distrust(&self, at: &Location) -> bool {
         self.sound.lock().remove(at);
-        remember(&self.damaged, at);
+        remember(&self.damaged, at)
     }
 
     /// Notes damage, also for the other servers, and returns the error. A server whose lease is over has not
@@ -94,7 +95,10 @@ impl Trust {
                 ),
             };
         }
-        self.distrust(at);
+        if self.distrust(at) {
+            let witness = &self.session.database.witness;
+            witness.note(|| Event::damaged_blob(*content, why));
+        }
         let database = Arc::clone(&self.session.database);
         let arguments = Arguments::new()
             .with(content.as_bytes().to_vec())
@@ -113,12 +117,13 @@ impl Trust {
     }
 }
 
-fn remember(names: &Mutex<HashSet<Location>>, name: &Location) {
+/// Says whether it was not remembered before.
+fn remember(names: &Mutex<HashSet<Location>>, name: &Location) -> bool {
     let mut names = names.lock();
     if names.len() >= REMEMBERED {
         names.clear();
     }
-    names.insert(name.clone());
+    names.insert(name.clone())
 }
 
 /// A body that is being received.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use partstore::{Error, Result};
+use partstore::{Error, Event, Result};
 
 use crate::database::{Arguments, Call, Failure, SharedDatabase};
 use crate::runtime::Runtime;
@@ -210,10 +210,12 @@ impl Lane {
 
     async fn commit(&self, batch: Vec<Waiting>) {
         let call = self.call(&batch.iter().map(|waiting| &waiting.put), false);
+        let began = self.database.witness.begin();
         let changed = self.database.change(&call.giving_way()).await;
         let is_repeated = changed.is_repeated;
         match changed.rows {
             Ok(rows) => {
+                let took = began.took();
                 let mut put_aside = Vec::new();
                 for (waiting, row) in batch.into_iter().zip(&rows) {
                     match answer(row) {
@@ -224,6 +226,9 @@ impl Lane {
                         }
                     }
                 }
+                self.tell(took, || {
+                    rows.iter().filter(|row| answer(row).is_ok()).count()
+                });
                 self.commit_each(put_aside, is_repeated);
             }
             // Something is in the way of one: the others can be put. If the database is away, all are told.
@@ -250,11 +255,25 @@ impl Lane {
 
     async fn commit_alone(&self, waiting: &Waiting, is_repeated: bool) {
         let call = self.call(&std::iter::once(&waiting.put), true);
+        let began = self.database.witness.begin();
         let changed = self.database.change(&call).await;
+        let took = began.took();
         let answer = only(changed.rows);
+        let changes = usize::from(answer.is_ok());
         let is_repeated = is_repeated || changed.is_repeated;
         let answer = self.settled(&waiting.put, answer, is_repeated);
         let _ = waiting.reply.send(answer.await);
+        self.tell(took, || changes);
+    }
+
+    /// Tells an observer that wants to know `took` how many parts a transaction has stored. Those that waited for it
+    /// have their answers.
+    fn tell(&self, took: Option<Duration>, stored: impl FnOnce() -> usize) {
+        let Some(took) = took else { return };
+        let stored = stored() as u64;
+        if stored > 0 {
+            self.database.witness.note(|| Event::group(stored, took));
+        }
     }
 
     /// What a put is answered. If an earlier attempt may still be on its way, a refusal is confirmed first.

@@ -11,7 +11,8 @@ use std::time::Duration;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime,
 };
-use partstore::{Error, Result};
+use partstore::backend::Witness;
+use partstore::{Error, Event, Remote, Result};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::{Config, Row};
 
@@ -38,6 +39,7 @@ pub(crate) struct Database {
     pub schema: Schema,
     /// How long a call is made again.
     pub patience: Duration,
+    pub witness: Witness,
 }
 
 /// What became of a change.
@@ -54,6 +56,7 @@ pub(crate) struct Address<'a> {
     pub root_certificates: Option<&'a std::path::Path>,
     pub connections: usize,
     pub patience: Duration,
+    pub witness: Witness,
 }
 
 impl Database {
@@ -109,6 +112,7 @@ impl Database {
             pool,
             schema: Schema::new(address.schema),
             patience: address.patience,
+            witness: address.witness.clone(),
         })
     }
 
@@ -152,8 +156,23 @@ impl Database {
         rows.map_err(|error| away(one_line(&error)))
     }
 
-    /// `repeated` says of a change whether an attempt of unknown outcome came before the answer.
-    async fn run(&self, call: &Call, mut repeated: Option<&mut bool>) -> Result<Vec<Row>, Failure> {
+    /// Makes a call, and tells the observer. `repeated` says of a change whether an attempt of unknown outcome came
+    /// before the answer.
+    async fn run(&self, call: &Call, repeated: Option<&mut bool>) -> Result<Vec<Row>, Failure> {
+        let began = self.witness.begin();
+        let rows = self.run_until_known(call, repeated).await;
+        let answered = !matches!(rows, Err(Failure::Away { .. } | Failure::Unknown { .. }));
+        self.witness.tell(began, |took| {
+            Event::request(Remote::Database, (0, answered), took)
+        });
+        rows
+    }
+
+    async fn run_until_known(
+        &self,
+        call: &Call,
+        mut repeated: Option<&mut bool>,
+    ) -> Result<Vec<Row>, Failure> {
         let deadline = Instant::now() + self.patience;
         let mut pause = PAUSES.0;
         loop {

@@ -8,6 +8,7 @@ mod contract;
 mod cuts;
 mod late;
 mod leases;
+mod observed;
 mod servers;
 mod setup;
 mod small;

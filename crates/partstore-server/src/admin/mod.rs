@@ -7,7 +7,9 @@
 mod backup;
 mod figures;
 mod health;
+mod oldest;
 mod status;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,21 +25,27 @@ use partstore_tokio::AsyncPartStore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+pub use told::Told;
+
 use crate::access::Inbound;
 use crate::args::Args;
 use crate::server::Front;
 use crate::traffic::{SPAN, Traffic};
 use crate::{Failure, opening};
+use oldest::{Found, Oldest};
 
 /// How long the store may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a search may take before the answer does without it.
+const GLANCE: Duration = Duration::from_secs(1);
 const PAGE: &str = include_str!("page.html");
 /// The page is all of one file.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers those who run the server. Without one nothing is counted.
 pub struct Admin {
-    pub traffic: Arc<Traffic>,
+    told: Told,
+    oldest: Arc<Oldest>,
     store: AsyncPartStore,
     recorded: PrometheusHandle,
     /// Bytes that bodies leave free.
@@ -54,9 +62,10 @@ pub struct Admin {
 type Answer = Response<Full<Bytes>>;
 
 impl Admin {
-    pub fn new(store: AsyncPartStore, args: &Args) -> Result<Self, Failure> {
+    pub fn new(store: AsyncPartStore, args: &Args, told: Told) -> Result<Self, Failure> {
         Ok(Self {
-            traffic: Traffic::new(),
+            told,
+            oldest: Arc::default(),
             store,
             recorded: figures::record()?,
             headroom: args.headroom,
@@ -67,13 +76,18 @@ impl Admin {
         })
     }
 
+    /// What requests are counted in.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(self.told.traffic())
+    }
+
     /// Ends a span now and then, until the server stops. What was recorded is added up then, also if nobody asks for
     /// it: otherwise each request would stay in memory.
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let spans = async {
             loop {
                 tokio::time::sleep(SPAN).await;
-                self.traffic.end_span();
+                self.told.traffic().end_span();
                 self.recorded.run_upkeep();
             }
         };
@@ -109,6 +123,15 @@ impl Admin {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(format!("the store has not answered for {PATIENCE:?}").into()),
         }
+    }
+
+    /// What is known of the oldest open upload. A search of many uploads goes on behind the answer, and the next one
+    /// has its result.
+    async fn oldest(&self) -> Option<Found> {
+        let oldest = Arc::clone(&self.oldest);
+        let search = self.store.run(move |store| oldest.look(store));
+        let _ = timeout(GLANCE, search).await;
+        self.oldest.known()
     }
 }
 

@@ -8,7 +8,8 @@ use partstore::{
 };
 use serde::Serialize;
 
-use super::{Admin, Answer, answer, health, saved_bytes};
+use super::told::SinceStart;
+use super::{Admin, Answer, answer, figures, health, saved_bytes};
 use crate::traffic::{SPAN, Span, unix_seconds};
 
 /// The most namespaces and uploads that are shown.
@@ -28,6 +29,7 @@ struct Status {
     trouble: Option<String>,
     /// `None` if the store does not answer.
     store: Option<Store>,
+    since_start: SinceStart,
     requests_under_way: u64,
     span_seconds: u64,
     spans: Vec<Span>,
@@ -55,6 +57,13 @@ struct Store {
     last_checkpoint: Option<u64>,
     last_sweep: Option<u64>,
     last_sweep_removed_bytes: u64,
+    /// What the housekeeping does now.
+    housekeeping: Option<&'static str>,
+    /// Seconds since 1970.
+    next_sweep: Option<u64>,
+    next_expiry: Option<u64>,
+    /// `None` also while it is not known yet.
+    oldest_upload: Option<u64>,
     namespaces: Vec<Usage>,
     /// Whether there are more.
     more_namespaces: bool,
@@ -89,8 +98,13 @@ struct Upload {
 pub(super) async fn status(admin: &Admin) -> Answer {
     let headroom = admin.headroom;
     let asked = admin.ask(move |store| Store::of(store, headroom)).await;
+    let traffic = admin.told.traffic();
     let (store, trouble) = match asked {
-        Ok((store, trouble)) => (Some(store), trouble),
+        Ok((mut store, trouble)) => {
+            let oldest = admin.oldest().await.and_then(|found| found.initiated);
+            store.oldest_upload = oldest.map(unix_seconds);
+            (Some(store), trouble)
+        }
         Err(error) => (None, Some(error.to_string())),
     };
     let status = Status {
@@ -100,9 +114,10 @@ pub(super) async fn status(admin: &Admin) -> Answer {
         up_seconds: admin.began.elapsed().as_secs(),
         trouble,
         store,
-        requests_under_way: admin.traffic.under_way(),
+        since_start: admin.told.since_start(),
+        requests_under_way: traffic.under_way(),
         span_seconds: SPAN.as_secs(),
-        spans: admin.traffic.last_minutes(),
+        spans: traffic.last_minutes(),
     };
     match serde_json::to_vec(&status) {
         Ok(json) => answer(StatusCode::OK, "application/json", json),
@@ -154,6 +169,10 @@ impl Store {
             last_checkpoint: stats.last_checkpoint.map(unix_seconds),
             last_sweep: sweep.map(|sweep| unix_seconds(sweep.at)),
             last_sweep_removed_bytes: sweep.map_or(0, |sweep| sweep.report.bytes),
+            housekeeping: stats.housekeeping.now.map(figures::name_of),
+            next_sweep: stats.housekeeping.next_sweep.map(unix_seconds),
+            next_expiry: stats.housekeeping.next_expiry.map(unix_seconds),
+            oldest_upload: None,
             namespaces: Vec::new(),
             more_namespaces: false,
             uploads: Vec::new(),

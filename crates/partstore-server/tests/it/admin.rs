@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::calls::{BUCKET, MIB, bytes, delete, get, initiate, put, put_part, server};
 use crate::client::{Answer, Client, Request};
+use crate::damage::damage;
 use crate::fixture::{Server, until};
 
 /// A server, and the address of its admin.
@@ -107,6 +108,26 @@ fn figures_are_what_was_sent_and_stored() {
     is("partstore_open_uploads", "", 1);
     is("partstore_requests_under_way", "", 0);
     is("partstore_up", "", 1);
+    // What the store has told.
+    is("partstore_put_bytes_total", "bytes=\"known\"", MIB);
+    is("partstore_put_seconds_count", "bytes=\"known\"", 1);
+    is("partstore_put_bytes_total", "bytes=\"repaired\"", 0);
+    is("partstore_outcomes_unknown_total", "", 0);
+    let at_least = |name: &str, labels: &str, least: f64| {
+        let figure = figure(admin, name, labels);
+        assert!(figure >= least, "{name}: {figure}, not {least}");
+    };
+    for (of, least) in [("journal", 5.0), ("blob", 2.0), ("directory", 2.0)] {
+        at_least(
+            "partstore_sync_seconds_count",
+            &format!("of=\"{of}\""),
+            least,
+        );
+    }
+    at_least("partstore_group_changes_sum", "", 5.0);
+    at_least("partstore_group_changes_bucket", "le=\"1\"", 1.0);
+    at_least("partstore_next_sweep_timestamp_seconds", "", 1e9);
+    at_least("partstore_oldest_upload_age_seconds", "", 1e-3);
     is("partstore_stopped", "", 0);
     let stored = ["partstore_objects", "partstore_part_bytes"].map(|name| figure(admin, name, ""));
     assert!(
@@ -158,6 +179,23 @@ fn the_status_has_what_is_stored_and_what_is_open() {
     // Parts of open uploads count.
     assert_eq!(bucket["bytes"], 3 * MIB);
     assert_eq!(bucket["open_uploads"], 1);
+}
+
+/// It is named on the page, and counted.
+#[test]
+fn a_blob_that_is_found_damaged_is_named() {
+    let (server, admin) = watched(&[]);
+    let body = bytes(MIB, 1);
+    put(&server, "one", &body).ok();
+    let found = |admin| status(admin)["since_start"]["damage"].clone();
+    assert_eq!(found(admin), Value::Array(Vec::new()));
+    let hash = damage(&server, &body, 1000);
+    get(&server, "one");
+    let named = found(admin);
+    let line = named[0].as_str().unwrap();
+    assert!(line.starts_with(&format!("blob {hash}: ")), "{line}");
+    let counted = figure(admin, "partstore_damage_found_total", "of=\"blob\"");
+    assert!((counted - 1.0).abs() < 0.1, "{counted}");
 }
 
 /// Spans of five seconds.

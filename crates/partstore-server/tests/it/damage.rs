@@ -6,8 +6,8 @@ use crate::calls::{MIB, bytes, get, path, put, put_parts, server};
 use crate::client::Request;
 use crate::process_stats::files;
 
-/// Flips a bit of the one file that has these bytes.
-fn damage(server: &crate::fixture::Server, content: &[u8], at: usize) {
+/// Flips a bit of the one file that has these bytes. Returns its name, which is the blob's.
+pub fn damage(server: &crate::fixture::Server, content: &[u8], at: usize) -> String {
     let files = files(server, "blobs").into_iter();
     let mut found: Vec<_> = files
         .filter(|file| fs::read(file).unwrap() == content)
@@ -15,7 +15,8 @@ fn damage(server: &crate::fixture::Server, content: &[u8], at: usize) {
     let file = found.pop().unwrap();
     let mut content = content.to_vec();
     content[at] ^= 1;
-    fs::write(file, content).unwrap();
+    fs::write(&file, content).unwrap();
+    file.rsplit('/').next().unwrap().to_owned()
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod segment;
 use std::collections::VecDeque;
 use std::iter;
 use std::sync::Arc;
+use std::time::Duration;
 
 use check::Extent;
 pub(crate) use remains::{Remains, remains};
@@ -36,8 +37,9 @@ use crate::local::format::frame;
 use crate::local::format::mutation::Batch;
 use crate::local::format::segment::HEADER_LEN;
 use crate::local::health::Health;
+use crate::spans::span;
 use crate::sync::{Condvar, GLANCE, Mutex, MutexGuard};
-use crate::{DamagedFile, Result};
+use crate::{DamagedFile, Event, Result, SyncKind};
 
 /// How a batch changes the space that the store needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +117,13 @@ struct Pending {
     kind: frame::Kind,
     seq: u64,
     payload: Vec<u8>,
+}
+
+impl Pending {
+    /// Bytes of its frame.
+    fn len(&self) -> usize {
+        frame::frame_len(self.payload.len())
+    }
 }
 
 impl Journal {
@@ -321,11 +330,17 @@ impl Journal {
     /// Refuses batches from now on. With damaged files the journal cannot be made shorter, and after a kill
     /// the store would not open. What was appended before still becomes durable.
     pub(crate) fn refuse_for(&self, damaged: &[DamagedFile]) {
+        let mut news = Vec::new();
         let mut state = self.state.lock();
         for file in damaged {
             if state.damaged.iter().all(|known| known.path != file.path) {
                 state.damaged.push(file.clone());
+                news.push(file.clone());
             }
+        }
+        drop(state);
+        for file in news {
+            self.health.witness().note(|| Event::DamagedFile { file });
         }
     }
 
@@ -393,14 +408,69 @@ impl Journal {
         let last = state.last_seq;
         let durable = state.durable;
         state.leading = true;
-        let written = MutexGuard::unlocked(state, || write_group(&group, durable, &self.ballast));
-        state.leading = false;
-        match written {
-            Ok(()) => state.durable = last,
+        let began = self.health.witness().begin();
+        let mut syncs = Vec::new();
+        let is_durable = MutexGuard::unlocked(state, || {
+            let written = self.write_group(&group, durable, &mut syncs);
             // I8: whatever failed, bytes of acknowledged batches may be lost.
-            Err(error) => self.health.poison(&error),
+            written
+                .inspect_err(|error| self.health.poison(error))
+                .is_ok()
+        });
+        let took = began.took();
+        state.leading = false;
+        if is_durable {
+            state.durable = last;
         }
         self.progress.notify_all();
+        if let Some(took) = took {
+            // Those that waited have their answers, so a slow observer holds up this call only.
+            let written = is_durable.then(|| told(&group, took));
+            MutexGuard::unlocked(state, || self.tell(syncs, written));
+        }
+    }
+
+    fn tell(&self, syncs: Vec<Duration>, group: Option<Event>) {
+        let syncs = syncs
+            .into_iter()
+            .map(|took| Event::sync(SyncKind::Journal, took));
+        for event in syncs.chain(group) {
+            self.health.witness().note(|| event);
+        }
+    }
+
+    /// Writes the frames, segment by segment. Each segment is durable with its seal before the next is written
+    /// to. So a segment with frames proves that the one before it is whole. `syncs` gets how long they took, if
+    /// somebody wants to know.
+    fn write_group(
+        &self,
+        group: &[Pending],
+        durable: u64,
+        syncs: &mut Vec<Duration>,
+    ) -> Result<()> {
+        let _span = span!(DEBUG, "group", frames = group.len());
+        for run in group.chunk_by(|before, after| before.segment.stamp == after.segment.stamp) {
+            let Some(first) = run.first() else { continue };
+            let mut bytes = Vec::with_capacity(run.iter().map(Pending::len).sum());
+            for pending in run {
+                let numbers = frame::Numbers {
+                    seq: pending.seq,
+                    durable,
+                };
+                frame::encode(
+                    first.segment.stamp,
+                    pending.kind,
+                    numbers,
+                    &pending.payload,
+                    &mut bytes,
+                );
+            }
+            first.segment.append(bytes, first.offset, &self.ballast)?;
+            let began = self.health.witness().begin();
+            first.segment.handle.sync_data()?;
+            syncs.extend(began.took());
+        }
+        Ok(())
     }
 }
 
@@ -473,31 +543,14 @@ fn left_by(space: SpaceUse, segment_len: u64) -> u64 {
     }
 }
 
-/// Writes the frames, segment by segment. Each segment is durable with its seal before the next is written
-/// to. So a segment with frames proves that the one before it is whole.
-fn write_group(group: &[Pending], durable: u64, ballast: &Ballast) -> Result<()> {
-    for run in group.chunk_by(|before, after| before.segment.stamp == after.segment.stamp) {
-        let Some(first) = run.first() else { continue };
-        let mut bytes = Vec::with_capacity(
-            run.iter()
-                .map(|frame| frame::frame_len(frame.payload.len()))
-                .sum(),
-        );
-        for pending in run {
-            let numbers = frame::Numbers {
-                seq: pending.seq,
-                durable,
-            };
-            frame::encode(
-                first.segment.stamp,
-                pending.kind,
-                numbers,
-                &pending.payload,
-                &mut bytes,
-            );
-        }
-        first.segment.append(bytes, first.offset, ballast)?;
-        first.segment.handle.sync_data()?;
+/// What an observer is told of a group.
+fn told(group: &[Pending], took: Duration) -> Event {
+    let batches = group
+        .iter()
+        .filter(|frame| frame.kind == frame::Kind::Batch);
+    Event::Group {
+        changes: batches.count() as u64,
+        bytes: group.iter().map(|frame| frame.len() as u64).sum(),
+        took,
     }
-    Ok(())
 }

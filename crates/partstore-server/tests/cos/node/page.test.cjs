@@ -41,6 +41,10 @@ before(async () => {
   await cos.putBucket(named);
   for (const Key of ["one", "two"]) await cos.putObject({ ...named, Key, Body: crypto.randomBytes(MIB) });
   await cos.getObject({ ...named, Key: "one" });
+  // Bytes that are stored already.
+  const again = crypto.randomBytes(MIB);
+  for (const Key of ["same", "same"]) await cos.putObject({ ...named, Key, Body: again });
+  await cos.deleteObject({ ...named, Key: "same" });
   const { UploadId } = await cos.multipartInit({ ...named, Key: ODD });
   for (const PartNumber of [1, 2, 3])
     await cos.multipartUpload({ ...named, Key: ODD, UploadId, PartNumber, Body: crypto.randomBytes(MIB) });
@@ -74,10 +78,21 @@ test("the page shows what was put", async () => {
   const [[key, parts, size, begun], ...others] = await cells(page, "uploads");
   assert.deepEqual([key, parts, size, others], [`${named.Bucket}/${ODD}`, "3", "3 MiB", []]);
   assert.match(begun, /^\d+ s ago$/);
+  const said = async (id) => Object.fromEntries(await page.$$eval(`#${id} dt`, (terms) =>
+    terms.map((term) => [term.textContent, term.nextElementSibling.textContent])));
+  // Of what was put, one body was known: 1 MiB.
+  assert.equal((await said("stored"))["of them known already"], "1, 1 MiB");
+  const upkeep = await said("upkeep");
+  assert.match(upkeep["next sweep"], /^(now|in (\d+ s|1 min))$/);
+  assert.equal(upkeep["next expiry"], "not planned");
+  assert.match(upkeep["oldest open upload"], /^begun \d+ s ago$/);
+  assert.deepEqual(await said("found"), { "damaged blobs": "0", "damaged files": "0", "outcomes unknown": "0" });
   assert.equal(await page.title(), "partstore");
   // A span has ended: what came in is drawn.
   await page.waitForFunction(() => document.querySelector("#bytes .first").getAttribute("d").length > 0);
-  await page.waitForFunction(() => document.querySelector("#writes .first").getAttribute("d").length > 0);
+  for (const kind of ["writes", "commits"])
+    await page.waitForFunction((kind) => document.querySelector(`#${kind} .first`).getAttribute("d").length > 0, kind);
+  assert.match((await said("syncs")).journal, /^[\d.,]+ ms, [\d.,]+ ms$/);
   assert.deepEqual(faults, []);
 });
 
