@@ -229,18 +229,18 @@ fn a_backup_tells_what_it_returns() {
     told.take();
     let back_up = || fixture.store.back_up(&into, Transfer::Copy).unwrap();
     let returned = [back_up(), back_up()];
-    let backup = |event: &Event| match event {
+    let told_of = |event: &Event| match event {
         Event::Backup { report, .. } => Some(report.clone()),
         _ => None,
     };
-    let backups: Vec<_> = told.take().iter().filter_map(backup).collect();
+    let backups: Vec<_> = told.take().iter().filter_map(told_of).collect();
     assert_eq!(backups, returned);
     let brought = backups.iter().map(|report| report.brought.blobs());
     assert_eq!(brought.collect::<Vec<_>>(), [3, 0]);
     // A directory inside of the store is refused.
     let inside = fixture.root().join("backups");
     fixture.store.back_up(&inside, Transfer::Copy).unwrap_err();
-    assert!(!told.take().iter().any(|event| backup(event).is_some()));
+    assert!(!told.take().iter().any(|event| told_of(event).is_some()));
 }
 
 #[test]

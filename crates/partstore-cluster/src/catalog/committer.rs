@@ -259,11 +259,11 @@ impl Lane {
         let changed = self.database.change(&call).await;
         let took = began.took();
         let answer = only(changed.rows);
-        let changes = usize::from(answer.is_ok());
+        let stored = usize::from(answer.is_ok());
         let is_repeated = is_repeated || changed.is_repeated;
         let answer = self.settled(&waiting.put, answer, is_repeated);
         let _ = waiting.reply.send(answer.await);
-        self.tell(took, || changes);
+        self.tell(took, || stored);
     }
 
     /// Tells an observer that wants to know `took` how many parts a transaction has stored. Those that waited for it
