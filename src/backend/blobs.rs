@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use super::rows::{Location, StoredBlob};
 use crate::going::Going;
@@ -67,6 +68,15 @@ pub trait BlobStore: Send + Sync + 'static {
     /// # Errors
     /// [`Error::DamagedBlob`](crate::Error::DamagedBlob) if it is missing or too short.
     fn open(&self, content: &ContentHash, blob: StoredBlob) -> Result<Box<dyn BlobReader>>;
+
+    /// Says whether a path is the store's own directory, or is below it. By default it is not: an engine may have none.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    fn owns_path(&self, path: &Path) -> Result<bool> {
+        let _ = path;
+        Ok(false)
+    }
 
     /// Says whether a part may rely on a blob that the caller holds: that it is there, durable, and holds
     /// what it should ([I2](crate::rules#i2)). An engine may remember the answer, and check only the size

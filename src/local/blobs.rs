@@ -1,11 +1,13 @@
 //! [`LocalBlobs`]: what [`PartStore`](crate::PartStore) asks of files and of the disk.
 
 #[cfg(not(shuttle))]
-use std::{ffi::OsStr, os::fd::BorrowedFd};
+use std::{ffi::OsStr, os::fd::BorrowedFd, path::Path};
 
 use std::sync::Arc;
 
 use super::blob::{BlobFiles, DurableBlob, StagedBlob};
+#[cfg(not(shuttle))]
+use super::file;
 use super::room::{Reservation, Room};
 use crate::backend::{self, BlobReader, BlobStore, BlobWriter, Location, StoredBlob};
 #[cfg(not(shuttle))]
@@ -27,6 +29,11 @@ impl BlobStore for LocalBlobs {
     fn begin_with(&self, file: BorrowedFd<'_>) -> Result<Option<(Box<dyn BlobWriter>, u64)>> {
         let staged = self.files.stage_shared(file)?;
         Ok(staged.map(|(staged, len)| (Box::new(staged) as Box<dyn BlobWriter>, len)))
+    }
+
+    #[cfg(not(shuttle))]
+    fn owns_path(&self, path: &Path) -> Result<bool> {
+        file::is_below(path, self.room.root())
     }
 
     #[cfg(not(shuttle))]

@@ -28,7 +28,7 @@ pub(super) fn export(
         session,
         hold: places.hold(),
         options,
-        file: Outside::at(path, options.replaces)?,
+        file: begin(session, path, options)?,
         going: &going,
         report: ExportReport {
             bytes: size,
@@ -47,6 +47,18 @@ pub(super) fn export(
             ..ExportReport::default()
         },
     })
+}
+
+/// Prepares the file, which must not be one of the store's.
+fn begin(session: &Session, path: &Path, options: ExportOptions) -> Result<Outside> {
+    if session.blobs.owns_path(path)? {
+        return Err(Error::InvalidArgument {
+            argument: "path",
+            found: path.display().to_string(),
+            expected: "a path outside of the store's directory",
+        });
+    }
+    Outside::at(path, options.replaces)
 }
 
 struct Export<'a, 'g> {
@@ -91,9 +103,12 @@ impl Export<'_, '_> {
             return Ok(false);
         }
         self.file.linked()?;
-        self.report.linked = size;
-        self.verify((content, blob), 0)?;
-        Ok(true)
+        if self.verify((content, &blob), 0)? {
+            self.report.linked = size;
+            return Ok(true);
+        }
+        self.file.discard();
+        Ok(false)
     }
 
     fn bring_part(&mut self, part: &Part, offset: u64) -> Result<()> {
@@ -109,20 +124,37 @@ impl Export<'_, '_> {
         let copies = copies.then_some(self.going);
         let blobs = &self.session.blobs;
         match blobs.hand_over(content, &blob, into, copies)? {
-            Handed::Nothing => return self.write((content, blob), offset),
-            Handed::Shared => self.report.shared += size,
-            Handed::Copied => self.report.copied += size,
+            Handed::Nothing => {}
+            handed if self.verify((content, &blob), offset)? => {
+                match handed {
+                    Handed::Shared => self.report.shared += size,
+                    _ => self.report.copied += size,
+                }
+                return Ok(());
+            }
+            Handed::Shared | Handed::Copied => {}
         }
-        self.verify((content, blob), offset)
+        self.write((content, blob), offset)
+    }
+
+    /// Whether what lies in the file is what was stored. If it is not, the part is read from the store, which then
+    /// knows whether its blob is damaged, or only what came of it.
+    fn verify(&mut self, part: (&ContentHash, &StoredBlob), offset: u64) -> Result<bool> {
+        if self.options.unverified {
+            self.report.verified = false;
+            self.going.advance(part.1.crcs.size)?;
+            return Ok(true);
+        }
+        match self.compare(part, offset) {
+            Ok(()) => Ok(true),
+            Err(Error::DamagedBlob { .. } | Error::Io { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Compares what lies in the file with what was stored.
-    fn verify(&mut self, (content, blob): (&ContentHash, StoredBlob), offset: u64) -> Result<()> {
+    fn compare(&self, (content, blob): (&ContentHash, &StoredBlob), offset: u64) -> Result<()> {
         let size = blob.crcs.size;
-        if self.options.unverified {
-            self.report.verified = false;
-            return self.going.advance(size);
-        }
         let source = InFile {
             file: &self.file,
             offset,

@@ -47,9 +47,10 @@ impl PartStore {
     /// One read of the file, and one sync. Without a reflink also the write.
     ///
     /// # Errors
-    /// There is no file then.
+    /// There is no file then, but after a failed sync of its directory.
     /// - [`Error::DamagedBlob`](crate::Error::DamagedBlob): a part does not hold what was stored.
     /// - [`Error::StorageFull`](crate::Error::StorageFull): the disk of the path is full.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): the path is in the store's directory.
     /// - [`Error::Io`](crate::Error::Io): the path has something and the options do not
     ///   [replace](ExportOptions::replace) it, its directory is missing, or a system call failed.
     /// - As for [`open_object`](Self::open_object).

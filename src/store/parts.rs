@@ -1,20 +1,21 @@
 //! Parts: put, copied, listed and read.
 
-use std::io::{Read, Seek};
-use std::os::fd::AsFd;
+use std::io::Read;
 #[cfg(not(shuttle))]
-use std::{ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, os::fd::AsFd, path::Path};
 
 use bytes::Bytes;
 
 use super::{PartReader, PartStore, PartWriter, copy, pages, put, stored};
-#[cfg(doc)]
-use crate::Options;
+#[cfg(not(shuttle))]
+use crate::local::file::Foreign;
 use crate::spans::span;
 use crate::values::part::Slot;
 use crate::{
-    ContentHash, Error, ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload, rules,
+    ContentHash, ListParts, Part, PartNumber, PartOptions, PartPage, Result, Upload, rules,
 };
+#[cfg(doc)]
+use crate::{Error, Options};
 #[cfg(not(shuttle))]
 use crate::{ExportOptions, ExportReport};
 
@@ -122,7 +123,8 @@ impl PartStore {
     /// Puts a part of all bytes of a file, from its first to its last. Where the file system shares bytes (a reflink:
     /// btrfs, xfs), none is written. Elsewhere the file is read as [`put_part_from`](Self::put_part_from) reads it.
     ///
-    /// The file is the caller's before and after. Who writes to it later does not change the part.
+    /// The file is the caller's before and after, and its position stays where it is. Who writes to it later does not
+    /// change the part. Without a reflink, who writes to it meanwhile makes a mixture of it.
     ///
     /// # Cost
     /// One read of the file for the digests, and the syncs of [`put_part_with`](Self::put_part_with). Without a reflink
@@ -130,24 +132,20 @@ impl PartStore {
     ///
     /// # Errors
     /// As for [`put_part_with`](Self::put_part_with), and [`Error::BodyUnreadable`] if the file cannot be read.
+    #[cfg(not(shuttle))]
     pub fn put_part_from_file(
         &self,
         upload: &Upload,
         number: PartNumber,
-        mut file: impl AsFd + Read + Seek,
+        file: impl AsFd,
         options: PartOptions,
     ) -> Result<Part> {
-        let slot = Slot { upload, number };
-        let shared = self.change(|session| stored::put_file(session, slot, file.as_fd(), &options));
-        if let Some(part) = shared? {
-            return Ok(part);
+        let (slot, file) = (Slot { upload, number }, file.as_fd());
+        let shared = self.change(|session| stored::put_file(session, slot, file, &options));
+        match shared? {
+            Some(part) => Ok(part),
+            None => self.put_part_from(upload, number, Foreign::new(file), options),
         }
-        let rewound = file.rewind();
-        rewound.map_err(|source| Error::BodyUnreadable {
-            received: 0,
-            source,
-        })?;
-        self.put_part_from(upload, number, file, options)
     }
 
     /// Puts a part of bytes that are stored already, by their BLAKE3 hash. `None` if they are not, or are damaged: then

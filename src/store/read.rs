@@ -240,7 +240,8 @@ impl ObjectReader {
     }
 
     /// Makes a file of the whole object, as [`PartStore::export_object`](crate::PartStore::export_object) does, and tells
-    /// `progress` how far it has come. It counts bytes, and is called at least once for 2 MiB. If it returns `Break`, the
+    /// `progress` how far it has come. It counts bytes, and is called at least once for 2 MiB that are read, and for 64 MiB
+    /// that the kernel copies. If it returns `Break`, the
     /// export ends early, the report says so, and there is no file.
     ///
     /// # Errors

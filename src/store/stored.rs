@@ -1,10 +1,13 @@
 //! Puts a part whose bytes are stored already, or lie in a file with which the file system shares them. They are read
 //! for the digests, and not written.
 
+#[cfg(not(shuttle))]
 use std::os::fd::BorrowedFd;
 
 use super::ahead::read_all;
-use super::put::{self, Body, admit};
+#[cfg(not(shuttle))]
+use super::put::Body;
+use super::put::{self, admit};
 use super::session::Session;
 use crate::ingest::BodyHasher;
 use crate::values::checksum::Algorithms;
@@ -60,6 +63,7 @@ pub(super) fn put_by_hash(
 }
 
 /// Puts a part of all bytes of a file. `None` if the file system cannot share them, and nothing was done.
+#[cfg(not(shuttle))]
 pub(super) fn put_file(
     session: &Session,
     slot: Slot<'_>,

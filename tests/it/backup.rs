@@ -735,6 +735,32 @@ fn what_a_disk_spoils_in_a_backup_is_named_and_brought_again() {
     assert!(report.files[0].path.ends_with(&layer), "{report:?}");
 }
 
+/// What a restore would take stays, and a state without its file is one of the findings.
+#[test]
+fn a_verify_of_backups_takes_nothing_that_is_of_use() {
+    let fixture = Fixture::with(free_options());
+    let upload = fixture.initiate("key");
+    let part = fixture.put(&upload, 1, &bytes(1, 5000));
+    let place = backups_of(&fixture);
+    for _ in 0..2 {
+        fixture.store.back_up(&place, Transfer::Copy).unwrap();
+    }
+    let name = part.content.to_string();
+    let blob = place.join("blobs").join(&name[..2]).join(&name);
+    let mut longer = fs::read(&blob).unwrap();
+    longer.extend(b"more");
+    fs::write(&blob, longer).unwrap();
+    fs::remove_file(place.join("states/00000001/STATE")).unwrap();
+    let backups = Backups::open(&place).unwrap();
+    let report = backups.verify().unwrap();
+    assert_eq!(
+        (report.states, report.blobs, report.files.len()),
+        (2, 1, 1),
+        "{report:?}"
+    );
+    assert!(blob.is_file() && report.damaged.is_empty());
+}
+
 #[test]
 fn a_verify_of_backups_is_broken_off() {
     let fixture = Fixture::with(free_options());

@@ -208,7 +208,7 @@ fn a_file_that_is_there_is_replaced_only_if_asked_for() {
     assert_eq!(names_in(&outside(&fixture)), ["file"]);
 }
 
-/// Whatever the way, and also if another file has the name meanwhile.
+/// Whatever the way. And the store knows of it, so the same bytes repair it.
 #[test]
 fn damage_makes_no_file() {
     for (what, damage) in DAMAGES {
@@ -230,6 +230,18 @@ fn damage_makes_no_file() {
             };
             assert_eq!(hash, content);
             assert_eq!(names_in(&outside(&fixture)), [""; 0], "{what}");
+            assert_eq!(fixture.store.stats().unwrap().damaged_blobs, 1, "{what}");
+            let upload = fixture.initiate("again");
+            let body = bytes(1, 600_000);
+            fixture.put(&upload, 1, &body);
+            assert!(
+                read_part(&fixture.store, &upload, number(1)) == body,
+                "{what}"
+            );
+            fixture
+                .store
+                .export_object(&object.upload, &path, options)
+                .unwrap();
         }
     }
 }
@@ -404,4 +416,74 @@ fn bytes_behind_a_blobs_end_are_not_exported() {
         assert!(fs::read(&path).unwrap() == body);
         assert_eq!((report.linked, report.shared, report.copied), (0, 0, 0));
     }
+}
+
+/// Whoever exports twice to one path has one file, also where both are the store's own.
+#[test]
+fn an_export_that_replaces_leaves_nothing_beside_it() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let body = bytes(1, 600_000);
+    fixture.put(&upload, 1, &body);
+    let path = outside(&fixture).join("file");
+    for _ in 0..3 {
+        let options = ExportOptions::new().link().replace();
+        let report = fixture
+            .store
+            .export_part(&upload, number(1), &path, options)
+            .unwrap();
+        assert_eq!(report.linked, 600_000);
+        assert_eq!(names_in(&outside(&fixture)), ["file"]);
+        assert!(fs::read(&path).unwrap() == body);
+    }
+}
+
+#[test]
+fn nothing_is_exported_into_the_store() {
+    let fixture = Fixture::new();
+    let object = fixture.complete("object", &[b"bytes"]).upload;
+    let format = fs::read(fixture.root().join("FORMAT")).unwrap();
+    for place in ["FORMAT", "meta/other", "blobs/00/file", "staging/file"] {
+        let path = fixture.root().join(place);
+        let options = ExportOptions::new().replace();
+        let answer = fixture.store.export_object(&object, path, options);
+        assert!(
+            matches!(answer, Err(Error::InvalidArgument { .. })),
+            "{place}: {answer:?}"
+        );
+    }
+    assert_eq!(fs::read(fixture.root().join("FORMAT")).unwrap(), format);
+    fixture.assert_tidy();
+}
+
+/// Two calls that have one descriptor do not take each other's bytes.
+#[test]
+fn a_file_is_put_twice_at_the_same_time() {
+    let fixture = Fixture::new();
+    let upload = fixture.initiate("key");
+    let body = bytes(1, 9_000_000);
+    let path = outside(&fixture).join("body");
+    fs::write(&path, &body).unwrap();
+    let file = File::open(&path).unwrap();
+    std::thread::scope(|scope| {
+        for at in 1..=3 {
+            let (store, upload, file) = (&fixture.store, &upload, &file);
+            scope.spawn(move || {
+                let put = store.put_part_from_file(upload, number(at), file, PartOptions::new());
+                put.unwrap();
+            });
+        }
+    });
+    for at in 1..=3 {
+        assert!(read_part(&fixture.store, &upload, number(at)) == body);
+    }
+    // It is no file that has places.
+    let (from, _to) = std::io::pipe().unwrap();
+    let answer = fixture
+        .store
+        .put_part_from_file(&upload, number(4), from, PartOptions::new());
+    assert!(
+        matches!(answer, Err(Error::BodyUnreadable { .. })),
+        "{answer:?}"
+    );
 }

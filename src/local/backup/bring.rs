@@ -189,17 +189,35 @@ fn is_there(place: &Place, size: u64, transfer: Transfer) -> Result<bool> {
 
 /// What is wrong with a file that was to be brought.
 #[derive(Debug)]
-pub(super) struct Damage(pub String);
+pub(super) struct Damage {
+    pub reason: String,
+    /// Whether the file was read, and is not what it should be. Else it may be read another time, or by somebody else.
+    pub is_proven: bool,
+}
 
 fn missing_file() -> Damage {
-    Damage("its file is missing".to_owned())
+    Damage::proven("its file is missing")
 }
 
 impl Damage {
+    fn proven(reason: &str) -> Self {
+        Self {
+            reason: reason.to_owned(),
+            is_proven: true,
+        }
+    }
+
+    fn unread(reason: String) -> Self {
+        Self {
+            reason,
+            is_proven: false,
+        }
+    }
+
     pub(super) fn of(self, content: &ContentHash) -> DamagedBlob {
         DamagedBlob {
             hash: *content,
-            reason: self.0,
+            reason: self.reason,
             parts: Vec::new(),
         }
     }
@@ -224,7 +242,7 @@ pub(super) fn bring(
     };
     let len = source.len()?;
     if len < size {
-        return Ok(Err(Damage("its file is too short".to_owned())));
+        return Ok(Err(Damage::proven("its file is too short")));
     }
     // What somebody has added behind the bytes of a blob is not theirs.
     let transfer = if len > size { Transfer::Copy } else { transfer };
@@ -246,7 +264,7 @@ fn open(place: &Place) -> Result<Result<Handle, Damage>> {
         Err(error) if error.is_not_found() => Ok(Err(missing_file())),
         Err(error) if error.is_of_the_file(place) => {
             let reason = format!("its file cannot be opened: {}", error.one_line());
-            Ok(Err(Damage(reason)))
+            Ok(Err(Damage::unread(reason)))
         }
         opened => Ok(Ok(opened?)),
     }
@@ -304,8 +322,9 @@ pub(super) fn check(
         Ok(source) => source,
         Err(damage) => return Ok(Err(damage)),
     };
-    if source.len()? != size {
-        return Ok(Err(Damage("its file has another length".to_owned())));
+    // What somebody has added behind the bytes of a blob is not theirs.
+    if source.len()? < size {
+        return Ok(Err(Damage::proven("its file is too short")));
     }
     read(&source, (size, Some(content)), &mut |_, bytes| {
         advance(bytes.len() as u64)
@@ -326,7 +345,7 @@ fn read(
         match source.read_at(&mut bytes, offset) {
             Err(error) if error.is_of_the_medium() || error.tells_of_damage() => {
                 let reason = format!("it cannot be read: {}", error.one_line());
-                return Ok(Err(Damage(reason)));
+                return Ok(Err(Damage::unread(reason)));
             }
             read => read?,
         }
@@ -338,7 +357,7 @@ fn read(
     Ok(if is_right {
         Ok(())
     } else {
-        Err(Damage("its bytes do not have its hash".to_owned()))
+        Err(Damage::proven("its bytes do not have its hash"))
     })
 }
 
@@ -355,7 +374,7 @@ pub(super) fn bring_layers(
     for (from, len) in files {
         let (place, ask) = (to.at(from.name()), || going.check());
         let brought = bring(&from, &place, transfer, (len, None), &ask)?;
-        if let Err(Damage(reason)) = brought {
+        if let Err(Damage { reason, .. }) = brought {
             return Err(Error::Damaged {
                 path: from.path(),
                 offset: 0,

@@ -9,14 +9,15 @@ use crate::going::{Closing, Going, Reached};
 use crate::local::file::{self, Dir};
 use crate::local::meta::State;
 use crate::values::backup::BackupVerifyReport;
-use crate::{DamagedFile, Error, Progress, Result};
+use crate::{DamagedFile, Progress, Result};
 
 impl Backups {
-    /// Reads every layer and every blob of all states, and compares them with their checksums and hashes. What is
-    /// damaged is listed, and is no error.
+    /// Reads every layer of all states, and every blob of those whose layers are whole, and compares them with their
+    /// checksums and hashes. What is damaged is listed, and is no error.
     ///
-    /// A damaged blob is moved aside, to its name with `.damaged` behind. So the next backup brings it once more, if the
-    /// store still has it whole. [`keep_newest`](Self::keep_newest) removes what was moved.
+    /// A blob that has other bytes, or fewer, is moved aside, to its name with `.damaged` behind. So the next backup
+    /// brings it once more, if the store still has it whole. [`keep_newest`](Self::keep_newest) removes what was moved.
+    /// A blob that cannot be read now stays: it may be read another time.
     ///
     /// # Cost
     /// One read of all.
@@ -71,7 +72,9 @@ impl Backups {
                         report.bytes += size;
                     }
                     Err(damage) => {
-                        move_aside(&dir, &content.to_string())?;
+                        if damage.is_proven {
+                            move_aside(&dir, &content.to_string())?;
+                        }
                         report.damaged.push(damage.of(&content));
                     }
                 }
@@ -100,7 +103,9 @@ impl Backups {
             });
             match whole {
                 Ok(state) => states.push(state),
-                Err(error @ Error::Damaged { .. }) => report.files.push(DamagedFile::of(&error)),
+                Err(error) if error.tells_of_damage() || error.is_not_found() => {
+                    report.files.push(DamagedFile::of(&error));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -8,7 +8,7 @@ use super::{BlobFiles, StagedBlob};
 use crate::backend::Handed;
 use crate::going::Going;
 use crate::local::file::Handle;
-use crate::{ContentHash, Result};
+use crate::{ContentHash, Error, Result};
 
 /// Bytes that the kernel copies at a time, at most.
 const STEP: u64 = 64 << 20;
@@ -28,7 +28,13 @@ impl BlobFiles {
         if blob.len()? != len {
             return Ok(Handed::Nothing);
         }
-        if at == 0 && blob.share_bytes_with(into)? {
+        // Whoever reads what the disk refuses to read knows that the blob is damaged.
+        let refused = |error: Error| error.is_of_the_medium().then_some(0).ok_or(error);
+        if at == 0
+            && blob
+                .share_bytes_with(into)
+                .or_else(|error| refused(error).map(|_| false))?
+        {
             return Ok(Handed::Shared);
         }
         let Some(going) = copies else {
@@ -38,7 +44,10 @@ impl BlobFiles {
         while done < len {
             going.check()?;
             let step = STEP.min(len - done);
-            match blob.copy_bytes_into(done, (into, at + done), step)? {
+            match blob
+                .copy_bytes_into(done, (into, at + done), step)
+                .or_else(refused)?
+            {
                 0 => return Ok(Handed::Nothing),
                 bytes => done += bytes,
             }

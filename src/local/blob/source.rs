@@ -1,8 +1,8 @@
 //! [`BlobFile`]: the file of one blob, as a source of bytes that are then checked.
 //!
 //! Pieces are read through the page cache. A reader that goes through a blob in order reads long pieces on
-//! other threads, [past the page cache](super::passes). A check of the whole blob passes it always: what the disk
-//! holds is what counts.
+//! other threads, [past the page cache](super::passes). A check of the whole blob passes it with all whole blocks
+//! of the disk, where the file system allows it: what the disk holds is what counts.
 
 use std::borrow::Borrow;
 use std::sync::{Arc, OnceLock};

@@ -38,7 +38,7 @@ pub(crate) use composed::{
 use dir::FileId;
 pub(crate) use dir::{Dir, Entry, Kind, Place, create_dirs, sync_parents};
 pub(crate) use lock::Lock;
-pub(crate) use outside::Outside;
+pub(crate) use outside::{Foreign, Outside};
 pub(crate) use share::{is_below, link};
 
 use crate::{Error, Result};

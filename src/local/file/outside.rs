@@ -1,15 +1,13 @@
-//! [`Outside`]: a file outside of the store, which gets its name when it is whole.
+//! [`Outside`]: a file outside of the store, which gets its name when it is whole. [`Foreign`]: a file of the caller.
 
-use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{SYNC_ALL, SYNC_DIR, at, sync};
@@ -20,13 +18,17 @@ const PARTIAL: &str = "partstore-partial";
 /// So many characters of the file's name are in that of the partial one: a name has at most 255 bytes.
 const SHORT: usize = 40;
 
-/// A file under a temporary name beside its final one: `.NAME.PROCESS.NUMBER.partstore-partial`. It is removed if it
-/// does not become whole. What a kill leaves has a name that says what it is.
+/// A file under a temporary name beside its final one: `.NAME.RANDOM.partstore-partial`. It is removed if it does not
+/// become whole. What a kill leaves has a name that says what it is.
 pub(crate) struct Outside {
     dir: File,
-    partial: PathBuf,
+    partial: OsString,
+    name: OsString,
+    /// For messages.
     named: PathBuf,
     replaces: bool,
+    /// Whether the temporary name has been given.
+    is_made: bool,
     file: Option<File>,
 }
 
@@ -36,52 +38,75 @@ impl Outside {
     /// # Errors
     /// [`Error::Io`]: the path has no directory, or it has something and nothing is to be replaced.
     pub(crate) fn at(path: &Path, replaces: bool) -> Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let failed = |op, source| Err(at(op, path)(source));
-        let Some(name) = path.file_name() else {
-            return failed("create", io::ErrorKind::InvalidInput.into());
-        };
-        if !replaces && fs::symlink_metadata(path).is_ok() {
-            return failed("create", io::ErrorKind::AlreadyExists.into());
-        }
+        let failed = |source: io::Error| at("create", path)(source);
+        let name = path.file_name();
+        let name = name.ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let dir = File::open(parent).map_err(at("open", parent))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty());
+        let dir: File = dir
+            .map_err(|errno| at("open", parent)(errno.into()))?
+            .into();
+        if !replaces && exists(&dir, name).map_err(failed)? {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|cause| Error::NoRandomness {
+            cause: cause.to_string(),
+        })?;
         let short: String = name.to_string_lossy().chars().take(SHORT).collect();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let partial = format!(".{short}.{}.{number}.{PARTIAL}", process::id());
         Ok(Self {
             dir,
-            partial: path.with_file_name(partial),
+            partial: format!(".{short}.{}.{PARTIAL}", hex::encode(random)).into(),
+            name: name.to_owned(),
             named: path.to_owned(),
             replaces,
+            is_made: false,
             file: None,
         })
     }
 
     /// Makes the file, which is empty.
     pub(crate) fn create(&mut self) -> Result<()> {
-        let mut options = OpenOptions::new();
-        let created = options.read(true).write(true).create_new(true);
-        let file = created.open(&self.partial);
-        let file = file.map_err(at("create", &self.partial))?;
-        self.file = Some(file);
-        Ok(())
+        self.open("create", OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)
     }
 
     /// Where a link to a file can be made, in place of a new file.
     pub(crate) fn place(&self) -> (BorrowedFd<'_>, &OsStr) {
-        let name = self.partial.file_name().unwrap_or_default();
-        (self.dir.as_fd(), name)
+        (self.dir.as_fd(), &self.partial)
     }
 
     /// Says that the link was made.
     pub(crate) fn linked(&mut self) -> Result<()> {
-        let file = File::open(&self.partial);
-        self.file = Some(file.map_err(at("open", &self.partial))?);
+        self.is_made = true;
+        self.open("open", OFlags::RDONLY)
+    }
+
+    /// Removes what was made.
+    pub(crate) fn discard(&mut self) {
+        if std::mem::take(&mut self.is_made) {
+            self.file = None;
+            // Nobody is left who could be told of a failure.
+            let _ = rustix::fs::unlinkat(&self.dir, &self.partial, AtFlags::empty());
+        }
+    }
+
+    fn open(&mut self, op: &'static str, flags: OFlags) -> Result<()> {
+        let mode = Mode::from_raw_mode(0o666);
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(&self.dir, &self.partial, flags, mode);
+        let file = file.map_err(|errno| self.failed(op)(errno.into()))?;
+        self.is_made = true;
+        self.file = Some(file.into());
         Ok(())
+    }
+
+    fn failed(&self, op: &'static str) -> impl FnOnce(io::Error) -> Error {
+        let partial = self.named.with_file_name(&self.partial);
+        move |source| at(op, &partial)(source)
     }
 
     fn file(&self) -> Result<&File> {
@@ -94,47 +119,82 @@ impl Outside {
 
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         let written = self.file()?.write_all_at(bytes, offset);
-        written.map_err(at("write", &self.partial))
+        written.map_err(self.failed("write"))
     }
 
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
         let read = self.file()?.read_exact_at(bytes, offset);
-        read.map_err(at("read", &self.partial))
+        read.map_err(self.failed("read"))
     }
 
     /// Makes it durable under its name.
     pub(crate) fn publish(mut self) -> Result<()> {
-        sync(self.file()?).map_err(at(SYNC_ALL, &self.partial))?;
+        sync(self.file()?).map_err(|source| match source.kind() {
+            // Of another disk than the store's.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::StorageFull {
+                path: self.named.clone(),
+                needed: 0,
+                available: 0,
+            },
+            _ => self.failed(SYNC_ALL)(source),
+        })?;
         self.rename().map_err(at("rename", &self.named))?;
-        self.file = None;
+        // The kernel renames nothing if both names were links to one file.
+        self.discard();
         sync(&self.dir).map_err(at(SYNC_DIR, &self.named))
     }
 
     fn rename(&self) -> io::Result<()> {
-        let (dir, partial) = self.place();
-        let named = self.named.file_name().unwrap_or_default();
+        let (dir, partial, name) = (&self.dir, &self.partial, &self.name);
         if self.replaces {
-            return Ok(rustix::fs::renameat(dir, partial, dir, named)?);
+            return Ok(rustix::fs::renameat(dir, partial, dir, name)?);
         }
-        match rustix::fs::renameat_with(dir, partial, dir, named, RenameFlags::NOREPLACE) {
-            // Some file systems cannot promise it.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                match fs::symlink_metadata(&self.named) {
-                    Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-                    Err(_) => Ok(rustix::fs::renameat(dir, partial, dir, named)?),
-                }
+        match rustix::fs::renameat_with(dir, partial, dir, name, RenameFlags::NOREPLACE) {
+            // Some file systems cannot promise it. A link never replaces anything.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            renamed => return Ok(renamed?),
+        }
+        match rustix::fs::linkat(dir, partial, dir, name, AtFlags::empty()) {
+            Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP) if exists(dir, name)? => {
+                Err(io::ErrorKind::AlreadyExists.into())
             }
-            renamed => Ok(renamed?),
+            Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP) => {
+                Ok(rustix::fs::renameat(dir, partial, dir, name)?)
+            }
+            linked => Ok(linked?),
         }
+    }
+}
+
+fn exists(dir: &File, name: &OsStr) -> io::Result<bool> {
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(false),
+        found => Ok(found.map(|_| true)?),
     }
 }
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        if self.file.is_some() {
-            let (dir, partial) = self.place();
-            // Nobody is left who could be told of a failure.
-            let _ = rustix::fs::unlinkat(dir, partial, AtFlags::empty());
-        }
+        self.discard();
+    }
+}
+
+/// Reads a file of the caller from its first byte on. Its position stays where it is.
+pub(crate) struct Foreign<'a> {
+    file: BorrowedFd<'a>,
+    position: u64,
+}
+
+impl<'a> Foreign<'a> {
+    pub(crate) fn new(file: BorrowedFd<'a>) -> Self {
+        Self { file, position: 0 }
+    }
+}
+
+impl Read for Foreign<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = rustix::io::pread(self.file, into, self.position)?;
+        self.position += read as u64;
+        Ok(read)
     }
 }
