@@ -23,7 +23,7 @@ impl Backups {
     /// One read of all.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`](crate::Error::Io).
     pub fn verify(&self) -> Result<BackupVerifyReport> {
         self.verify_with(|_| ControlFlow::Continue(()))
     }
