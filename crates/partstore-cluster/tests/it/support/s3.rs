@@ -44,6 +44,8 @@ fn start() -> u16 {
             send.send(listener.local_addr().unwrap().port()).unwrap();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
+                // Else each answer waits 40 ms for the acknowledgement of its head.
+                socket.set_nodelay(true).unwrap();
                 let service = service.clone();
                 tokio::spawn(async move {
                     let connection = Builder::new(TokioExecutor::new());
