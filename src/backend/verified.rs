@@ -6,7 +6,10 @@ use std::cell::Cell;
 
 use super::blobs::BlobReader;
 use crate::values::blocks::{BlockCrcs, LONG_BLOCK};
-use crate::{Error, Result};
+use crate::{ContentHash, Error, Result};
+
+/// What is wrong with bytes whose blocks are sound, and which are not those of the hash.
+const WRONG_HASH: &str = "its bytes do not have its hash";
 
 /// Where the bytes of one blob come from, not checked yet.
 pub trait Source: Send + Sync {
@@ -74,26 +77,36 @@ impl<S: Source, B: Borrow<BlockCrcs>> Verified<S, B> {
         &self.source
     }
 
-    /// Fills `into` with the bytes from `position` on, where a block begins, to the end of a block. Calls `with` on
-    /// them, piece by piece, once each is checked: at most [`LONG_BLOCK`] bytes.
+    /// Reads all bytes, and compares them with the CRCs and with the hash. It reads as much at a time as fits into
+    /// `memory`, which is at least [`LONG_BLOCK`] bytes. Tells `advance` of each step's bytes.
     ///
     /// # Errors
-    /// [`Error::DamagedBlob`](crate::Error::DamagedBlob), [`Error::Io`](crate::Error::Io), and those of `with`.
-    pub fn read_blocks(
+    /// [`Error::DamagedBlob`](crate::Error::DamagedBlob), [`Error::Io`](crate::Error::Io), and those of `advance`.
+    pub fn check_all(
         &mut self,
-        position: u64,
-        into: &mut [u8],
-        with: &mut dyn FnMut(&[u8]) -> Result<()>,
+        content: &ContentHash,
+        memory: &mut [u8],
+        advance: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
-        self.source.read_exact_at(position, into)?;
-        for (at, piece) in (position..)
-            .step_by(LONG_BLOCK)
-            .zip(into.chunks(LONG_BLOCK))
-        {
-            self.sound_blocks(at, piece).1?;
-            with(piece)?;
+        let longest = memory.len() - memory.len() % LONG_BLOCK;
+        let (mut hasher, mut position) = (blake3::Hasher::new(), 0);
+        while position < self.size() {
+            let rest = usize::try_from(self.size() - position).unwrap_or(longest);
+            let bytes = memory.get_mut(..longest.min(rest)).unwrap_or_default();
+            self.source.read_exact_at(position, bytes)?;
+            // Piece by piece, while the processor has them.
+            for piece in bytes.chunks(LONG_BLOCK) {
+                self.sound_blocks(position, piece).1?;
+                hasher.update(piece);
+                position += piece.len() as u64;
+                advance(piece.len() as u64)?;
+            }
         }
-        Ok(())
+        if hasher.finalize().as_bytes() == content.as_bytes() {
+            Ok(())
+        } else {
+            Err(self.source.damaged(WRONG_HASH))
+        }
     }
 
     /// Calls `with` on `len` bytes from `position` on, which are whole blocks.

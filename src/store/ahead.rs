@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::session::Session;
 use super::workers::Workers;
-use crate::Result;
-use crate::backend::BlobReader;
+use crate::backend::{BlobReader, StoredBlob};
 use crate::buffers::Buffer;
 use crate::sync::{Condvar, Mutex};
+use crate::{ContentHash, Result};
 
 /// Bytes of the longest piece: a large buffer.
 const LONGEST: u64 = 2 << 20;
@@ -103,6 +104,16 @@ impl Order {
         self.into.fill(len);
         Ok(self.into.freeze())
     }
+}
+
+/// Opens a blob that is read from its first byte to its last, in long pieces.
+pub(super) fn open_in_order(
+    session: &Session,
+    content: &ContentHash,
+    blob: StoredBlob,
+) -> Result<Box<dyn BlobReader>> {
+    let reader = session.blobs.open(content, blob)?;
+    Ok(reader.ahead()?.unwrap_or(reader))
 }
 
 /// Fills `into`, as far as the blob has bytes. Returns how many: more than `least`, if it has them. An error behind

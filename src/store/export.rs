@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::ahead::read_all;
+use super::ahead::{open_in_order, read_all};
 use super::places::Places;
 use super::session::Session;
 use crate::backend::{Handed, Hold, LONG_BLOCK, Source, StoredBlob, Verified};
@@ -160,27 +160,14 @@ impl Export<'_, '_> {
             offset,
             content: *content,
         };
-        let (mut blob, mut hasher) = (Verified::new(source, &blob.crcs), blake3::Hasher::new());
-        let mut memory = vec![0; fitting(size, LONGEST)];
-        let mut position = 0;
-        while position < size {
-            let len = fitting(size - position, memory.len());
-            let piece = memory.get_mut(..len).unwrap_or_default();
-            blob.read_blocks(position, piece, &mut |blocks| {
-                hasher.update(blocks);
-                self.going.advance(blocks.len() as u64)
-            })?;
-            position += len as u64;
-        }
-        compare(&hasher, content)
+        let mut memory = vec![0; fitting(size, LONGEST).max(LONG_BLOCK)];
+        let mut advance = |bytes| self.going.advance(bytes);
+        Verified::new(source, &blob.crcs).check_all(content, &mut memory, &mut advance)
     }
 
     /// Reads the part, and writes it.
     fn write(&self, (content, blob): (&ContentHash, StoredBlob), offset: u64) -> Result<()> {
-        let mut reader = self.session.blobs.open(content, blob)?;
-        if let Some(long) = reader.ahead()? {
-            reader = long;
-        }
+        let mut reader = open_in_order(self.session, content, blob)?;
         let mut hasher = blake3::Hasher::new();
         let mut position = 0;
         loop {

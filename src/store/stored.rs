@@ -4,7 +4,7 @@
 #[cfg(not(shuttle))]
 use std::os::fd::BorrowedFd;
 
-use super::ahead::read_all;
+use super::ahead::{open_in_order, read_all};
 #[cfg(not(shuttle))]
 use super::put::Body;
 use super::put::{self, admit};
@@ -41,10 +41,7 @@ pub(super) fn put_by_hash(
     }
     let size = blob.crcs.size;
     check_size(session, slot, options, size)?;
-    let mut reader = session.blobs.open(content, blob)?;
-    if let Some(long) = reader.ahead()? {
-        reader = long;
-    }
+    let mut reader = open_in_order(session, content, blob)?;
     let computed = hash(session, (wanted, options), size, &mut |position, into| {
         read_all(&mut *reader, position, into, into.len()).map(drop)
     });

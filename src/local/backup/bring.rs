@@ -236,15 +236,10 @@ pub(super) fn bring(
     ask: &Ask<'_>,
 ) -> Result<Result<Way, Damage>> {
     ask()?;
-    let source = match open(from)? {
-        Ok(source) => source,
+    let (source, len) = match open(from, size)? {
+        Ok(opened) => opened,
         Err(damage) => return Ok(Err(damage)),
     };
-    let len = source.len()?;
-    if len < size {
-        return Ok(Err(Damage::proven("its file is too short")));
-    }
-    // What somebody has added behind the bytes of a blob is not theirs.
     let transfer = if len > size { Transfer::Copy } else { transfer };
     let staged = to.with_extension("partial");
     file::remove_if_present(&staged)?;
@@ -258,16 +253,23 @@ pub(super) fn bring(
     made
 }
 
-/// Opens a file, or returns what is wrong with it alone.
-fn open(place: &Place) -> Result<Result<Handle, Damage>> {
-    match Handle::open_read(place) {
-        Err(error) if error.is_not_found() => Ok(Err(missing_file())),
+/// Opens a file of at least `size` bytes, and returns how many it has. Or returns what is wrong with it alone. What
+/// somebody has added behind the bytes of a blob is not theirs.
+fn open(place: &Place, size: u64) -> Result<Result<(Handle, u64), Damage>> {
+    let opened = match Handle::open_read(place) {
+        Err(error) if error.is_not_found() => return Ok(Err(missing_file())),
         Err(error) if error.is_of_the_file(place) => {
             let reason = format!("its file cannot be opened: {}", error.one_line());
-            Ok(Err(Damage::unread(reason)))
+            return Ok(Err(Damage::unread(reason)));
         }
-        opened => Ok(Ok(opened?)),
-    }
+        opened => opened?,
+    };
+    let len = opened.len()?;
+    Ok(if len < size {
+        Err(Damage::proven("its file is too short"))
+    } else {
+        Ok((opened, len))
+    })
 }
 
 fn make(
@@ -318,14 +320,10 @@ pub(super) fn check(
     advance: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Result<(), Damage>> {
     advance(0)?;
-    let source = match open(place)? {
-        Ok(source) => source,
+    let (source, _) = match open(place, size)? {
+        Ok(opened) => opened,
         Err(damage) => return Ok(Err(damage)),
     };
-    // What somebody has added behind the bytes of a blob is not theirs.
-    if source.len()? < size {
-        return Ok(Err(Damage::proven("its file is too short")));
-    }
     read(&source, (size, Some(content)), &mut |_, bytes| {
         advance(bytes.len() as u64)
     })

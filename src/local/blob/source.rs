@@ -150,7 +150,6 @@ pub(super) fn check_all(
     }
     file.way = Way::Check;
     let (content, files) = (file.content, file.files);
-    let (mut blob, mut hasher) = (Verified::new(file, sums), blake3::Hasher::new());
     let size = usize::try_from(sums.size).unwrap_or(usize::MAX);
     let mut buffer = files.buffers.buffer_of(size.clamp(LONG_BLOCK, LONGEST));
     let mut own = Vec::new();
@@ -162,19 +161,5 @@ pub(super) fn check_all(
         }
         memory => memory,
     };
-    let longest = memory.len() - memory.len() % LONG_BLOCK;
-    let mut position = 0;
-    while position < sums.size {
-        let rest = usize::try_from(sums.size - position).unwrap_or(longest);
-        let piece = memory.get_mut(..longest.min(rest)).unwrap_or_default();
-        blob.read_blocks(position, piece, &mut |blocks| {
-            hasher.update(blocks);
-            advance(blocks.len() as u64)
-        })?;
-        position += piece.len() as u64;
-    }
-    if hasher.finalize().as_bytes() != content.as_bytes() {
-        return Err(blob.source().damaged("its bytes do not have its hash"));
-    }
-    Ok(())
+    Verified::new(file, sums).check_all(&content, memory, advance)
 }
