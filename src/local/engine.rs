@@ -15,7 +15,7 @@ use super::format::marker::Orphans;
 use super::format::record::{UploadRecord, UploadState};
 use super::held::Held;
 use super::locks::Locks;
-use super::meta::{Change, MetaStore, Opening, SpaceUse, Ticket, prove_threads};
+use super::meta::{Change, MetaStore, Opening, Pace, SpaceUse, Ticket, prove_threads};
 use super::namespaces::Namespaces;
 use super::pins::Pins;
 use super::release::Release;
@@ -236,7 +236,7 @@ impl Engine {
         }
         let needs = self.meta.checkpoint_needs();
         let made = match self.room.reserve(needs) {
-            Ok(_room) => self.meta.checkpoint(going),
+            Ok(_room) => self.meta.checkpoint(Pace::steady(), going),
             Err(Error::StorageFull { .. }) if self.room.has(self.meta.step_needs()) => {
                 self.meta.checkpoint_step(going)
             }
@@ -411,7 +411,7 @@ mod tests {
     fn break_off_a_checkpoint(meta: &MetaStore) {
         let begun = Closing::default();
         begun.begin();
-        let broken_off = meta.checkpoint(&Going::until(&begun));
+        let broken_off = meta.checkpoint(Pace::hurried(), &Going::until(&begun));
         assert!(matches!(broken_off, Err(Error::Closed)), "{broken_off:?}");
     }
 
@@ -431,11 +431,11 @@ mod tests {
                 engine.meta.close(Orphans::Possible).unwrap();
                 continue;
             }
-            meta.checkpoint(&going).unwrap();
+            meta.checkpoint(Pace::hurried(), &going).unwrap();
             assert!(meta.checkpoint_seq() >= stepped);
             scratch.assert_whole(meta);
             scratch.add_rows(meta, MANY);
-            assert!(meta.checkpoint(&going).unwrap());
+            assert!(meta.checkpoint(Pace::hurried(), &going).unwrap());
             scratch.assert_whole(meta);
         }
         scratch.assert_whole(&scratch.open().meta);
@@ -453,7 +453,12 @@ mod tests {
             assert_eq!(engine.meta.checkpoint_needs(), needs);
         }
         let still = Closing::default();
-        assert!(engine.meta.checkpoint(&Going::until(&still)).unwrap());
+        assert!(
+            engine
+                .meta
+                .checkpoint(Pace::hurried(), &Going::until(&still))
+                .unwrap()
+        );
         assert!(!engine.meta.wants_checkpoint());
         assert!(engine.meta.checkpoint_needs() < needs);
     }

@@ -7,17 +7,25 @@ use partstore::Result;
 use partstore_bench::median;
 
 /// What a call took, and each put beside it.
+#[derive(Default)]
 pub struct Beside {
     pub took: Duration,
     puts: Vec<f64>,
 }
 
 impl Beside {
-    /// The median and the 99th percentile.
+    /// Adds another call like it.
+    pub fn add(&mut self, other: Self) {
+        self.took += other.took;
+        self.puts.extend(other.puts);
+    }
+
+    /// How many puts, their median and the 99th percentile.
     pub fn puts(&self) -> String {
         let p99 = self.p99();
         let median = median(self.puts.clone());
-        format!("{:.1}, p99 {:.1} ms", median * 1e3, p99 * 1e3)
+        let (puts, median, p99) = (self.puts.len(), median * 1e3, p99 * 1e3);
+        format!("{puts} of {median:.1}, p99 {p99:.1} ms")
     }
 
     /// How long 99 of 100 puts take at most, seconds.

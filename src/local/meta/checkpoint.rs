@@ -27,6 +27,8 @@ use crate::{Error, Event, Result};
 const FAN_IN: usize = 4;
 /// Layers of about a size have the same number of bits in their length, in steps of so many.
 const STEP_BITS: u32 = 2;
+/// With more layers than this a merge is behind. Each question asks all of them.
+const MANY_LAYERS: usize = 32;
 
 /// What a checkpoint of the batches so far needs beside their rows, bytes: blocks, filters and an index.
 const OVERHEAD: u64 = 64 * 1024;
@@ -50,8 +52,8 @@ impl MetaStore {
     ///
     /// # Errors
     /// [`Error::StorageFull`], [`Error::Io`], [`Error::Damaged`]: the journal stays as it is.
-    pub(crate) fn checkpoint(&self, going: &Going<'_>) -> Result<bool> {
-        self.take(|base| self.advance(base, going))
+    pub(crate) fn checkpoint(&self, pace: Pace, going: &Going<'_>) -> Result<bool> {
+        self.take(|base| self.advance(base, pace, going))
     }
 
     /// Makes a layer of what the journal has, and tells the observer. `false` if there is nothing to do.
@@ -72,7 +74,12 @@ impl MetaStore {
     }
 
     /// Returns the bytes of the layer. `None` if nothing has changed.
-    fn advance(&self, base: &mut MutexGuard<'_, Base>, going: &Going<'_>) -> Result<Option<u64>> {
+    fn advance(
+        &self,
+        base: &mut MutexGuard<'_, Base>,
+        pace: Pace,
+        going: &Going<'_>,
+    ) -> Result<Option<u64>> {
         self.journal.check_ownership()?;
         let frozen = match base.frozen {
             Some(frozen) => {
@@ -82,7 +89,7 @@ impl MetaStore {
             None if self.newest() == base.seq => return Ok(None),
             None => self.freeze(base)?,
         };
-        let written = self.write_frozen(frozen, base.seq, going);
+        let written = self.write_frozen(frozen, base.seq, pace, going);
         let bytes = written.inspect_err(|_| {
             // These bytes still wait for a layer.
             self.changed.fetch_add(frozen.bytes, Ordering::Relaxed);
@@ -98,7 +105,13 @@ impl MetaStore {
 
     /// Writes what the frozen index has to a layer above batch `reached`, as far as no step has done that.
     /// Returns the bytes of the layer.
-    fn write_frozen(&self, frozen: Frozen, reached: u64, going: &Going<'_>) -> Result<u64> {
+    fn write_frozen(
+        &self,
+        frozen: Frozen,
+        reached: u64,
+        pace: Pace,
+        going: &Going<'_>,
+    ) -> Result<u64> {
         self.journal.wait(frozen.ticket)?;
         let span = Span {
             after: reached,
@@ -107,7 +120,7 @@ impl MetaStore {
         if span.after >= span.through {
             return Ok(0);
         }
-        let layer = self.write_layer(span, Some(frozen.tally), going)?;
+        let layer = self.write_layer(span, Some(frozen.tally), pace, going)?;
         let bytes = layer.len_bytes();
         self.stack.underlay(layer);
         Ok(bytes)
@@ -189,7 +202,7 @@ impl MetaStore {
             after: base.seq,
             through: last,
         };
-        let layer = self.write_layer(span, None, going)?;
+        let layer = self.write_layer(span, None, Pace::hurried(), going)?;
         let bytes = layer.len_bytes();
         self.stack.underlay(layer);
         self.advanced_to(last, base)?;
@@ -222,13 +235,27 @@ impl MetaStore {
     }
 
     /// Writes a layer of the journal. `tally` is the sum over all rows as of its last batch, if that is known.
-    fn write_layer(&self, span: Span, tally: Option<Tally>, going: &Going<'_>) -> Result<Layer> {
+    fn write_layer(
+        &self,
+        span: Span,
+        tally: Option<Tally>,
+        mut pace: Pace,
+        going: &Going<'_>,
+    ) -> Result<Layer> {
+        // The next one is due already, so batches come in faster than this layer is made.
+        let behind = || self.wants_checkpoint();
         let (mut fold, mut rows) = (self.layers.begin_fold(), 0);
         self.journal
             .read_through((span.after, span.through), &mut |_, mutations| {
                 going.advance_a_little(0)?;
                 rows += mutations.len() as u64;
-                mutations.iter().try_for_each(|mutation| fold.add(mutation))
+                mutations.iter().try_for_each(|mutation| {
+                    pace.note_read(
+                        mutation.key.len() + mutation.value.map_or(0, <[u8]>::len),
+                        behind,
+                    );
+                    fold.add(mutation)
+                })
             })?;
         let making = Making {
             staged: STAGED,
@@ -238,14 +265,14 @@ impl MetaStore {
         let (mut fold, view) = (Some(fold), self.stack.view());
         self.layers.publish(making, &mut |writer| {
             let fold = fold.take().ok_or(Error::Closed)?;
-            let (mut sum, mut pace) = (Sum::of(view.layers()), Pace::begin());
+            let mut sum = Sum::of(view.layers());
             fold.finish(&mut |tree, key, value| {
                 going.advance_a_little(0)?;
                 if tally.is_none() {
                     sum.add(tree, key, value)?;
                 }
                 push(writer, span, (tree, key, value))?;
-                pace.keep(writer).map(drop)
+                pace.keep(writer, behind).map(drop)
             })?;
             match (tally, sum.damage.into_inner()) {
                 (Some(tally), _) => Ok(tally),
@@ -323,10 +350,11 @@ impl MetaStore {
             most_rows: most,
         };
         let merged = self.layers.publish(making, &mut |writer| {
-            let mut pace = Pace::begin();
+            let mut pace = Pace::steady();
+            let behind = || self.stack.view().layers().len() > MANY_LAYERS;
             while let Some(row) = rows.next()? {
                 push(writer, span, (row.tree, &row.key, row.value.as_deref()))?;
-                if pace.keep(writer)? {
+                if pace.keep(writer, behind)? {
                     going.check()?;
                     aside()?;
                 }

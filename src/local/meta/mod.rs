@@ -45,6 +45,7 @@ pub(crate) use journal::{SpaceUse, Ticket};
 use layers::Layers;
 use marker::MarkerFile;
 pub(crate) use open::Opening;
+pub(crate) use pace::Pace;
 pub(crate) use pulse::Pulse;
 use stack::Stack;
 #[cfg(not(shuttle))]
@@ -325,7 +326,10 @@ impl MetaStore {
             let still = Closing::default();
             self.layers = self.layers.until(&still);
             let going = Going::until(&still);
-            match self.ballast.helping(|| self.checkpoint(&going)) {
+            match self
+                .ballast
+                .helping(|| self.checkpoint(Pace::hurried(), &going))
+            {
                 // All is in the journal. Without a marker the next open rebuilds the index.
                 Err(Error::StorageFull { .. }) => {
                     self.journal.wait(self.journal.newest())?;

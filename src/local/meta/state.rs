@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::layer::Layer;
 use super::layers::Layers;
+use super::pace::Pace;
 use super::{MetaStore, journal, query, stack};
 use crate::going::Going;
 use crate::local::file::{Dir, Place};
@@ -140,7 +141,7 @@ impl MetaStore {
             std::thread::sleep(A_MOMENT);
         };
         while self.checkpoint_seq() < newest {
-            self.checkpoint(going)?;
+            self.checkpoint(Pace::steady(), going)?;
         }
         let state = State {
             files: Layers::new(self.layers.dir().clone(), 0),
