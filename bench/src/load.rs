@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::measure::Case;
 
+const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 /// Where the stores lie.
@@ -36,9 +37,9 @@ pub struct Load {
     /// Bytes of all parts of a run together, MiB
     #[arg(long, default_value = "512", value_parser = clap::value_parser!(u32).range(1..))]
     mib: u32,
-    /// Sizes of the parts, MiB
-    #[arg(long, value_delimiter = ',', default_value = "1,8", value_parser = clap::value_parser!(u32).range(1..))]
-    sizes: Vec<u32>,
+    /// Sizes of the parts, MiB; or KiB where it says so: 64KiB
+    #[arg(long, value_delimiter = ',', default_value = "1,8", value_parser = size)]
+    sizes: Vec<usize>,
     /// How many parts come in at the same time
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..))]
     streams: Vec<u32>,
@@ -54,14 +55,26 @@ impl Load {
     /// Every size with every number of streams.
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {
-        let sizes = self.sizes.iter().map(|mib| *mib as usize * MIB);
-        let cases = sizes.flat_map(|part| {
+        let cases = self.sizes.iter().flat_map(|part| {
             let streams = self.streams.iter();
             streams.map(move |streams| Case {
-                part,
+                part: *part,
                 streams: *streams,
             })
         });
         cases.collect()
     }
+}
+
+/// Bytes of a size that an option names.
+fn size(said: &str) -> Result<usize, String> {
+    let (number, unit) = match said.strip_suffix("KiB") {
+        Some(number) => (number, KIB),
+        None => (said, MIB),
+    };
+    let number: u16 = number.parse().map_err(|error| format!("{error}"))?;
+    if number == 0 {
+        return Err("parts have at least 1 byte".to_owned());
+    }
+    Ok(usize::from(number) * unit)
 }

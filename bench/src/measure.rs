@@ -61,7 +61,11 @@ pub struct Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} MiB × {}", self.part >> 20, self.streams)
+        let (number, unit) = match self.part >> 20 {
+            0 => (self.part >> 10, "KiB"),
+            mib => (mib, "MiB"),
+        };
+        write!(f, "{number} {unit} × {}", self.streams)
     }
 }
 
