@@ -3,6 +3,7 @@
 //! A fixture is made once, by the version that introduces a format, and never again:
 //! `PARTSTORE_WRITE_FIXTURE=tests/fixtures/format-4 cargo test --test it format`.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -165,7 +166,11 @@ fn byte_of(store: &PartStore, key: &str, at: u64) -> Result<u8, String> {
 
 /// A damaged byte spoils its block and no other. Blocks have this length.
 fn assert_blocks(store: &PartStore, root: &Path, block: u64) {
-    for (key, len) in BLOBS {
+    assert_blocks_of(store, root, block, &BLOBS);
+}
+
+fn assert_blocks_of(store: &PartStore, root: &Path, block: u64, blobs: &[(&str, usize)]) {
+    for &(key, len) in blobs {
         let object = store.object_by_key(key).unwrap();
         assert_eq!(read_object(store, &object.upload), blob(len));
         let placed = store.open_key(key).unwrap().part_at(0).unwrap().unwrap();
@@ -194,6 +199,42 @@ fn assert_blocks(store: &PartStore, root: &Path, block: u64) {
         store.put_object("again", blob(len)).unwrap();
         assert!(store.verify(Scope::Everything).unwrap().is_clean());
     }
+}
+
+/// Salvage reads rows of format 3 as well, and the blobs of those keep their long blocks.
+#[test]
+fn salvaged_blobs_of_format_3_keep_their_long_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut salvaged, mut whole) = (0, BTreeSet::new());
+    let all = ["journal", "snapshot"].map(|kind| {
+        let names = files(&fixture("format-3-blobs").join("meta").join(kind));
+        names.into_iter().map(move |name| format!("{kind}/{name}"))
+    });
+    let all: Vec<_> = all.into_iter().flatten().collect();
+    for (at, file) in all.iter().flat_map(|file| (0..8).map(move |at| (at, file))) {
+        let root = dir.path().join("data");
+        copy_tree(&fixture("format-3-blobs"), &root);
+        let damaged = root.join("meta").join(file);
+        let mut bytes = std::fs::read(&damaged).unwrap();
+        let place = bytes.len() * at / 8 + 30;
+        bytes[place] ^= 1;
+        std::fs::write(&damaged, bytes).unwrap();
+        if free_options().open(&root).is_err() {
+            let store = free_options().salvage().open(&root).unwrap();
+            salvaged += 1;
+            let found = BLOBS
+                .iter()
+                .filter(|(key, _)| store.object_by_key(*key).is_ok());
+            let found: Vec<_> = found.copied().collect();
+            assert_blocks_of(&store, &root, 256 * 1024, &found);
+            whole.extend(found);
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+    assert!(
+        salvaged >= 2 && whole.len() == BLOBS.len(),
+        "{salvaged}, {whole:?}"
+    );
 }
 
 /// Whatever a crash in the middle of the first open leaves: blobs that are stored keep their long blocks, also when
