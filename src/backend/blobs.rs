@@ -69,6 +69,13 @@ pub trait BlobStore: Send + Sync + 'static {
     /// [`Error::DamagedBlob`](crate::Error::DamagedBlob) if it is missing or too short.
     fn open(&self, content: &ContentHash, blob: StoredBlob) -> Result<Box<dyn BlobReader>>;
 
+    /// Says where a blob's bytes are, for people: a path below the store's directory, or a name below the bucket's prefix. By
+    /// default it is the hash.
+    fn name_of(&self, content: &ContentHash, blob: &StoredBlob) -> String {
+        let _ = blob;
+        content.to_string()
+    }
+
     /// Says whether a path is the store's own directory, or is below it. By default it is not: an engine may have none.
     ///
     /// # Errors

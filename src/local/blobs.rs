@@ -31,6 +31,11 @@ impl BlobStore for LocalBlobs {
         Ok(staged.map(|(staged, len)| (Box::new(staged) as Box<dyn BlobWriter>, len)))
     }
 
+    fn name_of(&self, content: &ContentHash, _blob: &StoredBlob) -> String {
+        let name = content.to_string();
+        format!("blobs/{}/{name}", name.get(..2).unwrap_or_default())
+    }
+
     #[cfg(not(shuttle))]
     fn owns_path(&self, path: &Path) -> Result<bool> {
         file::is_below(path, self.room.root())

@@ -174,6 +174,20 @@ impl PartStore {
         self.change(|session| stored::put_by_hash(session, slot, content, &options))
     }
 
+    /// Where the bytes of a BLAKE3 hash are, for those who look at a disk or a bucket: a path below the store's directory, or
+    /// a name below the bucket's prefix. `None` if no blob has the hash. It is not said that the bytes are whole.
+    ///
+    /// # Cost
+    /// One row.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Poisoned`], [`Error::DamagedRow`], [`Error::Index`], [`Error::Unavailable`].
+    pub fn blob_name(&self, content: &ContentHash) -> Result<Option<String>> {
+        let session = self.session()?;
+        let (_hold, blob) = session.catalog.look_up(content)?;
+        Ok(blob.map(|blob| session.blobs.name_of(content, &blob)))
+    }
+
     /// Puts the part that `source` reads under `number` of `upload`. No byte is copied: the new part refers
     /// to the same blob. This is "Upload Part - Copy". For "Put Object - Copy", copy each part into a new
     /// upload.

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,11 +21,13 @@ Exit codes:
   7    the store has another format: a newer one, or an older one without --upgrade
   8    permission is missing
   9    a disk or a quota is full
+  10   the database or the bucket does not answer; try again
   130  interrupted by Ctrl-C (143: by SIGTERM)";
 
 /// Looks into a part store, checks it, cleans it up, and copies objects in and out.
 ///
-/// A store can be open in one process only. Stop the server before you use this on its store.
+/// The store is a directory, or a cluster's database and bucket. A directory can be open in one process only: stop
+/// its server before you use this on it. A cluster may have any number of servers meanwhile.
 #[derive(Parser)]
 #[command(name = "partstore", version, after_help = EXIT_CODES)]
 pub struct Args {
@@ -40,15 +43,29 @@ pub struct Args {
 /// Which store, and what opening it may change.
 #[derive(Group)]
 pub struct Place {
-    /// The directory of the store
+    /// The directory of the store. Without it and `--catalog`, it is `PARTSTORE_STORE` in the environment
+    #[arg(short, long, global = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Instead of a directory, the address of a cluster's database: `postgres://USER@HOST/NAME`. Without it and `--store`, it
+    /// is `PARTSTORE_CATALOG` in the environment; a password may be `PGPASSWORD` there
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub catalog: Option<String>,
+    /// Where a cluster's bytes are: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `file:///DIR`.
+    /// Keys of a bucket come from the environment
     #[arg(
-        short,
         long,
         global = true,
-        value_name = "DIR",
-        env = "PARTSTORE_STORE"
+        value_name = "ADDRESS",
+        env = "PARTSTORE_BLOBS",
+        hide_env_values = true
     )]
-    store: Option<PathBuf>,
+    pub blobs: Option<String>,
+    /// The schema of the database that has the tables
+    #[arg(long, global = true, value_name = "NAME", default_value = "partstore")]
+    pub schema: String,
+    /// A file in PEM with certificates of authorities that may sign the database's, beside the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub catalog_ca: Option<PathBuf>,
     /// Opens a store of an older format, too. It becomes one of the newest format, which older servers refuse
     #[arg(long, global = true)]
     pub upgrade: bool,
@@ -58,8 +75,22 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn store(&self) -> Option<&PathBuf> {
-        self.store.as_ref()
+    /// What the command line does not say is taken from the environment.
+    fn or_of_environment(mut self) -> Self {
+        if self.store.is_none() && self.catalog.is_none() {
+            self.store = env::var_os("PARTSTORE_STORE").map(PathBuf::from);
+            self.catalog = env::var("PARTSTORE_CATALOG").ok();
+        }
+        self
+    }
+}
+
+impl Args {
+    /// The command line, or the end of the process if it is wrong.
+    pub fn read() -> Self {
+        let mut args = Self::parse();
+        args.place = args.place.or_of_environment();
+        args
     }
 }
 
@@ -75,8 +106,14 @@ pub enum Command {
     },
     /// Reads everything and compares it with its checksums
     Verify(Verify),
-    /// Removes the files of blobs that nothing refers to
-    Sweep,
+    /// Removes the bytes of blobs that nothing refers to
+    Sweep(Sweep),
+    /// Of a cluster whose database was restored: finds what the bucket has and no row names, and leaves it to the sweeps
+    Reconcile {
+        /// Also if the database knows none of what the bucket has, which may be the bytes of another database
+        #[arg(long)]
+        yes: bool,
+    },
     /// Aborts uploads that were begun too long ago
     Expire(Expire),
     /// Shows or sets what a namespace may hold
@@ -128,6 +165,13 @@ pub enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Group)]
+pub struct Sweep {
+    /// On a cluster: how long bytes stay after nothing refers to them, as its servers have it
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub keep_removed: Option<Duration>,
 }
 
 /// A key, with its namespace.

@@ -14,8 +14,13 @@ use crate::failure::{Done, Failure};
 use crate::output::{Output, bar, size, time};
 use crate::{interrupt, opening, output, server, verify};
 
-/// Takes a backup of a store that nobody else has open.
-pub fn run(store: &PartStore, backup: &Backup, out: &mut Output) -> Done {
+/// Takes a backup of a directory that nobody else has open.
+pub fn run_here(place: &Place, backup: &Backup, out: &mut Output) -> Done {
+    opening::directory(place)?;
+    crate::on(place, false, |store| run(store, backup, out))
+}
+
+fn run(store: &PartStore, backup: &Backup, out: &mut Output) -> Done {
     let bar = bar(0);
     let taken = store.back_up_with(&backup.into, backup.transfer.into(), |progress| {
         follow(&bar, progress)
@@ -61,7 +66,7 @@ fn keep(backup: &Backup, out: &mut Output) -> Done {
 
 /// Makes a store of a state.
 pub fn restore(place: &Place, restore: &Restore, out: &mut Output) -> Done {
-    let to = opening::path(place)?;
+    let to = opening::directory(place)?;
     let backups = Backups::open(&restore.from)?;
     let bar = bar(0);
     let restored = backups.restore_with(restore.state, to, restore.transfer.into(), |progress| {
@@ -81,7 +86,7 @@ pub fn restore(place: &Place, restore: &Restore, out: &mut Output) -> Done {
         return damage(&report.damaged);
     }
     let store = opening::open(place, false)?;
-    let verified = verify::everything(&store, out);
+    let verified = verify::everything(&store, place, out);
     let closed = store.close().map_err(Failure::from);
     verified.and(closed)
 }

@@ -27,6 +27,8 @@ pub enum Failure {
     Missing(String),
     /// Damage was found. The report has said where.
     Damage(String),
+    /// What was named does not belong together.
+    Refused(String),
     /// The store has an older format.
     OlderFormat(String),
     /// This user should not open the store.
@@ -56,6 +58,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Missing(_) => 3,
             Self::Damage(_) => 4,
+            Self::Refused(_) => 6,
             Self::OlderFormat(_) => 7,
             Self::Permission(_) => 8,
             Self::Interrupted => interrupt::exit_code(),
@@ -71,6 +74,7 @@ impl Failure {
             Self::Usage(line)
             | Self::Missing(line)
             | Self::Damage(line)
+            | Self::Refused(line)
             | Self::OlderFormat(line)
             | Self::Permission(line)
             | Self::Server(line)
@@ -101,6 +105,7 @@ fn code_of(error: &Error) -> u8 {
         Error::NoSuchStore { .. } | Error::NotAStore { .. } => 6,
         Error::NewerFormat { .. } => 7,
         Error::StorageFull { .. } | Error::QuotaExceeded { .. } => 9,
+        Error::Unavailable { .. } => 10,
         Error::Io { source, .. } | Error::BodyUnreadable { source, .. } => code_of_io(source),
         _ => 1,
     }

@@ -1,7 +1,7 @@
 //! `partstore`: looks into a store, checks it, cleans it up, and copies objects in and out.
 //!
-//! The store is a directory of the embedded engine, and no other process may have it open in the meantime. Each
-//! command is a module: what it prints goes through [`output::Output`], why it fails is a [`failure::Failure`].
+//! The store is a directory of the embedded engine, which no other process may have open in the meantime, or a cluster.
+//! Each command is a module: what it prints goes through [`output::Output`], why it fails is a [`failure::Failure`].
 
 mod args;
 mod aside;
@@ -27,7 +27,6 @@ mod whereabouts;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use partstore::PartStore;
 
 use args::{Args, Command, Place};
@@ -35,7 +34,7 @@ use failure::{Done, Failure};
 use output::Output;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     let done = interrupt::listen().and_then(|()| run(&args));
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,8 +70,13 @@ fn command(args: &Args, out: &mut Output) -> Done {
         Command::Backups(list) => backup::list(list, out),
         Command::Backup(backup) => match &backup.server {
             Some(address) => backup::run_on_server(address, backup, out),
-            None => on(&args.place, false, |store| backup::run(store, backup, out)),
+            None => backup::run_here(&args.place, backup, out),
         },
+        Command::Sweep(sweep) => {
+            let store = opening::open_to_sweep(&args.place, sweep.keep_removed)?;
+            finish(&store, |store| upkeep::sweep(store, out))
+        }
+        Command::Reconcile { yes } => upkeep::reconcile(&args.place, *yes, out),
         Command::Put(put) => on(&args.place, put.create, |store| put::run(store, put, out)),
         Command::Import(import) => on(&args.place, import.create, |store| {
             import::run(store, import, out)
@@ -87,8 +91,7 @@ fn on_store(command: &Command, place: &Place, store: &PartStore, out: &mut Outpu
     match command {
         Command::Info => overview::run(store, place, out),
         Command::Ls { what } => list::run(store, what.as_ref(), out),
-        Command::Verify(verify) => verify::run(store, verify, out),
-        Command::Sweep => upkeep::sweep(store, out),
+        Command::Verify(verify) => verify::run(store, place, verify, out),
         Command::Expire(expire) => upkeep::expire(store, expire, out),
         Command::Quota(quota) => upkeep::quota(store, quota, out),
         Command::Rm { object } => upkeep::remove(store, object, out),
@@ -104,8 +107,11 @@ fn on_store(command: &Command, place: &Place, store: &PartStore, out: &mut Outpu
 /// Opens the store, runs a command on it, and closes it. A store that does not close is a failure, even when the
 /// command succeeded.
 fn on(place: &Place, create: bool, command: impl FnOnce(&PartStore) -> Done) -> Done {
-    let store = opening::open(place, create)?;
-    let done = command(&store);
+    finish(&opening::open(place, create)?, command)
+}
+
+fn finish(store: &PartStore, command: impl FnOnce(&PartStore) -> Done) -> Done {
+    let done = command(store);
     let closed = store.close().map_err(Failure::from);
     done.and(closed)
 }

@@ -1,28 +1,156 @@
 //! Opens the store: never makes one by accident, and never changes what its server relies on.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
-use partstore::{Background, Options, PartStore};
+use partstore::{Background, Error, Options, PartStore};
+use partstore_cluster::Cluster;
 
 use crate::args::Place;
 use crate::failure::{Done, Failure};
 
 /// The format that this program makes of older ones.
 const NEWEST_FORMAT: u32 = 4;
+/// Connections to a cluster's database.
+const CONNECTIONS: usize = 6;
 
-/// The directory of the store.
-pub fn path(place: &Place) -> Done<&Path> {
-    let path = place.store().map(PathBuf::as_path);
-    path.ok_or_else(|| {
-        Failure::Usage("no store is named; say --store DIR, or set PARTSTORE_STORE".into())
-    })
+/// The store that the command line names.
+#[derive(Clone, Copy)]
+pub enum Named<'a> {
+    Directory(&'a Path),
+    Cluster {
+        catalog: &'a str,
+        blobs: &'a str,
+        place: &'a Place,
+    },
+}
+
+/// Without a password.
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "{}", path.display()),
+            Self::Cluster { blobs, place, .. } => {
+                write!(f, "a database, schema {}, and {blobs}", place.schema)
+            }
+        }
+    }
+}
+
+impl Named<'_> {
+    /// Its format, if it is a directory and that can be told.
+    pub fn format(&self) -> Option<u32> {
+        match self {
+            Self::Directory(path) => format(path),
+            Self::Cluster { .. } => None,
+        }
+    }
+}
+
+pub fn named(place: &Place) -> Done<Named<'_>> {
+    let usage = |line: &str| Err(Failure::Usage(line.into()));
+    match (&place.store, &place.catalog, &place.blobs) {
+        (Some(_), Some(_), _) => usage(
+            "a directory and a database are named; name one of them, or unset PARTSTORE_STORE or PARTSTORE_CATALOG",
+        ),
+        (Some(path), None, _) => Ok(Named::Directory(path)),
+        (None, Some(catalog), Some(blobs)) => Ok(Named::Cluster {
+            catalog,
+            blobs,
+            place,
+        }),
+        (None, Some(_), None) => {
+            usage("a database is named, and no bucket; say --blobs ADDRESS, or set PARTSTORE_BLOBS")
+        }
+        (None, None, _) => usage(
+            "no store is named; say --store DIR, or set PARTSTORE_STORE; a cluster has --catalog and --blobs",
+        ),
+    }
+}
+
+/// The directory of the store, for what a cluster has no part of.
+pub fn directory(place: &Place) -> Done<&Path> {
+    match named(place)? {
+        Named::Directory(path) => Ok(path),
+        Named::Cluster { .. } => Err(Failure::Usage(
+            "this works on the directory of a store; a cluster is kept safe by its database's backups and its bucket's \
+             versions, and `partstore reconcile` and `partstore verify` say what a restore lacks"
+                .into(),
+        )),
+    }
 }
 
 /// Opens the store. If `create`, one is made where none exists.
 pub fn open(place: &Place, create: bool) -> Done<PartStore> {
-    let path = path(place)?;
+    match named(place)? {
+        Named::Directory(path) => open_directory(place, path, create),
+        cluster @ Named::Cluster { .. } => {
+            let cluster = addressed(&cluster)?.create(create);
+            cluster.open(options()).map_err(of_cluster)
+        }
+    }
+}
+
+/// Opens the store to remove what nothing refers to. The servers of a cluster may leave that for some time, which only
+/// they know.
+pub fn open_to_sweep(place: &Place, keep_removed: Option<Duration>) -> Done<PartStore> {
+    match (named(place)?, keep_removed) {
+        (Named::Directory(path), None) => open_directory(place, path, false),
+        (Named::Directory(_), Some(_)) => Err(Failure::Usage(
+            "--keep-removed is for a cluster; a directory keeps nothing that was removed".into(),
+        )),
+        (Named::Cluster { .. }, None) => Err(Failure::Usage(
+            "say --keep-removed as the servers of the cluster have it: 0s, if they have none"
+                .into(),
+        )),
+        (cluster, Some(keep)) => {
+            let cluster = addressed(&cluster)?.create(false).keep_removed(keep);
+            cluster.open(options()).map_err(of_cluster)
+        }
+    }
+}
+
+/// The cluster that the command line names.
+pub fn cluster(place: &Place) -> Done<Cluster> {
+    Ok(addressed(&named(place)?)?.create(false))
+}
+
+fn addressed(named: &Named<'_>) -> Done<Cluster> {
+    let Named::Cluster {
+        catalog,
+        blobs,
+        place,
+    } = named
+    else {
+        return Err(Failure::Usage(
+            "this works on a cluster; say --catalog and --blobs".into(),
+        ));
+    };
+    // This one works on one thing at a time, and the database has few connections to give.
+    let cluster = Cluster::new(catalog, blobs)
+        .schema(&place.schema)
+        .connections(CONNECTIONS);
+    Ok(match &place.catalog_ca {
+        Some(path) => cluster.root_certificates(path),
+        None => cluster,
+    })
+}
+
+/// What the library says of directories does not help here.
+pub fn of_cluster(error: Error) -> Failure {
+    match error {
+        Error::NoSuchStore { path } => Failure::Refused(format!(
+            "no server of this version has made a store at {}; check --catalog, --schema and --blobs, or start its server first",
+            path.display()
+        )),
+        error => error.into(),
+    }
+}
+
+fn open_directory(place: &Place, path: &Path, create: bool) -> Done<PartStore> {
     check(place, path)?;
     let options = if create {
         options()
@@ -69,7 +197,7 @@ fn check_owner(path: &Path) -> Done {
 }
 
 /// The format that the file `FORMAT` names. `None` if it cannot be told: opening the store then says why.
-pub fn format(path: &Path) -> Option<u32> {
+fn format(path: &Path) -> Option<u32> {
     let text = fs::read_to_string(path.join("FORMAT")).ok()?;
     let number = text.strip_prefix("partstore format\n")?;
     number.trim_end().parse().ok()

@@ -1,7 +1,6 @@
 //! `info`: the store in numbers, and what opening it found.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use partstore::{IndexRecovery, Namespace, PartStore, RecoveryReport, Stats};
 use serde_json::{Value, json};
@@ -9,11 +8,11 @@ use serde_json::{Value, json};
 use crate::args::Place;
 use crate::failure::{Done, Failure};
 use crate::list::{self, namespace_json};
-use crate::opening;
+use crate::opening::{self, Named};
 use crate::output::{Output, line, size};
 
 pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
-    let path = opening::path(place)?;
+    let named = opening::named(place)?;
     let stats = store.stats()?;
     let mut namespaces = Vec::new();
     list::each_namespace(store, &mut |namespace| {
@@ -21,8 +20,8 @@ pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
         Ok(())
     })?;
     out.row(
-        || as_json(path, store.recovery(), &stats, &namespaces),
-        || as_text(path, store.recovery(), &stats, &namespaces),
+        || as_json(named, store.recovery(), &stats, &namespaces),
+        || as_text(named, store.recovery(), &stats, &namespaces),
     )?;
     let damaged = store.recovery().repaired.len() + stats.damaged_files.len();
     match damaged {
@@ -34,7 +33,7 @@ pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
 }
 
 fn as_json(
-    path: &Path,
+    named: Named<'_>,
     recovery: &RecoveryReport,
     stats: &Stats,
     namespaces: &[Namespace],
@@ -43,8 +42,8 @@ fn as_json(
         json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
     });
     json!({
-        "store": path.display().to_string(),
-        "format": opening::format(path),
+        "store": named.to_string(),
+        "format": named.format(),
         "open": {
             "index": rebuilt(recovery).map_or("trusted", |_| "rebuilt"),
             "rebuilt_because": rebuilt(recovery),
@@ -70,7 +69,7 @@ fn as_json(
 }
 
 fn as_text(
-    path: &Path,
+    named: Named<'_>,
     recovery: &RecoveryReport,
     stats: &Stats,
     namespaces: &[Namespace],
@@ -80,15 +79,15 @@ fn as_text(
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{what:<14}{value}");
     };
-    say("store", path.display().to_string());
-    say(
-        "format",
-        opening::format(path).map_or("?".into(), |format| format.to_string()),
-    );
-    say(
-        "index",
-        rebuilt(recovery).map_or("as it was closed".into(), |why| format!("rebuilt: {why}")),
-    );
+    say("store", named.to_string());
+    if let Named::Directory(_) = named {
+        let format = named.format().map(|format| format.to_string());
+        say("format", format.unwrap_or("?".into()));
+        say(
+            "index",
+            rebuilt(recovery).map_or("as it was closed".into(), |why| format!("rebuilt: {why}")),
+        );
+    }
     if recovery.torn_bytes > 0 {
         say(
             "torn write",
@@ -139,8 +138,10 @@ fn as_text(
         "garbage",
         format!("{} blobs wait for a sweep", stats.garbage),
     );
-    say("journal", size(stats.journal_bytes));
-    say("disk", format!("{} free", size(stats.free_bytes)));
+    if let Named::Directory(_) = named {
+        say("journal", size(stats.journal_bytes));
+        say("disk", format!("{} free", size(stats.free_bytes)));
+    }
     for namespace in namespaces {
         say("namespace", describe(namespace));
     }

@@ -9,7 +9,7 @@ use crate::opening;
 use crate::output::{Output, damaged_as_json, damaged_as_text};
 
 pub fn run(place: &Place, yes: bool, out: &mut Output) -> Done {
-    let path = opening::path(place)?;
+    let path = opening::directory(place)?;
     opening::check(place, path)?;
     let options = opening::options().must_exist();
     let store = match (options.clone().open(path), yes) {
@@ -38,7 +38,7 @@ pub fn run(place: &Place, yes: bool, out: &mut Output) -> Done {
 
 /// Opens the store with a new index.
 pub fn rebuild_index(place: &Place, out: &mut Output) -> Done {
-    let path = opening::path(place)?;
+    let path = opening::directory(place)?;
     opening::check(place, path)?;
     let options = opening::options().must_exist().rebuild_index();
     let store = options.open(path)?;

@@ -1,14 +1,15 @@
-//! `sweep`, `expire`, `quota`, `rm` and `abort`: what removes and limits.
+//! `sweep`, `reconcile`, `expire`, `quota`, `rm` and `abort`: what removes and limits.
 
 use std::ops::ControlFlow;
 
-use partstore::{Condition, PartStore, Quota, Upload};
+use partstore::{Condition, Error, PartStore, Quota, Upload};
 use serde_json::json;
 
-use crate::args::{Expire, Name, SetQuota};
+use crate::args::{Expire, Name, Place, SetQuota};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
 use crate::list::namespace_json;
+use crate::opening;
 use crate::output::{Output, name, size};
 use crate::overview::describe;
 
@@ -35,6 +36,27 @@ pub fn sweep(store: &PartStore, out: &mut Output) -> Done {
     } else {
         Ok(())
     }
+}
+
+/// Of a cluster: what its bucket has, and no row names.
+pub fn reconcile(place: &Place, yes: bool, out: &mut Output) -> Done {
+    let cluster = opening::cluster(place)?.foreign_bytes(yes);
+    let report = cluster.reconcile().map_err(|error| match error {
+        Error::NotAStore { path, reason } if !yes => Failure::Refused(format!(
+            "{}: {reason}; name the bucket that the servers have as --blobs, or say --yes",
+            path.display()
+        )),
+        error => opening::of_cluster(error),
+    })?;
+    out.row(
+        || json!({ "stored": report.stored, "doomed": report.doomed, "foreign": report.foreign }),
+        || {
+            format!(
+                "{} names are stored; no row named {} of them, and sweeps remove these; {} more are not the store's",
+                report.stored, report.doomed, report.foreign
+            )
+        },
+    )
 }
 
 pub fn expire(store: &PartStore, expire: &Expire, out: &mut Output) -> Done {

@@ -7,21 +7,23 @@ use std::time::{Duration, Instant};
 use partstore::{PartStore, Progress, Scope, VerifyReport};
 use serde_json::{Value, json};
 
-use crate::args::Verify;
+use crate::args::{Place, Verify};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
+use crate::opening::{self, Named};
 use crate::output::{Output, bar, damaged_as_json, damaged_as_text, name, size};
 
 /// Reads all, as fast as it can.
-pub fn everything(store: &PartStore, out: &mut Output) -> Done {
+pub fn everything(store: &PartStore, place: &Place, out: &mut Output) -> Done {
     let everything = Verify {
         metadata: false,
         rate: None,
     };
-    run(store, &everything, out)
+    run(store, place, &everything, out)
 }
 
-pub fn run(store: &PartStore, verify: &Verify, out: &mut Output) -> Done {
+pub fn run(store: &PartStore, place: &Place, verify: &Verify, out: &mut Output) -> Done {
+    let named = opening::named(place)?;
     let scope = if verify.metadata {
         Scope::Metadata
     } else {
@@ -43,7 +45,7 @@ pub fn run(store: &PartStore, verify: &Verify, out: &mut Output) -> Done {
     bar.finish_and_clear();
     out.row(|| as_json(&report), || as_text(&report))?;
     if !report.is_clean() {
-        return Err(Failure::Damage(remedy(&report)));
+        return Err(Failure::Damage(remedy(named, &report)));
     }
     if report.cut_short {
         Err(Failure::Interrupted)
@@ -66,8 +68,15 @@ fn hold_back(done: u64, rate: u64, began: Instant) {
     }
 }
 
-fn remedy(report: &VerifyReport) -> String {
+fn remedy(named: Named<'_>, report: &VerifyReport) -> String {
     let mut remedies = Vec::new();
+    if let Named::Cluster { .. } = named {
+        remedies.push("put the same bytes again to repair a blob, or bring the version back that the bucket had; `partstore where` names it");
+        if !report.inconsistent.is_empty() {
+            remedies.push("restore the database from a backup, then run `partstore reconcile`");
+        }
+        return format!("damage was found; {}", remedies.join("; "));
+    }
     if !report.damaged.is_empty() {
         remedies
             .push("put the same bytes again to repair a blob, or copy its file back from a backup");

@@ -1,17 +1,17 @@
 //! `where`: the file of a blob, whether it has the bytes of its name, and which parts refer to it.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use partstore::{ContentHash, PartNumber, PartStore, Upload};
+use partstore::{ContentHash, Error, PartNumber, PartStore, Upload};
 use serde_json::{Value, json};
 
 use crate::args::Place;
 use crate::failure::{Done, Failure};
 use crate::interrupt;
 use crate::list::{each_namespace, parse_hash};
-use crate::opening;
+use crate::opening::{self, Named};
 use crate::output::{Output, name};
 use crate::same::hash_of;
 
@@ -25,10 +25,21 @@ struct Reference {
 pub fn run(store: &PartStore, place: &Place, hash: &str, out: &mut Output) -> Done {
     let hash = parse_hash(hash)?;
     let text = hash.to_string();
-    let shard = text.get(..2).unwrap_or_default();
-    let path = opening::path(place)?.join("blobs").join(shard).join(&text);
-    let state = state(&path, &hash)?;
     let references = references(store, &hash)?;
+    let (at, state) = match opening::named(place)? {
+        Named::Directory(root) => {
+            let shard = text.get(..2).unwrap_or_default();
+            // Also a file that no row names.
+            let path = root.join("blobs").join(shard).join(&text);
+            (path.display().to_string(), state_of_file(&path, &hash)?)
+        }
+        Named::Cluster { blobs, .. } => {
+            let name = store.blob_name(&hash)?;
+            let at = name.map(|name| format!("{}/{name}", blobs.trim_end_matches('/')));
+            let state = state_of_parts(store, at.is_some(), &references)?;
+            (at.unwrap_or_default(), state)
+        }
+    };
     if state == "missing" && references.is_empty() {
         return Err(Failure::Missing(format!(
             "no blob and no part has the hash {hash}"
@@ -37,10 +48,10 @@ pub fn run(store: &PartStore, place: &Place, hash: &str, out: &mut Output) -> Do
     out.row(
         || {
             let parts = references.iter().map(reference_json).collect::<Vec<_>>();
-            json!({ "hash": text, "file": path.display().to_string(), "state": state, "parts": parts })
+            json!({ "hash": text, "file": at, "state": state, "parts": parts })
         },
         || {
-            let mut lines = vec![format!("{}: {state}", path.display())];
+            let mut lines = vec![format!("{at}: {state}")];
             lines.extend(references.iter().map(reference_line));
             if references.is_empty() {
                 lines.push("no part refers to it; `partstore sweep` removes it".into());
@@ -49,14 +60,56 @@ pub fn run(store: &PartStore, place: &Place, hash: &str, out: &mut Output) -> Do
         },
     )?;
     match state {
-        "whole" => Ok(()),
+        "whole" | "not read" => Ok(()),
         _ => Err(Failure::Damage(format!(
             "the blob is {state}; put the same bytes again, or copy its file back from a backup"
         ))),
     }
 }
 
-fn state(path: &Path, hash: &ContentHash) -> Done<&'static str> {
+/// The state of bytes in a bucket. Bytes that no part refers to may be removed at any time.
+fn state_of_parts(
+    store: &PartStore,
+    is_known: bool,
+    references: &[Reference],
+) -> Done<&'static str> {
+    let Some(reference) = references.first() else {
+        return Ok(if is_known { "not read" } else { "missing" });
+    };
+    match read(store, reference) {
+        Ok(()) => Ok("whole"),
+        Err(Failure::Store(Error::DamagedBlob { .. })) => Ok("damaged"),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads all of a part, which is compared with its checksums.
+fn read(store: &PartStore, reference: &Reference) -> Done {
+    let (upload, number) = (&reference.upload, reference.number);
+    if reference.kind == "upload" {
+        return drain(&mut store.open_part(upload, number)?);
+    }
+    let mut object = store.open_object(upload)?;
+    let placed = object.placed_part(number)?;
+    object
+        .seek(SeekFrom::Start(placed.offset))
+        .map_err(of_store)?;
+    drain(&mut object.take(placed.part.size))
+}
+
+fn drain(from: &mut impl Read) -> Done {
+    let drained = io::copy(from, &mut io::sink());
+    drained.map(drop).map_err(of_store)
+}
+
+fn of_store(error: io::Error) -> Failure {
+    match Error::from_io(error) {
+        Ok(error) => error.into(),
+        Err(error) => Failure::file("read", Path::new("the bucket"))(error),
+    }
+}
+
+fn state_of_file(path: &Path, hash: &ContentHash) -> Done<&'static str> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok("missing"),
         opened => opened.map_err(Failure::file("open", path))?,

@@ -27,6 +27,7 @@ pub struct Cluster {
     connections: usize,
     threads: usize,
     keep_removed: Duration,
+    foreign_bytes: bool,
     root_certificates: Option<PathBuf>,
 }
 
@@ -67,6 +68,7 @@ impl Cluster {
             connections: 16,
             threads: 2,
             keep_removed: Duration::ZERO,
+            foreign_bytes: false,
             root_certificates: None,
         }
     }
@@ -78,7 +80,7 @@ impl Cluster {
         self
     }
 
-    /// Whether tables and functions are made where they are missing. By default they are. A role that may not
+    /// Whether tables, functions and the directory of `file:///` are made where they are missing. By default they are. A role that may not
     /// make them needs a store that another role has opened once.
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
@@ -118,6 +120,14 @@ impl Cluster {
         self
     }
 
+    /// Whether [`reconcile`](Self::reconcile) believes that all bytes of the bucket are this database's, also if it knows none
+    /// of them. By default it does not.
+    #[must_use]
+    pub fn foreign_bytes(mut self, own: bool) -> Self {
+        self.foreign_bytes = own;
+        self
+    }
+
     /// A file in PEM with certificates of authorities that may sign the database's, beside the system's.
     #[must_use]
     pub fn root_certificates(mut self, path: impl AsRef<Path>) -> Self {
@@ -136,7 +146,7 @@ impl Cluster {
     ///   sessions.
     /// - [`Error::NewerFormat`]: a newer version of this crate made the tables, and this one would not
     ///   understand them.
-    /// - [`Error::NoSuchStore`]: there are no tables, and none [may be made](Self::create).
+    /// - [`Error::NoSuchStore`]: there are no tables, or no directory for the bytes, and none [may be made](Self::create).
     /// - [`Error::Io`]: a directory or a certificate cannot be used.
     pub fn open(&self, options: Options) -> Result<PartStore> {
         let session = self.begin(options.witness())?;
@@ -151,12 +161,22 @@ impl Cluster {
     /// It is for a database that was restored from a backup: what was stored after that has no rows there. Without
     /// such an event there is nothing to find, so nothing calls it by itself.
     ///
+    /// It removes what belongs to another database. So a bucket that has bytes, none of which this one knows, is refused,
+    /// unless [`foreign_bytes`](Self::foreign_bytes) says that they are its own.
+    ///
+    /// # Cost
+    /// A listing of the bucket until a name is known, then one of all of it. A statement for each 1,000 names.
+    ///
     /// # Errors
-    /// As for [`open`](Self::open). What was doomed before the error, stays so.
+    /// - As for [`open`](Self::open). What was doomed before the error, stays so.
+    /// - [`Error::NotAStore`]: the bucket seems to be another database's. Nothing is doomed.
     pub fn reconcile(&self) -> Result<ReconcileReport> {
         let session = self.begin(Witness::default())?;
         let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
         let mut report = ReconcileReport::default();
+        if !self.foreign_bytes {
+            self.require_own(&session, &*blobs)?;
+        }
         blobs.list(&mut |listed| {
             report.stored += listed.names.len() as u64;
             report.foreign += listed.foreign;
@@ -165,6 +185,31 @@ impl Cluster {
         })?;
         session.end()?;
         Ok(report)
+    }
+
+    /// Refuses a bucket that has names, none of which a blob has.
+    fn require_own(&self, session: &Session, blobs: &dyn Bucket) -> Result<()> {
+        let (mut stored, mut known) = (0, false);
+        let listed = blobs.list(&mut |listed| {
+            stored += listed.names.len();
+            known = session.knows_any(&listed.names)?;
+            // Nothing more needs to be listed.
+            if known { Err(Error::Closed) } else { Ok(()) }
+        });
+        if known || (stored == 0 && listed.is_ok()) {
+            return Ok(());
+        }
+        listed?;
+        let address = match &self.blobs {
+            Blobs::Url(address) => address.as_str(),
+            Blobs::Storage(_, prefix) => prefix,
+        };
+        Err(Error::NotAStore {
+            path: address.into(),
+            reason:
+                "it has bytes, and the database knows none of them; they may be another database's"
+                    .to_owned(),
+        })
     }
 
     /// Opens the database, and begins a lease.
@@ -199,7 +244,7 @@ impl Cluster {
         if url.scheme() == "file" {
             let path = url.to_file_path();
             let path = path.map_err(|()| refuse(address, &"it is not a path of this machine"))?;
-            return Ok(Arc::new(SharedDirectory::open(&path, trust)?));
+            return Ok(Arc::new(SharedDirectory::open(&path, self.create, trust)?));
         }
         let storage = storage(&url).map_err(|error| refuse(address, &error))?;
         let prefix = url.path().trim_matches('/');

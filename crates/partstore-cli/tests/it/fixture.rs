@@ -48,6 +48,7 @@ impl Fixture {
         let mut command = Command::new(PROGRAM);
         command
             .env_remove("PARTSTORE_STORE")
+            .env_remove("PARTSTORE_CATALOG")
             .arg("--store")
             .arg(self.store())
             .args(args);

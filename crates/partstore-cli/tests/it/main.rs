@@ -3,6 +3,7 @@
 mod fixture;
 
 mod backup;
+mod cluster;
 mod export;
 mod generated;
 mod import;

@@ -82,6 +82,10 @@ impl ObjectBucket {
 }
 
 impl BlobStore for ObjectBucket {
+    fn name_of(&self, _content: &ContentHash, blob: &StoredBlob) -> String {
+        text_of(&blob.location)
+    }
+
     fn begin(&self) -> Result<Box<dyn BlobWriter>> {
         let token = self.trust.session.token()?;
         Ok(Box::new(Body {

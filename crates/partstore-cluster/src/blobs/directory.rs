@@ -26,11 +26,16 @@ pub(crate) struct SharedDirectory {
 }
 
 impl SharedDirectory {
-    /// Opens a directory, and makes what is missing below it.
+    /// Opens a directory, and makes what is missing below it. Unless `create`, a server has made it before.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn open(root: &Path, trust: Arc<Trust>) -> Result<Self> {
+    /// - [`Error::NoSuchStore`]: no server has made it.
+    /// - [`Error::Io`].
+    pub fn open(root: &Path, create: bool, trust: Arc<Trust>) -> Result<Self> {
+        // The directory that is made last.
+        if !create && !root.join("ff").is_dir() {
+            return Err(Error::NoSuchStore { path: root.into() });
+        }
         fs::create_dir_all(root).map_err(failed("make", root))?;
         for first in 0..=u8::MAX {
             let path = root.join(format!("{first:02x}"));
@@ -63,6 +68,10 @@ impl SharedDirectory {
 }
 
 impl BlobStore for SharedDirectory {
+    fn name_of(&self, _content: &ContentHash, blob: &StoredBlob) -> String {
+        text_of(&blob.location)
+    }
+
     fn begin(&self) -> Result<Box<dyn BlobWriter>> {
         let token = self.trust.session.token()?;
         let path = self.path(&token.name());

@@ -188,6 +188,19 @@ impl Session {
         }
     }
 
+    /// Whether a blob has one of these names.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn knows_any(&self, names: &[Location]) -> Result<bool> {
+        let names: Vec<_> = names.iter().map(|name| name.0.clone()).collect();
+        let sql = "SELECT 1 FROM ps.blobs WHERE name = ANY ($1) LIMIT 1";
+        let arguments = Arguments::new().with(names);
+        let call = Call::statement(&self.database.schema, sql, arguments);
+        let rows = self.read(call)?.map_err(Failure::into_error)?;
+        Ok(!rows.is_empty())
+    }
+
     /// Dooms the names that no row has, and returns their number.
     ///
     /// # Errors
