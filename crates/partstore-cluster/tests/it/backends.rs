@@ -1,7 +1,5 @@
 //! Connections that the database ends, too few of them, and a database that crashes.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +7,7 @@ use std::time::{Duration, Instant};
 use partstore::{CompleteOptions, Condition, Key, PartStore, Upload};
 use partstore_contract::support::{Random, bytes, free_options, lines, number, read_object};
 
+use crate::support::own::Own;
 use crate::support::proxy::Proxy;
 use crate::support::{Bytes, ClusterEngine, Servers, assert_tidy, case, later, sql};
 
@@ -144,50 +143,10 @@ fn a_put_waits_for_a_lock_and_then_succeeds() {
     });
 }
 
-/// A server of the test's own, in the directory that `PARTSTORE_PG_DIR` names.
-struct Own {
-    dir: PathBuf,
-    port: u16,
-}
-
-impl Own {
-    fn run(&self, script: &str, arguments: &[&str]) -> String {
-        let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testing/postgres/");
-        let mut command = Command::new(format!("{scripts}{script}"));
-        let done = command.arg(&self.dir).args(arguments).output().unwrap();
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        String::from_utf8(done.stdout).unwrap().trim().to_owned()
-    }
-
-    fn start(&self) -> String {
-        self.run("start", &[&self.port.to_string()])
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        self.run("stop", &["immediate"]);
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
 #[test]
 fn verbs_succeed_while_the_database_crashes_and_starts_again() {
     case(|| {
-        let Ok(dir) = std::env::var("PARTSTORE_PG_DIR") else {
-            partstore_contract::skip(
-                "PARTSTORE_PG_DIR does not name a directory for a PostgreSQL server that may crash",
-            )
-        };
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let dir = PathBuf::from(dir).join(format!("crashes-{}", std::process::id()));
-        let own = Own { dir, port };
+        let own = Own::new("crashes");
         let database = own.start();
         let bytes = Bytes::memory();
         let cluster = bytes.cluster_at(&database, "crashes");

@@ -8,6 +8,7 @@ mod contract;
 mod cuts;
 mod late;
 mod leases;
+mod moments;
 mod observed;
 mod servers;
 mod setup;

@@ -2,6 +2,7 @@
 
 mod engine;
 pub mod faulty;
+pub mod own;
 pub mod proxy;
 mod s3;
 pub mod sql;
