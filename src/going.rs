@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Error, Progress, Result};
+use crate::{Compared, Error, Progress, Result};
 
 /// Of so many small steps, such as rows, one asks.
 const SMALL_STEPS: u32 = 256;
@@ -100,7 +100,12 @@ impl<'a> Going<'a> {
     /// # Errors
     /// [`Error::Closed`]: the answer was no.
     pub fn expect(&self, total: u64) -> Result<()> {
-        self.progress.set(Progress { done: 0, total });
+        let before = self.progress.get();
+        self.progress.set(Progress {
+            done: 0,
+            total,
+            ..before
+        });
         self.check()
     }
 
@@ -127,10 +132,28 @@ impl<'a> Going<'a> {
         self.check()
     }
 
+    /// Says that a blob was compared, and before it all that have smaller hashes. It adds to what was compared before.
+    pub fn reach(&self, blob: Compared) {
+        let before = self.progress.get();
+        let compared = before.compared.map_or(blob, |sum| Compared {
+            through: blob.through,
+            blobs: sum.blobs + blob.blobs,
+            bytes: sum.bytes + blob.bytes,
+            damaged: sum.damaged + blob.damaged,
+        });
+        self.progress.set(Progress {
+            compared: Some(compared),
+            ..before
+        });
+    }
+
     /// Says that nothing is left to do.
     pub fn finish(&self) {
-        let Progress { total, .. } = self.progress.get();
-        self.progress.set(Progress { done: total, total });
+        let before = self.progress.get();
+        self.progress.set(Progress {
+            done: before.total,
+            ..before
+        });
         // All is done, whatever the answer is.
         let _ = self.check();
     }
@@ -180,9 +203,9 @@ impl<'a> Going<'a> {
 
     /// Counts steps, but never more than was expected, because the work may grow while it is counted.
     fn count(&self, by: u64) {
-        let Progress { done, total } = self.progress.get();
-        let done = done.saturating_add(by).min(total);
-        self.progress.set(Progress { done, total });
+        let before = self.progress.get();
+        let done = before.done.saturating_add(by).min(before.total);
+        self.progress.set(Progress { done, ..before });
     }
 
     /// Tells the caller. The work may run inside code that catches panics and blames others, so the

@@ -170,8 +170,8 @@ pub use values::observer::{Event, Observer, PutKind, Remote, SyncKind};
 pub use values::options::{Background, ETagKind, MinimumAt, Numbering, Options, PageLimit};
 pub use values::part::{CompletedPart, Part, PartNumber};
 pub use values::report::{
-    DamagedBlob, DamagedFile, Housekeeping, HousekeepingStep, IndexRecovery, LastSweep, Loss,
-    MaintenanceReport, Progress, RecoveryReport, SalvageReport, Scope, Stats, SweepReport,
+    Compared, DamagedBlob, DamagedFile, Housekeeping, HousekeepingStep, IndexRecovery, LastSweep,
+    Loss, MaintenanceReport, Progress, RecoveryReport, SalvageReport, Scope, Stats, SweepReport,
     VerifyReport,
 };
 pub use values::request::{CompleteOptions, Condition, ObjectOptions, PartOptions, UploadOptions};

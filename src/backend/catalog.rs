@@ -353,9 +353,18 @@ pub trait Catalog: Send + Sync + 'static {
     /// Compares what is kept with itself and, with [`Scope::Everything`], the bytes of all blobs with their
     /// hashes. If `going` says no, the report has what was found before.
     ///
+    /// Blobs are compared in the order of their hashes, and [`Going::reach`] is told of each when all before it are. With
+    /// `behind` those up to it are left out, and all that is no blob.
+    ///
     /// # Errors
     /// [`Error::Closed`] if `going` says no.
-    fn verify(&self, scope: Scope, going: &Going<'_>, report: &mut VerifyReport) -> Result<()>;
+    fn verify(
+        &self,
+        scope: Scope,
+        behind: Option<&ContentHash>,
+        going: &Going<'_>,
+        report: &mut VerifyReport,
+    ) -> Result<()>;
 
     /// Takes a backup of the rows as of one moment, with the blobs that they need, in a directory. By default
     /// that is left to the tools of the database and the bucket.

@@ -32,7 +32,8 @@ use crate::values::namespace::NamespaceId;
 #[cfg(not(shuttle))]
 use crate::{BackupReport, Transfer};
 use crate::{
-    Error, Key, Options, RecoveryReport, Result, Scope, Stats, SweepReport, Upload, VerifyReport,
+    ContentHash, Error, Key, Options, RecoveryReport, Result, Scope, Stats, SweepReport, Upload,
+    VerifyReport,
 };
 
 pub(crate) struct Engine {
@@ -304,6 +305,7 @@ impl Engine {
     pub(crate) fn verify(
         &self,
         scope: Scope,
+        behind: Option<&ContentHash>,
         going: &Going<'_>,
         report: &mut VerifyReport,
     ) -> Result<()> {
@@ -323,7 +325,7 @@ impl Engine {
             namespaces,
             going,
         };
-        verify.run(scope, report)
+        verify.run(scope, behind, report)
     }
 
     pub(crate) fn stats(&self, stats: &mut Stats) {

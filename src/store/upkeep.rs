@@ -9,8 +9,8 @@ use crate::spans::span;
 #[cfg(doc)]
 use crate::{Background, Backups};
 use crate::{
-    BackupReport, Error, Event, Key, ListNamespaces, MaintenanceReport, Progress, Result, Scope,
-    Stats, SweepReport, Transfer, UploadInfo, VerifyReport,
+    BackupReport, ContentHash, Error, Event, Key, ListNamespaces, MaintenanceReport, Progress,
+    Result, Scope, Stats, SweepReport, Transfer, UploadInfo, VerifyReport,
 };
 
 impl PartStore {
@@ -128,13 +128,31 @@ impl PartStore {
     pub fn verify_with(
         &self,
         scope: Scope,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<VerifyReport> {
+        self.verify_behind(scope, None, progress)
+    }
+
+    /// Goes on with a [`verify_with`](Self::verify_with) that was ended, maybe by the end of the process. Blobs are compared in
+    /// the order of their hashes: those up to `behind` are left out, and so are files and records, which come first. With
+    /// `None` nothing is left out.
+    ///
+    /// [`Progress::compared`] says how far it has come, and the report's counts say the same. What is stored meanwhile below
+    /// that is not compared. A report that was cut short may have damage that was found beyond it, too.
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify).
+    pub fn verify_behind(
+        &self,
+        scope: Scope,
+        behind: Option<&ContentHash>,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<VerifyReport> {
         let _span = span!(INFO, "verify", scope = ?scope);
         let session = self.session()?;
         let going = Going::telling(&session.closing, &mut progress);
         let mut report = VerifyReport::default();
-        let verified = session.catalog.verify(scope, &going, &mut report);
+        let verified = session.catalog.verify(scope, behind, &going, &mut report);
         report.cut_short = going.conclude(verified)? == Reached::CutShort;
         Ok(report)
     }

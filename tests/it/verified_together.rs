@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
-use partstore::Scope;
+use partstore::{Compared, Scope};
 
 use crate::dedup::DAMAGES;
-use crate::fixture::{Fixture, bytes};
+use crate::fixture::{Fixture, blob_files, bytes};
 
 const PARTS: u32 = 16;
 /// Enough for a thread for each four of them.
@@ -72,6 +72,52 @@ fn what_one_thread_would_find_several_find() {
     );
     assert_eq!(told.last().unwrap().0, told[0].1);
     assert!(told.is_sorted());
+}
+
+/// Threads finish in any order. What is counted, and what is gone on behind, is in the order of the hashes.
+#[test]
+fn several_threads_that_are_broken_off_leave_nothing_out() {
+    let _alone = ALONE.lock();
+    let fixture = with_parts();
+    let mut all: Vec<_> = blob_files(&fixture.root()).into_iter().collect();
+    all.sort_unstable();
+    let damaged = [&all[3], &all[9], &all[15]];
+    for name in damaged {
+        let path = fixture.root().join("blobs").join(&name[..2]).join(name);
+        DAMAGES[0].1(&path);
+    }
+    let (mut behind, mut blobs, mut found) = (None, 0, BTreeMap::new());
+    loop {
+        let mut compared = None;
+        let report = fixture
+            .store
+            .verify_behind(Scope::Everything, behind.as_ref(), |told| {
+                compared = told.compared;
+                if compared.is_some_and(|compared: Compared| compared.blobs >= 3) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+        let report = report.unwrap();
+        blobs += report.blobs;
+        // It may have been broken off behind the last one.
+        let Some(compared) = compared else { break };
+        let through = compared.through.to_string();
+        let at = all.iter().position(|name| *name == through).unwrap();
+        assert_eq!(blobs, at as u64 + 1);
+        for blob in &report.damaged {
+            found.insert(blob.hash.to_string(), blob.reason.clone());
+        }
+        let due = damaged.iter().filter(|name| ***name <= through);
+        assert!(due.clone().all(|name| found.contains_key(*name)));
+        behind = Some(compared.through);
+        if !report.cut_short {
+            break;
+        }
+    }
+    assert_eq!(blobs, u64::from(PARTS));
+    assert!(found.keys().eq(damaged), "{found:?}");
 }
 
 /// Nobody reads on behind a break.

@@ -232,6 +232,9 @@ pub struct Verify {
     /// Reads at most so many bytes a second. K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES_PER_SECOND", value_parser = bytes)]
     pub rate: Option<u64>,
+    /// Keeps in a file how far it has come. If the file is there, goes on from there. It is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
 }
 
 #[derive(Group)]

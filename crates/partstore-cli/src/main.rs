@@ -16,6 +16,7 @@ mod opening;
 mod output;
 mod overview;
 mod put;
+mod resume;
 mod salvage;
 mod same;
 mod server;

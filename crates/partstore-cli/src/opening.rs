@@ -41,6 +41,17 @@ impl fmt::Display for Named<'_> {
 }
 
 impl Named<'_> {
+    /// A text that is the same wherever the command runs.
+    pub fn whole(&self) -> String {
+        match self {
+            Self::Directory(path) => {
+                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+                path.display().to_string()
+            }
+            Self::Cluster { .. } => self.to_string(),
+        }
+    }
+
     /// Its format, if it is a directory and that can be told.
     pub fn format(&self) -> Option<u32> {
         match self {

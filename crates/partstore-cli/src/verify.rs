@@ -1,23 +1,28 @@
-//! `verify`: reads what is on disk, no faster than asked, and names what is damaged.
+//! `verify`: reads what is on disk, no faster than asked, and names what is damaged. It can be broken off at any moment,
+//! and goes on with a file that says how far it came.
 
 use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use partstore::{PartStore, Progress, Scope, VerifyReport};
-use serde_json::{Value, json};
+use partstore::{Compared, PartStore, Progress, Scope, VerifyReport};
 
 use crate::args::{Place, Verify};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
 use crate::opening::{self, Named};
-use crate::output::{Output, bar, damaged_as_json, damaged_as_text, name, size};
+use crate::output::{Output, bar};
+use crate::resume::{Found, Resume};
+
+/// How often a file says how far a verify has come.
+const NOTED: Duration = Duration::from_secs(2);
 
 /// Reads all, as fast as it can.
 pub fn everything(store: &PartStore, place: &Place, out: &mut Output) -> Done {
     let everything = Verify {
         metadata: false,
         rate: None,
+        resume: None,
     };
     run(store, place, &everything, out)
 }
@@ -29,29 +34,72 @@ pub fn run(store: &PartStore, place: &Place, verify: &Verify, out: &mut Output) 
     } else {
         Scope::Everything
     };
-    let (bar, began) = (bar(0), Instant::now());
-    let report = store.verify_with(scope, |progress: Progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        if let Some(rate) = verify.rate {
-            hold_back(progress.done, rate, began);
+    let mut resume = match &verify.resume {
+        Some(path) => Some(Resume::open(path, &named.whole(), scope)?),
+        None => None,
+    };
+    let mut found = resume.as_ref().map_or_else(Found::default, Resume::found);
+    let bar = bar(0);
+    let cut_short = loop {
+        let (report, compared) = step(store, (scope, verify.rate), &bar, &found, resume.as_mut())?;
+        found.add(&report, compared);
+        if let Some(resume) = &mut resume {
+            resume.note(&found, None)?;
         }
-        if interrupt::is_set() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+        if !report.cut_short || interrupt::is_set() {
+            break report.cut_short;
         }
-    })?;
+    };
     bar.finish_and_clear();
-    out.row(|| as_json(&report), || as_text(&report))?;
-    if !report.is_clean() {
-        return Err(Failure::Damage(remedy(named, &report)));
+    out.row(|| found.as_json(cut_short), || found.as_text(cut_short))?;
+    if let (false, Some(resume)) = (cut_short, resume) {
+        resume.remove()?;
     }
-    if report.cut_short {
+    if !found.is_clean() {
+        return Err(Failure::Damage(remedy(named, &found)));
+    }
+    if cut_short {
         Err(Failure::Interrupted)
     } else {
         Ok(())
     }
+}
+
+/// Verifies on behind what was compared before. If a file is kept, it ends when the report has more than the file says, so
+/// that the next note has that, too.
+fn step(
+    store: &PartStore,
+    (scope, rate): (Scope, Option<u64>),
+    bar: &indicatif::ProgressBar,
+    before: &Found,
+    mut resume: Option<&mut Resume>,
+) -> Done<(VerifyReport, Option<Compared>)> {
+    let (began, mut noted) = (Instant::now(), Instant::now());
+    let (mut compared, mut failed) = (None, Ok(()));
+    let report = store.verify_behind(scope, before.through().as_ref(), |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        compared = progress.compared;
+        if let Some(rate) = rate {
+            hold_back(progress.done, rate, began);
+        }
+        if let (Some(resume), Some(compared)) = (&mut resume, compared)
+            && noted.elapsed() >= NOTED
+        {
+            noted = Instant::now();
+            if compared.damaged > 0 || before.through().is_none() {
+                return ControlFlow::Break(());
+            }
+            failed = resume.note(before, Some(compared));
+        }
+        if interrupt::is_set() || failed.is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    failed?;
+    Ok((report?, compared))
 }
 
 /// Sleeps until so many bytes may have been read.
@@ -68,76 +116,24 @@ fn hold_back(done: u64, rate: u64, began: Instant) {
     }
 }
 
-fn remedy(named: Named<'_>, report: &VerifyReport) -> String {
+fn remedy(named: Named<'_>, found: &Found) -> String {
     let mut remedies = Vec::new();
     if let Named::Cluster { .. } = named {
         remedies.push("put the same bytes again to repair a blob, or bring the version back that the bucket had; `partstore where` names it");
-        if !report.inconsistent.is_empty() {
+        if !found.inconsistent.is_empty() {
             remedies.push("restore the database from a backup, then run `partstore reconcile`");
         }
         return format!("damage was found; {}", remedies.join("; "));
     }
-    if !report.damaged.is_empty() {
+    if !found.damaged.is_empty() {
         remedies
             .push("put the same bytes again to repair a blob, or copy its file back from a backup");
     }
-    if !report.files.is_empty() {
+    if !found.files.is_empty() {
         remedies.push("open the store again: its own files are written anew if the index proves what they held");
     }
-    if !report.inconsistent.is_empty() {
+    if !found.inconsistent.is_empty() {
         remedies.push("remove meta/index and open the store again, which rebuilds it");
     }
     format!("damage was found; {}", remedies.join("; "))
-}
-
-fn as_json(report: &VerifyReport) -> Value {
-    let damaged = report.damaged.iter().map(|blob| {
-        let parts = blob.parts.iter().map(|(upload, number)| {
-            json!({ "namespace": upload.namespace(), "key": upload.key(), "id": upload.id().to_string(),
-                "part": number.get() })
-        });
-        json!({ "hash": blob.hash.to_string(), "reason": blob.reason, "parts": parts.collect::<Vec<_>>() })
-    });
-    let files = report.files.iter().map(damaged_as_json);
-    json!({
-        "clean": report.is_clean() && !report.cut_short,
-        "cut_short": report.cut_short,
-        "parts": report.parts,
-        "blobs": report.blobs,
-        "bytes": report.bytes,
-        "damaged_blobs": damaged.collect::<Vec<_>>(),
-        "damaged_files": files.collect::<Vec<_>>(),
-        "inconsistent": report.inconsistent,
-    })
-}
-
-fn as_text(report: &VerifyReport) -> String {
-    let mut lines = Vec::new();
-    for file in &report.files {
-        lines.push(format!("damaged file {}", damaged_as_text(file)));
-    }
-    for blob in &report.damaged {
-        lines.push(format!("damaged blob {}: {}", blob.hash, blob.reason));
-        for (upload, number) in &blob.parts {
-            let name = name(upload.full_key());
-            lines.push(format!(
-                "  is part {number} of {name}, upload {}",
-                upload.id()
-            ));
-        }
-    }
-    for line in &report.inconsistent {
-        lines.push(format!("inconsistent: {line}"));
-    }
-    let verdict = match (report.is_clean(), report.cut_short) {
-        (false, _) => "DAMAGED",
-        (true, true) => "clean so far",
-        (true, false) => "clean",
-    };
-    let read = size(report.bytes);
-    lines.push(format!(
-        "{verdict}: {} parts, {} blobs, {read} of blobs read",
-        report.parts, report.blobs
-    ));
-    lines.join("\n")
 }

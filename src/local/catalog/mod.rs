@@ -227,8 +227,14 @@ impl Catalog for Engine {
         self.checkpoint(going)
     }
 
-    fn verify(&self, scope: Scope, going: &Going<'_>, report: &mut VerifyReport) -> Result<()> {
-        Engine::verify(self, scope, going, report)
+    fn verify(
+        &self,
+        scope: Scope,
+        behind: Option<&ContentHash>,
+        going: &Going<'_>,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        Engine::verify(self, scope, behind, going, report)
     }
 
     #[cfg(not(shuttle))]

@@ -1,6 +1,6 @@
 //! Blobs are compared with their records, on several threads: while one waits for the disk, another one hashes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::local::namespaces::Namespaces;
 use crate::local::pins::Pins;
 use crate::sync::Mutex;
 use crate::values::id::Upload;
-use crate::{ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, VerifyReport};
+use crate::{Compared, ContentHash, DamagedBlob, Error, PartNumber, Result, Scope, VerifyReport};
 
 /// Blobs looked up at a time.
 const GROUP: usize = 256;
@@ -31,18 +31,27 @@ const WORTH: u64 = 16 << 20;
 ///
 /// # Errors
 /// [`Error::Closed`] if `going` says no. The first one of any thread.
-pub(super) fn verify(of: &Verify<'_, '_>, scope: Scope, report: &mut VerifyReport) -> Result<()> {
+pub(super) fn verify(
+    of: &Verify<'_, '_>,
+    scope: Scope,
+    behind: Option<&ContentHash>,
+    report: &mut VerifyReport,
+) -> Result<()> {
     let blobs = Blobs {
         meta: of.meta,
         files: of.blobs,
         pins: of.pins,
         namespaces: of.namespaces,
         scope,
-        rest: Mutex::default(),
+        rest: Mutex::new(Rest {
+            after: behind.copied(),
+            ..Rest::default()
+        }),
         is_stopped: AtomicBool::new(false),
     };
     let before = report.inconsistent.len();
-    let mut take = |found| take(of, found, report);
+    let mut order = Order::default();
+    let mut take = |found| take(of, found, &mut order, report);
     let verified = match threads(of.meta.tally().blob_bytes, scope) {
         0 | 1 => blobs.verify_all(&mut take),
         threads => blobs.verify_together(threads, &mut take),
@@ -70,29 +79,78 @@ enum Found {
     Row,
     /// So many bytes were read.
     Read(u64),
-    /// A blob that agrees with its record. So many of its bytes were compared.
-    Sound(u64),
     Damaged(DamagedBlob),
     Inconsistent(String),
+    /// Nothing more is to be found of this blob.
+    Done(Taken, Outcome),
+}
+
+/// How a blob was verified.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// It agrees with its record. So many of its bytes were compared.
+    Sound(u64),
+    Damaged,
+    /// It was removed meanwhile.
+    Gone,
 }
 
 /// # Errors
 /// [`Error::Closed`].
-fn take(of: &Verify<'_, '_>, found: Found, report: &mut VerifyReport) -> Result<()> {
+fn take(
+    of: &Verify<'_, '_>,
+    found: Found,
+    order: &mut Order,
+    report: &mut VerifyReport,
+) -> Result<()> {
     match found {
         Found::Row => return of.row(),
         Found::Read(bytes) => return of.going.advance(bytes),
-        Found::Sound(bytes) => {
-            report.blobs += 1;
-            report.bytes += bytes;
-        }
-        Found::Damaged(blob) => {
-            report.blobs += 1;
-            report.damaged.push(blob);
-        }
+        Found::Damaged(blob) => report.damaged.push(blob),
         Found::Inconsistent(what) => report.inconsistent.push(what),
+        Found::Done(blob, outcome) => order.add(blob, outcome, &mut |content, outcome| {
+            let (blobs, bytes, damaged) = match outcome {
+                Outcome::Sound(bytes) => (1, bytes, 0),
+                Outcome::Damaged => (1, 0, 1),
+                Outcome::Gone => (0, 0, 0),
+            };
+            report.blobs += blobs;
+            report.bytes += bytes;
+            of.going.reach(Compared {
+                through: content,
+                blobs,
+                bytes,
+                damaged,
+            });
+        }),
     }
     Ok(())
+}
+
+/// A blob, and its place in the order in which blobs are taken.
+#[derive(Clone, Copy)]
+struct Taken {
+    content: ContentHash,
+    at: u64,
+}
+
+/// Brings what threads have done into the order in which it was taken.
+#[derive(Default)]
+struct Order {
+    next: u64,
+    /// What is done too early.
+    early: BTreeMap<u64, (ContentHash, Outcome)>,
+}
+
+impl Order {
+    /// Passes on all that comes next by now.
+    fn add(&mut self, blob: Taken, outcome: Outcome, pass: &mut dyn FnMut(ContentHash, Outcome)) {
+        self.early.insert(blob.at, (blob.content, outcome));
+        while let Some((content, outcome)) = self.early.remove(&self.next) {
+            self.next += 1;
+            pass(content, outcome);
+        }
+    }
 }
 
 type Take<'a> = dyn FnMut(Found) -> Result<()> + 'a;
@@ -115,6 +173,8 @@ struct Rest {
     group: VecDeque<ContentHash>,
     /// The last one of the group.
     after: Option<ContentHash>,
+    /// How many were taken.
+    taken: u64,
 }
 
 impl Blobs<'_> {
@@ -168,42 +228,49 @@ impl Blobs<'_> {
 
     /// Verifies blobs until none is left.
     fn verify_all(&self, take: &mut Take<'_>) -> Result<()> {
-        while let Some(content) = self.next()? {
-            self.verify_blob(content, take)?;
+        while let Some(blob) = self.next()? {
+            let outcome = self.verify_blob(blob.content, take)?;
+            take(Found::Done(blob, outcome))?;
         }
         Ok(())
     }
 
-    fn next(&self) -> Result<Option<ContentHash>> {
+    fn next(&self) -> Result<Option<Taken>> {
         let mut rest = self.rest.lock();
         if rest.group.is_empty() {
             rest.group = self.meta.blobs(rest.after, GROUP)?.into();
             rest.after = rest.group.back().copied().or(rest.after);
         }
-        Ok(rest.group.pop_front())
+        let Some(content) = rest.group.pop_front() else {
+            return Ok(None);
+        };
+        let at = rest.taken;
+        rest.taken += 1;
+        Ok(Some(Taken { content, at }))
     }
 
-    fn verify_blob(&self, content: ContentHash, take: &mut Take<'_>) -> Result<()> {
+    fn verify_blob(&self, content: ContentHash, take: &mut Take<'_>) -> Result<Outcome> {
         take(Found::Row)?;
         self.verify_not_forgotten(content, take)?;
         // I4: the file stays while the blob is pinned.
         let _pinned = self.pins.pin(vec![content])?;
         let Some(sums) = self.meta.blob(&content)? else {
-            return Ok(());
+            return Ok(Outcome::Gone);
         };
         if self.scope == Scope::Metadata {
-            return take(Found::Sound(0));
+            return Ok(Outcome::Sound(0));
         }
         let mut advance = |bytes| take(Found::Read(bytes));
         match self.files.check(&content, &sums, &mut advance) {
-            Ok(()) => take(Found::Sound(sums.size)),
+            Ok(()) => Ok(Outcome::Sound(sums.size)),
             Err(Error::DamagedBlob { hash, reason }) => {
                 let parts = self.parts_of(&content)?;
                 take(Found::Damaged(DamagedBlob {
                     hash,
                     reason,
                     parts,
-                }))
+                }))?;
+                Ok(Outcome::Damaged)
             }
             Err(error) => Err(error),
         }

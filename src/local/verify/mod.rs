@@ -32,6 +32,14 @@ pub(crate) struct Verify<'a, 'g> {
 
 type Step<'a> = dyn Fn(&mut VerifyReport) -> Result<()> + 'a;
 
+/// Of so many, those behind a hash. Hashes are spread evenly.
+fn left_behind(content: &ContentHash, all: u64) -> u64 {
+    let [first, second, ..] = *content.as_bytes();
+    let left = u64::from(u16::MAX - u16::from_be_bytes([first, second]));
+    let of_all = u128::from(all) * u128::from(left) / u128::from(u16::MAX);
+    u64::try_from(of_all).unwrap_or(all)
+}
+
 fn names(report: &VerifyReport, path: &Path) -> bool {
     report.files.iter().any(|file| file.path == path)
 }
@@ -41,10 +49,25 @@ impl Verify<'_, '_> {
     ///
     /// # Errors
     /// [`Error::Closed`] if `going` says no; [`Error::Index`], [`Error::DamagedRow`], [`Error::Io`].
-    pub(crate) fn run(&self, scope: Scope, report: &mut VerifyReport) -> Result<()> {
-        self.going.expect(self.expected(scope))?;
+    pub(crate) fn run(
+        &self,
+        scope: Scope,
+        behind: Option<&ContentHash>,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        self.going.expect(self.expected(scope, behind))?;
+        if behind.is_none() {
+            self.verify_records(report)?;
+        }
+        Self::step(report, &|report| blobs::verify(self, scope, behind, report))?;
+        self.going.finish();
+        Ok(())
+    }
+
+    /// Files and rows: all but the blobs.
+    fn verify_records(&self, report: &mut VerifyReport) -> Result<()> {
         self.meta.check_files(self.going, &mut report.files)?;
-        let steps: [&Step<'_>; 8] = [
+        let steps: [&Step<'_>; 7] = [
             &|report| self.verify_uploads(report),
             &|report| self.verify_belongings(report),
             &|report| self.verify_keys(report),
@@ -52,27 +75,29 @@ impl Verify<'_, '_> {
             &|report| self.verify_tombstones(report),
             &|report| self.verify_parts(report),
             &|report| self.verify_references(report),
-            &|report| blobs::verify(self, scope, report),
         ];
-        for step in steps {
-            match step(report) {
-                // What a step cannot read is in the report. The next one may have other rows.
-                Err(Error::Damaged { path, .. }) if names(report, &path) => {}
-                done => done?,
-            }
+        steps.iter().try_for_each(|step| Self::step(report, step))
+    }
+
+    fn step(report: &mut VerifyReport, step: &Step<'_>) -> Result<()> {
+        match step(report) {
+            // What a step cannot read is in the report. The next one may have other rows.
+            Err(Error::Damaged { path, .. }) if names(report, &path) => Ok(()),
+            done => done,
         }
-        self.going.finish();
-        Ok(())
     }
 
     /// Bytes to read, about.
-    fn expected(&self, scope: Scope) -> u64 {
+    fn expected(&self, scope: Scope, behind: Option<&ContentHash>) -> u64 {
         let tally = self.meta.tally();
         let blobs = match scope {
             Scope::Metadata => 0,
             Scope::Everything => tally.blob_bytes,
         };
-        self.meta.files_len() + tally.bytes + blobs
+        match behind {
+            None => self.meta.files_len() + tally.bytes + blobs,
+            Some(behind) => left_behind(behind, blobs),
+        }
     }
 
     /// Says that a row was checked. All count the same.

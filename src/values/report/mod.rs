@@ -19,6 +19,22 @@ pub struct Progress {
     pub done: u64,
     /// What there was to do when the call began. Each call says what it counts.
     pub total: u64,
+    /// Of a [`verify`](crate::PartStore::verify_behind), the blobs that were compared. `None` before the first one, and of
+    /// other calls.
+    pub compared: Option<Compared>,
+}
+
+/// How far a [`verify`](crate::PartStore::verify_behind) has come among the blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// All blobs up to this hash were compared, but for those up to the one that it began behind.
+    pub through: ContentHash,
+    /// How many there are.
+    pub blobs: u64,
+    /// Bytes that were read of those that are whole.
+    pub bytes: u64,
+    /// How many are damaged.
+    pub damaged: u64,
 }
 
 /// What a sweep removed.

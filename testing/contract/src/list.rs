@@ -265,6 +265,11 @@ macro_rules! contract {
                 a_blob_that_is_being_read_waits_for_its_reader,
             }
         }
+        mod verify {
+            $crate::cases! { $new, verify:
+                a_verify_that_was_broken_off_goes_on_behind_any_blob,
+            }
+        }
     };
 }
 

@@ -11,9 +11,10 @@ use partstore::backend::{
     NewUpload, PartRow, PartsFrom, Renaming, StoredBlob,
 };
 use partstore::{
-    Condition, ContentHash, DamagedBlob, Error, Key, KeyEntry, KeyPage, Namespace, NamespacePage,
-    Object, ObjectETag, ObjectPage, ObjectPart, Part, PartNumber, PartPage, Quota, Result, Scope,
-    Stats, SweepReport, Upload, UploadId, UploadInfo, UploadMarker, UploadPage, VerifyReport,
+    Compared, Condition, ContentHash, DamagedBlob, Error, Key, KeyEntry, KeyPage, Namespace,
+    NamespacePage, Object, ObjectETag, ObjectPage, ObjectPart, Part, PartNumber, PartPage, Quota,
+    Result, Scope, Stats, SweepReport, Upload, UploadId, UploadInfo, UploadMarker, UploadPage,
+    VerifyReport,
 };
 
 use super::page::page;
@@ -584,32 +585,55 @@ impl Catalog for MemoryCatalog {
         true
     }
 
-    fn verify(&self, scope: Scope, going: &Going<'_>, report: &mut VerifyReport) -> Result<()> {
+    fn verify(
+        &self,
+        scope: Scope,
+        behind: Option<&ContentHash>,
+        going: &Going<'_>,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
         let state = self.state.lock();
         going.expect(state.blobs.len() as u64)?;
         let rows = || state.uploads.iter();
-        report.parts = rows().map(|(_, row)| row.parts.len() as u64).sum();
-        for part in rows().flat_map(|(_, row)| row.parts.values()) {
+        if behind.is_none() {
+            report.parts = rows().map(|(_, row)| row.parts.len() as u64).sum();
+        }
+        let parts = rows().filter(|_| behind.is_none());
+        for part in parts.flat_map(|(_, row)| row.parts.values()) {
             if !state.blobs.contains_key(&part.0.content) {
                 let text = format!("blob {}: a part refers to it", part.0.content);
                 report.inconsistent.push(text);
             }
         }
-        for (content, blob) in &state.blobs {
+        let left: BTreeMap<_, _> = state.blobs.iter().collect();
+        let left = left
+            .into_iter()
+            .filter(|(content, _)| behind.is_none_or(|behind| *content > behind));
+        for (content, blob) in left {
             going.advance(1)?;
             report.blobs += 1;
+            let mut compared = Compared {
+                through: *content,
+                blobs: 1,
+                bytes: 0,
+                damaged: 0,
+            };
             if scope == Scope::Metadata {
+                going.reach(compared);
                 continue;
             }
             let bytes = state.bytes_at(blob).unwrap_or_default();
-            report.bytes += bytes.len() as u64;
+            compared.bytes = bytes.len() as u64;
+            report.bytes += compared.bytes;
             if blake3::hash(&bytes).as_bytes() != content.as_bytes() {
+                compared.damaged = 1;
                 let reason = "its bytes do not have its hash".to_owned();
                 let parts = references(&state, content);
                 report
                     .damaged
                     .push(DamagedBlob::new(*content, reason, parts));
             }
+            going.reach(compared);
         }
         going.finish();
         Ok(())

@@ -91,6 +91,121 @@ fn a_rate_holds_the_reading_back() {
     assert!(began.elapsed().as_millis() >= 1_000);
 }
 
+/// A store with so many blobs of 1 MiB, and the paths of their files in the order of their hashes.
+fn with_blobs(count: u64) -> (Fixture, Vec<PathBuf>) {
+    let fixture = Fixture::new();
+    fixture.with(|store| {
+        for seed in 0..count {
+            store
+                .put_object(format!("key {seed}").as_str(), noise(1 << 20, seed))
+                .unwrap();
+        }
+    });
+    let mut blobs: Vec<_> = (0..count)
+        .map(|seed| blob_of(&fixture, &format!("key {seed}")).1)
+        .collect();
+    blobs.sort_by_key(|path| path.file_name().unwrap().to_owned());
+    (fixture, blobs)
+}
+
+/// What the file of a verify says, if it is there and says that blobs were compared.
+fn reached(fixture: &Fixture) -> Option<serde_json::Value> {
+    let text = fs::read(fixture.path("state")).ok()?;
+    let said: serde_json::Value = serde_json::from_slice(&text).expect("never half-written");
+    said["through"].is_string().then_some(said)
+}
+
+/// Runs a slow verify until `enough` of its file, and kills it.
+fn kill_when(fixture: &Fixture, enough: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let mut child = fixture.spawn(["verify", "--rate", "2M", "--resume", "state"]);
+    let said = loop {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        match reached(fixture) {
+            Some(said) if enough(&said) => break said,
+            _ => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said
+}
+
+#[test]
+fn a_verify_that_is_killed_goes_on_where_it_was() {
+    let (fixture, blobs) = with_blobs(16);
+    let whole = fs::read(&blobs[1]).unwrap();
+    damage(&blobs[1], 5);
+    damage(&blobs[15], 70_000);
+    let first = kill_when(&fixture, |said| said["blobs"].as_u64() >= Some(3));
+    let again = kill_when(&fixture, |said| {
+        said["blobs"].as_u64() > first["blobs"].as_u64()
+    });
+    assert!(again["through"].as_str() > first["through"].as_str());
+    assert_eq!(again["damaged_blobs"].as_array().unwrap().len(), 1);
+
+    // What was compared is not read again, and what was found is not forgotten.
+    fs::write(&blobs[1], whole).unwrap();
+    damage(&blobs[0], 5);
+    let ran = fixture.run(["verify", "--resume", "state", "--json"]);
+    ran.fails(4);
+    let found = ran.json();
+    assert_eq!((&found["blobs"], &found["parts"]), (&16.into(), &16.into()));
+    let named: Vec<_> = found["damaged_blobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|blob| blob["hash"].as_str().unwrap())
+        .collect();
+    let expected: Vec<_> = [1, 15]
+        .iter()
+        .map(|at: &usize| blobs[*at].file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(named, expected);
+    assert_eq!(
+        found["damaged_blobs"][0]["parts"].as_array().unwrap().len(),
+        1
+    );
+
+    // It was done, so the next one begins anew.
+    assert!(!fixture.path("state").exists() && !fixture.path("state.tmp").exists());
+    let ran = fixture.run(["verify", "--resume", "state", "--json"]);
+    ran.fails(4);
+    assert_eq!(ran.json()["damaged_blobs"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_of_another_verify_is_refused() {
+    let (fixture, _) = with_blobs(12);
+    let said = kill_when(&fixture, |_| true);
+    let wrong = |field: &str, value: serde_json::Value| {
+        let mut wrong = said.clone();
+        wrong[field] = value;
+        wrong.to_string()
+    };
+    for text in [
+        wrong("store", "/elsewhere".into()),
+        wrong("scope", "metadata".into()),
+        wrong("partstore_verify", 2.into()),
+        wrong("through", "12".into()),
+        wrong("blobs", (-1).into()),
+        wrong("damaged_blobs", serde_json::json!([1])),
+        said.to_string()[..100].to_owned(),
+        String::new(),
+        "\0\0\0".to_owned(),
+    ] {
+        fs::write(fixture.path("state"), &text).unwrap();
+        let said = fixture.run(["verify", "--resume", "state"]).fails(2);
+        assert!(said.contains("remove it"), "{said}");
+        assert_eq!(fs::read_to_string(fixture.path("state")).unwrap(), text);
+    }
+    // Where no file can be, it says so at once.
+    fixture
+        .run(["verify", "--resume", "missing/state"])
+        .fails(1);
+    fs::write(fixture.path("state"), said.to_string()).unwrap();
+    fixture.run(["verify", "--resume", "state"]).ok();
+}
+
 #[test]
 fn ctrl_c_ends_a_slow_verify_and_closes_the_store() {
     let fixture = Fixture::new();

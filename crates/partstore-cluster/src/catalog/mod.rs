@@ -303,8 +303,14 @@ impl Catalog for ClusterCatalog {
         true
     }
 
-    fn verify(&self, scope: Scope, going: &Going<'_>, report: &mut VerifyReport) -> Result<()> {
-        self.verify_all(scope, going, report)
+    fn verify(
+        &self,
+        scope: Scope,
+        behind: Option<&ContentHash>,
+        going: &Going<'_>,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        self.verify_all((scope, behind), going, report)
     }
 
     fn stats(&self, stats: &mut Stats) -> Result<()> {

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use partstore::backend::{BlobReader, Going, StoredBlob};
 use partstore::{
-    ContentHash, DamagedBlob, Error, Key, PartNumber, Result, Scope, Stats, SweepReport, Upload,
-    VerifyReport,
+    Compared, ContentHash, DamagedBlob, Error, Key, PartNumber, Result, Scope, Stats, SweepReport,
+    Upload, VerifyReport,
 };
 use tokio_postgres::Row;
 
@@ -132,20 +132,16 @@ impl ClusterCatalog {
 
     pub(super) fn verify_all(
         &self,
-        scope: Scope,
+        (scope, behind): (Scope, Option<&ContentHash>),
         going: &Going<'_>,
         report: &mut VerifyReport,
     ) -> Result<()> {
-        report.parts = self.count("SELECT coalesce(sum(parts), 0)::bigint FROM ps.usage")?;
-        let blobs = self.count("SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally")?;
+        let blobs = match behind {
+            None => self.verify_rows(report)?,
+            Some(behind) => self.count_behind(behind)?,
+        };
         going.expect(blobs)?;
-        let arguments = Arguments::new();
-        let call = Call::function(&self.session.database.schema, "inconsistent_v2", arguments);
-        let found = self.session.read_long(call)?.map_err(Failure::into_error)?;
-        report
-            .inconsistent
-            .extend(found.iter().map(|row| row.get::<_, String>(0)));
-        let mut after: Vec<u8> = Vec::new();
+        let mut after = behind.map_or_else(Vec::new, |hash| hash.as_bytes().to_vec());
         loop {
             // What is read stays while it is read.
             let _reader = self.session.reader()?;
@@ -160,13 +156,43 @@ impl ClusterCatalog {
             };
             after = last.get(0);
             for row in &page {
+                let content = rows::content(row.get(0))?;
+                let (damaged, bytes) = (report.damaged.len(), report.bytes);
                 going.advance(1)?;
-                report.blobs += 1;
                 if scope == Scope::Everything {
-                    self.verify_blob(&rows::content(row.get(0))?, rows::stored(row, 1), report)?;
+                    self.verify_blob(&content, rows::stored(row, 1), report)?;
                 }
+                report.blobs += 1;
+                going.reach(Compared {
+                    through: content,
+                    blobs: 1,
+                    bytes: report.bytes - bytes,
+                    damaged: (report.damaged.len() - damaged) as u64,
+                });
             }
         }
+    }
+
+    fn count_behind(&self, content: &ContentHash) -> Result<u64> {
+        let arguments = Arguments::new().with(content.as_bytes().to_vec());
+        let sql = "SELECT count(*) FROM ps.blobs WHERE content > $1";
+        let rows = self.read(sql, arguments, About::default())?;
+        Ok(rows.first().map_or(0, |row| rows::size(row.get(0))))
+    }
+
+    /// Compares rows with each other, and returns how many blobs there are.
+    fn verify_rows(&self, report: &mut VerifyReport) -> Result<u64> {
+        report.parts = self.count("SELECT coalesce(sum(parts), 0)::bigint FROM ps.usage")?;
+        let call = Call::function(
+            &self.session.database.schema,
+            "inconsistent_v2",
+            Arguments::new(),
+        );
+        let found = self.session.read_long(call)?.map_err(Failure::into_error)?;
+        report
+            .inconsistent
+            .extend(found.iter().map(|row| row.get::<_, String>(0)));
+        self.count("SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally")
     }
 
     fn verify_blob(

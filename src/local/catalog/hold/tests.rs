@@ -136,7 +136,9 @@ fn marks_that_are_wrong_are_found() {
 fn says(engine: &Engine, what: &str) -> bool {
     let mut report = VerifyReport::default();
     let going = Going::until(&engine.closing);
-    engine.verify(Scope::Metadata, &going, &mut report).unwrap();
+    engine
+        .verify(Scope::Metadata, None, &going, &mut report)
+        .unwrap();
     report.inconsistent.iter().any(|found| found.contains(what))
 }
 

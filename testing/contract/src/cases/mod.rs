@@ -21,3 +21,4 @@ pub mod read;
 pub mod rename;
 pub mod replace;
 pub mod sweep;
+pub mod verify;
