@@ -53,6 +53,11 @@ miri:
 bench-ingest *ARGS:
     cargo run --release -p partstore-bench -- ingest {{ ARGS }}
 
+# Server, clients of both protocols, kills, full disks and backups together for HOURS; target/soak has the figures and the picture
+soak HOURS *ARGS:
+    cargo build --release -p partstore-server -p partstore-cli
+    cargo run --release -p soak -- {{ HOURS }} {{ ARGS }}
+
 # How long a store of so many million parts takes to open, and what it takes on disk: just scale 10
 scale MILLIONS *ARGS:
     RUSTFLAGS='--cfg fuzzing' cargo run --release -p scale --target-dir target/scale -- run {{ MILLIONS }} {{ ARGS }}
