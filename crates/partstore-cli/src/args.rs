@@ -142,6 +142,8 @@ pub enum Command {
     Backup(Backup),
     /// Makes a store of a backup, in the directory that --store names, and verifies it
     Restore(Restore),
+    /// Copies a directory's namespaces, keys and objects into the cluster of --catalog and --blobs, and compares them
+    Migrate(Migrate),
     /// Lists the states in a directory of backups, or removes old ones
     Backups(ListBackups),
     /// Says where the bytes of a blob are, and who refers to them
@@ -332,6 +334,34 @@ pub struct Import {
     /// Makes the store and the namespace if they do not exist
     #[arg(long)]
     pub create: bool,
+}
+
+#[derive(Group)]
+pub struct Migrate {
+    /// The directory of the store, which no server has open meanwhile. Nothing of it is changed
+    pub dir: PathBuf,
+    /// Makes the cluster equal to the directory: replaces objects that differ, and removes keys that only the cluster has
+    #[arg(long)]
+    pub mirror: bool,
+    #[command(flatten)]
+    pub leaves: Leaves,
+    /// How many objects, and how many parts, are put at a time
+    #[arg(short, long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Makes the tables of the cluster if the database has none
+    #[arg(long)]
+    pub create: bool,
+}
+
+/// What a migration may leave behind, because only an id names it.
+#[derive(Group)]
+pub struct Leaves {
+    /// Leaves open uploads behind. Without this, a store that has some is refused
+    #[arg(long = "skip-uploads")]
+    pub uploads: bool,
+    /// Leaves objects behind that are not the current ones of a key. Without this, a store that has some is refused
+    #[arg(long = "skip-keyless")]
+    pub keyless: bool,
 }
 
 /// How files get into a backup, or out of it.

@@ -12,6 +12,7 @@ mod generated;
 mod import;
 mod interrupt;
 mod list;
+mod migrate;
 mod opening;
 mod output;
 mod overview;
@@ -77,6 +78,7 @@ fn command(args: &Args, out: &mut Output) -> Done {
             let store = opening::open_to_sweep(&args.place, sweep.keep_removed)?;
             finish(&store, |store| upkeep::sweep(store, out))
         }
+        Command::Migrate(migrate) => migrate::run(&args.place, migrate, out),
         Command::Reconcile { yes } => upkeep::reconcile(&args.place, *yes, out),
         Command::Put(put) => on(&args.place, put.create, |store| put::run(store, put, out)),
         Command::Import(import) => on(&args.place, import.create, |store| {

@@ -124,6 +124,18 @@ pub fn open_to_sweep(place: &Place, keep_removed: Option<Duration>) -> Done<Part
     }
 }
 
+/// Opens the cluster that the command line names, for more than one thing at a time.
+pub fn open_cluster(
+    place: &Place,
+    create: bool,
+    connections: usize,
+    options: Options,
+) -> Done<PartStore> {
+    let cluster = addressed(&named(place)?)?.create(create);
+    let opened = cluster.connections(connections).open(options);
+    opened.map_err(of_cluster)
+}
+
 /// The cluster that the command line names.
 pub fn cluster(place: &Place) -> Done<Cluster> {
     Ok(addressed(&named(place)?)?.create(false))
@@ -161,7 +173,8 @@ pub fn of_cluster(error: Error) -> Failure {
     }
 }
 
-fn open_directory(place: &Place, path: &Path, create: bool) -> Done<PartStore> {
+/// Opens the store in a directory.
+pub fn open_directory(place: &Place, path: &Path, create: bool) -> Done<PartStore> {
     check(place, path)?;
     let options = if create {
         options()

@@ -8,6 +8,7 @@ mod export;
 mod generated;
 mod import;
 mod listings;
+mod migrate;
 mod objects;
 mod refusals;
 mod upkeep;
