@@ -27,7 +27,8 @@ Exit codes:
 /// Looks into a part store, checks it, cleans it up, and copies objects in and out.
 ///
 /// The store is a directory, or a cluster's database and bucket. A directory can be open in one process only: stop
-/// its server before you use this on it. A cluster may have any number of servers meanwhile.
+/// its server before you use this on it, or ask the server with --server. A cluster may have any number of servers
+/// meanwhile.
 #[derive(Parser)]
 #[command(name = "partstore", version, after_help = EXIT_CODES)]
 pub struct Args {
@@ -97,7 +98,7 @@ impl Args {
 #[derive(Subcommand)]
 pub enum Command {
     /// Says what the store holds, namespace by namespace, and what opening it found
-    Info,
+    Info(Ask),
     /// Lists namespaces, keys, uploads, parts or objects
     Ls {
         /// Default: namespaces
@@ -169,10 +170,20 @@ pub enum Command {
     },
 }
 
+/// Who is asked instead of opening the store.
+#[derive(Group)]
+pub struct Ask {
+    /// The --admin address of the server that has the store open. It is asked, and the store is not opened
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+}
+
 #[derive(Group)]
 pub struct Sweep {
+    #[command(flatten)]
+    pub ask: Ask,
     /// On a cluster: how long bytes stay after nothing refers to them, as its servers have it
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, conflicts_with = "server")]
     pub keep_removed: Option<Duration>,
 }
 
@@ -228,6 +239,8 @@ pub enum Listing {
 
 #[derive(Group)]
 pub struct Verify {
+    #[command(flatten)]
+    pub ask: Ask,
     /// Reads the journal, the layers and the index only, and no blob
     #[arg(long)]
     pub metadata: bool,
@@ -235,7 +248,7 @@ pub struct Verify {
     #[arg(long, value_name = "BYTES_PER_SECOND", value_parser = bytes)]
     pub rate: Option<u64>,
     /// Keeps in a file how far it has come. If the file is there, goes on from there. It is removed at the end
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
     pub resume: Option<PathBuf>,
 }
 

@@ -124,7 +124,7 @@ fn code_of_io(error: &io::Error) -> u8 {
 fn line_of(error: &Error) -> String {
     match error {
         Error::StoreLocked { path } => format!(
-            "the store at {} is open in another process, most likely its server; stop that first, then run this again (a server with --admin and --backups takes a backup itself: say --server)",
+            "the store at {} is open in another process, most likely its server; stop that first, then run this again (a server with --admin does info, verify, sweep and backup itself: say --server HOST:PORT)",
             path.display()
         ),
         Error::NoSuchStore { path } => format!(

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use partstore::PartStore;
 
-use args::{Args, Command, Place};
+use args::{Args, Ask, Command, Place};
 use failure::{Done, Failure};
 use output::Output;
 
@@ -74,7 +74,14 @@ fn command(args: &Args, out: &mut Output) -> Done {
             Some(address) => backup::run_on_server(address, backup, out),
             None => backup::run_here(&args.place, backup, out),
         },
+        Command::Info(Ask {
+            server: Some(address),
+        }) => overview::ask(address, out),
+        Command::Verify(verify) if verify.ask.server.is_some() => verify::ask(verify, out),
         Command::Sweep(sweep) => {
+            if let Some(address) = &sweep.ask.server {
+                return upkeep::ask_to_sweep(address, out);
+            }
             let store = opening::open_to_sweep(&args.place, sweep.keep_removed)?;
             finish(&store, |store| upkeep::sweep(store, out))
         }
@@ -92,7 +99,7 @@ fn command(args: &Args, out: &mut Output) -> Done {
 
 fn on_store(command: &Command, place: &Place, store: &PartStore, out: &mut Output) -> Done {
     match command {
-        Command::Info => overview::run(store, place, out),
+        Command::Info(_) => overview::run(store, place, out),
         Command::Ls { what } => list::run(store, what.as_ref(), out),
         Command::Verify(verify) => verify::run(store, place, verify, out),
         Command::Expire(expire) => upkeep::expire(store, expire, out),

@@ -10,6 +10,7 @@ use crate::failure::{Done, Failure};
 use crate::list::{self, namespace_json};
 use crate::opening::{self, Named};
 use crate::output::{Output, line, size};
+use crate::server;
 
 pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
     let named = opening::named(place)?;
@@ -19,17 +20,23 @@ pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
         namespaces.push(namespace);
         Ok(())
     })?;
-    out.row(
-        || as_json(named, store.recovery(), &stats, &namespaces),
-        || as_text(named, store.recovery(), &stats, &namespaces),
-    )?;
-    let damaged = store.recovery().repaired.len() + stats.damaged_files.len();
-    match damaged {
-        0 => Ok(()),
-        _ => Err(Failure::Damage(
-            "damaged files were found; check the disk, and run `partstore verify`".into(),
-        )),
+    tell(&as_json(named, store.recovery(), &stats, &namespaces), out)
+}
+
+/// Asks a running server.
+pub fn ask(address: &str, out: &mut Output) -> Done {
+    tell(&server::info(address)?, out)
+}
+
+fn tell(info: &Value, out: &mut Output) -> Done {
+    out.row(|| info.clone(), || as_text(info))?;
+    let repaired = info["open"]["repaired"].as_array().map_or(0, Vec::len);
+    if repaired == 0 && info["damaged_files"] == json!(0) {
+        return Ok(());
     }
+    Err(Failure::Damage(
+        "damaged files were found; check the disk, and run `partstore verify`".into(),
+    ))
 }
 
 fn as_json(
@@ -64,107 +71,107 @@ fn as_json(
         "garbage_blobs": stats.garbage,
         "journal_bytes": stats.journal_bytes,
         "free_bytes": stats.free_bytes,
+        "damaged_files": stats.damaged_files.len(),
         "namespaces": namespaces.iter().map(namespace_json).collect::<Vec<_>>(),
     })
 }
 
-fn as_text(
-    named: Named<'_>,
-    recovery: &RecoveryReport,
-    stats: &Stats,
-    namespaces: &[Namespace],
-) -> String {
+fn as_text(info: &Value) -> String {
     let mut text = String::new();
     let mut say = |what: &str, value: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{what:<14}{value}");
     };
-    say("store", named.to_string());
-    if let Named::Directory(_) = named {
-        let format = named.format().map(|format| format.to_string());
-        say("format", format.unwrap_or("?".into()));
+    let number = |field: &str| info[field].as_u64().unwrap_or_default();
+    let (open, format) = (&info["open"], &info["format"]);
+    // A cluster has none.
+    let is_directory = !format.is_null();
+    say("store", words(&info["store"]));
+    if is_directory {
+        say("format", format.to_string());
         say(
             "index",
-            rebuilt(recovery).map_or("as it was closed".into(), |why| format!("rebuilt: {why}")),
+            match open["rebuilt_because"].as_str() {
+                None => "as it was closed".into(),
+                Some(why) => format!("rebuilt: {why}"),
+            },
         );
     }
-    if recovery.torn_bytes > 0 {
+    if let Some(torn @ 1..) = open["torn_bytes"].as_u64() {
         say(
             "torn write",
-            format!(
-                "{} of the journal's end, never acknowledged",
-                size(recovery.torn_bytes)
-            ),
+            format!("{} of the journal's end, never acknowledged", size(torn)),
         );
     }
-    for file in &recovery.repaired {
+    for file in open["repaired"].as_array().into_iter().flatten() {
+        let (path, reason) = (words(&file["path"]), words(&file["reason"]));
         say(
             "REPAIRED",
-            format!(
-                "{} at byte {}: {}",
-                file.path.display(),
-                file.offset,
-                file.reason
-            ),
+            format!("{path} at byte {}: {reason}", file["offset"]),
         );
     }
-    for path in &recovery.foreign {
-        say("foreign file", path.display().to_string());
+    for path in open["foreign"].as_array().into_iter().flatten() {
+        say("foreign file", words(path));
     }
-    say("uploads", format!("{} open", stats.open_uploads));
+    say("uploads", format!("{} open", number("open_uploads")));
+    let (objects, keys) = (number("objects"), number("keys"));
     say(
         "objects",
-        format!(
-            "{}, of which {} are the current ones of their keys",
-            stats.objects, stats.keys
-        ),
+        format!("{objects}, of which {keys} are the current ones of their keys"),
     );
-    say(
-        "parts",
-        format!("{}, {}", stats.parts, size(stats.part_bytes)),
-    );
+    let (parts, blobs) = (number("parts"), number("blobs"));
+    say("parts", format!("{parts}, {}", size(number("part_bytes"))));
     say(
         "blobs",
-        format!("{}, {} on disk", stats.blobs, size(stats.blob_bytes)),
+        format!("{blobs}, {} on disk", size(number("blob_bytes"))),
     );
     say(
         "deduplication",
-        format!(
-            "saves {}",
-            size(stats.part_bytes.saturating_sub(stats.blob_bytes))
-        ),
+        format!("saves {}", size(number("saved_bytes"))),
     );
     say(
         "garbage",
-        format!("{} blobs wait for a sweep", stats.garbage),
+        format!("{} blobs wait for a sweep", number("garbage_blobs")),
     );
-    if let Named::Directory(_) = named {
-        say("journal", size(stats.journal_bytes));
-        say("disk", format!("{} free", size(stats.free_bytes)));
+    if is_directory {
+        say("journal", size(number("journal_bytes")));
+        say("disk", format!("{} free", size(number("free_bytes"))));
     }
-    for namespace in namespaces {
-        say("namespace", describe(namespace));
+    for namespace in info["namespaces"].as_array().into_iter().flatten() {
+        say("namespace", describe_json(namespace));
     }
     text.truncate(text.trim_end().len());
     text
 }
 
+fn words(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// A namespace in one line.
 pub fn describe(namespace: &Namespace) -> String {
-    let name = match namespace.name.as_str() {
+    describe_json(&namespace_json(namespace))
+}
+
+fn describe_json(namespace: &Value) -> String {
+    let number = |field: &str| namespace[field].as_u64().unwrap_or_default();
+    let name = match namespace["namespace"].as_str().unwrap_or_default() {
         "" => "(default)".to_owned(),
         name => line(name),
     };
-    let usage = &namespace.usage;
     let limit = |most: Option<String>| most.map_or(String::new(), |most| format!(" of {most}"));
+    let most_keys = namespace["quota_keys"]
+        .as_u64()
+        .map(|keys| keys.to_string());
+    let most_bytes = namespace["quota_bytes"].as_u64().map(size);
     format!(
         "{name}: {} keys{}, {}{}, {} objects, {} open uploads",
-        usage.keys,
-        limit(namespace.quota.max_keys().map(|keys| keys.to_string())),
-        size(usage.bytes),
-        limit(namespace.quota.max_bytes().map(size)),
-        usage.objects,
-        usage.open_uploads
+        number("keys"),
+        limit(most_keys),
+        size(number("bytes")),
+        limit(most_bytes),
+        number("objects"),
+        number("open_uploads")
     )
 }
 

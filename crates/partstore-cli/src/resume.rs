@@ -50,6 +50,29 @@ impl Found {
         self.inconsistent.extend_from_slice(&report.inconsistent);
     }
 
+    /// What a server has found, by [`as_json`](Self::as_json) of its report. `None` if it is something else.
+    pub fn of_report(report: &Value) -> Option<Self> {
+        let number = |field: &str| report[field].as_u64();
+        let blobs = report["damaged_blobs"].as_array()?.iter();
+        let blobs = blobs.map(|blob| Some((blob["hash"].as_str()?.to_owned(), blob.clone())));
+        let texts = report["inconsistent"].as_array()?.iter();
+        Some(Self {
+            parts: number("parts")?,
+            compared: Some(Compared {
+                // The last of all.
+                through: ContentHash::from_bytes([0xff; 32]),
+                blobs: number("blobs")?,
+                bytes: number("bytes")?,
+                damaged: 0,
+            }),
+            damaged: blobs.collect::<Option<_>>()?,
+            files: report["damaged_files"].as_array()?.clone(),
+            inconsistent: texts
+                .map(|text| text.as_str().map(str::to_owned))
+                .collect::<Option<_>>()?,
+        })
+    }
+
     pub fn is_clean(&self) -> bool {
         self.damaged.is_empty() && self.files.is_empty() && self.inconsistent.is_empty()
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use partstore::{Condition, Error, PartStore, Quota, Upload};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Expire, Name, Place, SetQuota};
 use crate::failure::{Done, Failure};
@@ -12,6 +12,7 @@ use crate::list::namespace_json;
 use crate::opening;
 use crate::output::{Output, name, size};
 use crate::overview::describe;
+use crate::server;
 
 pub fn sweep(store: &PartStore, out: &mut Output) -> Done {
     let report = store.sweep_with(|_| {
@@ -21,21 +22,43 @@ pub fn sweep(store: &PartStore, out: &mut Output) -> Done {
             ControlFlow::Continue(())
         }
     })?;
-    out.row(
-        || {
-            json!({ "removed_blobs": report.blobs, "removed_bytes": report.bytes, "removed_orphans": report.orphans,
-                "foreign": report.foreign, "cut_short": report.cut_short })
-        },
-        || {
-            let bytes = size(report.bytes);
-            format!("removed {} blobs, {bytes}, and {} files without a record", report.blobs, report.orphans)
-        },
-    )?;
-    if report.cut_short {
+    let cut_short = report.cut_short;
+    let report = json!({ "removed_blobs": report.blobs, "removed_bytes": report.bytes, "removed_orphans": report.orphans,
+        "foreign": report.foreign, "cut_short": cut_short });
+    tell_sweep(&report, out)?;
+    if cut_short {
         Err(Failure::Interrupted)
     } else {
         Ok(())
     }
+}
+
+/// Has a running server sweep.
+pub fn ask_to_sweep(address: &str, out: &mut Output) -> Done {
+    let report = server::sweep(address)?;
+    tell_sweep(&report, out)?;
+    if report["cut_short"] == json!(true) {
+        Err(Failure::Incomplete(format!(
+            "the server at {address} stopped before it had looked at everything"
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+fn tell_sweep(report: &Value, out: &mut Output) -> Done {
+    let number = |field: &str| report[field].as_u64().unwrap_or_default();
+    out.row(
+        || report.clone(),
+        || {
+            format!(
+                "removed {} blobs, {}, and {} files without a record",
+                number("removed_blobs"),
+                size(number("removed_bytes")),
+                number("removed_orphans")
+            )
+        },
+    )
 }
 
 /// Of a cluster: what its bucket has, and no row names.

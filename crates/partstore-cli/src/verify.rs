@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use partstore::{Compared, PartStore, Progress, Scope, VerifyReport};
 
-use crate::args::{Place, Verify};
+use crate::args::{Ask, Place, Verify};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
 use crate::opening::{self, Named};
 use crate::output::{Output, bar};
 use crate::resume::{Found, Resume};
+use crate::server;
 
 /// How often a file says how far a verify has come.
 const NOTED: Duration = Duration::from_secs(2);
@@ -23,6 +24,7 @@ pub fn everything(store: &PartStore, place: &Place, out: &mut Output) -> Done {
         metadata: false,
         rate: None,
         resume: None,
+        ask: Ask { server: None },
     };
     run(store, place, &everything, out)
 }
@@ -60,6 +62,28 @@ pub fn run(store: &PartStore, place: &Place, verify: &Verify, out: &mut Output) 
     }
     if cut_short {
         Err(Failure::Interrupted)
+    } else {
+        Ok(())
+    }
+}
+
+/// Has a running server do it.
+pub fn ask(verify: &Verify, out: &mut Output) -> Done {
+    let address = verify.ask.server.as_deref().unwrap_or_default();
+    let report = server::verify(address, verify)?;
+    let unread = || Failure::Server(format!("the server at {address} gave another report"));
+    let found = Found::of_report(&report).ok_or_else(unread)?;
+    let cut_short = report["cut_short"] == true;
+    out.row(|| report.clone(), || found.as_text(cut_short))?;
+    if !found.is_clean() {
+        let remedy = "damage was found; put the same bytes again to repair a blob; for the rest, stop the server and run \
+                      `partstore verify` on its directory, which says what to do";
+        return Err(Failure::Damage(remedy.into()));
+    }
+    if cut_short {
+        Err(Failure::Incomplete(format!(
+            "the server at {address} stopped before it had read everything"
+        )))
     } else {
         Ok(())
     }

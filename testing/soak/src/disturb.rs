@@ -203,6 +203,10 @@ impl<'a> Disturber<'a> {
         );
         self.shared.event("quiet");
         self.levels.extend(Level::now(self.server, self.disk));
+        for what in ["info", "sweep", "verify"] {
+            let (code, said) = self.server.ask(what)?;
+            self.must_be(0, (what, code, &said));
+        }
         self.health()?;
         self.shared.order(Order::Work);
         Ok(())

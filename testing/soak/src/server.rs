@@ -130,7 +130,7 @@ impl Server {
 
     /// What it says of its store.
     pub fn status(&self) -> Result<Value, Failure> {
-        let address = format!("http://127.0.0.1:{}/status.json", self.programs.ports.admin);
+        let address = format!("http://{}/status.json", self.admin());
         let text = ureq::get(address).call()?.body_mut().read_to_string()?;
         Ok(serde_json::from_str(&text)?)
     }
@@ -152,9 +152,17 @@ impl Server {
 
     /// Has the server take a backup, and keeps two. Gives the exit code, and what was said.
     pub fn back_up(&self) -> Result<(i32, String), Failure> {
-        let admin = format!("127.0.0.1:{}", self.programs.ports.admin);
-        let into = self.backups();
+        let (admin, into) = (self.admin(), self.backups());
         self.command(&["backup", &into, "--server", &admin, "--keep", "2"])
+    }
+
+    /// Asks the server by the command, and gives the exit code, and what was said.
+    pub fn ask(&self, what: &str) -> Result<(i32, String), Failure> {
+        self.command(&[what, "--server", &self.admin()])
+    }
+
+    fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.programs.ports.admin)
     }
 
     pub fn backups(&self) -> String {

@@ -125,7 +125,7 @@ fn what_cannot_be_done_is_said_with_a_code_and_leaves_nothing() {
 }
 
 /// A server as far as this program can see.
-fn answering(answer: String) -> (String, thread::JoinHandle<String>) {
+pub fn answering(answer: String) -> (String, thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = thread::spawn(move || {
@@ -142,7 +142,7 @@ fn answering(answer: String) -> (String, thread::JoinHandle<String>) {
     (address, server)
 }
 
-fn answer(status: &str, body: &str) -> String {
+pub fn answer(status: &str, body: &str) -> String {
     let len = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}")
 }

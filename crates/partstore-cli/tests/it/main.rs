@@ -2,6 +2,7 @@
 
 mod fixture;
 
+mod asked;
 mod backup;
 mod cluster;
 mod export;

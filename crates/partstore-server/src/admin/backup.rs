@@ -1,19 +1,15 @@
 //! `POST /backup`: has the store take a backup, below the directory that `--backups` names.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 
 use hyper::StatusCode;
-use hyper::header::HOST;
 use hyper::http::request::Parts;
 use partstore::{BackupReport, Error, Transfer};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use super::guard::{self, Refusal};
 use super::{Admin, Answer, answer, text};
-
-/// A page of another site cannot send this header unasked, so no browser takes backups by accident.
-const HEADER: &str = "x-partstore";
 
 /// Takes a backup, and answers when it is done. A client that leaves does not end it.
 pub async fn back_up(admin: &Admin, request: &Parts) -> Answer {
@@ -50,16 +46,13 @@ pub async fn back_up(admin: &Admin, request: &Parts) -> Answer {
 }
 
 /// The error with its causes, in one line.
-fn said(error: &Error) -> String {
+pub fn said(error: &Error) -> String {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
         error.source()
     });
     let causes: Vec<String> = causes.map(ToString::to_string).collect();
     causes.join(": ")
 }
-
-/// The status, and why.
-type Refusal = (StatusCode, String);
 
 /// Where the backup shall be, and how files get there.
 fn asked(allowed: Option<&Path>, request: &Parts) -> Result<(PathBuf, Transfer), Refusal> {
@@ -70,15 +63,7 @@ fn asked(allowed: Option<&Path>, request: &Parts) -> Result<(PathBuf, Transfer),
             "this server takes no backups; start it with --backups DIR",
         );
     };
-    if !request.headers.contains_key(HEADER) {
-        return refuse(StatusCode::FORBIDDEN, "the header x-partstore is missing");
-    }
-    if !is_addressed(request) {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "the Host must be an IP address or localhost",
-        );
-    }
+    guard::check(request)?;
     let (mut into, mut transfer) = (None, Transfer::default());
     for pair in request.uri.query().unwrap_or_default().split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -108,18 +93,6 @@ fn asked(allowed: Option<&Path>, request: &Parts) -> Result<(PathBuf, Transfer),
             ),
         ),
     }
-}
-
-/// Whether the client has named an address. A page of another site, whose name has been made to lead here, has not.
-fn is_addressed(request: &Parts) -> bool {
-    let host = request
-        .headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    host.is_some_and(|host| {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        name == "localhost" || host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok()
-    })
 }
 
 /// Whether a path is that directory, or lies below it. Links in it are whoever's who made them.

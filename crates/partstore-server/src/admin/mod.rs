@@ -1,11 +1,13 @@
 //! `--admin`: what those who run the server look at. It has an address of its own, and asks for no keys. It changes
-//! nothing in the store. [`backup`] is the one thing that it does, if it is allowed.
+//! nothing that somebody refers to. For `partstore --server` it does [`backup`], if that is allowed, and what is [`asked`].
 //!
 //! [`health`] is for balancers and supervisors, [`figures`] for Prometheus. The page is for a person: it asks for
 //! [`status`] again and again, and draws it.
 
+mod asked;
 mod backup;
 mod figures;
+mod guard;
 mod health;
 mod oldest;
 mod status;
@@ -54,6 +56,10 @@ pub struct Admin {
     backups: Option<PathBuf>,
     /// One backup at a time.
     backing_up: tokio::sync::Mutex<()>,
+    /// One verify or sweep at a time.
+    working: tokio::sync::Mutex<()>,
+    /// The directory of the store, if it has one.
+    data: Option<PathBuf>,
     /// Where the store is, for a person.
     place: String,
     began: Instant,
@@ -71,6 +77,8 @@ impl Admin {
             headroom: args.headroom,
             backups: args.backups.as_ref().map(std::path::absolute).transpose()?,
             backing_up: tokio::sync::Mutex::default(),
+            working: tokio::sync::Mutex::default(),
+            data: args.data.clone(),
             place: opening::place(args),
             began: Instant::now(),
         })
@@ -143,6 +151,9 @@ impl Front for Admin {
         let (request, _) = request.into_parts();
         match (&request.method, request.uri.path()) {
             (&Method::POST, "/backup") => backup::back_up(&self, &request).await,
+            (&Method::GET, "/info.json") => asked::info(&self, &request).await,
+            (&Method::POST, "/verify") => asked::verify(&self, &request).await,
+            (&Method::POST, "/sweep") => asked::sweep(&self, &request).await,
             (method, path) => self.answer_to(method, path).await,
         }
     }

@@ -332,3 +332,118 @@ fn backups_go_nowhere_else_and_not_without_being_asked() {
     assert_eq!(answer.status, 404);
     assert!(answer.text().contains("--backups"), "{}", answer.text());
 }
+
+/// Asks as `partstore --server` does.
+fn ask_as_command(admin: SocketAddr, method: &str, path: &str) -> Answer {
+    let mut client = Client::to(admin);
+    let request = Request::new(method, path)
+        .header("Connection", "close")
+        .header("x-partstore", "yes");
+    client.send(request.bytes());
+    client.answer_to(method)
+}
+
+fn report(admin: SocketAddr, method: &str, path: &str) -> Value {
+    serde_json::from_str(ask_as_command(admin, method, path).ok().text()).unwrap()
+}
+
+#[test]
+fn a_server_says_what_its_store_holds_as_the_command_says_it() {
+    let (server, admin) = watched(&[]);
+    put(&server, "one", &bytes(MIB, 1)).ok();
+    put(&server, "two", &bytes(MIB, 1)).ok();
+    initiate(&server, "three");
+    let info = report(admin, "GET", "/info.json");
+    // One object is the server's own, and has no bytes.
+    assert_eq!(info["objects"], 3);
+    assert_eq!(info["part_bytes"], 2 * MIB);
+    assert_eq!(info["blob_bytes"], MIB);
+    assert_eq!(info["open_uploads"], 1);
+    assert_eq!(info["open"]["repaired"], serde_json::json!([]));
+    assert!(info["format"].is_u64());
+    let of_bucket = &info["namespaces"][1];
+    assert_eq!(of_bucket["namespace"], BUCKET);
+    assert_eq!(of_bucket["keys"], 2);
+}
+
+#[test]
+fn a_server_verifies_and_names_what_is_damaged() {
+    let (server, admin) = watched(&[]);
+    let body = bytes(MIB, 1);
+    put(&server, "whole", &bytes(MIB, 2)).ok();
+    put(&server, "broken", &body).ok();
+    assert_eq!(report(admin, "POST", "/verify")["clean"], true);
+    let hash = damage(&server, &body, 5);
+    let metadata = report(admin, "POST", "/verify?scope=metadata");
+    assert_eq!(
+        (&metadata["clean"], &metadata["bytes"]),
+        (&true.into(), &0.into())
+    );
+    let found = report(admin, "POST", "/verify?rate=1000000000");
+    assert_eq!(found["clean"], false);
+    assert_eq!(found["damaged_blobs"][0]["hash"], hash);
+    assert_eq!(found["damaged_blobs"][0]["parts"][0]["key"], "broken");
+    for wrong in ["rate=0", "rate=fast", "scope=all", "into=/"] {
+        let answer = ask_as_command(admin, "POST", &format!("/verify?{wrong}"));
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn a_server_sweeps_when_it_is_asked() {
+    let (server, admin) = watched(&[]);
+    put(&server, "stays", &bytes(MIB, 1)).ok();
+    put(&server, "goes", &bytes(MIB, 2)).ok();
+    delete(&server, "goes");
+    let mut removed = 0;
+    // Its own housekeeping may come first.
+    until("the blob is removed", || {
+        removed += report(admin, "POST", "/sweep")["removed_blobs"]
+            .as_u64()
+            .unwrap();
+        report(admin, "GET", "/info.json")["blob_bytes"] == MIB
+    });
+    assert!(removed <= 1, "{removed}");
+    assert_eq!(get(&server, "stays").ok().body, bytes(MIB, 1));
+}
+
+#[test]
+fn no_browser_makes_a_server_work_or_learns_what_it_holds() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (_server, admin) = watched(&["--backups", scratch.path().to_str().unwrap()]);
+    let backup = format!("/backup?into={}/a", scratch.path().display());
+    let asked = [
+        ("GET", "/info.json"),
+        ("POST", "/verify"),
+        ("POST", "/sweep"),
+        ("POST", &backup),
+    ];
+    for (method, path) in asked {
+        // A page of another site cannot send the header.
+        assert_eq!(ask_with(admin, method, path).status, 403, "{path}");
+        for host in [
+            "evil.example",
+            "evil.example:9002",
+            "127.0.0.1.evil.example",
+            "localhost.evil",
+        ] {
+            let mut client = Client::to(admin);
+            let request = Request::new(method, path)
+                .header("Connection", "close")
+                .header("x-partstore", "yes")
+                .header("Host", host);
+            client.send(request.bytes());
+            let answer = client.answer_to(method);
+            assert_eq!(answer.status, 403, "{path} {host}");
+            let allowed = answer
+                .headers
+                .iter()
+                .any(|(name, _)| name.to_ascii_lowercase().starts_with("access-control"));
+            assert!(!allowed, "{answer:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    // Looking is no work.
+    assert_eq!(ask_as_command(admin, "GET", "/sweep").status, 404);
+    assert_eq!(ask_as_command(admin, "GET", "/verify").status, 404);
+}
