@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Compared, Error, Progress, Result};
+use crate::{Compared, ContentHash, Error, Progress, Result};
 
 /// Of so many small steps, such as rows, one asks.
 const SMALL_STEPS: u32 = 256;
@@ -109,6 +109,17 @@ impl<'a> Going<'a> {
         self.check()
     }
 
+    /// As [`expect`](Self::expect), for blobs of which those up to one are left out. Hashes are spread evenly.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]: the answer was no.
+    pub fn expect_behind(&self, content: &ContentHash, all: u64) -> Result<()> {
+        let [first, second, ..] = *content.as_bytes();
+        let left = u64::from(u16::MAX - u16::from_be_bytes([first, second]));
+        let of_all = u128::from(all) * u128::from(left) / u128::from(u16::MAX);
+        self.expect(u64::try_from(of_all).unwrap_or(all))
+    }
+
     /// Says that a step is done, and asks whether to continue.
     ///
     /// # Errors
@@ -139,7 +150,7 @@ impl<'a> Going<'a> {
             through: blob.through,
             blobs: sum.blobs + blob.blobs,
             bytes: sum.bytes + blob.bytes,
-            damaged: sum.damaged + blob.damaged,
+            found: sum.found + blob.found,
         });
         self.progress.set(Progress {
             compared: Some(compared),

@@ -45,10 +45,12 @@ impl Named<'_> {
     pub fn whole(&self) -> String {
         match self {
             Self::Directory(path) => {
+                // What is restored under the same name is another directory.
+                let number = fs::metadata(path).map_or(0, |found| found.ino());
                 let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-                path.display().to_string()
+                format!("{}, inode {number}", path.display())
             }
-            Self::Cluster { .. } => self.to_string(),
+            Self::Cluster { catalog, .. } => format!("{self}, {}", without_password(catalog)),
         }
     }
 
@@ -59,6 +61,16 @@ impl Named<'_> {
             Self::Cluster { .. } => None,
         }
     }
+}
+
+/// The host and the name of a database, of either form of its address.
+fn without_password(catalog: &str) -> String {
+    if let Some((_, host)) = catalog.rsplit_once('@') {
+        return host.to_owned();
+    }
+    let words = catalog.split_whitespace();
+    let words = words.filter(|word| !word.starts_with("password"));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 pub fn named(place: &Place) -> Done<Named<'_>> {

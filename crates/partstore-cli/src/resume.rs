@@ -63,7 +63,7 @@ impl Found {
                 through: ContentHash::from_bytes([0xff; 32]),
                 blobs: number("blobs")?,
                 bytes: number("bytes")?,
-                damaged: 0,
+                found: 0,
             }),
             damaged: blobs.collect::<Option<_>>()?,
             files: report["damaged_files"].as_array()?.clone(),
@@ -142,7 +142,7 @@ fn sum(before: Option<Compared>, more: Option<Compared>) -> Option<Compared> {
             through: more.through,
             blobs: before.blobs + more.blobs,
             bytes: before.bytes + more.bytes,
-            damaged: before.damaged + more.damaged,
+            found: before.found + more.found,
         }),
         (before, more) => more.or(before),
     }
@@ -209,7 +209,7 @@ impl Resume {
                 through: parse_hash(hash).map_err(|_| damaged())?,
                 blobs: number("blobs")?,
                 bytes: number("bytes")?,
-                damaged: 0,
+                found: 0,
             }),
             _ => return Err(damaged()),
         };

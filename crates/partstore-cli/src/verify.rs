@@ -43,7 +43,12 @@ pub fn run(store: &PartStore, place: &Place, verify: &Verify, out: &mut Output) 
     let mut found = resume.as_ref().map_or_else(Found::default, Resume::found);
     let bar = bar(0);
     let cut_short = loop {
-        let (report, compared) = step(store, (scope, verify.rate), &bar, &found, resume.as_mut())?;
+        let step = step(store, (scope, verify.rate), &bar, &found, resume.as_mut());
+        if step.is_err() && !found.is_clean() {
+            // What earlier steps have found is said all the same.
+            out.row(|| found.as_json(true), || found.as_text(true))?;
+        }
+        let (report, compared) = step?;
         found.add(&report, compared);
         if let Some(resume) = &mut resume {
             resume.note(&found, None)?;
@@ -111,7 +116,7 @@ fn step(
             && noted.elapsed() >= NOTED
         {
             noted = Instant::now();
-            if compared.damaged > 0 || before.through().is_none() {
+            if compared.found > 0 || before.through().is_none() {
                 return ControlFlow::Break(());
             }
             failed = resume.note(before, Some(compared));

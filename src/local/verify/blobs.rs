@@ -82,10 +82,16 @@ enum Found {
     Damaged(DamagedBlob),
     Inconsistent(String),
     /// Nothing more is to be found of this blob.
-    Done(Taken, Outcome),
+    Done(Taken, Verified),
 }
 
-/// How a blob was verified.
+/// How a blob was verified, and how often it contradicts other records.
+#[derive(Clone, Copy)]
+struct Verified {
+    outcome: Outcome,
+    inconsistent: u64,
+}
+
 #[derive(Clone, Copy)]
 enum Outcome {
     /// It agrees with its record. So many of its bytes were compared.
@@ -108,7 +114,11 @@ fn take(
         Found::Read(bytes) => return of.going.advance(bytes),
         Found::Damaged(blob) => report.damaged.push(blob),
         Found::Inconsistent(what) => report.inconsistent.push(what),
-        Found::Done(blob, outcome) => order.add(blob, outcome, &mut |content, outcome| {
+        Found::Done(blob, verified) => order.add(blob, verified, &mut |content, verified| {
+            let Verified {
+                outcome,
+                inconsistent,
+            } = verified;
             let (blobs, bytes, damaged) = match outcome {
                 Outcome::Sound(bytes) => (1, bytes, 0),
                 Outcome::Damaged => (1, 0, 1),
@@ -120,7 +130,7 @@ fn take(
                 through: content,
                 blobs,
                 bytes,
-                damaged,
+                found: damaged + inconsistent,
             });
         }),
     }
@@ -139,16 +149,21 @@ struct Taken {
 struct Order {
     next: u64,
     /// What is done too early.
-    early: BTreeMap<u64, (ContentHash, Outcome)>,
+    early: BTreeMap<u64, (ContentHash, Verified)>,
 }
 
 impl Order {
     /// Passes on all that comes next by now.
-    fn add(&mut self, blob: Taken, outcome: Outcome, pass: &mut dyn FnMut(ContentHash, Outcome)) {
-        self.early.insert(blob.at, (blob.content, outcome));
-        while let Some((content, outcome)) = self.early.remove(&self.next) {
+    fn add(
+        &mut self,
+        blob: Taken,
+        verified: Verified,
+        pass: &mut dyn FnMut(ContentHash, Verified),
+    ) {
+        self.early.insert(blob.at, (blob.content, verified));
+        while let Some((content, verified)) = self.early.remove(&self.next) {
             self.next += 1;
-            pass(content, outcome);
+            pass(content, verified);
         }
     }
 }
@@ -229,8 +244,8 @@ impl Blobs<'_> {
     /// Verifies blobs until none is left.
     fn verify_all(&self, take: &mut Take<'_>) -> Result<()> {
         while let Some(blob) = self.next()? {
-            let outcome = self.verify_blob(blob.content, take)?;
-            take(Found::Done(blob, outcome))?;
+            let verified = self.verify_blob(blob.content, take)?;
+            take(Found::Done(blob, verified))?;
         }
         Ok(())
     }
@@ -249,9 +264,16 @@ impl Blobs<'_> {
         Ok(Some(Taken { content, at }))
     }
 
-    fn verify_blob(&self, content: ContentHash, take: &mut Take<'_>) -> Result<Outcome> {
+    fn verify_blob(&self, content: ContentHash, take: &mut Take<'_>) -> Result<Verified> {
         take(Found::Row)?;
-        self.verify_not_forgotten(content, take)?;
+        let inconsistent = self.verify_not_forgotten(content, take)?;
+        Ok(Verified {
+            outcome: self.verify_bytes(content, take)?,
+            inconsistent,
+        })
+    }
+
+    fn verify_bytes(&self, content: ContentHash, take: &mut Take<'_>) -> Result<Outcome> {
         // I4: the file stays while the blob is pinned.
         let _pinned = self.pins.pin(vec![content])?;
         let Some(sums) = self.meta.blob(&content)? else {
@@ -278,7 +300,7 @@ impl Blobs<'_> {
 
     /// I7: checked under a claim, when nobody can change the references. A blob that is in use is left for
     /// the next time.
-    fn verify_not_forgotten(&self, content: ContentHash, take: &mut Take<'_>) -> Result<()> {
+    fn verify_not_forgotten(&self, content: ContentHash, take: &mut Take<'_>) -> Result<u64> {
         let claimed = self.pins.claim(vec![content]);
         let known = claimed.contents().is_empty()
             || self.meta.blob_size(&content)?.is_none()
@@ -286,11 +308,12 @@ impl Blobs<'_> {
             || self.meta.is_referenced(&content)?;
         drop(claimed);
         if known {
-            return Ok(());
+            return Ok(0);
         }
         take(Found::Inconsistent(format!(
             "blob {content}: no part refers to it, and no sweep will check it"
-        )))
+        )))?;
+        Ok(1)
     }
 
     fn parts_of(&self, content: &ContentHash) -> Result<Vec<(Upload, PartNumber)>> {

@@ -18,7 +18,9 @@ use crate::local::meta::MetaStore;
 use crate::local::namespaces::Namespaces;
 use crate::local::pins::Pins;
 use crate::values::namespace::NamespaceId;
-use crate::{ContentHash, Error, PartNumber, Result, Scope, UploadId, Usage, VerifyReport};
+use crate::{
+    ContentHash, DamagedFile, Error, PartNumber, Result, Scope, UploadId, Usage, VerifyReport,
+};
 
 pub(crate) struct Verify<'a, 'g> {
     pub meta: &'a MetaStore,
@@ -31,14 +33,6 @@ pub(crate) struct Verify<'a, 'g> {
 }
 
 type Step<'a> = dyn Fn(&mut VerifyReport) -> Result<()> + 'a;
-
-/// Of so many, those behind a hash. Hashes are spread evenly.
-fn left_behind(content: &ContentHash, all: u64) -> u64 {
-    let [first, second, ..] = *content.as_bytes();
-    let left = u64::from(u16::MAX - u16::from_be_bytes([first, second]));
-    let of_all = u128::from(all) * u128::from(left) / u128::from(u16::MAX);
-    u64::try_from(of_all).unwrap_or(all)
-}
 
 fn names(report: &VerifyReport, path: &Path) -> bool {
     report.files.iter().any(|file| file.path == path)
@@ -55,11 +49,31 @@ impl Verify<'_, '_> {
         behind: Option<&ContentHash>,
         report: &mut VerifyReport,
     ) -> Result<()> {
-        self.going.expect(self.expected(scope, behind))?;
-        if behind.is_none() {
-            self.verify_records(report)?;
+        match behind {
+            None => {
+                self.going.expect(self.expected(scope))?;
+                self.verify_records(report)?;
+            }
+            Some(behind) => self.going.expect_behind(behind, self.blob_bytes(scope))?,
         }
-        Self::step(report, &|report| blobs::verify(self, scope, behind, report))?;
+        Self::step(report, &|report| {
+            match blobs::verify(self, scope, behind, report) {
+                // Files are not checked behind a blob, so this one is not in the report yet.
+                Err(Error::Damaged {
+                    path,
+                    offset,
+                    reason,
+                }) if behind.is_some() => {
+                    report.files.push(DamagedFile {
+                        path,
+                        offset,
+                        reason,
+                    });
+                    Ok(())
+                }
+                done => done,
+            }
+        })?;
         self.going.finish();
         Ok(())
     }
@@ -88,15 +102,14 @@ impl Verify<'_, '_> {
     }
 
     /// Bytes to read, about.
-    fn expected(&self, scope: Scope, behind: Option<&ContentHash>) -> u64 {
-        let tally = self.meta.tally();
-        let blobs = match scope {
+    fn expected(&self, scope: Scope) -> u64 {
+        self.meta.files_len() + self.meta.tally().bytes + self.blob_bytes(scope)
+    }
+
+    fn blob_bytes(&self, scope: Scope) -> u64 {
+        match scope {
             Scope::Metadata => 0,
-            Scope::Everything => tally.blob_bytes,
-        };
-        match behind {
-            None => self.meta.files_len() + tally.bytes + blobs,
-            Some(behind) => left_behind(behind, blobs),
+            Scope::Everything => self.meta.tally().blob_bytes,
         }
     }
 

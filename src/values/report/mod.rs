@@ -33,8 +33,8 @@ pub struct Compared {
     pub blobs: u64,
     /// Bytes that were read of those that are whole.
     pub bytes: u64,
-    /// How many are damaged.
-    pub damaged: u64,
+    /// How many are damaged, or contradict other records: what the report says of them.
+    pub found: u64,
 }
 
 /// What a sweep removed.

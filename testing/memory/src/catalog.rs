@@ -616,7 +616,7 @@ impl Catalog for MemoryCatalog {
                 through: *content,
                 blobs: 1,
                 bytes: 0,
-                damaged: 0,
+                found: 0,
             };
             if scope == Scope::Metadata {
                 going.reach(compared);
@@ -626,7 +626,7 @@ impl Catalog for MemoryCatalog {
             compared.bytes = bytes.len() as u64;
             report.bytes += compared.bytes;
             if blake3::hash(&bytes).as_bytes() != content.as_bytes() {
-                compared.damaged = 1;
+                compared.found = 1;
                 let reason = "its bytes do not have its hash".to_owned();
                 let parts = references(&state, content);
                 report

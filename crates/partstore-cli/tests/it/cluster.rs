@@ -339,3 +339,15 @@ fn a_wrong_address_is_named_and_no_password_is_shown() {
     assert!(on.run(["backup", "to"]).fails(2).contains("reconcile"));
     assert!(!on.fixture.path("to").exists());
 }
+
+#[test]
+fn a_rate_holds_back_what_is_read_of_a_cluster() {
+    let Some(on) = OnCluster::new() else { return };
+    on.with(|store| store.put_object("k", vec![3; 1 << 20]).map(drop))
+        .unwrap();
+    let began = std::time::Instant::now();
+    on.run(["verify", "--rate", "1M", "--resume", "state"]).ok();
+    // At least this long.
+    assert!(began.elapsed().as_millis() >= 900);
+    assert!(!on.fixture.path("state").exists());
+}

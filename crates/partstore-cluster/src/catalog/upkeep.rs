@@ -136,11 +136,19 @@ impl ClusterCatalog {
         going: &Going<'_>,
         report: &mut VerifyReport,
     ) -> Result<()> {
-        let blobs = match behind {
-            None => self.verify_rows(report)?,
-            Some(behind) => self.count_behind(behind)?,
+        if behind.is_none() {
+            self.verify_rows(report)?;
+        }
+        let sql = if scope == Scope::Everything {
+            "SELECT coalesce(sum(bytes), 0)::bigint FROM ps.tally"
+        } else {
+            "SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally"
         };
-        going.expect(blobs)?;
+        let all = self.count(sql)?;
+        match behind {
+            None => going.expect(all)?,
+            Some(behind) => going.expect_behind(behind, all)?,
+        }
         let mut after = behind.map_or_else(Vec::new, |hash| hash.as_bytes().to_vec());
         loop {
             // What is read stays while it is read.
@@ -158,30 +166,30 @@ impl ClusterCatalog {
             for row in &page {
                 let content = rows::content(row.get(0))?;
                 let (damaged, bytes) = (report.damaged.len(), report.bytes);
-                going.advance(1)?;
+                let blob = rows::stored(row, 1);
+                let size = if scope == Scope::Everything {
+                    blob.crcs.size
+                } else {
+                    1
+                };
+                going.check()?;
                 if scope == Scope::Everything {
-                    self.verify_blob(&content, rows::stored(row, 1), report)?;
+                    self.verify_blob(&content, blob, report)?;
                 }
                 report.blobs += 1;
                 going.reach(Compared {
                     through: content,
                     blobs: 1,
                     bytes: report.bytes - bytes,
-                    damaged: (report.damaged.len() - damaged) as u64,
+                    found: (report.damaged.len() - damaged) as u64,
                 });
+                going.advance(size)?;
             }
         }
     }
 
-    fn count_behind(&self, content: &ContentHash) -> Result<u64> {
-        let arguments = Arguments::new().with(content.as_bytes().to_vec());
-        let sql = "SELECT count(*) FROM ps.blobs WHERE content > $1";
-        let rows = self.read(sql, arguments, About::default())?;
-        Ok(rows.first().map_or(0, |row| rows::size(row.get(0))))
-    }
-
-    /// Compares rows with each other, and returns how many blobs there are.
-    fn verify_rows(&self, report: &mut VerifyReport) -> Result<u64> {
+    /// Compares rows with each other.
+    fn verify_rows(&self, report: &mut VerifyReport) -> Result<()> {
         report.parts = self.count("SELECT coalesce(sum(parts), 0)::bigint FROM ps.usage")?;
         let call = Call::function(
             &self.session.database.schema,
@@ -192,7 +200,7 @@ impl ClusterCatalog {
         report
             .inconsistent
             .extend(found.iter().map(|row| row.get::<_, String>(0)));
-        self.count("SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally")
+        Ok(())
     }
 
     fn verify_blob(
