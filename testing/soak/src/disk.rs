@@ -24,11 +24,12 @@ impl Disk {
         let (image, mount) = (dir.path().join("image"), dir.path().join("mounted"));
         File::create_new(&image)?.set_len(bytes)?;
         fs::create_dir(&mount)?;
-        run(Command::new("mkfs.ext4").arg("-q").arg(&image))?;
-        let mounted = run(Command::new("mount")
-            .args(["-o", "loop"])
-            .arg(&image)
-            .arg(&mount));
+        let mounted = run(Command::new("mkfs.ext4").arg("-q").arg(&image)).and_then(|()| {
+            run(Command::new("mount")
+                .args(["-o", "loop"])
+                .arg(&image)
+                .arg(&mount))
+        });
         Ok(Self {
             dir,
             mounted: mounted.is_ok().then_some(mount),
@@ -84,11 +85,19 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
-    fn drop(&mut self) {
+impl Disk {
+    /// Gives the disk back. Nothing may use it any more.
+    pub fn unmount(&self) {
         if let Some(mounted) = &self.mounted {
             let _ = run(Command::new("umount").arg(mounted));
+            let _ = fs::remove_dir_all(self.dir.path());
         }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.unmount();
     }
 }
 

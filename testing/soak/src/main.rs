@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
+use rustix::process::Signal;
 
 use client::{Call, Client, Protocol};
 use disk::Disk;
@@ -89,7 +90,7 @@ impl Soak {
             if disk.is_own() {
                 "a disk of its own"
             } else {
-                "which is never filled: root could mount a disk"
+                "which is never filled: root, with mkfs.ext4, can mount a disk"
             }
         );
         let shared = Shared::new(self.clients * 2);
@@ -159,6 +160,8 @@ impl Soak {
             if let Err(error) = &ended {
                 // The clients wait for a server, which does not come back.
                 eprintln!("FAILED after {:.0} s: {error}", shared.seconds());
+                let _ = server.end(Signal::KILL);
+                disk.unmount();
                 std::process::exit(1);
             }
             is_over.store(true, Ordering::SeqCst);
