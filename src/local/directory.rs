@@ -49,6 +49,9 @@ pub(crate) fn lock_or_create(path: &Path, options: &Options) -> Result<(Lock, Fo
     if found == Found::Nothing {
         refuse_foreign(&root)?;
         create(&root, &options.journal)?;
+    } else if root.at(RESTORING).id()?.is_some() {
+        // A kill came between FORMAT, which ends a restore, and the removal of its note.
+        file::remove_if_present(&root.at(RESTORING))?;
     }
     // The process that made the store may have been killed before this name was durable. All other names
     // had to be durable before FORMAT was written.

@@ -372,6 +372,22 @@ fn a_backup_that_is_cut_short_makes_no_state_and_the_next_goes_on() {
 }
 
 #[test]
+fn the_note_of_a_restore_that_was_killed_at_its_end_is_removed_by_the_open() {
+    let past = Past::new(free_options());
+    let place = backups_of(&past.fixture);
+    past.fixture.store.back_up(&place, Transfer::Copy).unwrap();
+    let to = past.fixture.dir().join("restored");
+    let backups = Backups::open(&place).unwrap();
+    backups.restore(None, &to, Transfer::Copy).unwrap();
+    // FORMAT is durable, and the note is still there.
+    std::fs::write(to.join("RESTORING"), "RESTORING state 1 of backups\n").unwrap();
+    let again = backups.restore(None, &to, Transfer::Copy).unwrap_err();
+    assert!(again.to_string().contains("a store already"), "{again}");
+    assert_eq!(Seen::of(&open_sound(&to), &past.names), past.seen());
+    assert!(!to.join("RESTORING").exists());
+}
+
+#[test]
 fn a_restore_that_is_cut_short_is_no_store_and_is_continued() {
     let past = Past::new(free_options());
     let place = backups_of(&past.fixture);

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use indicatif::ProgressBar;
 use partstore::{
-    BackupReport, BackupState, Backups, Brought, DamagedBlob, PartStore, Progress, RestoreReport,
+    BackupReport, BackupState, Backups, Brought, DamagedBlob, Error, PartStore, Progress,
+    RestoreReport,
 };
 use serde_json::{Value, json};
 
@@ -26,9 +27,22 @@ fn run(store: &PartStore, backup: &Backup, out: &mut Output) -> Done {
         follow(&bar, progress)
     });
     bar.finish_and_clear();
-    let report = taken?;
+    let report = taken.map_err(|error| of_backup(error, &backup.into))?;
     tell_backup(&as_json(&report), out)?;
     keep(backup, out)
+}
+
+/// Of the two directories, the one that was refused is that of the backups: the store is open.
+fn of_backup(error: Error, into: &Path) -> Failure {
+    let refused = match &error {
+        Error::StoreLocked { .. } | Error::NotAStore { .. } | Error::NewerFormat { .. } => true,
+        Error::Io { path, .. } => path.starts_with(into),
+        _ => false,
+    };
+    if refused {
+        return Failure::Backups(error);
+    }
+    error.into()
 }
 
 /// Has a running server take it.
@@ -60,14 +74,19 @@ fn is_here(report: &Value, into: &Path) -> bool {
 fn keep(backup: &Backup, out: &mut Output) -> Done {
     match backup.keep() {
         None => Ok(()),
-        Some(keep) => prune(&Backups::open(&backup.into)?, keep, out),
+        Some(keep) => prune(&open(&backup.into)?, keep, out),
     }
+}
+
+/// Opens a directory of backups. What it refuses is said of backups, and not of a store.
+fn open(path: &Path) -> Done<Backups> {
+    Backups::open(path).map_err(Failure::Backups)
 }
 
 /// Makes a store of a state.
 pub fn restore(place: &Place, restore: &Restore, out: &mut Output) -> Done {
     let to = opening::directory(place)?;
-    let backups = Backups::open(&restore.from)?;
+    let backups = open(&restore.from)?;
     let bar = bar(0);
     let restored = backups.restore_with(restore.state, to, restore.transfer.into(), |progress| {
         follow(&bar, progress)
@@ -93,7 +112,7 @@ pub fn restore(place: &Place, restore: &Restore, out: &mut Output) -> Done {
 
 /// Lists the states, after the old ones were removed.
 pub fn list(list: &ListBackups, out: &mut Output) -> Done {
-    let backups = Backups::open(&list.backups)?;
+    let backups = open(&list.backups)?;
     if let Some(keep) = list.keep() {
         return prune(&backups, keep, out);
     }

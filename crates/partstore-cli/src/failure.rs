@@ -13,6 +13,8 @@ pub type Done<T = ()> = Result<T, Failure>;
 pub enum Failure {
     /// What the store said.
     Store(Error),
+    /// What a directory of backups said.
+    Backups(Error),
     /// A system call on a file that is not the store's.
     File {
         op: &'static str,
@@ -63,7 +65,8 @@ impl Failure {
             Self::Permission(_) => 8,
             Self::Interrupted => interrupt::exit_code(),
             Self::File { source, .. } => code_of_io(source),
-            Self::Store(error) => code_of(error),
+            Self::Backups(error) if is_no_directory(error) => 6,
+            Self::Store(error) | Self::Backups(error) => code_of(error),
         }
     }
 
@@ -87,6 +90,7 @@ impl Failure {
                 with_remedy(what, code_of_io(source))
             }
             Self::Store(error) => line_of(error),
+            Self::Backups(error) => line_of_backups(error),
         }
     }
 }
@@ -153,6 +157,41 @@ fn line_of(error: &Error) -> String {
         ),
         error => with_remedy(error.one_line(), code_of(error)),
     }
+}
+
+/// The same, where a directory of backups was named, and not a store.
+fn line_of_backups(error: &Error) -> String {
+    match error {
+        Error::StoreLocked { path } => format!(
+            "the backups at {} are in use by another process, such as a backup that is being taken; run this again when it has ended",
+            path.display()
+        ),
+        Error::NoSuchStore { path } => format!(
+            "no backups exist at {}; check the path, and that its file system is mounted",
+            path.display()
+        ),
+        Error::NotAStore { path, reason } => format!(
+            "{} cannot be used: {reason}; name the directory that was given to `partstore backup`, or for a first backup an empty one",
+            path.display()
+        ),
+        Error::NewerFormat {
+            path,
+            found,
+            supported,
+        } => format!(
+            "the backups at {} have format {found}, and this program reads up to {supported}; install a newer partstore-cli",
+            path.display()
+        ),
+        Error::Io { path, .. } if is_no_directory(error) => format!(
+            "{} is not a directory; name the directory that was given to `partstore backup`",
+            path.display()
+        ),
+        error => line_of(error),
+    }
+}
+
+fn is_no_directory(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory)
 }
 
 fn with_remedy(what: String, code: u8) -> String {

@@ -124,6 +124,42 @@ fn what_cannot_be_done_is_said_with_a_code_and_leaves_nothing() {
     assert_eq!(fixture.run(["backups", "more"]).ok().lines().count(), 1);
 }
 
+#[test]
+fn what_is_no_directory_of_backups_is_said_of_backups() {
+    let fixture = with_objects(1);
+    fs::write(fixture.path("file"), "").unwrap();
+    fs::create_dir(fixture.path("other")).unwrap();
+    fs::write(fixture.path("other/file"), "").unwrap();
+    let said = |args: &[&str], code, wanted: &str| {
+        let said = fixture.run(args).fails(code);
+        assert!(said.contains(wanted), "{args:?}: {said}");
+        assert!(
+            !said.contains("part store") && !said.contains("--data"),
+            "{args:?}: {said}"
+        );
+    };
+    said(&["backups", "missing"], 6, "no backups exist at");
+    said(&["restore", "missing"], 6, "no backups exist at");
+    said(&["backups", "file"], 6, "is not a directory");
+    said(
+        &["backups", "other", "--verify"],
+        6,
+        "no directory of backups",
+    );
+    said(&["backup", "other"], 6, "no directory of backups");
+    fixture.run(["backup", "backups"]).ok();
+    let in_use = partstore::Backups::open(fixture.path("backups")).unwrap();
+    said(
+        &["backups", "backups", "--keep", "1"],
+        5,
+        "in use by another process",
+    );
+    said(&["backup", "backups"], 5, "in use by another process");
+    drop(in_use);
+    fs::write(fixture.path("backups/BACKUPS"), "partstore backups\n99\n").unwrap();
+    said(&["backups", "backups"], 7, "have format 99");
+}
+
 /// A server as far as this program can see.
 pub fn answering(answer: String) -> (String, thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
