@@ -380,7 +380,7 @@ fn the_note_of_a_restore_that_was_killed_at_its_end_is_removed_by_the_open() {
     let backups = Backups::open(&place).unwrap();
     backups.restore(None, &to, Transfer::Copy).unwrap();
     // FORMAT is durable, and the note is still there.
-    std::fs::write(to.join("RESTORING"), "RESTORING state 1 of backups\n").unwrap();
+    fs::write(to.join("RESTORING"), "RESTORING state 1 of backups\n").unwrap();
     let again = backups.restore(None, &to, Transfer::Copy).unwrap_err();
     assert!(again.to_string().contains("a store already"), "{again}");
     assert_eq!(Seen::of(&open_sound(&to), &past.names), past.seen());
