@@ -8,11 +8,12 @@ use partstore::{
     BackupReport, BackupState, Backups, Brought, DamagedBlob, Error, PartStore, Progress,
     RestoreReport,
 };
+use partstore_reports::time;
 use serde_json::{Value, json};
 
 use crate::args::{Backup, ListBackups, Place, Restore};
 use crate::failure::{Done, Failure};
-use crate::output::{Output, bar, size, time};
+use crate::output::{Output, bar, size};
 use crate::{interrupt, opening, output, server, verify};
 
 /// Takes a backup of a directory that nobody else has open.
@@ -135,7 +136,7 @@ fn check(backups: &Backups, out: &mut Output) -> Done {
     out.row(
         || {
             json!({ "states": report.states, "blobs": report.blobs, "bytes": report.bytes, "cut_short": report.cut_short,
-                "damaged_files": files().map(output::damaged_as_json).collect::<Vec<_>>(),
+                "damaged_files": files().map(partstore_reports::damaged_file).collect::<Vec<_>>(),
                 "damaged_blobs": damaged_as_json(&report.damaged) })
         },
         || {

@@ -4,19 +4,20 @@ use partstore::{
     KeyEntry, ListKeys, ListNamespaces, ListUploads, Namespace, Object, ObjectReader, Part,
     PartStore, Upload, UploadInfo,
 };
+use partstore_reports::time;
 use serde_json::{Value, json};
 
 use crate::args::{Keys, Listing};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
-use crate::output::{Output, line, name, time};
+use crate::output::{Output, line, name};
 use crate::overview;
 
 pub fn run(store: &PartStore, what: Option<&Listing>, out: &mut Output) -> Done {
     match what {
         None | Some(Listing::Namespaces) => each_namespace(store, &mut |namespace| {
             out.row(
-                || namespace_json(&namespace),
+                || partstore_reports::namespace(&namespace),
                 || overview::describe(&namespace),
             )
         }),
@@ -200,13 +201,6 @@ fn object_line(object: &Object) -> String {
         time(object.modified_at),
         object.upload.id()
     )
-}
-
-pub fn namespace_json(namespace: &Namespace) -> Value {
-    let usage = &namespace.usage;
-    json!({ "namespace": namespace.name, "created_at": namespace.created_at.map(time), "keys": usage.keys,
-        "objects": usage.objects, "bytes": usage.bytes, "open_uploads": usage.open_uploads,
-        "quota_bytes": namespace.quota.max_bytes(), "quota_keys": namespace.quota.max_keys() })
 }
 
 /// Refuses a hash that cannot be one.

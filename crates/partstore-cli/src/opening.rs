@@ -57,7 +57,7 @@ impl Named<'_> {
     /// Its format, if it is a directory and that can be told.
     pub fn format(&self) -> Option<u32> {
         match self {
-            Self::Directory(path) => format(path),
+            Self::Directory(path) => partstore_reports::format_of(path),
             Self::Cluster { .. } => None,
         }
     }
@@ -206,7 +206,7 @@ pub fn check(place: &Place, path: &Path) -> Done {
     if !place.as_root {
         check_owner(path)?;
     }
-    match format(path) {
+    match partstore_reports::format_of(path) {
         Some(format) if format < NEWEST_FORMAT && !place.upgrade => {
             Err(Failure::OlderFormat(format!(
                 "the store at {} has format {format}, and opening it makes it one of format {NEWEST_FORMAT}, which older servers refuse; \
@@ -230,11 +230,4 @@ fn check_owner(path: &Path) -> Done {
         )));
     }
     Ok(())
-}
-
-/// The format that the file `FORMAT` names. `None` if it cannot be told: opening the store then says why.
-fn format(path: &Path) -> Option<u32> {
-    let text = fs::read_to_string(path.join("FORMAT")).ok()?;
-    let number = text.strip_prefix("partstore format\n")?;
-    number.trim_end().parse().ok()
 }

@@ -2,11 +2,10 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
-use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use partstore::{DamagedFile, Key};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::failure::{Done, Failure};
 
@@ -82,11 +81,6 @@ pub fn name(key: &Key) -> String {
     }
 }
 
-/// RFC 3339, UTC.
-pub fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
-}
-
 /// Bytes for people.
 pub fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
@@ -97,12 +91,7 @@ pub fn eprint_line(line: &str) {
     let _ = writeln!(io::stderr(), "partstore: {line}");
 }
 
-/// A damaged file of the store, for programs.
-pub fn damaged_as_json(file: &DamagedFile) -> Value {
-    json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
-}
-
-/// The same, for people.
+/// A damaged file of the store, for people.
 pub fn damaged_as_text(file: &DamagedFile) -> String {
     format!(
         "{} at byte {}: {}",

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use partstore::{IndexRecovery, Namespace, PartStore, RecoveryReport, Stats};
+use partstore::{Namespace, PartStore};
 use serde_json::{Value, json};
 
 use crate::args::Place;
 use crate::failure::{Done, Failure};
-use crate::list::{self, namespace_json};
-use crate::opening::{self, Named};
+use crate::list;
+use crate::opening;
 use crate::output::{Output, line, size};
 use crate::server;
 
@@ -20,7 +20,10 @@ pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
         namespaces.push(namespace);
         Ok(())
     })?;
-    tell(&as_json(named, store.recovery(), &stats, &namespaces), out)
+    let place = named.to_string();
+    let named = (&*place, named.format());
+    let info = partstore_reports::info(named, store.recovery(), &stats, &namespaces);
+    tell(&info, out)
 }
 
 /// Asks a running server.
@@ -37,43 +40,6 @@ fn tell(info: &Value, out: &mut Output) -> Done {
     Err(Failure::Damage(
         "damaged files were found; check the disk, and run `partstore verify`".into(),
     ))
-}
-
-fn as_json(
-    named: Named<'_>,
-    recovery: &RecoveryReport,
-    stats: &Stats,
-    namespaces: &[Namespace],
-) -> Value {
-    let repaired = recovery.repaired.iter().map(|file| {
-        json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
-    });
-    json!({
-        "store": named.to_string(),
-        "format": named.format(),
-        "open": {
-            "index": rebuilt(recovery).map_or("trusted", |_| "rebuilt"),
-            "rebuilt_because": rebuilt(recovery),
-            "journal_batches": recovery.journal_batches,
-            "torn_bytes": recovery.torn_bytes,
-            "repaired": repaired.collect::<Vec<_>>(),
-            "foreign": recovery.foreign.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-            "milliseconds": u64::try_from(recovery.elapsed.as_millis()).unwrap_or(u64::MAX),
-        },
-        "open_uploads": stats.open_uploads,
-        "objects": stats.objects,
-        "keys": stats.keys,
-        "parts": stats.parts,
-        "part_bytes": stats.part_bytes,
-        "blobs": stats.blobs,
-        "blob_bytes": stats.blob_bytes,
-        "saved_bytes": stats.part_bytes.saturating_sub(stats.blob_bytes),
-        "garbage_blobs": stats.garbage,
-        "journal_bytes": stats.journal_bytes,
-        "free_bytes": stats.free_bytes,
-        "damaged_files": stats.damaged_files.len(),
-        "namespaces": namespaces.iter().map(namespace_json).collect::<Vec<_>>(),
-    })
 }
 
 fn as_text(info: &Value) -> String {
@@ -150,7 +116,7 @@ fn words(value: &Value) -> String {
 
 /// A namespace in one line.
 pub fn describe(namespace: &Namespace) -> String {
-    describe_json(&namespace_json(namespace))
+    describe_json(&partstore_reports::namespace(namespace))
 }
 
 fn describe_json(namespace: &Value) -> String {
@@ -173,11 +139,4 @@ fn describe_json(namespace: &Value) -> String {
         number("objects"),
         number("open_uploads")
     )
-}
-
-fn rebuilt(recovery: &RecoveryReport) -> Option<&str> {
-    match &recovery.index {
-        IndexRecovery::Rebuilt { reason } => Some(reason),
-        _ => None,
-    }
 }

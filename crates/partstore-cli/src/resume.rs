@@ -1,150 +1,41 @@
 //! [`Found`]: what a verify has found, over several runs. [`Resume`]: the file that keeps it, and how far they came.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use partstore::{Compared, ContentHash, Key, Scope, VerifyReport};
+use partstore::{Compared, ContentHash, Scope, VerifyReport};
+use partstore_reports::Verified;
 use serde_json::{Value, json};
 
 use crate::failure::{Done, Failure};
 use crate::list::parse_hash;
-use crate::output::{damaged_as_json, name, size};
 
 /// What the first field of the file is, and its value.
 const KIND: (&str, u64) = ("partstore_verify", 1);
 
-/// What was found so far. A blob that is found damaged again counts once.
+/// What was found so far.
 #[derive(Clone, Default)]
 pub struct Found {
-    parts: u64,
-    compared: Option<Compared>,
-    /// By the text of their hash.
-    pub damaged: BTreeMap<String, Value>,
-    pub files: Vec<Value>,
-    pub inconsistent: Vec<String>,
+    /// All blobs through this one were compared.
+    pub through: Option<ContentHash>,
+    pub verified: Verified,
 }
 
 impl Found {
-    /// All blobs through this one were compared.
-    pub fn through(&self) -> Option<ContentHash> {
-        self.compared.map(|compared| compared.through)
+    /// Adds what a run has found, and compared behind what was compared before. It may have begun with more blobs: those
+    /// are for the next run, which counts them.
+    pub fn add(&mut self, mut report: VerifyReport, compared: Option<Compared>) {
+        (report.blobs, report.bytes) = (0, 0);
+        self.verified.add(&report);
+        self.reach(compared);
     }
 
-    /// Adds what a run has found, and compared behind what was compared before.
-    pub fn add(&mut self, report: &VerifyReport, compared: Option<Compared>) {
-        self.parts += report.parts;
-        self.compared = sum(self.compared, compared);
-        for blob in &report.damaged {
-            let parts = blob.parts.iter().map(|(upload, number)| {
-                json!({ "namespace": upload.namespace(), "key": upload.key(), "id": upload.id().to_string(),
-                    "part": number.get() })
-            });
-            let parts = parts.collect::<Vec<_>>();
-            let hash = blob.hash.to_string();
-            let value = json!({ "hash": hash, "reason": blob.reason, "parts": parts });
-            self.damaged.insert(hash, value);
-        }
-        self.files.extend(report.files.iter().map(damaged_as_json));
-        self.inconsistent.extend_from_slice(&report.inconsistent);
-    }
-
-    /// What a server has found, by [`as_json`](Self::as_json) of its report. `None` if it is something else.
-    pub fn of_report(report: &Value) -> Option<Self> {
-        let number = |field: &str| report[field].as_u64();
-        let blobs = report["damaged_blobs"].as_array()?.iter();
-        let blobs = blobs.map(|blob| Some((blob["hash"].as_str()?.to_owned(), blob.clone())));
-        let texts = report["inconsistent"].as_array()?.iter();
-        Some(Self {
-            parts: number("parts")?,
-            compared: Some(Compared {
-                // The last of all.
-                through: ContentHash::from_bytes([0xff; 32]),
-                blobs: number("blobs")?,
-                bytes: number("bytes")?,
-                found: 0,
-            }),
-            damaged: blobs.collect::<Option<_>>()?,
-            files: report["damaged_files"].as_array()?.clone(),
-            inconsistent: texts
-                .map(|text| text.as_str().map(str::to_owned))
-                .collect::<Option<_>>()?,
-        })
-    }
-
-    pub fn is_clean(&self) -> bool {
-        self.damaged.is_empty() && self.files.is_empty() && self.inconsistent.is_empty()
-    }
-
-    pub fn as_json(&self, cut_short: bool) -> Value {
-        let (blobs, bytes) = counts(self.compared);
-        json!({
-            "clean": self.is_clean() && !cut_short,
-            "cut_short": cut_short,
-            "parts": self.parts,
-            "blobs": blobs,
-            "bytes": bytes,
-            "damaged_blobs": self.damaged.values().collect::<Vec<_>>(),
-            "damaged_files": self.files,
-            "inconsistent": self.inconsistent,
-        })
-    }
-
-    pub fn as_text(&self, cut_short: bool) -> String {
-        let text =
-            |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
-        let mut lines = Vec::new();
-        for file in &self.files {
-            let (path, reason) = (text(file, "path"), text(file, "reason"));
-            lines.push(format!(
-                "damaged file {path} at byte {}: {reason}",
-                file["offset"]
-            ));
-        }
-        for blob in self.damaged.values() {
-            lines.push(format!(
-                "damaged blob {}: {}",
-                text(blob, "hash"),
-                text(blob, "reason")
-            ));
-            for part in blob["parts"].as_array().into_iter().flatten() {
-                let key = Key::new(text(part, "namespace"), text(part, "key"));
-                let (number, name, id) = (&part["part"], name(&key), text(part, "id"));
-                lines.push(format!("  is part {number} of {name}, upload {id}"));
-            }
-        }
-        for line in &self.inconsistent {
-            lines.push(format!("inconsistent: {line}"));
-        }
-        let verdict = match (self.is_clean(), cut_short) {
-            (false, _) => "DAMAGED",
-            (true, true) => "clean so far",
-            (true, false) => "clean",
-        };
-        let (blobs, bytes) = counts(self.compared);
-        let read = size(bytes);
-        lines.push(format!(
-            "{verdict}: {} parts, {blobs} blobs, {read} of blobs read",
-            self.parts
-        ));
-        lines.join("\n")
-    }
-}
-
-fn counts(compared: Option<Compared>) -> (u64, u64) {
-    compared.map_or((0, 0), |compared| (compared.blobs, compared.bytes))
-}
-
-fn sum(before: Option<Compared>, more: Option<Compared>) -> Option<Compared> {
-    match (before, more) {
-        (Some(before), Some(more)) => Some(Compared {
-            through: more.through,
-            blobs: before.blobs + more.blobs,
-            bytes: before.bytes + more.bytes,
-            found: before.found + more.found,
-        }),
-        (before, more) => more.or(before),
+    fn reach(&mut self, compared: Option<Compared>) {
+        let Some(compared) = compared else { return };
+        self.through = Some(compared.through);
+        self.verified.blobs += compared.blobs;
+        self.verified.bytes += compared.bytes;
     }
 }
 
@@ -201,54 +92,37 @@ impl Resume {
             return Err(refuse(&format!("is of a verify of {}", said["scope"])));
         }
         let damaged = || refuse("is damaged");
-        let number = |field: &str| said[field].as_u64().ok_or_else(damaged);
-        let list = |field: &str| said[field].as_array().cloned().ok_or_else(damaged);
-        let compared = match &said["through"] {
+        let through = match &said["through"] {
             Value::Null => None,
-            Value::String(hash) => Some(Compared {
-                through: parse_hash(hash).map_err(|_| damaged())?,
-                blobs: number("blobs")?,
-                bytes: number("bytes")?,
-                found: 0,
-            }),
+            Value::String(hash) => Some(parse_hash(hash).map_err(|_| damaged())?),
             _ => return Err(damaged()),
         };
-        let blobs = list("damaged_blobs")?.into_iter();
-        let blobs = blobs.map(|blob| Some((blob["hash"].as_str()?.to_owned(), blob)));
-        let texts = list("inconsistent")?.into_iter();
-        let texts = texts.map(|text| text.as_str().map(str::to_owned));
         Ok(Found {
-            parts: number("parts")?,
-            compared,
-            damaged: blobs.collect::<Option<_>>().ok_or_else(damaged)?,
-            files: list("damaged_files")?,
-            inconsistent: texts.collect::<Option<_>>().ok_or_else(damaged)?,
+            through,
+            verified: Verified::of_json(&said).ok_or_else(damaged)?,
         })
     }
 
     /// Writes what was found, and that more was compared behind it, in which nothing was found.
     pub fn note(&mut self, found: &Found, more: Option<Compared>) -> Done {
-        let compared = sum(found.compared, more);
-        let through = compared.map(|compared| compared.through.to_string());
-        // Files and rows are compared again, unless blobs were reached.
-        let nothing = Found::default();
-        let found = through.as_ref().map_or(&nothing, |_| found);
+        let mut found = found.clone();
+        found.reach(more);
+        let through = found.through.map(|hash| hash.to_string());
+        let mut verified = found.verified;
+        if through.is_none() {
+            // Files and rows are compared again, unless blobs were reached.
+            verified = Verified::default();
+        }
         // What was found beyond that is found again.
-        let damaged = found.damaged.iter();
-        let damaged = damaged.filter(|(hash, _)| through.as_ref() >= Some(*hash));
-        let (blobs, bytes) = counts(compared);
-        let said = json!({
-            KIND.0: KIND.1,
-            "store": self.store,
-            "scope": self.scope,
-            "through": through,
-            "parts": found.parts,
-            "blobs": blobs,
-            "bytes": bytes,
-            "damaged_blobs": damaged.map(|(_, blob)| blob).collect::<Vec<_>>(),
-            "damaged_files": found.files,
-            "inconsistent": found.inconsistent,
-        });
+        verified
+            .damaged
+            .retain(|hash, _| through.as_ref() >= Some(hash));
+        let mut said =
+            json!({ KIND.0: KIND.1, "store": self.store, "scope": self.scope, "through": through });
+        let report = verified.as_json(true);
+        for (field, value) in report.as_object().into_iter().flatten() {
+            said[field] = value.clone();
+        }
         self.replace(&format!("{said:#}\n"))
     }
 

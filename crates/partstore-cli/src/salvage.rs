@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::Place;
 use crate::failure::{Done, Failure};
 use crate::opening;
-use crate::output::{Output, damaged_as_json, damaged_as_text};
+use crate::output::{Output, damaged_as_text};
 
 pub fn run(place: &Place, yes: bool, out: &mut Output) -> Done {
     let path = opening::directory(place)?;
@@ -74,7 +74,7 @@ fn tell(store: &PartStore, out: &mut Output) -> Done {
 }
 
 fn as_json(report: &SalvageReport) -> serde_json::Value {
-    let damaged = report.damaged.iter().map(damaged_as_json);
+    let damaged = report.damaged.iter().map(partstore_reports::damaged_file);
     json!({
         "salvaged": true,
         "aside": report.aside.display().to_string(),

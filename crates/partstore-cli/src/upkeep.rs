@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::args::{Expire, Name, Place, SetQuota};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
-use crate::list::namespace_json;
 use crate::opening;
 use crate::output::{Output, name, size};
 use crate::overview::describe;
@@ -22,11 +21,8 @@ pub fn sweep(store: &PartStore, out: &mut Output) -> Done {
             ControlFlow::Continue(())
         }
     })?;
-    let cut_short = report.cut_short;
-    let report = json!({ "removed_blobs": report.blobs, "removed_bytes": report.bytes, "removed_orphans": report.orphans,
-        "foreign": report.foreign, "cut_short": cut_short });
-    tell_sweep(&report, out)?;
-    if cut_short {
+    tell_sweep(&partstore_reports::sweep(&report), out)?;
+    if report.cut_short {
         Err(Failure::Interrupted)
     } else {
         Ok(())
@@ -110,7 +106,7 @@ pub fn quota(store: &PartStore, set: &SetQuota, out: &mut Output) -> Done {
         store.set_quota(name, keys.map_or(quota, |keys| quota.keys(keys)))?;
     }
     let now = store.namespace(name)?;
-    out.row(|| namespace_json(&now), || describe(&now))
+    out.row(|| partstore_reports::namespace(&now), || describe(&now))
 }
 
 pub fn remove(store: &PartStore, object: &Name, out: &mut Output) -> Done {

@@ -5,13 +5,15 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use partstore::{Compared, PartStore, Progress, Scope, VerifyReport};
+use partstore::{Compared, Key, PartStore, Progress, Scope, VerifyReport};
+use partstore_reports::Verified;
+use serde_json::Value;
 
 use crate::args::{Ask, Place, Verify};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
 use crate::opening::{self, Named};
-use crate::output::{Output, bar};
+use crate::output::{Output, bar, name, size};
 use crate::resume::{Found, Resume};
 use crate::server;
 
@@ -44,21 +46,24 @@ pub fn run(store: &PartStore, place: &Place, verify: &Verify, out: &mut Output) 
     let bar = bar(0);
     let cut_short = loop {
         let step = step(store, (scope, verify.rate), &bar, &found, resume.as_mut());
-        if step.is_err() && !found.is_clean() {
+        if step.is_err() && !found.verified.is_clean() {
             // What earlier steps have found is said all the same.
-            out.row(|| found.as_json(true), || found.as_text(true))?;
+            let found = &found.verified;
+            out.row(|| found.as_json(true), || as_text(found, true))?;
         }
         let (report, compared) = step?;
-        found.add(&report, compared);
+        let cut_short = report.cut_short;
+        found.add(report, compared);
         if let Some(resume) = &mut resume {
             resume.note(&found, None)?;
         }
-        if !report.cut_short || interrupt::is_set() {
-            break report.cut_short;
+        if !cut_short || interrupt::is_set() {
+            break cut_short;
         }
     };
     bar.finish_and_clear();
-    out.row(|| found.as_json(cut_short), || found.as_text(cut_short))?;
+    let found = found.verified;
+    out.row(|| found.as_json(cut_short), || as_text(&found, cut_short))?;
     if let (false, Some(resume)) = (cut_short, resume) {
         resume.remove()?;
     }
@@ -77,9 +82,9 @@ pub fn ask(verify: &Verify, out: &mut Output) -> Done {
     let address = verify.ask.server.as_deref().unwrap_or_default();
     let report = server::verify(address, verify)?;
     let unread = || Failure::Server(format!("the server at {address} gave another report"));
-    let found = Found::of_report(&report).ok_or_else(unread)?;
+    let found = Verified::of_json(&report).ok_or_else(unread)?;
     let cut_short = report["cut_short"] == true;
-    out.row(|| report.clone(), || found.as_text(cut_short))?;
+    out.row(|| report.clone(), || as_text(&found, cut_short))?;
     if !found.is_clean() {
         let remedy = "damage was found; put the same bytes again to repair a blob; for the rest, stop the server and run \
                       `partstore verify` on its directory, which says what to do";
@@ -105,7 +110,7 @@ fn step(
 ) -> Done<(VerifyReport, Option<Compared>)> {
     let (began, mut noted) = (Instant::now(), Instant::now());
     let (mut compared, mut failed) = (None, Ok(()));
-    let report = store.verify_behind(scope, before.through().as_ref(), |progress: Progress| {
+    let report = store.verify_behind(scope, before.through.as_ref(), |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
         compared = progress.compared;
@@ -116,7 +121,7 @@ fn step(
             && noted.elapsed() >= NOTED
         {
             noted = Instant::now();
-            if compared.found > 0 || before.through().is_none() {
+            if compared.found > 0 || before.through.is_none() {
                 return ControlFlow::Break(());
             }
             failed = resume.note(before, Some(compared));
@@ -129,6 +134,43 @@ fn step(
     });
     failed?;
     Ok((report?, compared))
+}
+
+fn as_text(verified: &Verified, cut_short: bool) -> String {
+    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    let mut lines = Vec::new();
+    for file in &verified.files {
+        let (path, reason) = (text(file, "path"), text(file, "reason"));
+        lines.push(format!(
+            "damaged file {path} at byte {}: {reason}",
+            file["offset"]
+        ));
+    }
+    for blob in verified.damaged.values() {
+        lines.push(format!(
+            "damaged blob {}: {}",
+            text(blob, "hash"),
+            text(blob, "reason")
+        ));
+        for part in blob["parts"].as_array().into_iter().flatten() {
+            let key = Key::new(text(part, "namespace"), text(part, "key"));
+            let (number, name, id) = (&part["part"], name(&key), text(part, "id"));
+            lines.push(format!("  is part {number} of {name}, upload {id}"));
+        }
+    }
+    for line in &verified.inconsistent {
+        lines.push(format!("inconsistent: {line}"));
+    }
+    let verdict = match (verified.is_clean(), cut_short) {
+        (false, _) => "DAMAGED",
+        (true, true) => "clean so far",
+        (true, false) => "clean",
+    };
+    let (parts, blobs, read) = (verified.parts, verified.blobs, size(verified.bytes));
+    lines.push(format!(
+        "{verdict}: {parts} parts, {blobs} blobs, {read} of blobs read"
+    ));
+    lines.join("\n")
 }
 
 /// Sleeps until so many bytes may have been read.
@@ -145,7 +187,7 @@ fn hold_back(done: u64, rate: u64, began: Instant) {
     }
 }
 
-fn remedy(named: Named<'_>, found: &Found) -> String {
+fn remedy(named: Named<'_>, found: &Verified) -> String {
     let mut remedies = Vec::new();
     if let Named::Cluster { .. } = named {
         remedies.push("put the same bytes again to repair a blob, or bring the version back that the bucket had; `partstore where` names it");
@@ -162,7 +204,7 @@ fn remedy(named: Named<'_>, found: &Found) -> String {
         remedies.push("open the store again: its own files are written anew if the index proves what they held");
     }
     if !found.inconsistent.is_empty() {
-        remedies.push("remove meta/index and open the store again, which rebuilds it");
+        remedies.push("run `partstore rebuild-index`");
     }
     format!("damage was found; {}", remedies.join("; "))
 }

@@ -56,24 +56,7 @@ impl Verify<'_, '_> {
             }
             Some(behind) => self.going.expect_behind(behind, self.blob_bytes(scope))?,
         }
-        Self::step(report, &|report| {
-            match blobs::verify(self, scope, behind, report) {
-                // Files are not checked behind a blob, so this one is not in the report yet.
-                Err(Error::Damaged {
-                    path,
-                    offset,
-                    reason,
-                }) if behind.is_some() => {
-                    report.files.push(DamagedFile {
-                        path,
-                        offset,
-                        reason,
-                    });
-                    Ok(())
-                }
-                done => done,
-            }
-        })?;
+        Self::step(report, &|report| blobs::verify(self, scope, behind, report))?;
         self.going.finish();
         Ok(())
     }
@@ -93,10 +76,24 @@ impl Verify<'_, '_> {
         steps.iter().try_for_each(|step| Self::step(report, step))
     }
 
+    /// What a step cannot read is listed. The next one may have other rows.
     fn step(report: &mut VerifyReport, step: &Step<'_>) -> Result<()> {
         match step(report) {
-            // What a step cannot read is in the report. The next one may have other rows.
-            Err(Error::Damaged { path, .. }) if names(report, &path) => Ok(()),
+            Err(Error::Damaged {
+                path,
+                offset,
+                reason,
+            }) => {
+                // The look at all files has listed it, if this run has one.
+                if !names(report, &path) {
+                    report.files.push(DamagedFile {
+                        path,
+                        offset,
+                        reason,
+                    });
+                }
+                Ok(())
+            }
             done => done,
         }
     }

@@ -139,12 +139,13 @@ impl ClusterCatalog {
         if behind.is_none() {
             self.verify_rows(report)?;
         }
-        let sql = if scope == Scope::Everything {
+        // Bytes if they are read, else rows.
+        let reads = scope == Scope::Everything;
+        let all = self.count(if reads {
             "SELECT coalesce(sum(bytes), 0)::bigint FROM ps.tally"
         } else {
             "SELECT coalesce(sum(blobs), 0)::bigint FROM ps.tally"
-        };
-        let all = self.count(sql)?;
+        })?;
         match behind {
             None => going.expect(all)?,
             Some(behind) => going.expect_behind(behind, all)?,
@@ -166,14 +167,11 @@ impl ClusterCatalog {
             for row in &page {
                 let content = rows::content(row.get(0))?;
                 let (damaged, bytes) = (report.damaged.len(), report.bytes);
-                let blob = rows::stored(row, 1);
-                let size = if scope == Scope::Everything {
-                    blob.crcs.size
-                } else {
-                    1
-                };
                 going.check()?;
-                if scope == Scope::Everything {
+                let mut done = 1;
+                if reads {
+                    let blob = rows::stored(row, 1);
+                    done = blob.crcs.size;
                     self.verify_blob(&content, blob, report)?;
                 }
                 report.blobs += 1;
@@ -183,7 +181,7 @@ impl ClusterCatalog {
                     bytes: report.bytes - bytes,
                     found: (report.damaged.len() - damaged) as u64,
                 });
-                going.advance(size)?;
+                going.advance(done)?;
             }
         }
     }

@@ -4,17 +4,14 @@
 //! Nothing here removes or changes what somebody refers to, because the admin address asks for no keys.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use hyper::http::request::Parts;
-use partstore::{
-    DamagedBlob, DamagedFile, IndexRecovery, ListNamespaces, Namespace, PartStore, Progress,
-    RecoveryReport, Result, Scope, Stats, VerifyReport,
-};
-use serde_json::{Value, json};
+use partstore::{ListNamespaces, Namespace, PartStore, Progress, Result, Scope};
+use partstore_reports::Verified;
+use serde_json::Value;
 
 use super::backup::said;
 use super::guard::{self, Refusal};
@@ -28,17 +25,19 @@ pub async fn info(admin: &Admin, request: &Parts) -> Answer {
     if let Err(refusal) = guard::check(request) {
         return refused(refusal);
     }
-    let (place, format) = (admin.place.clone(), admin.data.as_deref().and_then(format));
+    let (place, data) = (admin.place.clone(), admin.data.clone());
     let asked = admin.ask(move |store| {
         let (stats, namespaces) = (store.stats()?, namespaces(store)?);
-        Ok(info_as_json(store.recovery(), &stats, &namespaces))
+        let format = data.as_deref().and_then(partstore_reports::format_of);
+        Ok(partstore_reports::info(
+            (&place, format),
+            store.recovery(),
+            &stats,
+            &namespaces,
+        ))
     });
     match asked.await {
-        Ok(mut info) => {
-            info["store"] = json!(place);
-            info["format"] = json!(format);
-            as_answer(&info)
-        }
+        Ok(info) => as_answer(&info),
         Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }
 }
@@ -63,7 +62,11 @@ pub async fn verify(admin: &Admin, request: &Parts) -> Answer {
         ControlFlow::Continue(())
     };
     let asked = admin.store.verify_with(scope, hold_back).await;
-    of_report(asked.map(|report| verify_as_json(&report)))
+    of_report(asked.map(|report| {
+        let mut verified = Verified::default();
+        verified.add(&report);
+        verified.as_json(report.cut_short)
+    }))
 }
 
 /// `POST /sweep`: removes the bytes of blobs that nothing refers to.
@@ -75,10 +78,7 @@ pub async fn sweep(admin: &Admin, request: &Parts) -> Answer {
         return text(StatusCode::CONFLICT, "a verify or sweep is under way\n");
     };
     let asked = admin.store.sweep().await;
-    of_report(asked.map(|report| {
-        json!({ "removed_blobs": report.blobs, "removed_bytes": report.bytes, "removed_orphans": report.orphans,
-            "foreign": report.foreign, "cut_short": report.cut_short })
-    }))
+    of_report(asked.map(|report| partstore_reports::sweep(&report)))
 }
 
 fn scope_and_rate(request: &Parts) -> std::result::Result<(Scope, Option<u64>), Refusal> {
@@ -118,13 +118,6 @@ fn as_answer(value: &Value) -> Answer {
     answer(StatusCode::OK, "application/json", value.to_string())
 }
 
-/// The format that the file `FORMAT` names.
-fn format(data: &Path) -> Option<u32> {
-    let text = std::fs::read_to_string(data.join("FORMAT")).ok()?;
-    let number = text.strip_prefix("partstore format\n")?;
-    number.trim_end().parse().ok()
-}
-
 /// All of them, after the default one.
 fn namespaces(store: &PartStore) -> Result<Vec<Namespace>> {
     let mut found = vec![store.namespace("")?];
@@ -137,70 +130,4 @@ fn namespaces(store: &PartStore) -> Result<Vec<Namespace>> {
             None => return Ok(found),
         }
     }
-}
-
-fn info_as_json(recovery: &RecoveryReport, stats: &Stats, namespaces: &[Namespace]) -> Value {
-    let rebuilt = match &recovery.index {
-        IndexRecovery::Rebuilt { reason } => Some(reason),
-        _ => None,
-    };
-    json!({
-        "open": {
-            "index": rebuilt.map_or("trusted", |_| "rebuilt"),
-            "rebuilt_because": rebuilt,
-            "journal_batches": recovery.journal_batches,
-            "torn_bytes": recovery.torn_bytes,
-            "repaired": recovery.repaired.iter().map(file_as_json).collect::<Vec<_>>(),
-            "foreign": recovery.foreign.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-            "milliseconds": u64::try_from(recovery.elapsed.as_millis()).unwrap_or(u64::MAX),
-        },
-        "open_uploads": stats.open_uploads,
-        "objects": stats.objects,
-        "keys": stats.keys,
-        "parts": stats.parts,
-        "part_bytes": stats.part_bytes,
-        "blobs": stats.blobs,
-        "blob_bytes": stats.blob_bytes,
-        "saved_bytes": super::saved_bytes(stats),
-        "garbage_blobs": stats.garbage,
-        "journal_bytes": stats.journal_bytes,
-        "free_bytes": stats.free_bytes,
-        "damaged_files": stats.damaged_files.len(),
-        "namespaces": namespaces.iter().map(namespace_as_json).collect::<Vec<_>>(),
-    })
-}
-
-fn namespace_as_json(namespace: &Namespace) -> Value {
-    let usage = &namespace.usage;
-    let created = namespace
-        .created_at
-        .map(|time| humantime::format_rfc3339_seconds(time).to_string());
-    json!({ "namespace": namespace.name, "created_at": created, "keys": usage.keys, "objects": usage.objects,
-        "bytes": usage.bytes, "open_uploads": usage.open_uploads, "quota_bytes": namespace.quota.max_bytes(),
-        "quota_keys": namespace.quota.max_keys() })
-}
-
-fn verify_as_json(report: &VerifyReport) -> Value {
-    json!({
-        "clean": report.is_clean() && !report.cut_short,
-        "cut_short": report.cut_short,
-        "parts": report.parts,
-        "blobs": report.blobs,
-        "bytes": report.bytes,
-        "damaged_blobs": report.damaged.iter().map(blob_as_json).collect::<Vec<_>>(),
-        "damaged_files": report.files.iter().map(file_as_json).collect::<Vec<_>>(),
-        "inconsistent": report.inconsistent,
-    })
-}
-
-fn blob_as_json(blob: &DamagedBlob) -> Value {
-    let parts = blob.parts.iter().map(|(upload, number)| {
-        json!({ "namespace": upload.namespace(), "key": upload.key(), "id": upload.id().to_string(),
-            "part": number.get() })
-    });
-    json!({ "hash": blob.hash.to_string(), "reason": blob.reason, "parts": parts.collect::<Vec<_>>() })
-}
-
-fn file_as_json(file: &DamagedFile) -> Value {
-    json!({ "path": file.path.display().to_string(), "offset": file.offset, "reason": file.reason })
 }

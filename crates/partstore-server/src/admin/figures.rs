@@ -7,7 +7,9 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use partstore::{HousekeepingStep, PartStore, Stats};
 
-use super::{Admin, Answer, answer, saved_bytes, told};
+use partstore_reports::saved_bytes;
+
+use super::{Admin, Answer, answer, told};
 use crate::Failure;
 
 /// Bounds of the times that are told apart, seconds.

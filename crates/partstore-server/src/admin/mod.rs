@@ -22,7 +22,7 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use metrics_exporter_prometheus::PrometheusHandle;
-use partstore::{PartStore, Stats};
+use partstore::PartStore;
 use partstore_tokio::AsyncPartStore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -161,11 +161,6 @@ impl Front for Admin {
     fn panicked(&self) -> Answer {
         text(StatusCode::INTERNAL_SERVER_ERROR, "a fault; see the log\n")
     }
-}
-
-/// What parts with the same bytes save, less what waits for a sweep.
-fn saved_bytes(stats: &Stats) -> u64 {
-    stats.part_bytes.saturating_sub(stats.blob_bytes)
 }
 
 fn page() -> Answer {

@@ -6,10 +6,11 @@ use hyper::StatusCode;
 use partstore::{
     Error, ListNamespaces, ListParts, ListUploads, Namespace, PartStore, Result, Stats, UploadInfo,
 };
+use partstore_reports::saved_bytes;
 use serde::Serialize;
 
 use super::told::SinceStart;
-use super::{Admin, Answer, answer, figures, health, saved_bytes};
+use super::{Admin, Answer, answer, figures, health};
 use crate::traffic::{SPAN, Span, unix_seconds};
 
 /// The most namespaces and uploads that are shown.
