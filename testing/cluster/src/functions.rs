@@ -3,7 +3,8 @@
 /// The functions as they are. `ps.` stands for the schema.
 pub const FUNCTIONS: &str = concat!(
     include_str!("../../../crates/partstore-cluster/sql/functions-v1.sql"),
-    include_str!("../../../crates/partstore-cluster/sql/functions-v2.sql")
+    include_str!("../../../crates/partstore-cluster/sql/functions-v2.sql"),
+    include_str!("../../../crates/partstore-cluster/sql/functions-v3.sql")
 );
 
 /// A nap that leaves `FOUND` as it is: mostly none, up to 30 ms.

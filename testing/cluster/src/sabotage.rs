@@ -384,24 +384,24 @@ pub const ALL: &[Sabotage] = &[
     ),
     without(
         "stamp: the epoch stays",
-        &[Text("stamp_v1", "epoch = epoch + 1", "epoch = epoch")],
+        &[Text("stamp_v2", "epoch = epoch + 1", "epoch = epoch")],
     ),
     without(
         "take: what the others read is removed",
-        &[Text("take_v1", "x.since <= l_others AND ", "")],
+        &[Text("take_v2", "x.since <= l_others AND ", "")],
     ),
     without(
         "take: what this server opens is removed",
-        &[Text("take_v1", "x.since <= p_opening AND ", "")],
+        &[Text("take_v2", "x.since <= p_opening AND ", "")],
     ),
     without(
         "take: what this server reads is removed",
-        &[Text("take_v1", " AND x.content <> ALL (p_held)", "")],
+        &[Text("take_v2", " AND x.content <> ALL (p_held)", "")],
     ),
     without(
         "take: not stamped ones are taken, too",
         &[Text(
-            "take_v1",
+            "take_v2",
             "WHERE x.since <= l_others AND (",
             "WHERE coalesce(x.since, 0) <= l_others AND (x.since IS NULL OR ",
         )],
@@ -409,7 +409,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "take: two sweeps wait for each other",
         &[Text(
-            "take_v1",
+            "take_v2",
             "LIMIT p_limit FOR UPDATE SKIP LOCKED",
             "LIMIT p_limit FOR UPDATE",
         )],
@@ -417,7 +417,7 @@ pub const ALL: &[Sabotage] = &[
     without(
         "take: nothing is locked",
         &[Text(
-            "take_v1",
+            "take_v2",
             "LIMIT p_limit FOR UPDATE SKIP LOCKED",
             "LIMIT p_limit",
         )],
@@ -425,8 +425,8 @@ pub const ALL: &[Sabotage] = &[
     without(
         "take: a minute is not waited for",
         &[Text(
-            "take_v1",
-            "\n        AND (x.again IS NULL OR x.again < clock_timestamp())",
+            "take_v2",
+            "\n        AND (x.again < clock_timestamp() OR (x.again IS NULL AND NOT p_kept))",
             "",
         )],
     ),

@@ -46,10 +46,7 @@ impl ClusterCatalog {
             after = last;
         }
         // What is doomed by now gets a stamp; what this store reads is published against it.
-        let stamped = self.upkeep("stamp_v1", Arguments::new())?;
-        if let Some(epoch) = stamped.first().map(|row| row.get(0)) {
-            self.session.lease()?.learn(epoch);
-        }
+        while going.goes_on() && self.stamp()? == LOOKED_AT {}
         self.session.publish()?;
         let removed = self.remove_doomed(going, &mut report);
         report.in_use = self
@@ -57,6 +54,16 @@ impl ClusterCatalog {
         removed?;
         going.finish();
         Ok(report)
+    }
+
+    /// Stamps some of what was doomed, and returns how many.
+    fn stamp(&self) -> Result<i32> {
+        let rows = self.upkeep("stamp_v2", Arguments::new().with(LOOKED_AT))?;
+        let Some(row) = rows.first() else {
+            return Ok(0);
+        };
+        self.session.lease()?.learn(row.get(0));
+        Ok(row.get(1))
     }
 
     fn to_sweep(&self) -> Result<u64> {
@@ -70,16 +77,16 @@ impl ClusterCatalog {
 
     /// What cannot be removed now is left for a later sweep, and keeps nothing else from removal.
     fn remove_doomed(&self, going: &Going<'_>, report: &mut SweepReport) -> Result<()> {
-        let kept = i64::try_from(self.keep_removed.as_millis()).unwrap_or(i64::MAX);
-        let mut failed = Ok(());
+        self.keep(going)?;
+        let (mut after, mut failed) = (Vec::new(), Ok(()));
         loop {
             if !going.goes_on() {
                 return failed;
             }
-            let taken = self.take(kept)?;
-            if taken.is_empty() {
-                return failed;
-            }
+            let taken = self.take(&after)?;
+            let last = taken.iter().map(|row| row.get::<_, Vec<u8>>(0)).max();
+            let Some(last) = last else { return failed };
+            after = last;
             let doomed = |row: &Row| Doomed {
                 location: partstore::backend::Location(row.get(0)),
                 multipart: row.get(3),
@@ -107,8 +114,26 @@ impl ClusterCatalog {
         }
     }
 
-    /// Takes names that nobody reads.
-    fn take(&self, kept: i64) -> Result<Vec<Row>> {
+    /// What was stamped is kept from now on, if this store keeps what is removed.
+    fn keep(&self, going: &Going<'_>) -> Result<()> {
+        if self.keep_removed.is_zero() {
+            return Ok(());
+        }
+        let kept = i64::try_from(self.keep_removed.as_millis()).unwrap_or(i64::MAX);
+        let mut after: Vec<u8> = Vec::new();
+        while going.goes_on() {
+            let arguments = Arguments::new().with(after).with(LOOKED_AT).with(kept);
+            let rows = self.upkeep("keep_v1", arguments)?;
+            match rows.first().and_then(|row| row.get(0)) {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes names behind this one that nobody reads.
+    fn take(&self, after: &[u8]) -> Result<Vec<Row>> {
         let lease = self.session.lease()?;
         // First from when on, then what: a reader is in one of the two.
         let (reads, opening) = lease.reads();
@@ -121,13 +146,14 @@ impl ClusterCatalog {
         };
         let held = held.iter().map(|content| content.as_bytes().to_vec());
         let arguments = Arguments::new()
+            .with(after.to_vec())
             .with(REMOVED)
-            .with(kept)
+            .with(!self.keep_removed.is_zero())
             .with(lease.id.to_vec())
             .with(reads)
             .with(opening)
             .with(held.collect::<Vec<_>>());
-        self.upkeep("take_v1", arguments)
+        self.upkeep("take_v2", arguments)
     }
 
     pub(super) fn verify_all(

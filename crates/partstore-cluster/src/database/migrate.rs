@@ -16,7 +16,7 @@ struct Migration {
     scripts: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         needs: 1,
         scripts: &[include_str!("../../sql/0001-tables.sql")],
@@ -32,6 +32,10 @@ const MIGRATIONS: [Migration; 3] = [
             include_str!("../../sql/0003-keys.sql"),
             include_str!("../../sql/functions-v2.sql"),
         ],
+    },
+    Migration {
+        needs: 2,
+        scripts: &[include_str!("../../sql/functions-v3.sql")],
     },
 ];
 

@@ -15,6 +15,8 @@ use crate::runtime::Runtime;
 
 /// How many tokens are reserved at a time: few at first, more for a store that uses many.
 const RESERVED: (i64, i64) = (16, 1024);
+/// How many names are doomed by one call.
+const HANDED_IN: usize = 1000;
 
 /// A lease, from its beginning in the database to its end.
 pub(crate) struct Lease {
@@ -157,18 +159,23 @@ impl Lease {
 
     /// Dooms the names that are not used after all.
     pub async fn hand_in(&self, database: &Database) -> Result<(), Failure> {
-        let doomed = std::mem::take(&mut self.state.lock().doomed);
-        if doomed.is_empty() {
-            return Ok(());
+        let mut doomed = std::mem::take(&mut self.state.lock().doomed);
+        // Some at a time, so that no call grows with how many there are.
+        while !doomed.is_empty() {
+            let rest = doomed.split_off(doomed.len().min(HANDED_IN));
+            let (seq, late): (Vec<i64>, Vec<bool>) = doomed.iter().copied().unzip();
+            let arguments = Arguments::new().with(self.id.to_vec()).with(seq).with(late);
+            let call = Call::function(&database.schema, "doom_v1", arguments);
+            if let Err(failure) = database.read(&call).await {
+                self.state
+                    .lock()
+                    .doomed
+                    .extend(doomed.into_iter().chain(rest));
+                return Err(failure);
+            }
+            doomed = rest;
         }
-        let (seq, late): (Vec<i64>, Vec<bool>) = doomed.iter().copied().unzip();
-        let arguments = Arguments::new().with(self.id.to_vec()).with(seq).with(late);
-        let call = Call::function(&database.schema, "doom_v1", arguments);
-        let done = database.read(&call).await;
-        if done.is_err() {
-            self.state.lock().doomed.extend(doomed);
-        }
-        done.map(|_| ())
+        Ok(())
     }
 
     /// Ends it.

@@ -14,3 +14,4 @@ mod servers;
 mod setup;
 mod small;
 mod support;
+mod sweeps;

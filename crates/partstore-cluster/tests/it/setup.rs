@@ -22,7 +22,7 @@ fn tables_are_made_once_also_by_servers_that_open_at_once() {
             store.unwrap().unwrap();
         }
         let steps = sql::query(&format!("SELECT count(*) FROM {schema}.migrations"));
-        assert_eq!(steps[0].get::<_, i64>(0), 3);
+        assert_eq!(steps[0].get::<_, i64>(0), 4);
         sql::run(&format!("DROP SCHEMA {schema} CASCADE"));
     });
 }
@@ -121,18 +121,18 @@ fn an_old_server_opens_a_newer_schema_only_if_that_says_so() {
         engine.open(Options::cos()).unwrap().close().unwrap();
         let schema = &engine.schema;
         sql::run(&format!(
-            "INSERT INTO {schema}.migrations (number, needs) VALUES (4, 2)"
+            "INSERT INTO {schema}.migrations (number, needs) VALUES (5, 2)"
         ));
         engine.open(Options::cos()).unwrap().close().unwrap();
         sql::run(&format!(
-            "INSERT INTO {schema}.migrations (number, needs) VALUES (5, 5)"
+            "INSERT INTO {schema}.migrations (number, needs) VALUES (6, 6)"
         ));
         let refused = engine.open(Options::cos()).unwrap_err();
         assert!(
-            matches!(refused, Error::NewerFormat { found: 5, .. }),
+            matches!(refused, Error::NewerFormat { found: 6, .. }),
             "{refused}"
         );
-        sql::run(&format!("DELETE FROM {schema}.migrations WHERE number > 3"));
+        sql::run(&format!("DELETE FROM {schema}.migrations WHERE number > 4"));
     });
 }
 
