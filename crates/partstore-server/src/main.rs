@@ -51,6 +51,11 @@ use rules::{Current, Rules};
 use s3::S3Front;
 use server::{Limits, Server};
 
+/// The system's own keeps what a thread has freed for that thread, so that many threads hold far more than is used.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where the protocol of COS listens if no address is given.

@@ -1,10 +1,13 @@
 //! [`Disturber`]: kills, stops, fills the disk, takes backups, has everything compared, and removes it at the end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use rustix::process::Signal;
 use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::Failure;
 use crate::disk::{Disk, files};
@@ -13,10 +16,13 @@ use crate::sample::Level;
 use crate::server::Server;
 use crate::shared::{Order, Shared};
 
+const GLANCE: Duration = Duration::from_millis(50);
 /// Events between two quiet moments.
 const EVENTS: u32 = 4;
 /// A disk is full to the last byte, or nearly, or too full for bodies.
 const LEFT: [u64; 4] = [0, 0, 1 << 20, 30 << 20];
+/// A start that is killed has at most so long.
+const LONGEST_START: Duration = Duration::from_millis(250);
 /// The exit codes of the command.
 const FULL: i32 = 9;
 
@@ -29,6 +35,8 @@ pub struct Disturber<'a> {
     /// At the quiet moments of the second half.
     levels: Vec<Level>,
     backups: u32,
+    /// Set by a signal: the disk is to be unmounted all the same.
+    is_interrupted: Arc<AtomicBool>,
 }
 
 impl<'a> Disturber<'a> {
@@ -36,8 +44,12 @@ impl<'a> Disturber<'a> {
         (shared, server, disk): (&'a Shared, &'a Server, &'a Disk),
         length: Duration,
         seed: u64,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Failure> {
+        let is_interrupted = Arc::default();
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&is_interrupted))?;
+        }
+        Ok(Self {
             shared,
             server,
             disk,
@@ -45,14 +57,15 @@ impl<'a> Disturber<'a> {
             random: Rng::with_seed(seed),
             levels: Vec::new(),
             backups: 0,
-        }
+            is_interrupted,
+        })
     }
 
     pub fn run(mut self) -> Result<(), Failure> {
         let began = Instant::now();
         while began.elapsed() < self.length / 2 {
             for _ in 0..EVENTS {
-                self.load();
+                self.load()?;
                 match self.random.u8(..20) {
                     0..8 => self.restart(Signal::KILL)?,
                     8..11 => self.restart(Signal::TERM)?,
@@ -66,7 +79,7 @@ impl<'a> Disturber<'a> {
         // From here on one server lives.
         while began.elapsed() < self.length {
             for _ in 0..EVENTS {
-                self.load();
+                self.load()?;
                 match self.random.u8(..4) {
                     0 => self.fill(false)?,
                     1 => self.back_up()?,
@@ -79,13 +92,20 @@ impl<'a> Disturber<'a> {
         self.remove()
     }
 
-    fn load(&mut self) {
+    fn load(&mut self) -> Result<(), Failure> {
         let mean = (self.length / 200).clamp(Duration::from_secs(1), Duration::from_secs(10));
-        std::thread::sleep(mean.mul_f64(self.random.f64() * 2.0));
+        let until = Instant::now() + mean.mul_f64(self.random.f64() * 2.0);
+        while Instant::now() < until {
+            std::thread::sleep(GLANCE);
+            if self.is_interrupted.load(Ordering::SeqCst) {
+                return Err("it was interrupted".into());
+            }
+        }
         if !self.server.is_alive() {
             self.shared
                 .violation("the server has ended by itself".into());
         }
+        Ok(())
     }
 
     /// Ends the server, does something while no server runs, and starts the next one.
@@ -106,9 +126,10 @@ impl<'a> Disturber<'a> {
                 .violation("a server that was stopped failed".into());
         }
         between(self)?;
-        // A start is killed, too.
-        if signal == Signal::KILL && self.random.u8(..4) == 0 {
-            self.server.start()?;
+        // Starts are killed, too: most before they answer.
+        if signal == Signal::KILL && self.random.u8(..2) == 0 {
+            self.server.spawn()?;
+            std::thread::sleep(LONGEST_START.mul_f64(self.random.f64()));
             self.server.end(Signal::KILL)?;
         }
         self.server.start()?;
@@ -128,10 +149,10 @@ impl<'a> Disturber<'a> {
         self.shared.event("full");
         self.shared.set_full(true);
         self.disk.fill(LEFT[self.random.usize(..LEFT.len())])?;
-        self.load();
+        self.load()?;
         if kill {
             self.restart(Signal::KILL)?;
-            self.load();
+            self.load()?;
         }
         self.disk.empty()?;
         self.shared.set_full(false);

@@ -156,7 +156,8 @@ impl Soak {
                     std::thread::sleep(every);
                 }
             });
-            let ended = Disturber::new((shared, server, disk), length, self.seed).run();
+            let disturber = Disturber::new((shared, server, disk), length, self.seed);
+            let ended = disturber.and_then(Disturber::run);
             if let Err(error) = &ended {
                 // The clients wait for a server, which does not come back.
                 eprintln!("FAILED after {:.0} s: {error}", shared.seconds());

@@ -35,16 +35,17 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Three that nobody has.
+    /// Three in a row that nobody has. They lie below those that the system gives to outgoing connections, so that nobody
+    /// gets one while no server runs.
     pub fn choose() -> Result<Self, Failure> {
-        // All are held until the last one is known.
-        let listeners = [0; 3].map(|port| TcpListener::bind(("127.0.0.1", port)));
-        let [s3, cos, admin] = listeners;
-        let (s3, cos, admin) = (s3?, cos?, admin?);
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        let mut tried = (0..1000).map(|_| fastrand::u16(10_000..30_000));
+        let first = tried.find(|first| (*first..first + 3).all(is_free));
+        let first = first.ok_or("no port is free")?;
         Ok(Self {
-            s3: s3.local_addr()?.port(),
-            cos: cos.local_addr()?.port(),
-            admin: admin.local_addr()?.port(),
+            s3: first,
+            cos: first + 1,
+            admin: first + 2,
         })
     }
 }
@@ -70,8 +71,8 @@ impl Server {
         &self.programs.data
     }
 
-    /// Starts it, and returns when it answers.
-    pub fn start(&self) -> Result<(), Failure> {
+    /// Starts it, and does not wait until it answers.
+    pub fn spawn(&self) -> Result<(), Failure> {
         let Ports { s3, cos, admin } = self.programs.ports;
         let log = OpenOptions::new()
             .create(true)
@@ -91,6 +92,12 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(log);
         *self.process.lock() = Some(command.spawn()?);
+        Ok(())
+    }
+
+    /// Starts it, and returns when it answers.
+    pub fn start(&self) -> Result<(), Failure> {
+        self.spawn()?;
         let began = Instant::now();
         while self.status().is_err() {
             if !self.is_alive() {

@@ -15,6 +15,8 @@ const UPLOADS: usize = 3;
 /// Bodies with these seeds are put again and again.
 const COMMON: u64 = 24;
 const GLANCE: Duration = Duration::from_millis(10);
+/// Room comes back sooner than that.
+const LONG: Duration = Duration::from_mins(5);
 
 /// What a key may hold. More than one possibility remains while a call has no answer.
 struct Key {
@@ -414,13 +416,24 @@ impl<'a> Worker<'a> {
 
     /// Removes everything, again and again until each call has an answer.
     fn remove(&mut self) {
+        let began = Instant::now();
+        let is_late = || began.elapsed() > LONG;
         while let Some(last) = self.uploads.len().checked_sub(1) {
+            if is_late() {
+                let open = &self.uploads[last];
+                let call = Call::Abort(&self.keys[open.key].name, &open.id);
+                return self.complain(call, "it is refused for ever");
+            }
             self.uploads[last].ending.get_or_insert(Ending::Abort);
             self.end(last);
         }
         for key in 0..KEYS {
             self.keys[key].possible.push(None);
             while self.keys[key].possible.len() > 1 {
+                if is_late() {
+                    let call = Call::Delete(&self.keys[key].name);
+                    return self.complain(call, "it is refused for ever");
+                }
                 self.delete(key);
             }
             self.read(key, false);
