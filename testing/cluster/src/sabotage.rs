@@ -402,8 +402,8 @@ pub const ALL: &[Sabotage] = &[
         "take: not stamped ones are taken, too",
         &[Text(
             "take_v2",
-            "WHERE x.since <= l_others AND (",
-            "WHERE coalesce(x.since, 0) <= l_others AND (x.since IS NULL OR ",
+            "p_after AND x.since <= l_others AND (",
+            "p_after AND coalesce(x.since, 0) <= l_others AND (x.since IS NULL OR ",
         )],
     ),
     without(
