@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::blob::{BlobFiles, DurableBlob, StagedBlob};
 #[cfg(not(shuttle))]
-use super::file;
+use super::file::{self, Dir};
 use super::room::{Reservation, Room};
 use crate::backend::{self, BlobReader, BlobStore, BlobWriter, Location, StoredBlob};
 #[cfg(not(shuttle))]
@@ -18,6 +18,9 @@ use crate::{ContentHash, Result, Stats};
 pub(super) struct LocalBlobs {
     pub files: Arc<BlobFiles>,
     pub room: Arc<Room>,
+    /// The store's directory.
+    #[cfg(not(shuttle))]
+    pub root: Dir,
 }
 
 impl BlobStore for LocalBlobs {
@@ -38,7 +41,7 @@ impl BlobStore for LocalBlobs {
 
     #[cfg(not(shuttle))]
     fn owns_path(&self, path: &Path) -> Result<bool> {
-        file::is_below(path, self.room.root())
+        file::is_below(path, &self.root)
     }
 
     #[cfg(not(shuttle))]

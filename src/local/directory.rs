@@ -69,21 +69,44 @@ fn open(path: &Path, options: &Options) -> Result<Dir> {
         }
         opened => opened,
     };
-    opened.map_err(|error| {
-        if error.is_not_a_directory() {
-            not_a_store(path, "it is not a directory".to_owned())
-        } else {
-            error
-        }
-    })
+    opened.map_err(|error| of_the_path(path, error))
+}
+
+fn of_the_path(path: &Path, error: Error) -> Error {
+    if error.is_not_a_directory() {
+        not_a_store(path, "it is not a directory".to_owned())
+    } else {
+        error
+    }
+}
+
+fn no_store(path: &Path) -> Error {
+    Error::NoSuchStore {
+        path: path.to_owned(),
+    }
+}
+
+/// Opens the directory of a store that exists.
+///
+/// # Errors
+/// [`Error::NoSuchStore`], [`Error::NotAStore`], [`Error::NewerFormat`], [`Error::Io`].
+#[cfg(not(shuttle))]
+pub(crate) fn open_to_read(path: &Path, mode: u32) -> Result<Dir> {
+    let root = match Dir::open(path, mode) {
+        Err(error) if error.is_not_found() => return Err(no_store(path)),
+        opened => opened.map_err(|error| of_the_path(path, error))?,
+    };
+    if read_format(&root)? == Found::Nothing {
+        refuse_foreign(&root)?;
+        return Err(no_store(path));
+    }
+    Ok(root)
 }
 
 fn refuse_missing(path: &Path, options: &Options) -> Result<()> {
     match options.making {
         Making::Allowed => Ok(()),
-        Making::Refused => Err(Error::NoSuchStore {
-            path: path.to_owned(),
-        }),
+        Making::Refused => Err(no_store(path)),
     }
 }
 

@@ -10,6 +10,8 @@ use super::backup::Taking;
 use super::blob::BlobFiles;
 use super::blobs::LocalBlobs;
 use super::directory::{self, Found};
+#[cfg(not(shuttle))]
+use super::file::Dir;
 use super::file::{self, Lock};
 use super::format::marker::Orphans;
 use super::format::record::{UploadRecord, UploadState};
@@ -24,6 +26,8 @@ use super::suspects::{Need, Suspects};
 use super::sweep::Sweep;
 use super::upgrade;
 use super::verify::Verify;
+#[cfg(not(shuttle))]
+use super::view::View;
 use crate::backend::Checkpoint;
 use crate::buffers::Buffers;
 use crate::going::{Closing, Going};
@@ -52,6 +56,9 @@ pub(crate) struct Engine {
     /// Dropped last: nobody else may open the directory while any part of this still works.
     #[cfg_attr(shuttle, expect(dead_code, reason = "no schedule takes a backup"))]
     lock: Arc<Lock>,
+    /// If the store is only read. Dropped behind the lock of its copy.
+    #[cfg(not(shuttle))]
+    view: Option<View>,
 }
 
 impl Engine {
@@ -65,9 +72,21 @@ impl Engine {
         let path = file::absolute(path)?;
         // First, so that nothing is made or changed when they are refused.
         prove_threads(&path)?;
+        #[cfg(not(shuttle))]
+        let view = match &options.read_in {
+            Some(scratch) => Some(View::make(&path, scratch, options.mode)?),
+            None => None,
+        };
+        #[cfg(not(shuttle))]
+        let path = view.as_ref().map_or(path, |view| view.path().to_owned());
         let (lock, found) = directory::lock_or_create(&path, options)?;
         let lock = Arc::new(lock);
         let blobs = BlobFiles::open(lock.dir(), buffers)?.until(closing);
+        #[cfg(not(shuttle))]
+        let blobs = match &view {
+            Some(view) => blobs.reading(view.source())?,
+            None => blobs,
+        };
         for dir in blobs.dirs() {
             lock.watch(dir);
         }
@@ -106,6 +125,9 @@ impl Engine {
             elapsed: started.elapsed(),
         };
         upgrade::count_usage(&meta)?;
+        if blobs.check_writable().is_err() {
+            meta.refuse_changes();
+        }
         let ids = IdSource::after(meta.newest_upload()?);
         let engine = Self {
             ages: Ages::from_now_on(ids.newest()),
@@ -119,10 +141,19 @@ impl Engine {
             blobs: Arc::new(blobs),
             closing: closing.clone(),
             lock,
+            #[cfg(not(shuttle))]
+            view,
             options: options.clone(),
             meta,
         };
         Ok((engine, recovery))
+    }
+
+    /// The store's directory.
+    #[cfg(not(shuttle))]
+    fn root(&self) -> &Dir {
+        let view = self.view.as_ref();
+        view.map_or_else(|| self.lock.dir(), View::source)
     }
 
     /// What writes and reads its blobs.
@@ -130,6 +161,8 @@ impl Engine {
         LocalBlobs {
             files: Arc::clone(&self.blobs),
             room: Arc::clone(&self.room),
+            #[cfg(not(shuttle))]
+            root: self.root().clone(),
         }
     }
 
@@ -190,6 +223,7 @@ impl Engine {
 
     /// Removes what can be removed, until `going` says no.
     pub(crate) fn sweep(&self, going: &Going<'_>) -> Result<SweepReport> {
+        self.blobs.check_writable()?;
         let Self {
             meta,
             blobs,
@@ -281,7 +315,7 @@ impl Engine {
         going: &Going<'_>,
         report: &mut BackupReport,
     ) -> Result<()> {
-        if file::is_below(into, self.lock.dir())? {
+        if file::is_below(into, self.root())? {
             return Err(Error::InvalidArgument {
                 argument: "the directory of backups",
                 found: into.display().to_string(),

@@ -25,6 +25,8 @@ mod suspects;
 mod sweep;
 mod upgrade;
 mod verify;
+#[cfg(not(shuttle))]
+mod view;
 
 use std::path::Path;
 use std::sync::Arc;

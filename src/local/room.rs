@@ -38,12 +38,6 @@ impl Room {
         }
     }
 
-    /// The store's directory.
-    #[cfg(not(shuttle))]
-    pub(crate) fn root(&self) -> &Dir {
-        &self.root
-    }
-
     /// Passes if the disk has room for so many bytes now. Reserves none of it.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ impl Blobs for BlobFiles {
         kept: &mut dyn FnMut(&ContentHash) -> Result<bool>,
         aside: &Dir,
     ) -> Result<()> {
+        self.check_writable()?;
         let mut prefixes = self.prefixes()?;
         prefixes.sort_unstable();
         for prefix in prefixes {

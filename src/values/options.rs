@@ -1,5 +1,6 @@
 //! [`Options`] of a store: what its owner chooses.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::values::observer::Witness;
@@ -39,6 +40,8 @@ pub struct Options {
     pub(crate) making: Making,
     pub(crate) salvaging: Salvaging,
     pub(crate) trusts_index: bool,
+    /// Where a copy of the metadata is made, if the store is only read.
+    pub(crate) read_in: Option<PathBuf>,
     /// Permissions of files.
     pub(crate) mode: u32,
     pub(crate) witness: Witness,
@@ -161,6 +164,7 @@ impl Options {
             making: Making::Allowed,
             salvaging: Salvaging::Refused,
             trusts_index: true,
+            read_in: None,
             mode: 0o600,
             witness: Witness::default(),
         }
@@ -351,6 +355,26 @@ impl Options {
     #[must_use]
     pub fn salvage(mut self) -> Self {
         self.salvaging = Salvaging::Allowed;
+        self
+    }
+
+    /// Only reads a store that exists. Nothing of it is changed, so its file system may be mounted read-only, and this user
+    /// may lack the right to write.
+    ///
+    /// Use this for a snapshot that the file system has made of a running store, for a copy, or to look before a repair. As
+    /// any open does, it answers [`Error::StoreLocked`](crate::Error::StoreLocked) if a process has the store open. While it
+    /// is open here, others may read it, too, and nobody can open it otherwise.
+    ///
+    /// The journal and the layers are copied to a new directory below `scratch`, about 400 bytes a part and up to 256 MiB,
+    /// and are opened there. The close removes it; a kill leaves it, as `partstore-view-<16 hex digits>`. Errors about
+    /// metadata name files of the copy. Every change answers [`Error::ReadOnly`](crate::Error::ReadOnly), and there is no
+    /// housekeeping.
+    #[must_use]
+    pub fn read_only(mut self, scratch: impl Into<PathBuf>) -> Self {
+        self.read_in = Some(scratch.into());
+        self.making = Making::Refused;
+        self.background = Background::Host;
+        self.headroom = 0;
         self
     }
 

@@ -36,6 +36,7 @@ mod observed;
 mod ownership;
 mod pages;
 mod put;
+mod read_only;
 mod recovery;
 mod replace;
 mod room;

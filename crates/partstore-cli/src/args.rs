@@ -73,6 +73,10 @@ pub struct Place {
     /// As root, opens a store of another user, too. Files that are made then belong to root
     #[arg(long, global = true)]
     pub as_root: bool,
+    /// Changes nothing of the directory: a snapshot, a store without the right to write. Its journal and rows are copied to
+    /// TMPDIR meanwhile
+    #[arg(long, global = true, conflicts_with = "upgrade")]
+    pub read_only: bool,
 }
 
 impl Place {

@@ -103,7 +103,7 @@ fn code_of(error: &Error) -> u8 {
         | Error::NoSuchPart { .. }
         | Error::NoSuchNamespace { .. }
         | Error::NoSuchState { .. } => 3,
-        Error::InvalidArgument { .. } | Error::KeyTooLong { .. } => 2,
+        Error::InvalidArgument { .. } | Error::KeyTooLong { .. } | Error::ReadOnly => 2,
         Error::Damaged { .. } | Error::DamagedBlob { .. } | Error::DamagedRow { .. } => 4,
         Error::StoreLocked { .. } => 5,
         Error::NoSuchStore { .. } | Error::NotAStore { .. } => 6,
@@ -127,8 +127,9 @@ fn code_of_io(error: &io::Error) -> u8 {
 /// What the library says is for programs that link it. These lines are for people at a shell.
 fn line_of(error: &Error) -> String {
     match error {
+        Error::ReadOnly => "this command changes the store; leave --read-only out".to_owned(),
         Error::StoreLocked { path } => format!(
-            "the store at {} is open in another process, most likely its server; stop that first, then run this again (a server with --admin does info, verify, sweep and backup itself: say --server HOST:PORT)",
+            "the store at {} is open in another process, most likely its server; stop that first, then run this again (a server with --admin does info, verify, sweep and backup itself: say --server HOST:PORT; of a snapshot of its file system, say --read-only)",
             path.display()
         ),
         Error::NoSuchStore { path } => format!(
@@ -196,7 +197,9 @@ fn is_no_directory(error: &Error) -> bool {
 
 fn with_remedy(what: String, code: u8) -> String {
     match code {
-        8 => format!("{what}; run this as the user who owns it"),
+        8 => format!(
+            "{what}; run this as the user who owns it, or, if you may read it, say --read-only"
+        ),
         _ => what,
     }
 }

@@ -1,5 +1,6 @@
 //! Opens the store: never makes one by accident, and never changes what its server relies on.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -164,6 +165,11 @@ fn addressed(named: &Named<'_>) -> Done<Cluster> {
             "this works on a cluster; say --catalog and --blobs".into(),
         ));
     };
+    if place.read_only {
+        return Err(Failure::Usage(
+            "--read-only is for a directory; of a cluster, what does not change it needs no such thing".into(),
+        ));
+    }
     // This one works on one thing at a time, and the database has few connections to give.
     let cluster = Cluster::new(catalog, blobs)
         .schema(&place.schema)
@@ -187,6 +193,9 @@ pub fn of_cluster(error: Error) -> Failure {
 
 /// Opens the store in a directory.
 pub fn open_directory(place: &Place, path: &Path, create: bool) -> Done<PartStore> {
+    if place.read_only {
+        return Ok(options().read_only(env::temp_dir()).open(path)?);
+    }
     check(place, path)?;
     let options = if create {
         options()
@@ -203,6 +212,11 @@ pub fn options() -> Options {
 
 /// Refuses what opening would change without a word: the format, and the owner of files.
 pub fn check(place: &Place, path: &Path) -> Done {
+    if place.read_only {
+        return Err(Failure::Usage(
+            "this command changes the store; leave --read-only out".into(),
+        ));
+    }
     if !place.as_root {
         check_owner(path)?;
     }

@@ -73,6 +73,7 @@ impl BlobFiles {
         source: BorrowedFd<'_>,
     ) -> Result<Option<(StagedBlob, u64)>> {
         self.check_process()?;
+        self.check_writable()?;
         let staged = StagedBlob::create(Arc::clone(self), &self.next_staged(), Handle::create_new)?;
         staged.shared_with(source)
     }

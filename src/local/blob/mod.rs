@@ -61,6 +61,8 @@ pub(crate) struct BlobFiles {
     damaged: Mutex<HashSet<ContentHash>>,
     /// What was in `staging/` and does not belong to the store.
     foreign: Vec<PathBuf>,
+    /// Nothing is made and nothing is removed.
+    read_only: bool,
 }
 
 impl BlobFiles {
@@ -85,6 +87,7 @@ impl BlobFiles {
         })?;
         Ok(Self {
             foreign,
+            read_only: false,
             process: Process::current(),
             buffers: Arc::clone(buffers),
             closing: Closing::default(),
@@ -102,6 +105,27 @@ impl BlobFiles {
         })
     }
 
+    /// Reads the blobs of another store, and changes nothing of it. If their directory is missing, so is each of them.
+    #[cfg(not(shuttle))]
+    pub(crate) fn reading(mut self, root: &Dir) -> Result<Self> {
+        match root.dir("blobs") {
+            Err(error) if error.is_not_found() => {}
+            blobs => self.blobs = blobs?,
+        }
+        self.read_only = true;
+        Ok(self)
+    }
+
+    /// # Errors
+    /// [`Error::ReadOnly`].
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.read_only {
+            Err(Error::ReadOnly)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Makes long work end when `closing` begins.
     pub(crate) fn until(self, closing: &Closing) -> Self {
         Self {
@@ -112,6 +136,7 @@ impl BlobFiles {
 
     /// Begins a body.
     pub(crate) fn stage(self: &Arc<Self>) -> Result<StagedBlob> {
+        self.check_writable()?;
         let place = self.next_staged();
         if self.writes_direct {
             let staged = StagedBlob::create(Arc::clone(self), &place, Handle::create_direct)?;
@@ -199,6 +224,7 @@ impl BlobFiles {
     /// Removes the blob's file. `false` if none existed, or if a directory has its name, which no store
     /// makes. The removal is durable after [`sync_names`](Self::sync_names).
     pub(crate) fn remove(&self, content: &ContentHash) -> Result<bool> {
+        self.check_writable()?;
         self.sound.lock().remove(content);
         self.passes.forget(content);
         self.damaged.lock().remove(content);
@@ -316,6 +342,7 @@ impl BlobFiles {
     /// Makes `blobs/xx`, its name and the names in it durable, once in this process. What an earlier
     /// process made or renamed may not be durable.
     fn make_durable(&self, prefix: u8) -> Result<()> {
+        self.check_writable()?;
         let mut durable = self.is_durable(prefix);
         if !*durable {
             self.blobs.create_dir(hex::encode([prefix]))?;

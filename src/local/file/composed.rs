@@ -97,7 +97,8 @@ pub(crate) fn copy_tree(from: &Dir, to: &Place) -> Result<()> {
     Ok(())
 }
 
-fn copy(from: &Place, to: &Place) -> Result<()> {
+/// Copies a file to a place that does not exist. Nothing is synced.
+pub(crate) fn copy(from: &Place, to: &Place) -> Result<()> {
     let (source, target) = (Handle::open_read(from)?, Handle::create_new(to)?);
     let (mut offset, len) = (0, source.len()?);
     let mut bytes = Vec::new();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use super::at;
@@ -32,7 +32,7 @@ impl Lock {
     /// another process has locked either.
     pub(crate) fn take(dir: &Dir, name: &str) -> Result<Option<Self>> {
         let place = dir.at(name);
-        if !flock(dir)? {
+        if !flock(dir, FlockOperation::NonBlockingLockExclusive)? {
             return Ok(None);
         }
         let lock = Self::take_file(dir, place);
@@ -105,9 +105,62 @@ impl Drop for Lock {
     }
 }
 
+/// A directory that others may read and nobody has [locked](Lock), until this is dropped. Nothing is written for it.
+#[derive(Debug)]
+pub(crate) struct SharedLock {
+    dir: Dir,
+    file: Option<File>,
+    process: Process,
+}
+
+impl SharedLock {
+    /// Locks the directory, and the file `name` in it if it exists. `None` if a process has locked either for itself.
+    pub(crate) fn take(dir: &Dir, name: &str) -> Result<Option<Self>> {
+        if !flock(dir, FlockOperation::NonBlockingLockShared)? {
+            return Ok(None);
+        }
+        let mut lock = Self {
+            dir: dir.clone(),
+            file: None,
+            process: Process::current(),
+        };
+        let place = dir.at(name);
+        let file = match place.open(OFlags::RDONLY) {
+            Ok(file) => File::from(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(lock)),
+            Err(source) => return Err(at("open", &place.path())(source)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => lock.file = Some(file),
+            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(std::fs::TryLockError::Error(source)) => {
+                return Err(at("lock", &place.path())(source));
+            }
+        }
+        Ok(Some(lock))
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+}
+
+impl Drop for SharedLock {
+    fn drop(&mut self) {
+        if self.process.is_another() {
+            return;
+        }
+        if let Some(file) = &self.file {
+            let _ = file.unlock();
+        }
+        unlock(&self.dir);
+    }
+}
+
 /// `false` if another process has the lock.
-fn flock(dir: &Dir) -> Result<bool> {
-    match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockExclusive) {
+fn flock(dir: &Dir, how: FlockOperation) -> Result<bool> {
+    match rustix::fs::flock(dir.fd(), how) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(errno) => Err(at("lock", dir.path())(io::Error::from(errno))),

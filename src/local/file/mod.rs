@@ -32,12 +32,12 @@ use rustix::fs::{AtFlags, FallocateFlags, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags};
 
 pub(crate) use composed::{
-    copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
+    copy, copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
     sync_tree, unshare, write_durably,
 };
 use dir::FileId;
 pub(crate) use dir::{Dir, Entry, Kind, Place, create_dirs, sync_parents};
-pub(crate) use lock::Lock;
+pub(crate) use lock::{Lock, SharedLock};
 pub(crate) use outside::{Foreign, Outside};
 pub(crate) use share::{is_below, link};
 
@@ -344,6 +344,11 @@ pub(crate) fn rename(from: &Place, to: &Place) -> Result<()> {
 /// Removes a name that does not name a directory.
 pub(crate) fn remove(place: &Place) -> Result<()> {
     unlink(place, AtFlags::empty())
+}
+
+/// Removes a directory, by its path, with everything in it.
+pub(crate) fn remove_tree_at(path: &Path) -> Result<()> {
+    std::fs::remove_dir_all(path).map_err(at("remove", path))
 }
 
 /// Removes an empty directory.

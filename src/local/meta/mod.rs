@@ -36,7 +36,7 @@ mod window;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(crate) use change::Change;
 pub(crate) use index::prove_threads;
@@ -84,6 +84,8 @@ pub(crate) struct MetaStore {
     cache: u64,
     /// Removed when a step that frees space has no room.
     ballast: Arc<Ballast>,
+    /// Nothing is committed.
+    is_read_only: AtomicBool,
 }
 
 /// How far the layers go.
@@ -177,12 +179,15 @@ impl MetaStore {
     /// of a row are in the journal in the order in which the index gets them.
     ///
     /// # Errors
-    /// - [`Error::StorageFull`], [`Error::Damaged`]: nothing was changed.
+    /// - [`Error::StorageFull`], [`Error::Damaged`], [`Error::ReadOnly`]: nothing was changed.
     /// - [`Error::Poisoned`], [`Error::Index`]: only opening the store again tells whether the change was
     ///   kept.
     pub(crate) fn commit(&self, change: Change, space: SpaceUse) -> Result<Ticket> {
         // An index that does not answer would never get what the journal has.
         self.check()?;
+        if self.is_read_only.load(Ordering::Relaxed) {
+            return Err(Error::ReadOnly);
+        }
         let batch =
             &change.into_batch(|namespace, stripe| self.usage_of_stripe(namespace, stripe))?;
         let len = batch.payload().len();
@@ -198,6 +203,11 @@ impl MetaStore {
             self.note_damage(&damage);
         }
         Ok(ticket)
+    }
+
+    /// From now on every change fails.
+    pub(crate) fn refuse_changes(&self) {
+        self.is_read_only.store(true, Ordering::Relaxed);
     }
 
     /// Returns when the change is durable.

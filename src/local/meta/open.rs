@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::index::Index;
 use super::journal::{self, Journal, Scan};
@@ -164,6 +164,7 @@ impl Opening<'_> {
             checkpoint_at: self.options.checkpoint_at,
             cache: self.cache,
             ballast: Arc::clone(self.ballast),
+            is_read_only: AtomicBool::new(false),
         };
         // I8: something that failed on the way and was made good may have been a sync. Then nothing may be
         // acknowledged.

@@ -72,6 +72,7 @@ impl Error {
             | Self::NoSuchStore { .. }
             | Self::NoSuchState { .. }
             | Self::NoBackup
+            | Self::ReadOnly
             | Self::NewerFormat { .. }
             | Self::Forked => ErrorKind::Setup,
         }
@@ -123,6 +124,7 @@ impl Error {
             | Self::Unavailable { .. }
             | Self::OutcomeUnknown { .. }
             | Self::Closed => ("ServiceUnavailable", 503),
+            Self::ReadOnly => ("MethodNotAllowed", 405),
             Self::NotAStore { .. }
             | Self::NoSuchStore { .. }
             | Self::NoSuchState { .. }

@@ -314,6 +314,12 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The store was opened to be [only read](crate::Options::read_only). Nothing was changed.
+    #[error(
+        "the store was opened to be read only; open it without Options::read_only to change it"
+    )]
+    ReadOnly,
+
     /// The directory of backups has no such state.
     #[error("the backups at {path} have no {}", match state {
         Some(state) => format!("state {state}"),

@@ -11,6 +11,7 @@ mod import;
 mod listings;
 mod migrate;
 mod objects;
+mod read_only;
 mod refusals;
 mod upkeep;
 mod verify;

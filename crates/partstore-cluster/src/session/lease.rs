@@ -15,7 +15,7 @@ use crate::runtime::Runtime;
 
 /// How many tokens are reserved at a time: few at first, more for a store that uses many.
 const RESERVED: (i64, i64) = (16, 1024);
-/// How many names are doomed by one call.
+/// How many tokens are handed in by one call.
 const HANDED_IN: usize = 1000;
 
 /// A lease, from its beginning in the database to its end.
@@ -105,10 +105,22 @@ impl Lease {
     /// Renews it, and publishes what its readers hold: nothing that was stamped behind the oldest of them, or
     /// behind the last epoch that is known here, since a reader may be about to begin at that.
     pub async fn renew(&self, database: &Database, length: Duration) -> Result<(), Failure> {
-        let (reads, finished) = {
+        // The tokens of verbs that were answered go with it, some at a time: no call grows with how many there are.
+        while self.renew_with_some(database, length).await? > 0 {}
+        Ok(())
+    }
+
+    /// Returns how many tokens of verbs that were answered are left.
+    async fn renew_with_some(
+        &self,
+        database: &Database,
+        length: Duration,
+    ) -> Result<usize, Failure> {
+        let (reads, finished, left) = {
             let mut state = self.state.lock();
             let reads = state.readers.oldest(state.known);
-            (reads, std::mem::take(&mut state.finished))
+            let left = state.finished.len().saturating_sub(HANDED_IN);
+            (reads, state.finished.split_off(left), left)
         };
         let arguments = Arguments::new()
             .with(self.id.to_vec())
@@ -139,7 +151,7 @@ impl Lease {
         state.known = state.known.max(epoch);
         state.until = state.until.max(asked + usable(length));
         state.clock = (time_of(row.get(1)), Instant::now());
-        Ok(())
+        Ok(left)
     }
 
     /// Takes note of an epoch that the database told: readers that begin from now on begin at it.

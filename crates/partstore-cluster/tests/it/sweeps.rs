@@ -9,7 +9,7 @@ use crate::support::{Bytes, ClusterEngine, case, sql};
 /// More than a sweep may change in one call.
 const PARTS: usize = 2500;
 
-/// From now on, a statement that changes more than 1000 rows of what is doomed fails.
+/// From now on, a statement fails that changes more than 1000 rows of what is doomed, or removes more than 1000 tokens.
 fn refuse_large_statements(schema: &str) {
     sql::run(&format!(
         "CREATE FUNCTION {schema}.few() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -17,7 +17,8 @@ fn refuse_large_statements(schema: &str) {
            RETURN NULL; END $$;
          CREATE TRIGGER inserted AFTER INSERT ON {schema}.doomed REFERENCING NEW TABLE AS changed EXECUTE FUNCTION {schema}.few();
          CREATE TRIGGER updated AFTER UPDATE ON {schema}.doomed REFERENCING NEW TABLE AS changed EXECUTE FUNCTION {schema}.few();
-         CREATE TRIGGER deleted AFTER DELETE ON {schema}.doomed REFERENCING OLD TABLE AS changed EXECUTE FUNCTION {schema}.few()"
+         CREATE TRIGGER deleted AFTER DELETE ON {schema}.doomed REFERENCING OLD TABLE AS changed EXECUTE FUNCTION {schema}.few();
+         CREATE TRIGGER finished AFTER DELETE ON {schema}.tokens REFERENCING OLD TABLE AS changed EXECUTE FUNCTION {schema}.few()"
     ));
 }
 
