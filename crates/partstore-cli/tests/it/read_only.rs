@@ -48,7 +48,7 @@ fn what_looks_at_a_store_works_and_what_changes_it_is_refused() {
     assert_eq!(fs::read(fixture.path("exported")).unwrap(), b"body");
     for args in [
         &["sweep"][..],
-        &["quota", "set", "--bytes", "1"],
+        &["quota", "", "--bytes", "1"],
         &["put", "key"],
         &["salvage", "--yes"],
         &["rebuild-index"],
