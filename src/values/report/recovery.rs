@@ -53,7 +53,7 @@ pub enum IndexRecovery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedFile {
-    /// The file. If it is missing, its directory.
+    /// The file. If one is missing: its path, the layer behind the gap, or the directory.
     pub path: PathBuf,
     /// Where the damage begins, bytes from its start.
     pub offset: u64,

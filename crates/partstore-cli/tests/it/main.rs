@@ -12,6 +12,7 @@ mod listings;
 mod migrate;
 mod objects;
 mod read_only;
+mod reader;
 mod refusals;
 mod upkeep;
 mod verify;

@@ -4,10 +4,10 @@
 //! header, 36 bytes:  magic [u8; 8] | after u64 | through u64 | salt u64 | CRC-32 of all before u32
 //! blocks:            length of the mutations u32 | mutations | seal u32
 //! filter:            pages of 4096 bytes: bits | seal u32
-//! block index:       for each block: tree u8 | key length u16 | key | block length u32; then seal u32
-//! footer, 212 bytes: magic [u8; 8] | after u64 | through u64 | salt u64
+//! block index:       for each block: tree u8 | length u16 | separator | block length u32; then seal u32
+//! footer, 236 bytes: magic [u8; 8] | after u64 | through u64 | salt u64
 //!                    | places of filter, block index and footer u64 each | blocks u64 | rows u64
-//!                    | removals u64 | tally [128] | seal u32
+//!                    | removals u64 | tally [152] | seal u32
 //! ```
 //!
 //! A *seal* is a CRC-32 of the file's salt, of the place in the file where the sealed bytes begin, and of
