@@ -155,8 +155,7 @@ def main(args):
         print(f"{roots[0]} is no store of format 3 or 4", file=sys.stderr)
         return 6
     document = read(roots[0], "--no-blobs" not in options, "--metadata" in options)
-    json.dump(document, sys.stdout, indent=1)
-    print()
+    print(json.dumps(document, indent=1))
     return 0 if document["clean"] else 4
 
 

@@ -10,7 +10,7 @@ use partstore::{
 use serde_json::Value;
 
 use super::stores::number;
-use super::{Bench, has_python, options, read};
+use super::{Bench, has_python, listed, options, read};
 use crate::fixture::{copy_dir, noise};
 
 /// What is done to a file.
@@ -101,8 +101,9 @@ fn files(root: &Path, dir: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What an opening of the store, and `verify`, say is damaged: files relative to the root, and rows.
-fn found_by_engine(root: &Path) -> BTreeSet<String> {
+/// What an opening of the store, and `verify`, say is damaged: files relative to the root, and rows. Then what it lists, if
+/// it opens.
+fn found_by_engine(root: &Path) -> (BTreeSet<String>, Value) {
     let mut found = BTreeSet::new();
     let mut named = |path: &Path| {
         let path = path.strip_prefix(root).unwrap();
@@ -114,7 +115,7 @@ fn found_by_engine(root: &Path) -> BTreeSet<String> {
         Ok(store) => store,
         Err(Error::Damaged { path, .. }) => {
             named(&path);
-            return found;
+            return (found, Value::Null);
         }
         Err(error) => panic!("{error}"),
     };
@@ -131,19 +132,24 @@ fn found_by_engine(root: &Path) -> BTreeSet<String> {
         named(&root.join("meta/CLEAN"));
     }
     found.extend(report.inconsistent);
+    let listed = match report.files.as_slice() {
+        [] => listed::by_library(&store),
+        _ => Value::Null,
+    };
     // A store that has found damage says so when it is closed.
     let _ = store.close();
-    found
+    (found, listed)
 }
 
-fn found_by_reader(root: &Path) -> BTreeSet<String> {
-    let ran = read(root, &[]);
+fn found_by_reader(root: &Path) -> (BTreeSet<String>, Value) {
+    let ran = read(root, &["--metadata"]);
     assert!(matches!(ran.code, Some(0 | 4)), "{ran:?}");
     let said = ran.json();
     let damage = said["damage"].as_array().unwrap();
     assert_eq!(said["clean"], ran.code == Some(0));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    damage.iter().map(|file| text(&file["file"])).collect()
+    let named = damage.iter().map(|file| text(&file["file"])).collect();
+    (named, said)
 }
 
 /// A store with two layers and some segments, of which little is large.
@@ -211,8 +217,8 @@ fn the_reader_and_the_engine_name_the_same_damage() {
             fs::remove_file(damaged.join("meta/CLEAN")).unwrap();
         }
         if doing.to(&damaged.join(file)) {
-            let by_reader = found_by_reader(&damaged);
-            let mut by_engine = found_by_engine(&damaged);
+            let (by_reader, said) = found_by_reader(&damaged);
+            let (mut by_engine, listed) = found_by_engine(&damaged);
             if !is_clean {
                 by_engine.remove("meta/CLEAN");
             }
@@ -223,6 +229,10 @@ fn the_reader_and_the_engine_name_the_same_damage() {
                 len,
                 file.display()
             );
+            let is_metadata = |name: &String| name.starts_with("meta");
+            if !by_reader.iter().any(is_metadata) {
+                listed::assert_same(&said, &listed);
+            }
             harmless += u64::from(by_reader.is_empty());
         }
         fs::remove_dir_all(&damaged).unwrap();

@@ -63,10 +63,12 @@ pub fn by_library(store: &PartStore) -> Value {
         for info in store.uploads((name, "")) {
             let info = info.unwrap();
             let upload = &info.upload;
-            uploads.push(json!({ "namespace": name, "key": upload.key(), "id": upload.id().to_string(),
+            uploads.push(
+                json!({ "namespace": name, "key": upload.key(), "id": upload.id().to_string(),
                 "initiated_ms": millis(info.initiated_at), "metadata_length": info.metadata.len(),
                 "metadata": hex::encode(&info.metadata),
-                "wanted": names(&info.checksums), "composite_wanted": names(&info.composite) }));
+                "wanted": names(&info.checksums), "composite_wanted": names(&info.composite) }),
+            );
             parts.extend(
                 store
                     .parts(upload)
