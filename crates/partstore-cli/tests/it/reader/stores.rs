@@ -283,6 +283,12 @@ fn the_reader_lists_what_a_killed_process_has_left() {
         copy_dir(&bench.root(), &killed);
         let read = read_whole(&killed);
         assert_eq!(read["closed"], false);
+        let copy = options()
+            .read_only(bench.fixture.dir.path())
+            .open(&killed)
+            .unwrap();
+        listed::assert_same(&read, &listed::by_library(&copy));
+        copy.close().unwrap();
         let store = options().open(bench.root()).unwrap();
         listed::assert_same(&read, &listed::by_library(&store));
         store.close().unwrap();
