@@ -103,8 +103,15 @@ for (const colorScheme of ["light", "dark"]) {
       const seen = await page.evaluate(() => ({
         wide: document.documentElement.scrollWidth,
         ground: getComputedStyle(document.body).backgroundColor,
+        // Cards of which some is out of sight, and lines that are.
+        cut: [...document.querySelectorAll("section")].filter((card) => card.scrollWidth > card.clientWidth).map((card) => card.textContent),
+        lost: [...document.querySelectorAll("svg path")].filter((line) => {
+          const { x, width } = line.getBBox();
+          return x < 1 || x + width > 299;
+        }).map((line) => line.parentElement.id),
       }));
       assert.ok(seen.wide <= viewport.width, `${seen.wide} pixels wide`);
+      assert.deepEqual([seen.cut, seen.lost], [[], []]);
       const light = Number(/\d+/.exec(seen.ground)[0]) > 128;
       assert.equal(light, colorScheme === "light");
       if (pictures) await page.screenshot({ path: path.join(pictures, `${colorScheme}-${device}.png`), fullPage: true });
