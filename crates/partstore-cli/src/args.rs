@@ -4,9 +4,12 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use partstore::Key;
+
+use crate::output::eprint_line;
 
 /// What the help of the program and its man page end with.
 const EXIT_CODES: &str = "\
@@ -23,6 +26,10 @@ Exit codes:
   9    a disk or a quota is full
   10   the database or the bucket does not answer; try again
   130  interrupted by Ctrl-C (143: by SIGTERM)";
+
+/// Where `--server` does not belong.
+const ASKED: &str = "--server stands behind info, ls, where, verify, sweep or backup; a server's admin address asks for no keys, so it \
+    gives no bytes of objects and changes none: read and write those with a client of S3 or COS, or stop the server and say --store";
 
 /// Looks into a part store, checks it, cleans it up, and copies objects in and out.
 ///
@@ -93,10 +100,20 @@ impl Place {
 impl Args {
     /// The command line, or the end of the process if it is wrong.
     pub fn read() -> Self {
-        let mut args = Self::parse();
+        let mut args = Self::try_parse().unwrap_or_else(|error| refuse(&error));
         args.place = args.place.or_of_environment();
         args
     }
+}
+
+/// Ends the process.
+fn refuse(error: &clap::Error) -> ! {
+    let argument = error.get(ContextKind::InvalidArg);
+    if argument != Some(&ContextValue::String("--server".to_owned())) {
+        error.exit();
+    }
+    eprint_line(ASKED);
+    std::process::exit(2)
 }
 
 #[derive(Subcommand)]
@@ -105,6 +122,9 @@ pub enum Command {
     Info(Ask),
     /// Lists namespaces, keys, uploads, parts or objects
     Ls {
+        /// The --admin address of the server that has the store open. It is asked, and the store is not opened
+        #[arg(long, global = true, value_name = "HOST:PORT")]
+        server: Option<String>,
         /// Default: namespaces
         #[command(subcommand)]
         what: Option<Listing>,
@@ -155,6 +175,8 @@ pub enum Command {
     Where {
         /// The BLAKE3 hash, 64 hex digits: the name of a file in `blobs/`
         hash: String,
+        #[command(flatten)]
+        ask: Ask,
     },
     /// Opens a store whose journal or layers are damaged, and gives back what can be proven
     Salvage {
@@ -172,6 +194,35 @@ pub enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+}
+
+impl Command {
+    /// What a user can do while a server has the store open, instead of stopping it.
+    pub fn beside_server(&self) -> Option<&'static str> {
+        match self {
+            Self::Verify(Verify {
+                resume: Some(_), ..
+            }) => Some(
+                "without --resume say --server HOST:PORT, the --admin address of the server; or say --read-only of a snapshot of its file system",
+            ),
+            Self::Info(_)
+            | Self::Ls { .. }
+            | Self::Where { .. }
+            | Self::Verify(_)
+            | Self::Backup(_) => Some(
+                "say --server HOST:PORT, the --admin address of the server; or say --read-only of a snapshot of its file system",
+            ),
+            Self::Sweep(_) => Some("say --server HOST:PORT, the --admin address of the server"),
+            Self::Get(_) | Self::Export(_) => Some(
+                "use a client of S3 or COS at the server; or say --read-only of a snapshot of its file system",
+            ),
+            Self::Put(_) | Self::Rm { .. } | Self::Abort { .. } | Self::Import(_) => {
+                Some("use a client of S3 or COS at the server")
+            }
+            Self::Migrate(_) => Some("say --read-only of a snapshot of its file system"),
+            _ => None,
+        }
+    }
 }
 
 /// Who is asked instead of opening the store.

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::args::{Backup, ListBackups, Place, Restore};
 use crate::failure::{Done, Failure};
 use crate::output::{Output, bar, size};
-use crate::{interrupt, opening, output, server, verify};
+use crate::server::Server;
+use crate::{interrupt, opening, output, verify};
 
 /// Takes a backup of a directory that nobody else has open.
 pub fn run_here(place: &Place, backup: &Backup, out: &mut Output) -> Done {
@@ -50,7 +51,7 @@ fn of_backup(error: Error, into: &Path) -> Failure {
 pub fn run_on_server(address: &str, backup: &Backup, out: &mut Output) -> Done {
     let into = std::path::absolute(&backup.into)
         .map_err(Failure::file("resolve the path", &backup.into))?;
-    let report = server::back_up(address, &into, backup.transfer.name())?;
+    let report = Server::at(address).back_up(&into, backup.transfer.name())?;
     tell_backup(&report, out)?;
     if backup.keep().is_some() && !is_here(&report, &into) {
         return Err(Failure::Usage(format!(

@@ -31,12 +31,16 @@ pub enum Failure {
     Damage(String),
     /// What was named does not belong together.
     Refused(String),
+    /// Another process has the store open.
+    InUse(String),
     /// The store has an older format.
     OlderFormat(String),
     /// This user should not open the store.
     Permission(String),
     /// A running server was asked, and did not do it.
     Server(String),
+    /// A running server was asked, and its database or bucket does not answer.
+    Unavailable(String),
     /// Part of the work was not done. The report has said what.
     Incomplete(String),
     /// Ctrl-C, or another signal that ends a process.
@@ -60,13 +64,25 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Missing(_) => 3,
             Self::Damage(_) => 4,
+            Self::InUse(_) => 5,
             Self::Refused(_) => 6,
             Self::OlderFormat(_) => 7,
             Self::Permission(_) => 8,
+            Self::Unavailable(_) => 10,
             Self::Interrupted => interrupt::exit_code(),
             Self::File { source, .. } => code_of_io(source),
             Self::Backups(error) if is_no_directory(error) => 6,
             Self::Store(error) | Self::Backups(error) => code_of(error),
+        }
+    }
+
+    /// The same, with what else can be done while a server has the store open.
+    pub fn beside_server(self, instead: Option<&str>) -> Self {
+        match (self, instead) {
+            (Self::Store(error @ Error::StoreLocked { .. }), Some(instead)) => {
+                Self::InUse(format!("{}, or {instead}", line_of(&error)))
+            }
+            (failure, _) => failure,
         }
     }
 
@@ -78,9 +94,11 @@ impl Failure {
             | Self::Missing(line)
             | Self::Damage(line)
             | Self::Refused(line)
+            | Self::InUse(line)
             | Self::OlderFormat(line)
             | Self::Permission(line)
             | Self::Server(line)
+            | Self::Unavailable(line)
             | Self::Incomplete(line) => line.clone(),
             Self::Interrupted => {
                 "interrupted; the store is whole, and the same command can be run again".into()
@@ -129,7 +147,7 @@ fn line_of(error: &Error) -> String {
     match error {
         Error::ReadOnly => "this command changes the store; leave --read-only out".to_owned(),
         Error::StoreLocked { path } => format!(
-            "the store at {} is open in another process, most likely its server; stop that first, then run this again (a server with --admin does info, verify, sweep and backup itself: say --server HOST:PORT; of a snapshot of its file system, say --read-only)",
+            "the store at {} is open in another process, most likely its server; stop that first, then run this again",
             path.display()
         ),
         Error::NoSuchStore { path } => format!(

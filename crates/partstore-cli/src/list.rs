@@ -1,40 +1,70 @@
-//! `ls`: listings of any length, of which one page at a time is in memory.
+//! `ls`: listings of any length, of which one page at a time is in memory. A page comes from the store, or from the server
+//! that has it open.
 
-use partstore::{
-    KeyEntry, ListKeys, ListNamespaces, ListUploads, Namespace, Object, ObjectReader, Part,
-    PartStore, Upload, UploadInfo,
-};
-use partstore_reports::time;
-use serde_json::{Value, json};
+use partstore::{Key, KeyEntry, ListNamespaces, Namespace, PartStore};
+use partstore_reports::{Listing, Of, Page};
+use serde_json::Value;
 
-use crate::args::{Keys, Listing};
+use crate::args::{self, Keys};
 use crate::failure::{Done, Failure};
 use crate::interrupt;
 use crate::output::{Output, line, name};
 use crate::overview;
+use crate::server::Server;
 
-pub fn run(store: &PartStore, what: Option<&Listing>, out: &mut Output) -> Done {
+pub fn run(store: &PartStore, what: Option<&args::Listing>, out: &mut Output) -> Done {
+    each_page(listing(what), &mut |listing| Ok(listing.page(store)?), out)
+}
+
+/// Asks a running server.
+pub fn ask(address: &str, what: Option<&args::Listing>, out: &mut Output) -> Done {
+    let server = Server::at(address);
+    each_page(listing(what), &mut |listing| server.list(listing), out)
+}
+
+/// What the command line asks for.
+fn listing(what: Option<&args::Listing>) -> Listing {
     match what {
-        None | Some(Listing::Namespaces) => each_namespace(store, &mut |namespace| {
-            out.row(
-                || partstore_reports::namespace(&namespace),
-                || overview::describe(&namespace),
-            )
-        }),
-        Some(Listing::Keys(query)) => keys(store, query, out),
-        Some(Listing::Uploads(query)) => uploads(store, query, out),
-        Some(Listing::Parts { object, id }) => {
-            let parts = match id {
-                Some(id) => parts_by_id(store, &Upload::parse(object.key(), id)?)?,
-                None => parts_of_object(&store.open_key(object.key())?)?,
-            };
-            parts.iter().try_for_each(|part| part_row(part, out))
+        None | Some(args::Listing::Namespaces) => Listing::new(Of::Namespaces),
+        Some(args::Listing::Keys(keys)) => of_keys(Of::Keys, keys),
+        Some(args::Listing::Uploads(keys)) => of_keys(Of::Uploads, keys),
+        Some(args::Listing::Parts { object, id }) => {
+            let key = object.key();
+            Listing {
+                namespace: key.namespace().to_owned(),
+                key: key.as_str().to_owned(),
+                id: id.clone(),
+                ..Listing::new(Of::Parts)
+            }
         }
-        Some(Listing::Objects) => store.objects().try_for_each(|object| {
-            interrupt::check()?;
-            let object = object?;
-            out.row(|| object_json(&object), || object_line(&object))
-        }),
+        Some(args::Listing::Objects) => Listing::new(Of::Objects),
+    }
+}
+
+fn of_keys(of: Of, keys: &Keys) -> Listing {
+    Listing {
+        namespace: keys.namespace.clone(),
+        prefix: keys.prefix.clone(),
+        delimiter: keys.delimiter.clone(),
+        ..Listing::new(of)
+    }
+}
+
+fn each_page(
+    mut listing: Listing,
+    fetch: &mut dyn FnMut(&Listing) -> Done<Page>,
+    out: &mut Output,
+) -> Done {
+    loop {
+        interrupt::check()?;
+        let page = fetch(&listing)?;
+        for row in &page.rows {
+            out.row(|| row.clone(), || as_text(listing.of, row))?;
+        }
+        match page.next {
+            None => return Ok(()),
+            next => listing.after = next,
+        }
     }
 }
 
@@ -66,150 +96,46 @@ pub fn each_key(
     })
 }
 
-fn keys(store: &PartStore, query: &Keys, out: &mut Output) -> Done {
-    let namespace = &query.namespace;
-    let asked = ListKeys::new().namespace(namespace).prefix(&query.prefix);
-    let mut asked = asked.delimiter(&query.delimiter);
-    loop {
-        interrupt::check()?;
-        let page = store.list_keys(&asked)?;
-        let keys = page
-            .keys
-            .into_iter()
-            .map(|entry| (entry.key.clone(), Some(entry)));
-        let prefixes = page
-            .common_prefixes
-            .into_iter()
-            .map(|prefix| (prefix, None));
-        let mut rows = keys.chain(prefixes).collect::<Vec<_>>();
-        rows.sort_by(|one, other| one.0.cmp(&other.0));
-        for (text, entry) in &rows {
-            match entry {
-                Some(entry) => out.row(|| key_json(namespace, entry), || key_line(entry))?,
-                None => prefix_row(namespace, text, out)?,
-            }
+fn as_text(of: Of, row: &Value) -> String {
+    let text = |field: &str| row[field].as_str().unwrap_or_default();
+    let size = || row["size"].as_u64().unwrap_or_default();
+    match of {
+        Of::Keys | Of::Uploads if row["prefix"].is_string() => {
+            format!(
+                "{:>14}  {:20}  {:32}  {}",
+                "-",
+                "",
+                "",
+                line(text("prefix"))
+            )
         }
-        match page.next {
-            Some(next) => asked = asked.after(next),
-            None => return Ok(()),
+        Of::Namespaces => overview::describe_json(row),
+        Of::Keys => {
+            let (size, modified, etag) = (size(), text("modified_at"), text("etag"));
+            format!("{size:>14}  {modified}  {etag:32}  {}", line(text("key")))
         }
-    }
-}
-
-fn uploads(store: &PartStore, query: &Keys, out: &mut Output) -> Done {
-    let namespace = &query.namespace;
-    let asked = ListUploads::new()
-        .namespace(namespace)
-        .prefix(&query.prefix);
-    let mut asked = asked.delimiter(&query.delimiter);
-    loop {
-        interrupt::check()?;
-        let page = store.list_uploads(&asked)?;
-        for info in &page.uploads {
-            out.row(|| upload_json(info), || upload_line(info))?;
+        Of::Uploads => {
+            let (initiated, id) = (text("initiated_at"), text("id"));
+            format!("{initiated}  {id}  {}", line(text("key")))
         }
-        for prefix in &page.common_prefixes {
-            prefix_row(namespace, prefix, out)?;
+        Of::Parts => {
+            let (number, size) = (row["part"].as_u64().unwrap_or_default(), size());
+            let (stored, etag, hash) = (text("stored_at"), text("etag"), text("hash"));
+            format!("{number:>5}  {size:>12}  {stored}  {etag}  {hash}")
         }
-        let Some(next) = page.next else {
-            return Ok(());
-        };
-        asked = asked.key_marker(next.key);
-        if let Some(id) = next.id {
-            asked = asked.upload_id_marker(id);
+        Of::Objects => {
+            let (size, modified, id) = (size(), text("modified_at"), text("id"));
+            let name = name(&Key::new(text("namespace"), text("key")));
+            format!("{size:>14}  {modified}  {id}  {name}")
         }
     }
-}
-
-/// The parts of an open upload, or of an object.
-fn parts_by_id(store: &PartStore, upload: &Upload) -> Done<Vec<Part>> {
-    let listed = store.parts(upload).collect::<Result<Vec<_>, _>>();
-    if let Ok(parts) = listed {
-        return Ok(parts);
-    }
-    match store.open_object(upload) {
-        Ok(object) => parts_of_object(&object),
-        Err(_) => Ok(listed?),
-    }
-}
-
-fn parts_of_object(object: &ObjectReader) -> Done<Vec<Part>> {
-    let parts = object.parts().map(|placed| Ok(placed?.part));
-    parts.collect()
-}
-
-fn part_row(part: &Part, out: &mut Output) -> Done {
-    interrupt::check()?;
-    let (number, size, etag, hash) = (part.number, part.size, part.etag, part.content);
-    let stored = time(part.stored_at);
-    out.row(
-        || {
-            json!({ "part": number.get(), "size": size, "etag": etag.to_string(), "hash": hash.to_string(),
-                "stored_at": stored })
-        },
-        || format!("{number:>5}  {size:>12}  {stored}  {etag}  {hash}"),
-    )
-}
-
-fn prefix_row(namespace: &str, prefix: &str, out: &mut Output) -> Done {
-    out.row(
-        || json!({ "namespace": namespace, "prefix": prefix }),
-        || format!("{:>14}  {:20}  {:32}  {}", "-", "", "", line(prefix)),
-    )
-}
-
-fn key_json(namespace: &str, entry: &KeyEntry) -> Value {
-    json!({ "namespace": namespace, "key": entry.key, "id": entry.id.to_string(), "size": entry.size,
-        "etag": entry.etag.to_string(), "modified_at": time(entry.modified_at) })
-}
-
-fn key_line(entry: &KeyEntry) -> String {
-    let etag = entry.etag.to_string();
-    format!(
-        "{:>14}  {}  {etag:32}  {}",
-        entry.size,
-        time(entry.modified_at),
-        line(&entry.key)
-    )
-}
-
-fn upload_json(info: &UploadInfo) -> Value {
-    json!({ "namespace": info.upload.namespace(), "key": info.upload.key(), "id": info.upload.id().to_string(),
-        "initiated_at": time(info.initiated_at) })
-}
-
-fn upload_line(info: &UploadInfo) -> String {
-    format!(
-        "{}  {}  {}",
-        time(info.initiated_at),
-        info.upload.id(),
-        line(info.upload.key())
-    )
-}
-
-fn object_json(object: &Object) -> Value {
-    json!({ "namespace": object.upload.namespace(), "key": object.upload.key(),
-        "id": object.upload.id().to_string(), "size": object.size, "etag": object.etag.to_string(),
-        "parts": object.parts, "modified_at": time(object.modified_at) })
-}
-
-fn object_line(object: &Object) -> String {
-    let name = name(object.upload.full_key());
-    format!(
-        "{:>14}  {}  {}  {name}",
-        object.size,
-        time(object.modified_at),
-        object.upload.id()
-    )
 }
 
 /// Refuses a hash that cannot be one.
 pub fn parse_hash(text: &str) -> Done<partstore::ContentHash> {
-    let mut bytes = [0; 32];
-    match hex::decode_to_slice(text, &mut bytes) {
-        Ok(()) => Ok(partstore::ContentHash::from_bytes(bytes)),
-        Err(_) => Err(Failure::Usage(format!(
+    partstore_reports::parse_hash(text).ok_or_else(|| {
+        Failure::Usage(format!(
             "{text:?} is no BLAKE3 hash: it has 64 hex digits, as `partstore ls parts` shows them"
-        ))),
-    }
+        ))
+    })
 }

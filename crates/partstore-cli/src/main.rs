@@ -57,6 +57,7 @@ fn fail(failure: &Failure) -> ExitCode {
 fn run(args: &Args) -> Done {
     let mut out = Output::new(args.json);
     let done = command(args, &mut out);
+    let done = done.map_err(|failure| failure.beside_server(args.command.beside_server()));
     // Also what was found before a failure.
     let flushed = out.flush();
     done.and(flushed)
@@ -77,6 +78,16 @@ fn command(args: &Args, out: &mut Output) -> Done {
         Command::Info(Ask {
             server: Some(address),
         }) => overview::ask(address, out),
+        Command::Ls {
+            server: Some(address),
+            what,
+        } => list::ask(address, what.as_ref(), out),
+        Command::Where {
+            hash,
+            ask: Ask {
+                server: Some(address),
+            },
+        } => whereabouts::ask(address, hash, out),
         Command::Verify(verify) if verify.ask.server.is_some() => verify::ask(verify, out),
         Command::Sweep(sweep) => {
             if let Some(address) = &sweep.ask.server {
@@ -100,7 +111,7 @@ fn command(args: &Args, out: &mut Output) -> Done {
 fn on_store(command: &Command, place: &Place, store: &PartStore, out: &mut Output) -> Done {
     match command {
         Command::Info(_) => overview::run(store, place, out),
-        Command::Ls { what } => list::run(store, what.as_ref(), out),
+        Command::Ls { what, .. } => list::run(store, what.as_ref(), out),
         Command::Verify(verify) => verify::run(store, place, verify, out),
         Command::Expire(expire) => upkeep::expire(store, expire, out),
         Command::Quota(quota) => upkeep::quota(store, quota, out),
@@ -108,7 +119,7 @@ fn on_store(command: &Command, place: &Place, store: &PartStore, out: &mut Outpu
         Command::Abort { object, id } => upkeep::abort(store, object, id, out),
         Command::Get(get) => export::get(store, get, out),
         Command::Export(export) => export::run(store, export, out),
-        Command::Where { hash } => whereabouts::run(store, place, hash, out),
+        Command::Where { hash, .. } => whereabouts::run(store, place, hash, out),
         // The others need no store, or open it in a way of their own.
         _ => Ok(()),
     }

@@ -10,7 +10,7 @@ use crate::failure::{Done, Failure};
 use crate::list;
 use crate::opening;
 use crate::output::{Output, line, size};
-use crate::server;
+use crate::server::Server;
 
 pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
     let named = opening::named(place)?;
@@ -28,7 +28,7 @@ pub fn run(store: &PartStore, place: &Place, out: &mut Output) -> Done {
 
 /// Asks a running server.
 pub fn ask(address: &str, out: &mut Output) -> Done {
-    tell(&server::info(address)?, out)
+    tell(&Server::at(address).info()?, out)
 }
 
 fn tell(info: &Value, out: &mut Output) -> Done {
@@ -119,7 +119,8 @@ pub fn describe(namespace: &Namespace) -> String {
     describe_json(&partstore_reports::namespace(namespace))
 }
 
-fn describe_json(namespace: &Value) -> String {
+/// The same, of its report.
+pub fn describe_json(namespace: &Value) -> String {
     let number = |field: &str| namespace[field].as_u64().unwrap_or_default();
     let name = match namespace["namespace"].as_str().unwrap_or_default() {
         "" => "(default)".to_owned(),

@@ -11,7 +11,7 @@ use crate::interrupt;
 use crate::opening;
 use crate::output::{Output, name, size};
 use crate::overview::describe;
-use crate::server;
+use crate::server::Server;
 
 pub fn sweep(store: &PartStore, out: &mut Output) -> Done {
     let report = store.sweep_with(|_| {
@@ -31,7 +31,7 @@ pub fn sweep(store: &PartStore, out: &mut Output) -> Done {
 
 /// Has a running server sweep.
 pub fn ask_to_sweep(address: &str, out: &mut Output) -> Done {
-    let report = server::sweep(address)?;
+    let report = Server::at(address).sweep()?;
     tell_sweep(&report, out)?;
     if report["cut_short"] == json!(true) {
         Err(Failure::Incomplete(format!(

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use partstore::{Compared, Key, PartStore, Progress, Scope, VerifyReport};
-use partstore_reports::Verified;
+use partstore_reports::{Verified, pause};
 use serde_json::Value;
 
 use crate::args::{Ask, Place, Verify};
@@ -15,7 +15,7 @@ use crate::interrupt;
 use crate::opening::{self, Named};
 use crate::output::{Output, bar, name, size};
 use crate::resume::{Found, Resume};
-use crate::server;
+use crate::server::Server;
 
 /// How often a file says how far a verify has come.
 const NOTED: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ pub fn run(store: &PartStore, place: &Place, verify: &Verify, out: &mut Output) 
 /// Has a running server do it.
 pub fn ask(verify: &Verify, out: &mut Output) -> Done {
     let address = verify.ask.server.as_deref().unwrap_or_default();
-    let report = server::verify(address, verify)?;
+    let report = Server::at(address).verify(verify)?;
     let unread = || Failure::Server(format!("the server at {address} gave another report"));
     let found = Verified::of_json(&report).ok_or_else(unread)?;
     let cut_short = report["cut_short"] == true;
@@ -177,12 +177,10 @@ fn as_text(verified: &Verified, cut_short: bool) -> String {
 fn hold_back(done: u64, rate: u64, began: Instant) {
     let most = Duration::from_millis(200);
     loop {
-        let earliest = u128::from(done) * 1_000_000 / u128::from(rate);
-        let early = earliest.saturating_sub(began.elapsed().as_micros());
-        if early == 0 || interrupt::is_set() {
+        let early = pause(done, rate, began.elapsed());
+        if early.is_zero() || interrupt::is_set() {
             return;
         }
-        let early = Duration::from_micros(u64::try_from(early).unwrap_or(u64::MAX));
         thread::sleep(early.min(most));
     }
 }

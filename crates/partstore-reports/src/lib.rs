@@ -1,7 +1,10 @@
 //! What a part store reports, as JSON: what the command `partstore` prints of a store that it has opened, and what
 //! `partstore-server` answers the command. Names of fields stay as they are.
 
+mod listing;
+mod refusal;
 mod verified;
+mod whereabouts;
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +13,10 @@ use std::time::SystemTime;
 use partstore::{DamagedFile, IndexRecovery, Namespace, RecoveryReport, Stats, SweepReport};
 use serde_json::{Value, json};
 
-pub use verified::Verified;
+pub use listing::{Listing, Of, Page};
+pub use refusal::{Kind, Refusal};
+pub use verified::{Verified, pause};
+pub use whereabouts::{At, parse_hash, whereabouts};
 
 /// A store in numbers, and what opening it found. `store` says where it is; a cluster has no format.
 #[must_use]

@@ -1,6 +1,7 @@
 //! [`Verified`]: what a verify has found.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use partstore::{DamagedBlob, VerifyReport};
 use serde_json::{Value, json};
@@ -78,10 +79,34 @@ impl Verified {
     }
 }
 
+/// How long a verify that has read so many bytes in this time must wait, to read at most `rate` bytes a second.
+#[must_use]
+pub fn pause(done: u64, rate: u64, elapsed: Duration) -> Duration {
+    let earliest = u128::from(done) * 1_000_000 / u128::from(rate.max(1));
+    let early = earliest.saturating_sub(elapsed.as_micros());
+    Duration::from_micros(u64::try_from(early).unwrap_or(u64::MAX))
+}
+
 fn damaged_blob(blob: &DamagedBlob) -> Value {
     let parts = blob.parts.iter().map(|(upload, number)| {
         json!({ "namespace": upload.namespace(), "key": upload.key(), "id": upload.id().to_string(),
             "part": number.get() })
     });
     json!({ "hash": blob.hash.to_string(), "reason": blob.reason, "parts": parts.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verify_waits_as_long_as_its_rate_asks_however_slow_that_is() {
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(1 << 20, 1 << 20, Duration::ZERO), second);
+        assert_eq!(pause(10 << 20, 1 << 20, second), 9 * second);
+        assert_eq!(pause(1 << 20, 1, second), ((1 << 20) - 1) * second);
+        assert_eq!(pause(1 << 20, 1 << 20, 2 * second), Duration::ZERO);
+        assert_eq!(pause(0, 1, Duration::ZERO), Duration::ZERO);
+        assert!(pause(u64::MAX, 1, Duration::ZERO) > 1000 * second);
+    }
 }

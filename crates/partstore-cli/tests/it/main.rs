@@ -14,5 +14,6 @@ mod objects;
 mod read_only;
 mod reader;
 mod refusals;
+mod served;
 mod upkeep;
 mod verify;

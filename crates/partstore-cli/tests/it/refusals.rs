@@ -54,6 +54,81 @@ fn a_store_that_is_open_is_left_to_its_server() {
 }
 
 #[test]
+fn while_a_store_is_open_each_command_names_what_works() {
+    let fixture = Fixture::new();
+    let hash = "0".repeat(64);
+    let asked: [&[&str]; 8] = [
+        &["info"],
+        &["ls"],
+        &["ls", "parts", "k"],
+        &["where", &hash],
+        &["verify"],
+        &["verify", "--resume", "notes"],
+        &["sweep"],
+        &["backup", "backups"],
+    ];
+    let read_and_written: [&[&str]; 6] = [
+        &["get", "k"],
+        &["put", "k", "store/FORMAT"],
+        &["export", "k", "file"],
+        &["import", "store"],
+        &["rm", "k"],
+        &["abort", "k", "id"],
+    ];
+    let ways = [
+        "--server HOST:PORT",
+        "client of S3",
+        "--read-only of a snapshot",
+        "without --resume",
+    ];
+    fixture.with(|_| {
+        let said = |args: &[&str]| {
+            let said = fixture.run(args).fails(5);
+            ways.map(|way| said.contains(way))
+        };
+        for args in asked {
+            let resumes = args.contains(&"--resume");
+            let reads = args != ["sweep"];
+            assert_eq!(said(args), [true, false, reads, resumes], "{args:?}");
+        }
+        for args in read_and_written {
+            let reads = ["get", "export"].contains(&args[0]);
+            assert_eq!(said(args), [false, true, reads, false], "{args:?}");
+        }
+        for args in [&["expire", "7d"][..], &["quota", ""], &["rebuild-index"]] {
+            assert_eq!(said(args), [false; 4], "{args:?}");
+        }
+    });
+    assert_eq!(names(fixture.dir.path()), ["store"]);
+}
+
+#[test]
+fn a_server_is_asked_for_no_bytes_and_no_change_and_the_refusal_says_what_to_do() {
+    let fixture = Fixture::new();
+    let refused: [&[&str]; 6] = [
+        &["get", "k", "--server", "127.0.0.1:1"],
+        &["get", "--server=127.0.0.1:1", "k"],
+        &["export", "k", "file", "--server", "127.0.0.1:1"],
+        &["put", "k", "--server", "127.0.0.1:1"],
+        &["rm", "k", "--server", "127.0.0.1:1"],
+        &["--server", "127.0.0.1:1", "ls"],
+    ];
+    for args in refused {
+        let said = fixture.run(args).fails(2);
+        assert!(
+            said.contains("behind info, ls, where") && said.contains("client of S3 or COS"),
+            "{args:?} {said}"
+        );
+    }
+    // What else is wrong is said as ever.
+    let said = fixture.run(["get", "k", "--nothing"]).stderr;
+    assert!(
+        said.contains("--nothing") && said.contains("Usage"),
+        "{said}"
+    );
+}
+
+#[test]
 fn other_formats_are_refused_and_an_older_one_is_changed_only_when_asked() {
     let fixture = Fixture::new();
     fs::write(fixture.store().join("FORMAT"), "partstore format\n99\n").unwrap();

@@ -55,14 +55,41 @@ pub struct Admin {
     /// Below this directory backups may be taken.
     backups: Option<PathBuf>,
     /// One backup at a time.
-    backing_up: tokio::sync::Mutex<()>,
+    backing_up: Arc<tokio::sync::Mutex<()>>,
     /// One verify or sweep at a time.
-    working: tokio::sync::Mutex<()>,
+    working: Arc<tokio::sync::Mutex<()>>,
+    /// One search of all parts at a time.
+    searching: Arc<tokio::sync::Mutex<()>>,
+    /// Where the bytes are.
+    at: At,
     /// The directory of the store, if it has one.
     data: Option<PathBuf>,
     /// Where the store is, for a person.
     place: String,
     began: Instant,
+}
+
+/// Where a store keeps its bytes.
+#[derive(Clone)]
+enum At {
+    Directory(PathBuf),
+    Bucket(String),
+}
+
+impl At {
+    fn of(args: &Args) -> Result<Self, Failure> {
+        Ok(match &args.data {
+            Some(data) => Self::Directory(std::path::absolute(data)?),
+            None => Self::Bucket(args.blobs.clone().unwrap_or_default()),
+        })
+    }
+
+    fn borrow(&self) -> partstore_reports::At<'_> {
+        match self {
+            Self::Directory(path) => partstore_reports::At::Directory(path),
+            Self::Bucket(address) => partstore_reports::At::Bucket(address),
+        }
+    }
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -76,8 +103,10 @@ impl Admin {
             recorded: figures::record()?,
             headroom: args.headroom,
             backups: args.backups.as_ref().map(std::path::absolute).transpose()?,
-            backing_up: tokio::sync::Mutex::default(),
-            working: tokio::sync::Mutex::default(),
+            backing_up: Arc::default(),
+            working: Arc::default(),
+            searching: Arc::default(),
+            at: At::of(args)?,
             data: args.data.clone(),
             place: opening::place(args),
             began: Instant::now(),
@@ -145,6 +174,8 @@ impl Admin {
 
 impl Front for Admin {
     const NAME: &'static str = "admin";
+    /// Nobody else would learn what a verify has found.
+    const ENDS_WITH_CLIENT: bool = true;
     type Body = Full<Bytes>;
 
     async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Answer {
@@ -152,6 +183,8 @@ impl Front for Admin {
         match (&request.method, request.uri.path()) {
             (&Method::POST, "/backup") => backup::back_up(&self, &request).await,
             (&Method::GET, "/info.json") => asked::info(&self, &request).await,
+            (&Method::GET, "/ls.json") => asked::list(&self, &request).await,
+            (&Method::GET, "/where.json") => asked::locate(&self, &request).await,
             (&Method::POST, "/verify") => asked::verify(&self, &request).await,
             (&Method::POST, "/sweep") => asked::sweep(&self, &request).await,
             (method, path) => self.answer_to(method, path).await,
