@@ -157,7 +157,7 @@ impl Listing {
         if let Some((id, key)) = self.split()? {
             query = query.key_marker(key);
             if !id.is_empty() {
-                query = query.upload_id_marker(id.parse()?);
+                query = query.upload_id_marker(id.parse().map_err(|_| self.of_no_page())?);
             }
         }
         let page = store.list_uploads(&query)?;
@@ -202,7 +202,7 @@ impl Listing {
     fn objects(&self, store: &PartStore) -> Result<Page> {
         let mut query = ListObjects::new();
         if let Some(after) = &self.after {
-            query = query.marker(Some(after.parse()?));
+            query = query.marker(Some(after.parse().map_err(|_| self.of_no_page())?));
         }
         let page = store.list_objects(&query)?;
         let rows = page.objects.iter().map(object).collect();

@@ -25,8 +25,14 @@ pub struct Told {
     pub id: String,
 }
 
+/// The status of a request whose client has left before its answer. Some other servers have the same.
+const NO_ANSWER: u16 = 499;
+
 /// One request, from its head to its line.
-pub struct Access {
+pub struct Access(Line);
+
+/// What its head has said.
+struct Asked {
     protocol: &'static str,
     client: SocketAddr,
     method: Method,
@@ -48,7 +54,7 @@ impl Access {
         if let Some(traffic) = &traffic {
             traffic.begins();
         }
-        let access = Self {
+        let asked = Asked {
             protocol,
             client,
             method: request.method().clone(),
@@ -62,33 +68,36 @@ impl Access {
             received,
             traffic,
         };
-        (access, request.map(inbound))
+        let line = Line {
+            asked,
+            status: None,
+            told: Told::default(),
+            sent: 0,
+        };
+        (Self(line), request.map(inbound))
     }
 
     /// Counts what goes out, and writes the line at its end.
     pub fn answer<B>(self, mut response: Response<B>) -> Response<Outbound<B>> {
-        let told = response.extensions_mut().remove().unwrap_or_default();
-        let line = Line {
-            access: self,
-            status: response.status(),
-            told,
-            sent: 0,
-        };
+        let Self(mut line) = self;
+        line.told = response.extensions_mut().remove().unwrap_or_default();
+        line.status = Some(response.status());
         response.map(|body| Outbound { body, line })
     }
 }
 
 /// Written when it is dropped.
 struct Line {
-    access: Access,
-    status: StatusCode,
+    asked: Asked,
+    /// `None` if it has no answer.
+    status: Option<StatusCode>,
     told: Told,
     sent: u64,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let (access, told) = (&self.access, &self.told);
+        let (access, told) = (&self.asked, &self.told);
         tracing::info!(
             target: "access",
             protocol = access.protocol,
@@ -97,7 +106,7 @@ impl Drop for Line {
             path = access.path,
             bucket = told.bucket,
             key = told.key,
-            status = self.status.as_u16(),
+            status = self.status.map_or(NO_ANSWER, |status| status.as_u16()),
             code = told.code.as_deref(),
             bytes_in = access.received.load(Ordering::Relaxed),
             bytes_out = self.sent,
@@ -106,7 +115,9 @@ impl Drop for Line {
         );
         if let Some(traffic) = &access.traffic {
             let (asked, took) = ((access.protocol, &access.method), access.begun.elapsed());
-            traffic.ends(asked, self.status, took);
+            // It is no failure of the server.
+            let status = self.status.unwrap_or(StatusCode::REQUEST_TIMEOUT);
+            traffic.ends(asked, status, took);
         }
     }
 }
@@ -164,7 +175,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outbound<B> {
         if let Poll::Ready(Some(Ok(frame))) = &frame {
             let len = frame.data_ref().map_or(0, Bytes::len) as u64;
             self.line.sent += len;
-            if let Some(traffic) = &self.line.access.traffic {
+            if let Some(traffic) = &self.line.asked.traffic {
                 traffic.sends(len);
             }
         }

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::access::{Access, Inbound, Outbound};
 use crate::socket::Socket;
@@ -42,13 +42,18 @@ pub trait Front: Send + Sync + 'static {
     /// Its name, in the log.
     const NAME: &'static str;
 
+    /// Whether a request ends at once when its client closes the connection. A client that only says that it sends no more
+    /// has then left, too.
+    const ENDS_WITH_CLIENT: bool = false;
+
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
         + Send
         + Unpin
         + 'static;
 
     /// Answers a request. The server carries this to its end, whether or not the client waits for the answer. So a
-    /// client that leaves leaves nothing half done. What the log shall say of it is an extension of the answer:
+    /// client that leaves leaves nothing half done. If the requests of this front [end with
+    /// clients](Self::ENDS_WITH_CLIENT), the future is dropped instead. What the log shall say of it is an extension of the answer:
     /// [`Told`](crate::access::Told).
     fn answer(
         self: Arc<Self>,
@@ -131,10 +136,10 @@ impl Server {
         }
     }
 
-    fn connection(
+    fn connection<F: Front>(
         &self,
         (socket, client): (TcpStream, SocketAddr),
-        front: Arc<impl Front>,
+        front: Arc<F>,
         tasks: TaskTracker,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (limits, stop, traffic) = (self.limits, self.stop.clone(), self.traffic.clone());
@@ -158,7 +163,7 @@ impl Server {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_PATIENCE)
                 .max_buf_size(limits.max_head)
-                .half_close(true)
+                .half_close(!F::ENDS_WITH_CLIENT)
                 .preserve_header_case(true)
                 .serve_connection(TokioIo::new(socket), answer);
             let mut stopping = pin!(stop.cancelled().fuse());
@@ -176,7 +181,7 @@ impl Server {
     }
 }
 
-/// Each request is a task of its own, so it ends even when its client leaves.
+/// Each request is a task of its own, so it can come to its end even when its client leaves.
 async fn answer<F: Front>(
     (front, tasks, traffic): (Arc<F>, TaskTracker, Option<Arc<Traffic>>),
     (request, client): (Request<Incoming>, SocketAddr),
@@ -185,7 +190,13 @@ async fn answer<F: Front>(
     // misreads the next answer on the same connection.
     let stops_waiting = request.headers().contains_key(EXPECT) && request.body().is_end_stream();
     let (access, request) = Access::begin((F::NAME, traffic), client, request);
-    let mut response = match tasks.spawn(front.clone().answer(request)).await {
+    let task = AbortOnDropHandle::new(tasks.spawn(front.clone().answer(request)));
+    let answered = if F::ENDS_WITH_CLIENT {
+        task.await
+    } else {
+        task.detach().await
+    };
+    let mut response = match answered {
         Err(panic) if panic.is_panic() => front.panicked(),
         answered => answered?,
     };

@@ -57,6 +57,7 @@ pub async fn verify(admin: &Admin, request: &Parts) -> Answer {
         Ok(alone) => alone,
         Err(refusal) => return refused(refusal),
     };
+    tracing::info!(?scope, rate, "a verify begins");
     let (began, left) = (Instant::now(), CancellationToken::new());
     let _awaited = left.clone().drop_guard();
     let hold_back = move |progress: Progress| {
@@ -218,5 +219,26 @@ fn namespaces(store: &PartStore) -> Result<Vec<Namespace>> {
             Some(next) => query = ListNamespaces::new().after(next),
             None => return Ok(found),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verify_waits_until_its_rate_allows_more_or_its_client_has_left() {
+        let (now, left) = (Instant::now(), CancellationToken::new());
+        assert!(hold_back(u64::MAX, None, now, &left).is_continue());
+        assert!(hold_back(0, Some(1), now, &left).is_continue());
+        let slow = {
+            let left = left.clone();
+            thread::spawn(move || hold_back(1 << 40, Some(1), now, &left))
+        };
+        left.cancel();
+        assert!(slow.join().unwrap().is_break());
+        // What is allowed goes on.
+        let ago = now.checked_sub(Duration::from_secs(1)).unwrap();
+        assert!(hold_back(1000, Some(1000), ago, &left).is_continue());
     }
 }

@@ -1,6 +1,8 @@
 //! `POST /backup`: has the store take a backup, below the directory that `--backups` names.
 
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::http::request::Parts;
@@ -11,17 +13,23 @@ use serde_json::{Value, json};
 use super::guard::{self, Refusal};
 use super::{Admin, Answer, answer, text};
 
-/// Takes a backup, and answers when it is done. A client that leaves does not end it.
+/// Takes a backup, and answers when it is done. If the client leaves, the backup ends and makes no state. The next one goes
+/// on from there.
 pub async fn back_up(admin: &Admin, request: &Parts) -> Answer {
     let (into, transfer) = match asked(admin.backups.as_deref(), request) {
         Ok(asked) => asked,
         Err((status, why)) => return text(status, format!("{why}\n")),
     };
-    let Ok(_alone) = admin.backing_up.try_lock() else {
+    let Ok(alone) = Arc::clone(&admin.backing_up).try_lock_owned() else {
         return text(StatusCode::CONFLICT, "a backup is being taken\n");
     };
+    let going = move |_| {
+        // Until the end of the call, which may come after that of its future.
+        let _ = &alone;
+        ControlFlow::Continue(())
+    };
     tracing::info!(into = %into.display(), ?transfer, "a backup begins");
-    match admin.store.back_up(into, transfer).await {
+    match admin.store.back_up_with(into, transfer, going).await {
         Ok(report) => {
             let damaged = report.damaged.len();
             let (state, blobs, new) = (report.state, report.blobs, report.brought.blobs());

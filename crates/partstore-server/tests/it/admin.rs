@@ -10,7 +10,7 @@ use crate::damage::damage;
 use crate::fixture::{Server, until};
 
 /// A server, and the address of its admin.
-fn watched(more: &[&str]) -> (Server, SocketAddr) {
+pub fn watched(more: &[&str]) -> (Server, SocketAddr) {
     // Nobody takes the port between this and the server's start, most likely.
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
@@ -334,7 +334,7 @@ fn backups_go_nowhere_else_and_not_without_being_asked() {
 }
 
 /// Asks as `partstore --server` does.
-fn ask_as_command(admin: SocketAddr, method: &str, path: &str) -> Answer {
+pub fn ask_as_command(admin: SocketAddr, method: &str, path: &str) -> Answer {
     let mut client = Client::to(admin);
     let request = Request::new(method, path)
         .header("Connection", "close")
@@ -343,7 +343,7 @@ fn ask_as_command(admin: SocketAddr, method: &str, path: &str) -> Answer {
     client.answer_to(method)
 }
 
-fn report(admin: SocketAddr, method: &str, path: &str) -> Value {
+pub fn report(admin: SocketAddr, method: &str, path: &str) -> Value {
     serde_json::from_str(ask_as_command(admin, method, path).ok().text()).unwrap()
 }
 
@@ -412,8 +412,11 @@ fn no_browser_makes_a_server_work_or_learns_what_it_holds() {
     let scratch = tempfile::tempdir().unwrap();
     let (_server, admin) = watched(&["--backups", scratch.path().to_str().unwrap()]);
     let backup = format!("/backup?into={}/a", scratch.path().display());
+    let search = format!("/where.json?hash={}", "0".repeat(64));
     let asked = [
         ("GET", "/info.json"),
+        ("GET", "/ls.json?of=keys"),
+        ("GET", &search),
         ("POST", "/verify"),
         ("POST", "/sweep"),
         ("POST", &backup),
@@ -446,4 +449,6 @@ fn no_browser_makes_a_server_work_or_learns_what_it_holds() {
     // Looking is no work.
     assert_eq!(ask_as_command(admin, "GET", "/sweep").status, 404);
     assert_eq!(ask_as_command(admin, "GET", "/verify").status, 404);
+    assert_eq!(ask_as_command(admin, "POST", "/ls.json").status, 405);
+    assert_eq!(ask_as_command(admin, "POST", &search).status, 405);
 }

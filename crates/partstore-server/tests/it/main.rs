@@ -10,6 +10,7 @@ mod skipped;
 
 mod admin;
 mod appends;
+mod asked;
 mod clients;
 mod cluster;
 mod completions;
