@@ -168,6 +168,10 @@ impl Namespaces {
         })
     }
 
+    pub(crate) fn exists(&self, id: NamespaceId) -> bool {
+        self.known.read_recursive().by_id.contains_key(&id)
+    }
+
     /// The name of an upload with this key.
     pub(crate) fn upload(&self, namespace: NamespaceId, key: &str, id: UploadId) -> Upload {
         let name = self.by_id(namespace);
@@ -228,6 +232,11 @@ impl Namespaces {
         let more = names.len() > limit;
         names.truncate(limit);
         (names, more)
+    }
+
+    /// Lets nobody create, remove or change a namespace for as long as the value lives.
+    pub(crate) fn lock(&self, meta: &MetaStore) -> Result<MutexGuard<'_, NamespaceId>> {
+        meta.pulse().lock(&self.changing)
     }
 
     /// Creates a namespace. It is durable with the ticket.

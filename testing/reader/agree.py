@@ -26,7 +26,7 @@ class Store:
             self.report.disagrees(what)
 
     def namespaces(self):
-        """The namespaces by number. The default one has number 0, and a row only by that number, if any."""
+        """The namespaces by number. The default one, number 0, has rows only if it has had a quota."""
         by_name = {row["number"]: row for row in self.rows[NAMESPACES] if row["by"] == "name"}
         by_number = {row["of"]: row for row in self.rows[NAMESPACES] if row["by"] == "number"}
         same = ("namespace", "number", "created_ms", "quota_bytes", "quota_keys")
@@ -133,6 +133,9 @@ class Store:
         for number, row in sorted({0: None, **self.by_number}.items()):
             used = sum((of for (namespace, _), of in self.used.items() if namespace == number), Counter())
             limits = {field: row[field] if row else None for field in ("created_ms", "quota_bytes", "quota_keys")}
+            if number == 0:
+                # It exists from the beginning.
+                limits["created_ms"] = None
             said["namespaces"].append({"namespace": self.named(number), **limits, **{use: used[use] for use in USES}})
         for row in self.rows[KEYS]:
             said["keys"].append(named(row) | pick(row, "size", "etag", "modified_ms", "checksums", "composite"))

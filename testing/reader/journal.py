@@ -100,8 +100,9 @@ class Segment:
 
     def headers_behind(self, begin):
         """Headers of frames at any place, whether or not their payloads are whole."""
-        for at in range(begin, len(self.data) - FRAME + 1, 8):
-            if self.data[at:at + 2] == b"PS" and (frame := self.header_at(at)):
+        at = begin - 1
+        while (at := self.data.find(b"PS", at + 1)) >= 0:
+            if at % 8 == 0 and (frame := self.header_at(at)):
                 yield frame
 
     def header_at(self, at):

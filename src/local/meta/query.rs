@@ -104,6 +104,44 @@ impl MetaStore {
             })
     }
 
+    /// Visits their other rows, those by number.
+    pub(crate) fn namespaces_by_number(
+        &self,
+        visit: &mut dyn FnMut(NamespaceId, &str, NamespaceRecord) -> Visited,
+    ) -> Result<()> {
+        let tree = Tree::Namespaces;
+        // No name begins with NUL.
+        let prefix = &[0];
+        self.stack.view().scan_within(
+            tree,
+            (prefix, Bound::Included(prefix)),
+            &mut |key, value| {
+                let number = record::parse_namespace_key(key).ok_or_else(|| damaged(tree, key))?;
+                let fields = record::unseal(tree, key, value);
+                let row = fields.and_then(NamespaceRecord::decode_with);
+                let (record, name) = row.ok_or_else(|| damaged(tree, key))?;
+                visit(number, name, record)
+            },
+        )
+    }
+
+    /// The row of a namespace by its name.
+    pub(crate) fn namespace(&self, name: &str) -> Result<Option<NamespaceRecord>> {
+        self.row(Tree::Namespaces, name.as_bytes(), NamespaceRecord::decode)
+    }
+
+    /// The row of a namespace by its number, which has its name.
+    pub(crate) fn namespace_by_number(
+        &self,
+        number: NamespaceId,
+    ) -> Result<Option<(NamespaceRecord, String)>> {
+        let key = record::namespace_key(number);
+        self.row(Tree::Namespaces, &key, |fields| {
+            let (record, name) = NamespaceRecord::decode_with(fields)?;
+            Some((record, name.to_owned()))
+        })
+    }
+
     /// What those uploads and objects of a namespace add up to that share a stripe.
     pub(crate) fn usage_of_stripe(&self, namespace: NamespaceId, stripe: u8) -> Result<Usage> {
         let key = record::usage_key(namespace, stripe);

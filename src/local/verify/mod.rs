@@ -5,7 +5,7 @@
 
 mod blobs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::Arc;
@@ -64,7 +64,8 @@ impl Verify<'_, '_> {
     /// Files and rows: all but the blobs.
     fn verify_records(&self, report: &mut VerifyReport) -> Result<()> {
         self.meta.check_files(self.going, &mut report.files)?;
-        let steps: [&Step<'_>; 7] = [
+        let steps: [&Step<'_>; 8] = [
+            &|report| self.verify_namespaces(report),
             &|report| self.verify_uploads(report),
             &|report| self.verify_belongings(report),
             &|report| self.verify_keys(report),
@@ -117,6 +118,41 @@ impl Verify<'_, '_> {
         self.going.advance_a_little(bytes)
     }
 
+    /// Each namespace has two rows, which say the same.
+    fn verify_namespaces(&self, report: &mut VerifyReport) -> Result<()> {
+        if self.wrong_namespaces()?.is_empty() {
+            return Ok(());
+        }
+        let _still = self.namespaces.lock(self.meta)?;
+        for NamespaceId(number) in self.wrong_namespaces()? {
+            report.inconsistent.push(format!(
+                "namespace number {number}: its two rows do not say the same, or only one of them exists"
+            ));
+        }
+        Ok(())
+    }
+
+    fn wrong_namespaces(&self) -> Result<BTreeSet<NamespaceId>> {
+        let mut wrong = BTreeSet::new();
+        self.meta.namespaces(&mut |name, record| {
+            self.row()?;
+            let other = self.meta.namespace_by_number(record.id)?;
+            if other.is_none_or(|(other, named)| (other, named.as_str()) != (record, name)) {
+                wrong.insert(record.id);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.meta
+            .namespaces_by_number(&mut |number, name, record| {
+                self.row()?;
+                if record.id != number || self.meta.namespace(name)? != Some(record) {
+                    wrong.insert(number);
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(wrong)
+    }
+
     /// Each upload has its metadata, and a name while it is open. An object has the parts and bytes that its row says,
     /// and its parts begin where that says.
     fn verify_uploads(&self, report: &mut VerifyReport) -> Result<()> {
@@ -142,6 +178,9 @@ impl Verify<'_, '_> {
             return Ok(None);
         };
         self.meta.metadata(id, &upload)?;
+        if !self.namespaces.exists(upload.namespace) {
+            return Ok(Some("its namespace does not exist"));
+        }
         let is_open = upload.state == UploadState::Open;
         if self.meta.has_name((upload.namespace, &upload.key), id)? != is_open {
             return Ok(Some("it is open and not listed, or listed and not open"));

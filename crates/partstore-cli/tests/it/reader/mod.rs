@@ -1,6 +1,7 @@
 //! `testing/reader`: a reader in Python that knows the bytes on disk from `docs/design.md` alone. What it finds in a closed
 //! store is what the library and the program list.
 
+mod contradictions;
 mod damage;
 mod listed;
 mod stores;
@@ -15,10 +16,7 @@ use serde_json::Value;
 
 use crate::fixture::{Fixture, Ran, skipped};
 
-const READER: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../testing/reader/read_store.py"
-);
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testing/reader");
 
 /// Whether there is a Python to run it.
 fn has_python() -> bool {
@@ -36,12 +34,17 @@ fn has_python() -> bool {
     })
 }
 
-/// What the reader prints of a store, with or without the bytes of metadata.
-fn read(root: &Path, options: &[&str]) -> Ran {
+fn run(script: &str, before: &[&str], root: &Path) -> Ran {
     let mut command = Command::new("python3");
     // It leaves no compiled files in the sources.
-    command.args(["-B", READER]).args(options).arg(root);
-    Ran::of(command.stdin(Stdio::null()).output().unwrap())
+    command.arg("-B").arg(Path::new(SCRIPTS).join(script));
+    command.args(before).arg(root).stdin(Stdio::null());
+    Ran::of(command.output().unwrap())
+}
+
+/// What the reader prints of a store, with or without the bytes of metadata.
+fn read(root: &Path, options: &[&str]) -> Ran {
+    run("read_store.py", options, root)
 }
 
 /// The same, of a store in which nothing is damaged.

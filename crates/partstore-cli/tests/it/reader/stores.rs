@@ -44,7 +44,7 @@ fn put_many(store: &PartStore, upload: &Upload, count: u32) -> Vec<CompletedPart
     parts
 }
 
-fn complete(store: &PartStore, upload: &Upload, parts: &[CompletedPart]) {
+pub fn complete(store: &PartStore, upload: &Upload, parts: &[CompletedPart]) {
     let current = CompleteOptions::new().make_current(Condition::Always);
     store.complete_upload_with(upload, parts, &current).unwrap();
 }
@@ -54,6 +54,8 @@ fn put_objects(store: &PartStore) {
     store
         .create_namespace("films/ü", Quota::new().bytes(1 << 30).keys(70))
         .unwrap();
+    // Then the default one has rows, too.
+    store.set_quota("", Quota::new().keys(1_000)).unwrap();
     store.create_namespace("empty", Quota::new()).unwrap();
     for (at, len) in [0, 1, 100, 32_768, 32_769, 300_000, 9 << 20]
         .into_iter()
