@@ -444,6 +444,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_namespace_whose_rows_differ_is_found() {
+        let (mut scratch, still) = (Scratch::new(), Closing::default());
+        let engine = scratch.open();
+        scratch.add_rows(&engine.meta, 4);
+        let verify = || {
+            let mut report = VerifyReport::default();
+            let going = Going::until(&still);
+            let done = engine.verify(Scope::Metadata, None, &going, &mut report);
+            done.unwrap();
+            report.inconsistent
+        };
+        assert_eq!(verify(), [""; 0]);
+        let mut change = Change::default();
+        // The row of one by its name, and that of another by its number.
+        change.remove_namespace("space-00002", NamespaceId(3));
+        let ticket = engine.meta.commit(change, SpaceUse::Frees).unwrap();
+        engine.meta.wait(ticket).unwrap();
+        let found = verify();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found
+                .iter()
+                .zip([2, 3])
+                .all(|(text, number)| { text.contains(&format!("namespace number {number}:")) })
+        );
+    }
+
     fn break_off_a_checkpoint(meta: &MetaStore) {
         let begun = Closing::default();
         begun.begin();

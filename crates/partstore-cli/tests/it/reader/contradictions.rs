@@ -9,13 +9,14 @@ use super::stores::{complete, number};
 use super::{Bench, has_python, options, read, run};
 use crate::fixture::{copy_dir, noise};
 
-const TREES: [&str; 10] = [
+const TREES: [&str; 11] = [
     "uploads",
     "upload_names",
     "metadata",
     "parts",
     "blobs",
     "refs",
+    "garbage",
     "keys",
     "namespaces",
     "usage",
@@ -53,6 +54,8 @@ fn fill(store: &PartStore) {
             .put_object(format!("k{at}"), noise(50_000, at.into()))
             .unwrap();
     }
+    // Its blob is garbage until a sweep.
+    store.remove_key("k3", Condition::Always).unwrap();
 }
 
 /// Whether an open and a `verify` find nothing.

@@ -111,6 +111,9 @@ fn put_uploads(store: &PartStore) {
     let many = store.initiate_upload("many").unwrap();
     let parts = put_many(store, &many, 200);
     complete(store, &many, &parts);
+    let stride = store.initiate_upload("as many as one mark has").unwrap();
+    let parts = put_many(store, &stride, 64);
+    complete(store, &stride, &parts);
     // Its key gets another object in the end; this one has none.
     let aside = store.initiate_upload("many").unwrap();
     let parts = put_many(store, &aside, 3);
