@@ -17,8 +17,8 @@ use crate::fixture::{Fixture, PROGRAM, Ran};
 /// A cluster that no other test uses, with files beside it.
 pub struct OnCluster {
     pub fixture: Fixture,
-    address: String,
-    schema: String,
+    pub address: String,
+    pub schema: String,
 }
 
 impl OnCluster {

@@ -14,7 +14,8 @@ use partstore::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::backup::{answer, answering};
-use crate::fixture::{Fixture, PROGRAM, noise};
+use crate::cluster::OnCluster;
+use crate::fixture::{Fixture, PROGRAM, Ran, noise};
 use crate::verify::blob_of;
 
 /// The program of the server: `PARTSTORE_SERVER`, or else one that is built now.
@@ -46,9 +47,13 @@ struct Server {
 
 impl Server {
     fn start(fixture: &Fixture) -> Self {
+        Self::start_on(&["--data", fixture.store().to_str().unwrap()])
+    }
+
+    fn start_on(store: &[&str]) -> Self {
         let mut command = Command::new(server_program());
-        command.arg("--data").arg(fixture.store());
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(store);
         let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -237,6 +242,43 @@ fn a_server_says_where_bytes_are_as_the_command_says_it_of_the_directory() {
     );
     assert!(printed[2].contains(": damaged\n"), "{}", printed[2]);
     assert_eq!(printed[4], "");
+}
+
+#[test]
+fn a_server_of_a_cluster_says_what_the_command_says_beside_it() {
+    let Some(on) = OnCluster::new() else { return };
+    on.with(some_of_all);
+    let blobs = format!("file://{}", on.blobs().display());
+    let server = Server::start_on(&[
+        "--catalog",
+        &on.address,
+        "--schema",
+        &on.schema,
+        "--blobs",
+        &blobs,
+    ]);
+    let hash = |seed| blake3::hash(&noise(1000, seed)).to_hex().to_string();
+    let (whole, none) = (hash(1), hash(7));
+    let commands: [&[&str]; 8] = [
+        &["ls"],
+        &["ls", "keys", "-d", "/"],
+        &["ls", "uploads", "-n", "films & more"],
+        &["ls", "objects"],
+        &["ls", "parts", KEYS[1]],
+        &["ls", "keys", "-n", "nowhere"],
+        &["where", &whole],
+        &["where", &none],
+    ];
+    for args in commands {
+        let beside = on.run(args);
+        let asked = on
+            .fixture
+            .run([args, &["--server", &server.admin]].concat());
+        let said = |ran: &Ran| (ran.code, ran.text(), ran.stderr.clone());
+        assert_eq!(said(&beside), said(&asked), "{args:?}");
+        assert_eq!(beside.code == Some(0), !beside.text().is_empty());
+    }
+    server.stop();
 }
 
 #[test]
