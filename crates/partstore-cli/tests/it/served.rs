@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::thread;
 
 use partstore::{
-    CompleteOptions, CompletedPart, Condition, Numbering, PartNumber, PartStore, Quota,
+    CompleteOptions, CompletedPart, Condition, Key, Numbering, PartNumber, PartStore, Quota,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -281,20 +281,45 @@ fn a_server_of_a_cluster_says_what_the_command_says_beside_it() {
     server.stop();
 }
 
+/// Calls at the same time share syncs.
+fn put_many(store: &PartStore, keys: u32, key: impl Fn(u32) -> Key + Sync) {
+    let key = &key;
+    thread::scope(|scope| {
+        for at in 0..32 {
+            scope.spawn(move || {
+                for number in (at..keys).step_by(32) {
+                    store.put_object(key(number), "x").unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_longest_keys_are_listed_page_after_page() {
+    let fixture = Fixture::new();
+    // In a URL each takes three bytes, and in JSON six.
+    let prefix = "\u{1}".repeat(1_000);
+    let key = |number: u32| format!("{prefix}{number:024}");
+    fixture.with(|store| put_many(store, 1_100, |number| Key::new("", key(number))));
+    let printed = both_ways(
+        &fixture,
+        &[
+            vec!["ls", "keys", &prefix],
+            vec!["--json", "ls", "keys", &prefix, "-d", "9"],
+        ],
+    );
+    assert_eq!(printed[0].lines().count(), 1_100);
+    assert!(printed[1].lines().any(|line| line.contains("\"prefix\"")));
+}
+
 #[test]
 fn a_long_listing_is_whole_and_in_order_while_others_put_and_remove() {
     let fixture = Fixture::new();
     fixture.with(|store| {
         store.create_namespace(BUCKET, Quota::new()).unwrap();
-        thread::scope(|scope| {
-            for at in 0..32 {
-                scope.spawn(move || {
-                    for number in (at..5_000).step_by(32) {
-                        let key = format!("k{number:05}");
-                        store.put_object((BUCKET, &*key), "x").unwrap();
-                    }
-                });
-            }
+        put_many(store, 5_000, |number| {
+            Key::new(BUCKET, format!("k{number:05}"))
         });
     });
     let server = Server::start(&fixture);
