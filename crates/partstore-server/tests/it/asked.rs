@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::admin::{ask_as_command, report, watched};
 use crate::calls::{MIB, bytes, put};
-use crate::client::{Client, Request};
+use crate::client::{Answer, Client, Request};
 use crate::fixture::until;
 
 /// Asks, and does not wait for the answer.
@@ -71,6 +71,54 @@ fn one_verify_or_sweep_runs_at_a_time_until_its_client_leaves() {
     until("it is in the log", || server.log().contains("status=499"));
 }
 
+/// Asks for the same twice.
+fn two_at_once(admin: SocketAddr, method: &str, path: &str) -> [Answer; 2] {
+    let both = Barrier::new(2);
+    let ask = || {
+        both.wait();
+        ask_as_command(admin, method, path)
+    };
+    thread::scope(|scope| {
+        let asked = [scope.spawn(ask), scope.spawn(ask)];
+        asked.map(|asked| asked.join().unwrap())
+    })
+}
+
+#[test]
+fn a_verify_that_waits_for_its_rate_does_not_hold_the_end_up() {
+    let (mut server, admin) = watched(&["--grace", "1ms"]);
+    put(&server, "one", &bytes(MIB, 1)).ok();
+    let _slow = begin(admin, "POST", "/verify?rate=1");
+    until("it has begun", || server.log().contains("a verify begins"));
+    server.stop();
+}
+
+#[test]
+fn one_search_for_a_blob_is_made_at_a_time() {
+    let (server, admin) = watched(&[]);
+    for number in 0..200 {
+        put(&server, &format!("key{number}"), b"same").ok();
+    }
+    let hash = "3".repeat(64);
+    let path = format!("/where.json?hash={hash}");
+    until("one of two is refused", || {
+        let answers = two_at_once(admin, "GET", &path);
+        answers.iter().any(|answer| match answer.status {
+            200 => false,
+            409 => {
+                assert_eq!(answer.text(), "a search for a blob is under way\n");
+                true
+            }
+            status => panic!("{status} {}", answer.text()),
+        })
+    });
+    let found = report(admin, "GET", &path);
+    assert_eq!(
+        (&found["state"], &found["hash"]),
+        (&"missing".into(), &hash.into())
+    );
+}
+
 #[test]
 fn one_backup_is_taken_at_a_time() {
     let scratch = tempfile::tempdir().unwrap();
@@ -81,16 +129,7 @@ fn one_backup_is_taken_at_a_time() {
     let path = format!("/backup?transfer=copy&into={}", scratch.path().display());
     let (mut taken, mut refused) = (0, 0);
     until("one of two is refused", || {
-        let both = Barrier::new(2);
-        let ask = || {
-            both.wait();
-            ask_as_command(admin, "POST", &path)
-        };
-        let answers = thread::scope(|scope| {
-            let asked = [scope.spawn(ask), scope.spawn(ask)];
-            asked.map(|asked| asked.join().unwrap())
-        });
-        for answer in answers {
+        for answer in two_at_once(admin, "POST", &path) {
             match answer.status {
                 200 => taken += 1,
                 409 => {
