@@ -59,6 +59,7 @@
 )]
 
 mod bodies;
+mod hand_over;
 mod listings;
 mod objects;
 mod options;

@@ -22,7 +22,7 @@ fn going(awaited: &Weak<()>) -> ControlFlow<()> {
 }
 
 /// Tells a callback the progress, as long as the future is awaited.
-fn telling<P: FnMut(Progress) -> ControlFlow<()>>(
+pub(crate) fn telling<P: FnMut(Progress) -> ControlFlow<()>>(
     awaited: &Arc<()>,
     mut progress: P,
 ) -> impl FnMut(Progress) -> ControlFlow<()> + use<P> {
@@ -33,7 +33,7 @@ fn telling<P: FnMut(Progress) -> ControlFlow<()>>(
     }
 }
 
-fn silent(_: Progress) -> ControlFlow<()> {
+pub(crate) fn silent(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -1,6 +1,7 @@
 //! The async front, through its public API.
 
 mod fixture;
+mod hand_over;
 
 mod backpressure;
 mod bodies;
