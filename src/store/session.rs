@@ -13,6 +13,8 @@ use crate::going::{Closing, Going};
 use crate::process::Process;
 use crate::spans::span;
 use crate::sync::Mutex;
+#[cfg(not(shuttle))]
+use crate::{BackupReport, Transfer};
 use crate::{
     Error, Event, Housekeeping, HousekeepingStep, LastSweep, Options, RecoveryReport, Result,
     Stats, SweepReport, UploadId, local,
@@ -130,6 +132,20 @@ impl Session {
             self.last.lock().sweep = Some(LastSweep { at, report });
         }
         Ok(report)
+    }
+
+    /// Takes a backup, of which a checkpoint is the first step.
+    #[cfg(not(shuttle))]
+    pub(super) fn back_up(
+        &self,
+        into: &Path,
+        transfer: Transfer,
+        going: &Going<'_>,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        self.catalog.back_up(into, transfer, going, report)?;
+        self.last.lock().checkpoint = Some(SystemTime::now());
+        Ok(())
     }
 
     pub(super) fn checkpoint(&self, going: &Going<'_>) -> Result<Checkpoint> {

@@ -201,9 +201,7 @@ impl PartStore {
         let began = session.options.witness.begin();
         let going = Going::telling(&session.closing, &mut progress);
         let mut report = BackupReport::default();
-        let taken = session
-            .catalog
-            .back_up(into.as_ref(), transfer, &going, &mut report);
+        let taken = session.back_up(into.as_ref(), transfer, &going, &mut report);
         report.cut_short = going.conclude(taken)? == Reached::CutShort;
         session.options.witness.tell(began, |took| Event::Backup {
             report: report.clone(),

@@ -43,8 +43,11 @@ fn a_restored_store_has_all_that_was_there_and_takes_more() {
     for way in WAYS {
         let past = Past::new(free_options().journal_sizes(4096, 0));
         let place = backups_of(&past.fixture);
+        let last_checkpoint = || past.fixture.store.stats().unwrap().last_checkpoint;
+        let before = last_checkpoint();
         let report = past.fixture.store.back_up(&place, way).unwrap();
         assert_eq!((report.state, report.damaged.len()), (1, 0));
+        assert!(last_checkpoint() > before);
         assert!(
             report.blobs > 0 && report.brought.blobs() == report.blobs,
             "{report:?}"

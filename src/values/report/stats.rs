@@ -64,7 +64,7 @@ pub struct Stats {
     /// The last failure of the housekeeping thread, panics included. `None` once the thread has worked
     /// again.
     pub background_failure: Option<String>,
-    /// When the last checkpoint was made since the store was opened, by the host's clock.
+    /// When the last checkpoint was made since the store was opened, by the host's clock. A backup makes one.
     pub last_checkpoint: Option<SystemTime>,
     /// The last sweep since the store was opened that was not ended early.
     pub last_sweep: Option<LastSweep>,
