@@ -4,11 +4,15 @@
 //! floor has the same digests and the same three syncs, in a plain loop.
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use partstore::{Background, CompletedPart, ListParts, Options, PartNumber, PartStore, Upload};
+use partstore::{
+    Background, CompletedPart, Event, ListParts, Options, PartNumber, PartStore, Upload,
+};
 use partstore_bench::Taker as _;
 use partstore_bench::bodies::body;
 use partstore_bench::floors::Obvious;
@@ -25,8 +29,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(Options::cos())
+    }
+
+    fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let options = Options::cos().min_part_size(0).background(Background::Host);
+        let options = options.min_part_size(0).background(Background::Host);
         let store = options.open(dir.path().join("data")).expect("a store");
         let upload = store.initiate_upload("bench").expect("an upload");
         Self { store, upload, dir }
@@ -65,6 +73,28 @@ fn put_part(criterion: &mut Criterion) {
             bencher.iter_custom(|times| {
                 fresh_bodies(times, size, &mut seed, |body| floor.take(1, &body))
             });
+        });
+    }
+}
+
+/// Puts in memory (`TMPDIR=/dev/shm`), which have no other costs than the processor's.
+fn observer(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("observer");
+    let size = 1 << 10;
+    let counted = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&counted);
+    let observed = Options::cos().observer(move |event: &Event| {
+        if let Event::Put { bytes, .. } = event {
+            count.fetch_add(*bytes, Ordering::Relaxed);
+        }
+    });
+    for (name, options) in [("none", Options::cos()), ("counts bytes", observed)] {
+        let (bench, mut seed) = (Bench::with(options), 0);
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|times| {
+                fresh_bodies(times, size, &mut seed, |body| bench.put(1, body))
+            });
+            bench.store.sweep().expect("a sweep");
         });
     }
 }
@@ -147,5 +177,5 @@ fn many_parts(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, put_part, read, many_parts);
+criterion_group!(benches, put_part, observer, read, many_parts);
 criterion_main!(benches);
