@@ -91,7 +91,12 @@ impl Engine {
             lock.watch(dir);
         }
         let ballast = lock.dir().dir("meta")?.at("ballast");
-        let room = Room::new(lock.dir().clone(), ballast, options.headroom);
+        // A view takes no bodies.
+        let headroom = match blobs.check_writable() {
+            Ok(()) => options.headroom,
+            Err(_) => 0,
+        };
+        let room = Room::new(lock.dir().clone(), ballast, headroom);
         room.give_up_ballast_if_low();
         let opening = Opening {
             lock: &lock,
@@ -327,6 +332,11 @@ impl Engine {
             self.suspects.keep_all()
         };
         self.meta.check_ownership()?;
+        let transfer = match &self.view {
+            // The view's own layers are not durable, and blobs that get a second name are changed.
+            Some(_) if transfer == Transfer::Fastest => Transfer::Apart,
+            _ => transfer,
+        };
         let taking = Taking {
             meta: &self.meta,
             blobs: &self.blobs,

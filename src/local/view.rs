@@ -1,10 +1,11 @@
 //! [`View`]: a store that is only read. The copy of its metadata may be changed, so all of the open works on that. Its blobs
 //! are read where they are.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::directory;
-use super::file::{self, Dir, Kind, SharedLock};
+use super::file::{self, Dir, SharedLock};
+use super::meta;
 use crate::process::Process;
 use crate::{Error, Result};
 
@@ -26,27 +27,21 @@ impl View {
         let source = SharedLock::take(&root, "LOCK")?.ok_or_else(|| Error::StoreLocked {
             path: path.to_owned(),
         })?;
-        let copy = Copy::make(scratch)?;
-        let into = Dir::open(&copy.path, mode)?;
-        let meta = root.dir("meta")?;
-        into.create_dir("meta")?;
-        for entry in meta.list()? {
-            let (from, to) = (meta.at(&entry.name), into.dir("meta")?.at(&entry.name));
-            match entry.kind {
-                Kind::Directory if is_read(&entry.name.to_string_lossy()) => {
-                    file::copy_tree(&meta.dir(&entry.name)?, &to)?;
-                }
-                Kind::File if is_read(&entry.name.to_string_lossy()) => file::copy(&from, &to)?,
-                _ => {}
-            }
+        if file::is_below(scratch, &root)? {
+            return Err(Error::InvalidArgument {
+                argument: "the directory for the copy",
+                found: scratch.display().to_string(),
+                expected: "outside of the store's directory",
+            });
         }
-        file::copy(&root.at("FORMAT"), &into.at("FORMAT"))?;
+        let copy = Copy::make(scratch, mode)?;
+        copy.take(&root)?;
         Ok(Self { copy, source })
     }
 
     /// The directory of the copy, which is opened as a store.
     pub(crate) fn path(&self) -> &Path {
-        &self.copy.path
+        self.copy.dir.path()
     }
 
     /// The store's own directory.
@@ -55,38 +50,61 @@ impl View {
     }
 }
 
-/// Whether an open reads this file or directory of `meta/`. The index is made anew, and room is not kept.
-fn is_read(name: &str) -> bool {
-    let others = ["index", "ballast", "salvaged-"];
-    !others.iter().any(|other| name.starts_with(other))
-}
-
 struct Copy {
-    path: PathBuf,
+    dir: Dir,
     process: Process,
 }
 
 impl Copy {
-    fn make(scratch: &Path) -> Result<Self> {
+    fn make(scratch: &Path, mode: u32) -> Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|cause| Error::NoRandomness {
             cause: cause.to_string(),
         })?;
         let name = format!("partstore-view-{}", hex::encode(random));
-        let path = file::absolute(scratch)?.join(name);
-        // Only its owner may see what the store's owner may hide.
-        file::create_dirs(&path, 0o600)?;
+        // Only this user may see what the store's owner may hide.
+        let below = Dir::open(&file::absolute(scratch)?, mode & 0o600)?;
+        below.create_dir(&name)?;
         Ok(Self {
-            path,
+            dir: below.dir(&name)?,
             process: Process::current(),
         })
+    }
+
+    /// Copies what an open reads, and nothing else that may lie there.
+    fn take(&self, root: &Dir) -> Result<()> {
+        let meta = root.dir("meta")?;
+        if meta.at("SALVAGED").id()?.is_some() {
+            return Err(Error::Damaged {
+                path: meta.at("SALVAGED").path(),
+                offset: 0,
+                reason: "a salvage was not finished; the next open that may write finishes it"
+                    .to_owned(),
+            });
+        }
+        self.dir.create_dir("meta")?;
+        let into = self.dir.dir("meta")?;
+        let has = |name: &str| Ok::<_, Error>(meta.at(name).id()?.is_some());
+        for name in ["journal", "snapshot"] {
+            if has(name)? {
+                file::copy_tree(&meta.dir(name)?, &into.at(name))?;
+            }
+        }
+        // What only a clean close proves is made anew without one.
+        if has("CLEAN")? {
+            file::copy(&meta.at("CLEAN"), &into.at("CLEAN"))?;
+            for index in meta::indexes(&meta)? {
+                file::copy_tree(&meta.dir(index.name())?, &into.at(index.name()))?;
+            }
+        }
+        file::copy(&root.at("FORMAT"), &self.dir.at("FORMAT"))
     }
 }
 
 impl Drop for Copy {
     fn drop(&mut self) {
         if !self.process.is_another() {
-            let _ = file::remove_tree_at(&self.path);
+            let _ = file::remove_tree_at(self.dir.path());
         }
     }
 }

@@ -77,7 +77,11 @@ impl PartStore {
     }
 
     fn begin(session: Session) -> Result<Self> {
-        let (background, expire_after) = (session.options.background, session.options.expire_after);
+        let expire_after = session.options.expire_after;
+        let background = match &session.options.read_in {
+            None => session.options.background,
+            Some(_) => Background::Host,
+        };
         let recovery = session.recovery.clone();
         let shared = Shared::new(session);
         let housekeeping = match background {
@@ -175,6 +179,7 @@ impl Options {
     /// journal and salvage. [`PartStore::recovery`] has nothing to say.
     ///
     /// # Errors
+    /// - [`Error::InvalidArgument`]: the options say [`read_only`](Self::read_only).
     /// - [`Error::Forked`]: this process was forked from one that had opened a store.
     /// - [`Error::Io`]: the thread of the housekeeping cannot be started.
     pub fn open_on(
@@ -182,6 +187,13 @@ impl Options {
         catalog: Box<dyn Catalog>,
         blobs: Arc<dyn BlobStore>,
     ) -> Result<PartStore> {
+        if self.read_in.is_some() {
+            return Err(Error::InvalidArgument {
+                argument: "options",
+                found: "read_only".to_owned(),
+                expected: "none, because the engine is open",
+            });
+        }
         let process = Process::opens_a_store()?;
         PartStore::begin(Session::on(process, catalog, blobs, self))
     }

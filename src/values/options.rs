@@ -365,16 +365,16 @@ impl Options {
     /// any open does, it answers [`Error::StoreLocked`](crate::Error::StoreLocked) if a process has the store open. While it
     /// is open here, others may read it, too, and nobody can open it otherwise.
     ///
-    /// The journal and the layers are copied to a new directory below `scratch`, about 400 bytes a part and up to 256 MiB,
-    /// and are opened there. The close removes it; a kill leaves it, as `partstore-view-<16 hex digits>`. Errors about
-    /// metadata name files of the copy. Every change answers [`Error::ReadOnly`](crate::Error::ReadOnly), and there is no
-    /// housekeeping.
+    /// The journal, the layers and a proven index are copied to a new directory below `scratch`, which must exist, outside of
+    /// the store. They take about 400 bytes a part, and some 300 MiB more. They are opened there, and repaired there if they
+    /// must be. The close removes them; a kill leaves them, as `partstore-view-<16 hex digits>`. Errors about metadata name
+    /// files of the copy. Every change answers [`Error::ReadOnly`](crate::Error::ReadOnly), and there is no housekeeping.
+    /// Backups are copies or reflinks.
+    ///
+    /// It is for the embedded engine: [`open_on`](Self::open_on) refuses it.
     #[must_use]
     pub fn read_only(mut self, scratch: impl Into<PathBuf>) -> Self {
         self.read_in = Some(scratch.into());
-        self.making = Making::Refused;
-        self.background = Background::Host;
-        self.headroom = 0;
         self
     }
 

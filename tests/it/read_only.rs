@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use partstore::{
-    Backups, Error, ExportOptions, ListObjects, ListUploads, Options, PartStore, Quota, Result,
-    Scope, Transfer,
+    Backups, Error, ExportOptions, IndexRecovery, ListObjects, ListUploads, Options, PartStore,
+    Quota, Result, Scope, Transfer,
 };
 
 use crate::fixture::{
@@ -239,6 +239,61 @@ fn where_no_store_is_none_is_made() {
 }
 
 #[test]
+fn the_copy_is_made_where_there_is_a_directory_outside_of_the_store() {
+    let scene = Scene::new();
+    scene.fixture.store.close().unwrap();
+    let root = scene.fixture.root();
+    let before = tree(&root);
+    let opened = |scratch: PathBuf| free_options().read_only(scratch).open(&root).unwrap_err();
+    for inside in [root.clone(), root.join("meta"), root.join("meta/new")] {
+        let refused = opened(inside);
+        assert!(
+            matches!(refused, Error::InvalidArgument { .. }),
+            "{refused}"
+        );
+    }
+    let refused = opened(scene.scratch.join("missing"));
+    assert!(matches!(refused, Error::Io { .. }), "{refused}");
+    assert!(files(&scene.scratch).is_empty());
+    assert!(tree(&root) == before);
+}
+
+/// What an open would repair is repaired in the copy.
+#[test]
+fn a_store_whose_index_proves_what_is_damaged_is_read() {
+    let scene = Scene::new();
+    scene.fixture.store.close().unwrap();
+    let root = scene.fixture.root();
+    scene.leaves_as_it_is(&root, |store| {
+        assert_eq!(store.recovery().index, IndexRecovery::Trusted);
+    });
+    let journal = root.join("meta/journal");
+    let first = journal.join(files(&journal).first().unwrap());
+    let mut flipped = fs::read(&first).unwrap();
+    flipped[100] ^= 1;
+    fs::write(&first, flipped).unwrap();
+    scene.leaves_as_it_is(&root, |store| {
+        has_all(store);
+        assert_eq!(store.recovery().repaired.len(), 1, "{:?}", store.recovery());
+    });
+}
+
+#[test]
+fn a_salvage_that_was_not_finished_is_left_to_who_may_write() {
+    let scene = Scene::new();
+    let root = scene.fixture.killed();
+    fs::write(root.join("meta/SALVAGED"), "").unwrap();
+    let before = tree(&root);
+    let refused = scene.view(&root).unwrap_err();
+    assert!(
+        refused.to_string().contains("salvage was not finished"),
+        "{refused}"
+    );
+    assert!(tree(&root) == before);
+    assert!(files(&scene.scratch).is_empty());
+}
+
+#[test]
 fn it_is_backed_up_and_no_backup_goes_into_it() {
     let scene = Scene::new();
     scene.fixture.store.close().unwrap();
@@ -250,8 +305,12 @@ fn it_is_backed_up_and_no_backup_goes_into_it() {
             matches!(refused, Err(Error::InvalidArgument { .. })),
             "{refused:?}"
         );
-        let taken = store.back_up(&backups, Transfer::Copy);
-        taken.unwrap();
+        // The view's own files are not durable, and a second name would change the store's.
+        let taken = store.back_up(&backups, Transfer::Fastest).unwrap();
+        assert_eq!(
+            (taken.brought.linked, taken.brought.blobs()),
+            (0, taken.blobs)
+        );
         let object = store.list_objects(&ListObjects::new()).unwrap().objects;
         let object = store.open_object(&object[0].upload).unwrap();
         let refused = object.export(root.join("blobs/object"), ExportOptions::new(), |_| {

@@ -145,6 +145,10 @@ fn code_of_io(error: &io::Error) -> u8 {
 /// What the library says is for programs that link it. These lines are for people at a shell.
 fn line_of(error: &Error) -> String {
     match error {
+        Error::StorageFull { path, .. } if is_of_a_view(path) => format!(
+            "there is no room at {} for a copy of the store's rows; set TMPDIR to a directory that has it",
+            path.display()
+        ),
         Error::ReadOnly => "this command changes the store; leave --read-only out".to_owned(),
         Error::StoreLocked { path } => format!(
             "the store at {} is open in another process, most likely its server; stop that first, then run this again",
@@ -176,6 +180,14 @@ fn line_of(error: &Error) -> String {
         ),
         error => with_remedy(error.one_line(), code_of(error)),
     }
+}
+
+/// Whether it is of the copy that `--read-only` makes.
+fn is_of_a_view(path: &Path) -> bool {
+    let mut names = path
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy());
+    names.any(|name| name.starts_with("partstore-reads-"))
 }
 
 /// The same, where a directory of backups was named, and not a store.
@@ -216,7 +228,7 @@ fn is_no_directory(error: &Error) -> bool {
 fn with_remedy(what: String, code: u8) -> String {
     match code {
         8 => format!(
-            "{what}; run this as the user who owns it, or, if you may read it, say --read-only"
+            "{what}; run this as the user who owns it, or look at it with --read-only if you may read it"
         ),
         _ => what,
     }

@@ -51,7 +51,7 @@ fn end_within(grace: Duration, signals: &mut Signals) {
     // Held to the end: nothing gets its final name from here on.
     let half_made = lock();
     for path in &*half_made {
-        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
     }
     std::process::exit(exit_code().into());
 }
@@ -74,7 +74,16 @@ pub fn exit_code() -> u8 {
     128 + signal
 }
 
-/// Notes a file that is about to be made and is not whole yet.
+/// Removes a directory that was noted, at the end of the process.
+pub fn remove_directories() {
+    for path in &*lock() {
+        if path.is_dir() {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+/// Notes a file, or a directory, that is about to be made and is not whole yet.
 pub fn half_made(path: &Path) {
     lock().insert(path.to_owned());
 }

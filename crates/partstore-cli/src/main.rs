@@ -38,6 +38,7 @@ use output::Output;
 fn main() -> ExitCode {
     let args = Args::read();
     let done = interrupt::listen().and_then(|()| run(&args));
+    interrupt::remove_directories();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
@@ -69,6 +70,9 @@ fn command(args: &Args, out: &mut Output) -> Done {
         Command::Man { dir } => generated::man(dir.as_deref(), out),
         Command::Salvage { yes } => salvage::run(&args.place, *yes, out),
         Command::RebuildIndex => salvage::rebuild_index(&args.place, out),
+        Command::Restore(_) | Command::Backups(_) if args.place.read_only => {
+            opening::refuse_read_only(&args.place, "this command has no use for --read-only")
+        }
         Command::Restore(restore) => backup::restore(&args.place, restore, out),
         Command::Backups(list) => backup::list(list, out),
         Command::Backup(backup) => match &backup.server {

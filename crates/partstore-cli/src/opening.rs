@@ -2,9 +2,10 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process;
 use std::time::Duration;
 
 use partstore::{Background, Error, Options, PartStore};
@@ -12,6 +13,7 @@ use partstore_cluster::Cluster;
 
 use crate::args::Place;
 use crate::failure::{Done, Failure};
+use crate::interrupt;
 
 /// The format that this program makes of older ones.
 const NEWEST_FORMAT: u32 = 4;
@@ -107,11 +109,24 @@ pub fn directory(place: &Place) -> Done<&Path> {
     }
 }
 
+/// Refuses `--read-only` of what changes something, or is no directory.
+pub fn refuse_read_only(place: &Place, line: &str) -> Done {
+    if place.read_only {
+        return Err(Failure::Usage(line.into()));
+    }
+    Ok(())
+}
+
+const CHANGES: &str = "this command changes the store; leave --read-only out";
+const NO_DIRECTORY: &str =
+    "--read-only is for a directory; of a cluster, what does not change it needs no such thing";
+
 /// Opens the store. If `create`, one is made where none exists.
 pub fn open(place: &Place, create: bool) -> Done<PartStore> {
     match named(place)? {
         Named::Directory(path) => open_directory(place, path, create),
         cluster @ Named::Cluster { .. } => {
+            refuse_read_only(place, NO_DIRECTORY)?;
             let cluster = addressed(&cluster)?.create(create);
             cluster.open(options()).map_err(of_cluster)
         }
@@ -121,6 +136,7 @@ pub fn open(place: &Place, create: bool) -> Done<PartStore> {
 /// Opens the store to remove what nothing refers to. The servers of a cluster may leave that for some time, which only
 /// they know.
 pub fn open_to_sweep(place: &Place, keep_removed: Option<Duration>) -> Done<PartStore> {
+    refuse_read_only(place, CHANGES)?;
     match (named(place)?, keep_removed) {
         (Named::Directory(path), None) => open_directory(place, path, false),
         (Named::Directory(_), Some(_)) => Err(Failure::Usage(
@@ -165,11 +181,6 @@ fn addressed(named: &Named<'_>) -> Done<Cluster> {
             "this works on a cluster; say --catalog and --blobs".into(),
         ));
     };
-    if place.read_only {
-        return Err(Failure::Usage(
-            "--read-only is for a directory; of a cluster, what does not change it needs no such thing".into(),
-        ));
-    }
     // This one works on one thing at a time, and the database has few connections to give.
     let cluster = Cluster::new(catalog, blobs)
         .schema(&place.schema)
@@ -194,7 +205,7 @@ pub fn of_cluster(error: Error) -> Failure {
 /// Opens the store in a directory.
 pub fn open_directory(place: &Place, path: &Path, create: bool) -> Done<PartStore> {
     if place.read_only {
-        return Ok(options().read_only(env::temp_dir()).open(path)?);
+        return Ok(options().read_only(scratch()?).open(path)?);
     }
     check(place, path)?;
     let options = if create {
@@ -205,6 +216,20 @@ pub fn open_directory(place: &Place, path: &Path, create: bool) -> Done<PartStor
     Ok(options.open(path)?)
 }
 
+/// A directory for what is made meanwhile, which goes when this process ends.
+fn scratch() -> Done<PathBuf> {
+    let below = match env::var_os("TMPDIR") {
+        Some(path) if !path.is_empty() => PathBuf::from(path),
+        _ => PathBuf::from("/tmp"),
+    };
+    let path = below.join(format!("partstore-reads-{}", process::id()));
+    // It is noted first: a signal may come at any moment.
+    interrupt::half_made(&path);
+    let made = DirBuilder::new().mode(0o700).create(&path);
+    made.map_err(Failure::file("make", &path))?;
+    Ok(path)
+}
+
 /// What a server's store allows, this allows, too. Each command does its housekeeping itself.
 pub fn options() -> Options {
     Options::s3().background(Background::Host)
@@ -212,11 +237,7 @@ pub fn options() -> Options {
 
 /// Refuses what opening would change without a word: the format, and the owner of files.
 pub fn check(place: &Place, path: &Path) -> Done {
-    if place.read_only {
-        return Err(Failure::Usage(
-            "this command changes the store; leave --read-only out".into(),
-        ));
-    }
+    refuse_read_only(place, CHANGES)?;
     if !place.as_root {
         check_owner(path)?;
     }

@@ -298,7 +298,7 @@ impl BlobFiles {
 
     /// Bytes that may still be written to the file system.
     pub(crate) fn free_space(&self) -> Result<u64> {
-        self.staging.free_space()
+        self.blobs.free_space()
     }
 
     /// Gives a durable file its name, and makes the name durable (I1).

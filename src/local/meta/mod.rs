@@ -126,7 +126,7 @@ fn index_place(meta: &Dir, number: u32) -> Place {
 }
 
 /// The places of all indexes below `meta/`.
-fn indexes(meta: &Dir) -> Result<Vec<Place>> {
+pub(crate) fn indexes(meta: &Dir) -> Result<Vec<Place>> {
     let mut entries = meta.list()?;
     entries.retain(|entry| is_index(&entry.name));
     let places = entries.into_iter().map(|entry| meta.at(entry.name));

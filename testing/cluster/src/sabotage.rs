@@ -402,23 +402,23 @@ pub const ALL: &[Sabotage] = &[
         "take: not stamped ones are taken, too",
         &[Text(
             "take_v2",
-            "p_after AND x.since <= l_others AND (",
-            "p_after AND coalesce(x.since, 0) <= l_others AND (x.since IS NULL OR ",
+            "(l_seen) AND x.since <= l_others AND (",
+            "(l_seen) AND coalesce(x.since, 0) <= l_others AND (x.since IS NULL OR ",
         )],
     ),
     without(
         "take: two sweeps wait for each other",
         &[Text(
             "take_v2",
-            "LIMIT p_limit FOR UPDATE SKIP LOCKED",
-            "LIMIT p_limit FOR UPDATE",
+            "\n      FOR UPDATE SKIP LOCKED",
+            "\n      FOR UPDATE",
         )],
     ),
     without(
         "take: nothing is locked",
         &[Text(
             "take_v2",
-            "LIMIT p_limit FOR UPDATE SKIP LOCKED",
+            "\n      FOR UPDATE SKIP LOCKED",
             "LIMIT p_limit",
         )],
     ),
@@ -426,7 +426,7 @@ pub const ALL: &[Sabotage] = &[
         "take: a minute is not waited for",
         &[Text(
             "take_v2",
-            "\n        AND (x.again < clock_timestamp() OR (x.again IS NULL AND NOT p_kept))",
+            "\n        AND x.again < clock_timestamp()",
             "",
         )],
     ),

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use crate::fixture::{Fixture, Ran, copy_dir, names};
 
@@ -50,12 +51,15 @@ fn what_looks_at_a_store_works_and_what_changes_it_is_refused() {
         &["sweep"][..],
         &["quota", "", "--bytes", "1"],
         &["put", "key"],
+        &["rm", "key"],
         &["salvage", "--yes"],
         &["rebuild-index"],
     ] {
         let said = run(&fixture, args).fails(2);
         assert!(said.contains("leave --read-only out"), "{args:?}: {said}");
     }
+    run(&fixture, &["restore", "nowhere"]).fails(2);
+    run(&fixture, &["backup", "backups"]).ok();
     assert_eq!(names(&fixture.store().join("meta")), before);
     assert!(names(&fixture.path("tmp")).is_empty());
 }
@@ -122,6 +126,27 @@ fn open_to_all(path: &Path) {
             open_to_all(&entry.unwrap().path());
         }
     }
+}
+
+/// The copy of the rows is removed, too.
+#[test]
+fn a_signal_leaves_nothing() {
+    let fixture = filled();
+    fixture.run_with(["put", "large"], &vec![7; 4 << 20]).ok();
+    let mut command = fixture.command(["--read-only", "get", "large"]);
+    command
+        .env("TMPDIR", fixture.path("tmp"))
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It writes to a pipe that nobody reads.
+    while names(&fixture.path("tmp")).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(names(&fixture.path("tmp")).is_empty());
 }
 
 #[test]

@@ -46,28 +46,53 @@ impl ClusterCatalog {
             after = last;
         }
         // What is doomed by now gets a stamp; what this store reads is published against it.
-        while going.goes_on() && self.stamp()? == LOOKED_AT {}
+        self.stamp(going)?;
         self.session.publish()?;
         let removed = self.remove_doomed(going, &mut report);
-        report.in_use = self
-            .count("SELECT count(*) FROM ps.doomed WHERE content IS NOT NULL AND NOT removing")?;
+        report.in_use = self.in_use()?;
         removed?;
         going.finish();
         Ok(report)
     }
 
-    /// Stamps some of what was doomed, and returns how many.
-    fn stamp(&self) -> Result<i32> {
-        let rows = self.upkeep("stamp_v2", Arguments::new().with(LOOKED_AT))?;
-        let Some(row) = rows.first() else {
-            return Ok(0);
-        };
-        self.session.lease()?.learn(row.get(0));
-        Ok(row.get(1))
+    /// Stamps what was doomed. If this store keeps what is removed, it does from now on.
+    fn stamp(&self, going: &Going<'_>) -> Result<()> {
+        let kept = i64::try_from(self.keep_removed.as_millis()).unwrap_or(i64::MAX);
+        for function in ["stamp_v2", "keep_v1"] {
+            let mut after: Vec<u8> = Vec::new();
+            while going.goes_on() {
+                let arguments = Arguments::new().with(after).with(LOOKED_AT).with(kept);
+                let rows = self.upkeep(function, arguments)?;
+                let Some(row) = rows.first() else { break };
+                if let Ok(epoch) = row.try_get("o_epoch") {
+                    self.session.lease()?.learn(epoch);
+                }
+                match row.get("o_last") {
+                    Some(last) => after = last,
+                    None => break,
+                }
+            }
+        }
+        Ok(())
     }
 
+    /// For the progress. Of very much it is a part.
     fn to_sweep(&self) -> Result<u64> {
-        self.count("SELECT (SELECT count(DISTINCT content) FROM ps.garbage) + (SELECT count(*) FROM ps.doomed WHERE NOT removing)")
+        self.count(
+            "SELECT (SELECT count(DISTINCT content) FROM (SELECT content FROM ps.garbage LIMIT 100000) garbage) \
+               + (SELECT count(*) FROM (SELECT 1 FROM ps.doomed WHERE NOT removing LIMIT 100000) doomed)",
+        )
+    }
+
+    /// How much was doomed and is kept or read. It looks at all of it.
+    fn in_use(&self) -> Result<u64> {
+        let call = Call::statement(
+            &self.session.database.schema,
+            "SELECT count(*) FROM ps.doomed WHERE content IS NOT NULL AND NOT removing",
+            Arguments::new(),
+        );
+        let rows = self.session.read_long(call)?.map_err(Failure::into_error)?;
+        Ok(rows.first().map_or(0, |row| rows::size(row.get(0))))
     }
 
     fn count(&self, sql: &str) -> Result<u64> {
@@ -77,28 +102,32 @@ impl ClusterCatalog {
 
     /// What cannot be removed now is left for a later sweep, and keeps nothing else from removal.
     fn remove_doomed(&self, going: &Going<'_>, report: &mut SweepReport) -> Result<()> {
-        self.keep(going)?;
-        let (mut after, mut failed) = (Vec::new(), Ok(()));
+        let (mut after, mut failed) = (("-infinity".to_owned(), Vec::new()), Ok(()));
         loop {
             if !going.goes_on() {
                 return failed;
             }
-            let taken = self.take(&after)?;
-            let last = taken.iter().map(|row| row.get::<_, Vec<u8>>(0)).max();
-            let Some(last) = last else { return failed };
-            after = last;
+            let mut rows = self.take(&after)?.into_iter();
+            let Some(last) = rows.next() else {
+                return failed;
+            };
+            after = (last.get(0), last.get(1));
+            let taken: Vec<_> = rows.collect();
+            if taken.is_empty() {
+                continue;
+            }
             let doomed = |row: &Row| Doomed {
-                location: partstore::backend::Location(row.get(0)),
-                multipart: row.get(3),
+                location: partstore::backend::Location(row.get(1)),
+                multipart: row.get(4),
             };
             let names: Vec<_> = taken.iter().map(doomed).collect();
             let mut removed = Vec::with_capacity(names.len());
             for (row, found) in taken.iter().zip(self.blobs.remove(&names)?) {
-                let content: Option<&[u8]> = row.get(1);
+                let content: Option<&[u8]> = row.get(2);
                 match found {
                     Ok(_) if content.is_some() => {
                         report.blobs += 1;
-                        let size = row.get::<_, Option<i64>>(2).unwrap_or_default();
+                        let size = row.get::<_, Option<i64>>(3).unwrap_or_default();
                         report.bytes += rows::size(size);
                     }
                     Ok(found) => report.orphans += u64::from(found),
@@ -107,33 +136,15 @@ impl ClusterCatalog {
                         continue;
                     }
                 }
-                removed.push(row.get::<_, Vec<u8>>(0));
+                removed.push(row.get::<_, Vec<u8>>(1));
             }
             self.upkeep("removed_v1", Arguments::new().with(removed))?;
             let _ = going.advance(taken.len() as u64);
         }
     }
 
-    /// What was stamped is kept from now on, if this store keeps what is removed.
-    fn keep(&self, going: &Going<'_>) -> Result<()> {
-        if self.keep_removed.is_zero() {
-            return Ok(());
-        }
-        let kept = i64::try_from(self.keep_removed.as_millis()).unwrap_or(i64::MAX);
-        let mut after: Vec<u8> = Vec::new();
-        while going.goes_on() {
-            let arguments = Arguments::new().with(after).with(LOOKED_AT).with(kept);
-            let rows = self.upkeep("keep_v1", arguments)?;
-            match rows.first().and_then(|row| row.get(0)) {
-                Some(last) => after = last,
-                None => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes names behind this one that nobody reads.
-    fn take(&self, after: &[u8]) -> Result<Vec<Row>> {
+    /// Of the next names, those that nobody reads, behind a row that says where to go on.
+    fn take(&self, (again, after): &(String, Vec<u8>)) -> Result<Vec<Row>> {
         let lease = self.session.lease()?;
         // First from when on, then what: a reader is in one of the two.
         let (reads, opening) = lease.reads();
@@ -146,9 +157,9 @@ impl ClusterCatalog {
         };
         let held = held.iter().map(|content| content.as_bytes().to_vec());
         let arguments = Arguments::new()
-            .with(after.to_vec())
+            .with(again.clone())
+            .with(after.clone())
             .with(REMOVED)
-            .with(!self.keep_removed.is_zero())
             .with(lease.id.to_vec())
             .with(reads)
             .with(opening)

@@ -229,8 +229,9 @@ impl Session {
                 let (database, length) = (Arc::clone(&session.database), session.length);
                 drop(session);
                 if lease.holds() {
-                    let _ = lease.hand_in(&database).await;
+                    // What is handed in may take its time.
                     let _ = lease.renew(&database, length).await;
+                    let _ = lease.hand_in(&database).await;
                 }
             }
         });
