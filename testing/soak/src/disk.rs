@@ -87,17 +87,17 @@ impl Disk {
 
 impl Disk {
     /// Gives the disk back. Nothing may use it any more.
-    pub fn unmount(&self) {
+    pub fn give_back(&self) {
         if let Some(mounted) = &self.mounted {
             let _ = run(Command::new("umount").arg(mounted));
-            let _ = fs::remove_dir_all(self.dir.path());
         }
+        let _ = fs::remove_dir_all(self.dir.path());
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        self.unmount();
+        self.give_back();
     }
 }
 

@@ -47,6 +47,12 @@ impl<'a> Disturber<'a> {
     ) -> Result<Self, Failure> {
         let is_interrupted = Arc::default();
         for signal in [SIGHUP, SIGINT, SIGTERM] {
+            // The second one ends the process at once.
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                1,
+                Arc::clone(&is_interrupted),
+            )?;
             signal_hook::flag::register(signal, Arc::clone(&is_interrupted))?;
         }
         Ok(Self {
@@ -130,6 +136,9 @@ impl<'a> Disturber<'a> {
         if signal == Signal::KILL && self.random.u8(..2) == 0 {
             self.server.spawn()?;
             std::thread::sleep(LONGEST_START.mul_f64(self.random.f64()));
+            if !self.server.is_alive() {
+                self.shared.violation("a start has failed".into());
+            }
             self.server.end(Signal::KILL)?;
         }
         self.server.start()?;

@@ -13,7 +13,7 @@ type Figure = fn(&Level) -> f64;
 
 /// What is judged, and the slack of it. A server's journal and layers swing by a checkpoint's size.
 const FIGURES: [(&str, f64, Figure); 6] = [
-    ("memory, MiB", 32.0, |level| level.rss_mib),
+    ("memory, MiB", 16.0, |level| level.rss_mib),
     ("descriptors", 16.0, |level| level.descriptors),
     ("threads", 16.0, |level| level.threads),
     ("journal, MiB", 48.0, |level| level.journal_mib),

@@ -162,7 +162,7 @@ impl Soak {
                 // The clients wait for a server, which does not come back.
                 eprintln!("FAILED after {:.0} s: {error}", shared.seconds());
                 let _ = server.end(Signal::KILL);
-                disk.unmount();
+                disk.give_back();
                 std::process::exit(1);
             }
             is_over.store(true, Ordering::SeqCst);
