@@ -90,6 +90,9 @@ impl Bench {
         let read = read_whole(&self.root());
         assert_eq!(read["closed"], true);
         assert_eq!(read["index_is_of_journal"], true);
+        // I7: what a close rules out is not there.
+        let orphans = read["orphans"].as_array().unwrap();
+        assert!(read["orphans_possible"] == true || orphans.is_empty());
         listed::assert_same(&read, &listed);
         (done, read)
     }

@@ -215,7 +215,7 @@ fn the_reader_lists_what_checkpoints_and_merges_have_left() {
     bench.with(&plain, |store| {
         thread::scope(|scope| {
             for thread in 0..8 {
-                scope.spawn(move || (0..150).for_each(|at| initiate_or_abort(store, thread, at)));
+                scope.spawn(move || (0..90).for_each(|at| initiate_or_abort(store, thread, at)));
             }
         });
     });
@@ -233,16 +233,29 @@ fn the_reader_lists_what_checkpoints_and_merges_have_left() {
     let each = options()
         .journal_sizes(4096, 0)
         .background(Background::Host);
-    bench.with(&each.observer(count), |store| {
+    let kept = bench.fixture.path("kept");
+    fs::create_dir(&kept).unwrap();
+    let ((), read) = bench.with(&each.observer(count), |store| {
         for at in 0..20 {
             (0..3).for_each(|thread| initiate_or_abort(store, thread, at));
             assert!(store.maintain().unwrap().checkpoint);
+            copy_dir(&bench.root().join("meta/snapshot"), &kept);
         }
     });
     assert!(merges.load(Ordering::SeqCst) > 0);
+    let counting = layers(&bench.root());
+
+    // As after kills before merged layers were removed: the longest ones count.
+    copy_dir(&kept, &bench.root().join("meta/snapshot"));
+    assert!(layers(&bench.root()).len() > counting.len());
+    let again = read_whole(&bench.root());
+    for what in ["layers", "uploads"] {
+        assert_eq!(again[what], read[what], "{what}");
+    }
     bench.with(&options(), |store| {
         store.expire_uploads(Duration::ZERO).unwrap()
     });
+    assert!(layers(&bench.root()).len() <= counting.len() + 1);
 }
 
 /// Two of three uploads do not stay.
