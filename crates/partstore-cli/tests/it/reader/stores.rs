@@ -219,8 +219,7 @@ fn the_reader_lists_what_checkpoints_and_merges_have_left() {
             }
         });
     });
-    let names = layers(&bench.root());
-    assert!(names.len() > 1, "{names:?}");
+    assert!(!layers(&bench.root()).is_empty());
 
     let merges = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&merges);
@@ -290,7 +289,8 @@ fn the_reader_lists_what_a_killed_process_has_left() {
         let args = ["import", "files", "-n", &name, "--create", "--jobs", "4"];
         let mut child = bench.fixture.spawn(args);
         // Some are acknowledged, and others are on their way.
-        while objects_begun(&bench.root()) < 40 * round {
+        let clean = bench.root().join("meta/CLEAN");
+        while objects_begun(&bench.root()) < 40 * round || clean.exists() {
             assert!(child.try_wait().unwrap().is_none(), "it has ended");
             thread::sleep(Duration::from_millis(1));
         }
