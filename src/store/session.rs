@@ -13,11 +13,9 @@ use crate::going::{Closing, Going};
 use crate::process::Process;
 use crate::spans::span;
 use crate::sync::Mutex;
-#[cfg(not(shuttle))]
-use crate::{BackupReport, Transfer};
 use crate::{
-    Error, Event, Housekeeping, HousekeepingStep, LastSweep, Options, RecoveryReport, Result,
-    Stats, SweepReport, UploadId, local,
+    BackupReport, Error, Event, Housekeeping, HousekeepingStep, LastSweep, Options, RecoveryReport,
+    Result, Stats, SweepReport, Transfer, UploadId, local,
 };
 
 /// The last checkpoint and the last sweep.
@@ -135,7 +133,6 @@ impl Session {
     }
 
     /// Takes a backup, of which a checkpoint is the first step.
-    #[cfg(not(shuttle))]
     pub(super) fn back_up(
         &self,
         into: &Path,
