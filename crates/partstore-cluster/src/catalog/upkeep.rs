@@ -49,7 +49,8 @@ impl ClusterCatalog {
         self.stamp(going)?;
         self.session.publish()?;
         let removed = self.remove_doomed(going, &mut report);
-        report.in_use = self.in_use()?;
+        report.in_use = self
+            .count("SELECT count(*) FROM ps.doomed WHERE content IS NOT NULL AND NOT removing")?;
         removed?;
         going.finish();
         Ok(report)
@@ -82,17 +83,6 @@ impl ClusterCatalog {
             "SELECT (SELECT count(DISTINCT content) FROM (SELECT content FROM ps.garbage LIMIT 100000) garbage) \
                + (SELECT count(*) FROM (SELECT 1 FROM ps.doomed WHERE NOT removing LIMIT 100000) doomed)",
         )
-    }
-
-    /// How much was doomed and is kept or read. It looks at all of it.
-    fn in_use(&self) -> Result<u64> {
-        let call = Call::statement(
-            &self.session.database.schema,
-            "SELECT count(*) FROM ps.doomed WHERE content IS NOT NULL AND NOT removing",
-            Arguments::new(),
-        );
-        let rows = self.session.read_long(call)?.map_err(Failure::into_error)?;
-        Ok(rows.first().map_or(0, |row| rows::size(row.get(0))))
     }
 
     fn count(&self, sql: &str) -> Result<u64> {
