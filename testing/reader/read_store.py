@@ -5,7 +5,7 @@
 
 Blobs are read and compared, unless `--no-blobs` is given. `--metadata` prints the bytes of metadata, in hex.
 
-It shares no line with the engine, and was written from docs/design.md. It writes nothing, and takes no lock: nobody may have
+It shares no line with the engine, and was written from docs/design.md (README.md says how far). It writes nothing, and takes no lock: nobody may have
 the store open. The exit code is 0 if all is sound, 2 if the command line is wrong, 4 if damage was found, and 6 if no store
 of format 3 or 4 is there.
 """
