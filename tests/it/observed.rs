@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -243,33 +244,64 @@ fn a_backup_tells_what_it_returns() {
     assert!(!told.take().iter().any(|event| told_of(event).is_some()));
 }
 
+/// Names and lengths of the layers' files.
+fn layers_of(root: &Path) -> Vec<(String, u64)> {
+    let entries = fs::read_dir(root.join("meta/snapshot")).unwrap();
+    let file = entries.map(|entry| {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        (name, entry.metadata().unwrap().len())
+    });
+    file.collect()
+}
+
 #[test]
 fn checkpoints_merges_and_expiry_are_told_as_they_were() {
     let options = free_options().journal_sizes(4096, 0);
     let (fixture, told) = observed(options.expire_uploads_after(Duration::ZERO));
     let (mut checkpoints, mut merges, mut expired) = (0, 0, 0);
+    let layers = || layers_of(&fixture.root());
     for round in 0..8 {
         fixture.initiate(&format!("key {round}"));
+        let (before, mut made, mut written) = (layers(), Vec::new(), 0);
+        told.take();
         // It expires at once.
         assert!(fixture.store.maintain().unwrap().checkpoint);
-        for event in told.take() {
+        let events = told.take();
+        // Each layer is one file, which is synced.
+        let synced = syncs(&events)[&SyncKind::Layer];
+        for event in events {
             match event {
                 Event::Checkpoint { bytes, .. } => {
-                    assert!(bytes > 0);
+                    made.push(bytes);
+                    written += 1;
                     checkpoints += 1;
                 }
-                Event::Merge { layers, bytes, .. } => {
-                    assert!(layers >= 4 && bytes > 0);
+                Event::Merge {
+                    layers: of, bytes, ..
+                } => {
+                    // With the one of the checkpoint before it, one is left of so many.
+                    assert_eq!(
+                        before.len() + 2 - usize::try_from(of).unwrap(),
+                        layers().len()
+                    );
+                    made = vec![bytes];
+                    written += 1;
                     merges += 1;
                 }
                 Event::Expiry { uploads, .. } => expired += uploads,
                 _ => {}
             }
         }
+        assert_eq!(synced, written);
+        let new: Vec<_> = layers()
+            .into_iter()
+            .filter(|layer| !before.contains(layer))
+            .collect();
+        assert_eq!(new.iter().map(|(_, len)| *len).collect::<Vec<_>>(), made);
     }
     assert_eq!((checkpoints, expired), (8, 8));
-    let layers = fs::read_dir(fixture.root().join("meta/snapshot")).unwrap();
-    assert!(merges > 0 && layers.count() < 8, "{merges} merges");
+    assert!(merges > 0 && layers().len() < 8, "{merges} merges");
 }
 
 /// A failure on the disk is what stops a store; the directory under another name is one that a test can make.
