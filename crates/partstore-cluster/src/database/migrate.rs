@@ -48,7 +48,7 @@ impl Database {
     /// - [`Error::NotAStore`]: the database may lose what it has acknowledged, or a pooler between does not keep sessions.
     /// - [`Error::Unavailable`].
     pub async fn migrate(&self, create: bool) -> Result<()> {
-        let client = self.pool.get().await;
+        let client = self.connection().await;
         let mut client = client.map_err(|error| away(&error))?;
         self.check_durable(&client).await?;
         self.check_sessions(&client).await?;

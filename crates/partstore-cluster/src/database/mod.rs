@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime,
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod,
+    Runtime,
 };
 use partstore::backend::Witness;
 use partstore::{Error, Event, Remote, Result};
@@ -144,12 +145,23 @@ impl Database {
         self.run(call, None).await
     }
 
+    /// A connection. One that is slow to come, from a machine that is busy, is asked for again until patience ends; one that
+    /// is refused is not.
+    pub(super) async fn connection(&self) -> Result<Object, PoolError> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match self.pool.get().await {
+                Err(PoolError::Timeout(_)) if Instant::now() < deadline => {}
+                got => return got,
+            }
+        }
+    }
+
     /// Reads as [`read`](Self::read) does, once, for as long as it takes.
     pub async fn read_long(&self, call: &Call) -> Result<Vec<Row>, Failure> {
         let away = |cause| Failure::Away { cause };
-        let client = self.pool.get().await;
-        let client = client.map_err(|error| away(one_line(&error)))?;
-        let client = Object::take(client);
+        let client = self.connection().await;
+        let client = Object::take(client.map_err(|error| away(one_line(&error)))?);
         let unlimited = client.batch_execute("SET statement_timeout = 0").await;
         unlimited.map_err(|error| away(one_line(&error)))?;
         let rows = client.query_typed(&call.sql, &call.values()).await;
