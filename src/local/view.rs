@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::directory;
-use super::file::{self, Dir, SharedLock};
+use super::file::{self, Dir, Place, SharedLock};
 use super::meta;
 use crate::process::Process;
 use crate::{Error, Result};
@@ -51,6 +51,7 @@ impl View {
 }
 
 struct Copy {
+    place: Place,
     dir: Dir,
     process: Process,
 }
@@ -67,6 +68,7 @@ impl Copy {
         below.create_dir(&name)?;
         Ok(Self {
             dir: below.dir(&name)?,
+            place: below.at(name),
             process: Process::current(),
         })
     }
@@ -104,7 +106,7 @@ impl Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         if !self.process.is_another() {
-            let _ = file::remove_tree_at(self.dir.path());
+            let _ = file::remove_tree_if_present(&self.place);
         }
     }
 }

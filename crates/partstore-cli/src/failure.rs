@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use partstore::Error;
+use partstore_reports::Kind;
 
 use crate::interrupt;
 
@@ -114,22 +115,20 @@ impl Failure {
 }
 
 fn code_of(error: &Error) -> u8 {
-    match error {
-        Error::NoSuchKey { .. }
-        | Error::NoSuchUpload { .. }
-        | Error::NoSuchObject { .. }
-        | Error::NoSuchPart { .. }
-        | Error::NoSuchNamespace { .. }
-        | Error::NoSuchState { .. } => 3,
-        Error::InvalidArgument { .. } | Error::KeyTooLong { .. } | Error::ReadOnly => 2,
-        Error::Damaged { .. } | Error::DamagedBlob { .. } | Error::DamagedRow { .. } => 4,
-        Error::StoreLocked { .. } => 5,
-        Error::NoSuchStore { .. } | Error::NotAStore { .. } => 6,
-        Error::NewerFormat { .. } => 7,
-        Error::StorageFull { .. } | Error::QuotaExceeded { .. } => 9,
-        Error::Unavailable { .. } => 10,
-        Error::Io { source, .. } | Error::BodyUnreadable { source, .. } => code_of_io(source),
-        _ => 1,
+    match Kind::of(error) {
+        Kind::Argument => 2,
+        Kind::Missing => 3,
+        Kind::Damaged => 4,
+        Kind::Unavailable => 10,
+        Kind::Other => match error {
+            Error::ReadOnly => 2,
+            Error::StoreLocked { .. } => 5,
+            Error::NoSuchStore { .. } | Error::NotAStore { .. } => 6,
+            Error::NewerFormat { .. } => 7,
+            Error::StorageFull { .. } | Error::QuotaExceeded { .. } => 9,
+            Error::Io { source, .. } | Error::BodyUnreadable { source, .. } => code_of_io(source),
+            _ => 1,
+        },
     }
 }
 

@@ -346,11 +346,6 @@ pub(crate) fn remove(place: &Place) -> Result<()> {
     unlink(place, AtFlags::empty())
 }
 
-/// Removes a directory, by its path, with everything in it.
-pub(crate) fn remove_tree_at(path: &Path) -> Result<()> {
-    std::fs::remove_dir_all(path).map_err(at("remove", path))
-}
-
 /// Removes an empty directory.
 pub(crate) fn remove_dir(place: &Place) -> Result<()> {
     unlink(place, AtFlags::REMOVEDIR)

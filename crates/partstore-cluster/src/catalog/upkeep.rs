@@ -59,20 +59,21 @@ impl ClusterCatalog {
     /// Stamps what was doomed. If this store keeps what is removed, it does from now on.
     fn stamp(&self, going: &Going<'_>) -> Result<()> {
         let kept = i64::try_from(self.keep_removed.as_millis()).unwrap_or(i64::MAX);
-        for function in ["stamp_v2", "keep_v1"] {
-            let mut after: Vec<u8> = Vec::new();
-            while going.goes_on() {
-                let arguments = Arguments::new().with(after).with(LOOKED_AT).with(kept);
-                let rows = self.upkeep(function, arguments)?;
-                let Some(row) = rows.first() else { break };
-                if let Ok(epoch) = row.try_get("o_epoch") {
-                    self.session.lease()?.learn(epoch);
-                }
-                match row.get("o_last") {
-                    Some(last) => after = last,
-                    None => break,
-                }
+        let some = |function: &str, after: Vec<u8>| {
+            let arguments = Arguments::new().with(after).with(LOOKED_AT).with(kept);
+            self.upkeep(function, arguments)
+        };
+        let mut after = Some(Vec::new());
+        while let Some(name) = after.take().filter(|_| going.goes_on()) {
+            if let Some(row) = some("stamp_v2", name)?.first() {
+                self.session.lease()?.learn(row.get(0));
+                after = row.get(1);
             }
+        }
+        // What a server of before step 4 has stamped.
+        let mut after = Some(Vec::new());
+        while let Some(name) = after.take().filter(|_| going.goes_on()) {
+            after = some("keep_v1", name)?.first().and_then(|row| row.get(0));
         }
         Ok(())
     }
