@@ -10,7 +10,10 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use partstore::{DamagedFile, IndexRecovery, Namespace, RecoveryReport, Stats, SweepReport};
+use partstore::{
+    DamagedFile, IndexRecovery, ListNamespaces, Namespace, PartStore, RecoveryReport, Result,
+    Stats, SweepReport,
+};
 use serde_json::{Value, json};
 
 pub use listing::{Listing, Of, Page};
@@ -71,6 +74,23 @@ pub fn namespace(namespace: &Namespace) -> Value {
     json!({ "namespace": namespace.name, "created_at": namespace.created_at.map(time), "keys": usage.keys,
         "objects": usage.objects, "bytes": usage.bytes, "open_uploads": usage.open_uploads,
         "quota_bytes": namespace.quota.max_bytes(), "quota_keys": namespace.quota.max_keys() })
+}
+
+/// All namespaces, after the default one.
+///
+/// # Errors
+/// Those of the store.
+pub fn namespaces(store: &PartStore) -> Result<Vec<Namespace>> {
+    let mut found = vec![store.namespace("")?];
+    let mut query = ListNamespaces::new();
+    loop {
+        let page = store.list_namespaces(&query)?;
+        found.extend(page.namespaces);
+        match page.next {
+            Some(next) => query = query.after(next),
+            None => return Ok(found),
+        }
+    }
 }
 
 /// What a sweep removed.

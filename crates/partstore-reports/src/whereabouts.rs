@@ -6,10 +6,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use partstore::{
-    ContentHash, Error, ListNamespaces, ObjectReader, PartNumber, PartReader, PartStore, Result,
-    Upload,
+    ContentHash, Error, ObjectReader, PartNumber, PartReader, PartStore, Result, Upload,
 };
 use serde_json::{Value, json};
+
+use crate::namespaces;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 17;
@@ -100,7 +101,7 @@ fn references(
         found.insert((id, number), (upload.clone(), kind));
     };
     for namespace in namespaces(store)? {
-        for info in unless_gone(store.uploads((namespace.as_str(), ""))) {
+        for info in unless_gone(store.uploads((namespace.name.as_str(), ""))) {
             let upload = info?.upload;
             for part in unless_gone(store.parts(&upload)) {
                 if !going() {
@@ -130,20 +131,6 @@ fn references(
         }
     }
     Ok(Some(found))
-}
-
-/// The names of all, after the default one.
-fn namespaces(store: &PartStore) -> Result<Vec<String>> {
-    let mut found = vec![String::new()];
-    let mut query = ListNamespaces::new();
-    loop {
-        let page = store.list_namespaces(&query)?;
-        found.extend(page.namespaces.into_iter().map(|namespace| namespace.name));
-        match page.next {
-            Some(next) => query = query.after(next),
-            None => return Ok(found),
-        }
-    }
 }
 
 /// Others may end an upload and remove a namespace in the meantime. Neither has parts then.

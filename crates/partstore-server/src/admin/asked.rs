@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use hyper::http::request::Parts;
-use partstore::{ListNamespaces, Namespace, PartStore, Progress, Result, Scope};
+use partstore::{PartStore, Progress, Result, Scope};
 use partstore_reports::{Kind, Listing, Verified};
 use serde::Serialize;
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub async fn info(admin: &Admin, request: &Parts) -> Answer {
     }
     let (place, data) = (admin.place.clone(), admin.data.clone());
     let asked = admin.ask(move |store| {
-        let (stats, namespaces) = (store.stats()?, namespaces(store)?);
+        let (stats, namespaces) = (store.stats()?, partstore_reports::namespaces(store)?);
         let format = data.as_deref().and_then(partstore_reports::format_of);
         Ok(partstore_reports::info(
             (&place, format),
@@ -206,20 +206,6 @@ fn of_question(said: &Result<impl Serialize>) -> Answer {
 
 fn as_answer(value: &Value) -> Answer {
     answer(StatusCode::OK, "application/json", value.to_string())
-}
-
-/// All of them, after the default one.
-fn namespaces(store: &PartStore) -> Result<Vec<Namespace>> {
-    let mut found = vec![store.namespace("")?];
-    let mut query = ListNamespaces::new();
-    loop {
-        let page = store.list_namespaces(&query)?;
-        found.extend(page.namespaces);
-        match page.next {
-            Some(next) => query = ListNamespaces::new().after(next),
-            None => return Ok(found),
-        }
-    }
 }
 
 #[cfg(test)]
