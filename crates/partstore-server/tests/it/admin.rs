@@ -1,6 +1,7 @@
 //! `--admin`: health, figures and status. The page itself is looked at by Chromium, in `tests/cos/node/page.test.cjs`.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
@@ -9,12 +10,23 @@ use crate::client::{Answer, Client, Request};
 use crate::damage::damage;
 use crate::fixture::{Server, until};
 
+/// An address that nobody has. Its port lies below those that the system gives to connections and to who asks for any, so that
+/// none of the other tests gets it before the server does.
+fn free_address() -> SocketAddr {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (std::process::id().wrapping_mul(97) + tried) % 20_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 /// A server, and the address of its admin.
 pub fn watched(more: &[&str]) -> (Server, SocketAddr) {
-    // Nobody takes the port between this and the server's start, most likely.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = free_address();
     let named = address.to_string();
     let server = server(&[&["--admin", &named], more].concat());
     until("the admin listens", || {
