@@ -1,8 +1,8 @@
 //! MD5 of many messages side by side in SIMD lanes.
 //!
 //! A single message cannot be hashed faster than about 4.5 cycles a byte, because each step of MD5 needs the
-//! one before. Sixteen different messages together take little longer than one. So all messages of a program
-//! give their chunks to one thread, the [`Lanes`], and do other work until they ask for the digest.
+//! one before. Two different messages together take as long as one, and sixteen at most twice as long. So all
+//! messages of a program give their chunks to one thread, the [`Lanes`], and do other work until they ask for the digest.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! waiting chunks take them. So no chunk waits for another one to end. A message that stalls has submitted nothing
 //! and has no lane.
 //!
-//! Sixteen lanes cost no more than one. So when the lanes are empty, the thread waits until half as many chunks
+//! Sixteen lanes cost little more than a few. So when the lanes are empty, the thread waits until half as many chunks
 //! have come as were last together. It waits no longer than until a message asks for its result. Messages ask
 //! after they have written, and when there are many of them, writing takes longer than MD5.
 //!
@@ -310,10 +310,7 @@ fn slice(lanes: &mut [Chunk]) {
         .zip(&*lanes)
         .map(|(state, chunk)| (state, chunk.left().split_at(len).0))
         .collect();
-    match &mut work[..] {
-        [(state, blocks)] if !kernel::lanes_are_fastest() => kernel::compress_one(state, blocks),
-        work => kernel::compress_many(work),
-    }
+    kernel::compress_many(&mut work);
     for (chunk, state) in lanes.iter_mut().zip(states) {
         chunk.state = state;
         chunk.done += len;
