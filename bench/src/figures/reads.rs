@@ -114,17 +114,31 @@ impl Reads<'_> {
         Ok(())
     }
 
+    /// Each floor reads into a buffer as long as that of the reader beside it: a short one stays in the processor's cache.
     fn hot(&self) -> Result<()> {
-        let [mut copied, mut chunks, mut floor] = [const { Vec::new() }; 3];
-        self.files.with_crc();
+        self.files.with_crc(PIECE);
+        let [mut short, mut long, mut chunks] = [const { Vec::new() }; 3];
+        let [mut short_floor, mut long_floor] = [const { Vec::new() }; 2];
         for _ in 0..ROUNDS {
-            floor.push(clocked(|| self.files.with_crc()));
-            copied.push(timed(|| self.whole(REQUEST))?);
+            short_floor.push(clocked(|| self.files.with_crc(PIECE)));
+            short.push(timed(|| self.whole(PIECE))?);
             chunks.push(timed(|| self.chunks())?);
+            long_floor.push(clocked(|| self.files.with_crc(REQUEST)));
+            long.push(timed(|| self.whole(REQUEST))?);
         }
-        let [copied, chunks, floor] = [copied, chunks, floor].map(|took| rate(median(took)));
-        self.say("hot, in order, `read`", copied, "read and CRC", floor);
-        self.say("hot, in order, chunks", chunks, "read and CRC", floor);
+        for (name, ours, floor) in [
+            ("`read`, 256 KiB", short, &short_floor),
+            ("`read`, 2 MiB", long, &long_floor),
+            ("chunks", chunks, &short_floor),
+        ] {
+            let [ours, floor] = [ours, floor.clone()].map(|took| rate(median(took)));
+            self.say(
+                &format!("hot, in order, {name}"),
+                ours,
+                "read and CRC",
+                floor,
+            );
+        }
         Ok(())
     }
 
@@ -273,23 +287,26 @@ impl Files {
 
     /// Through the page cache, in one thread.
     fn cached(&self) {
-        self.each_block(REQUEST, |_| ());
+        self.each_piece(REQUEST, REQUEST, |_| ());
     }
 
-    /// The same in blocks, each with its CRC.
-    fn with_crc(&self) {
-        self.each_block(PIECE, |block| {
-            black_box(crc32fast::hash(block));
+    /// The same in pieces, each with its CRC.
+    fn with_crc(&self, buffer: usize) {
+        self.each_piece(buffer, PIECE, |piece| {
+            black_box(crc32fast::hash(piece));
         });
     }
 
-    fn each_block(&self, len: usize, mut take: impl FnMut(&[u8])) {
-        let mut buffer = vec![0; len];
+    /// Reads pieces one after the other into a buffer, from its start to its end and again.
+    fn each_piece(&self, buffer: usize, piece: usize, mut take: impl FnMut(&[u8])) {
+        let mut buffer = vec![0; buffer];
         for path in &self.paths {
             let file = File::open(path).expect("a blob");
-            for at in (0..PART_LEN).step_by(len) {
-                file.read_exact_at(&mut buffer, at as u64).expect("bytes");
-                take(&buffer);
+            for start in (0..PART_LEN).step_by(buffer.len()) {
+                for (at, piece) in (start..).step_by(piece).zip(buffer.chunks_mut(piece)) {
+                    file.read_exact_at(piece, at as u64).expect("bytes");
+                    take(piece);
+                }
             }
         }
     }
