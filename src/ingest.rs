@@ -138,10 +138,25 @@ impl BodyHasher {
         ContentHash::from_bytes(*self.blake3.finalize().as_bytes())
     }
 
+    /// The checksums of all that was taken. Waits for the MD5 if that is among the `wanted` ones, and otherwise lacks it.
+    /// No more is taken.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
+    pub(crate) fn checksums(&mut self, wanted: Algorithms, closing: &Closing) -> Result<Checksums> {
+        let checksums = self.sums.finished().0;
+        if !wanted.contains(ChecksumAlgorithm::Md5) {
+            return Ok(checksums);
+        }
+        self.settle_until(closing)?;
+        let md5 = self.md5.as_mut().map(BodyMd5::digest);
+        Ok(md5.map_or(checksums, |md5| checksums.with(Checksum::Md5(md5))))
+    }
+
     /// The digests of what was taken, whose BLAKE3 hash is `content`. Waits for the MD5.
     pub(crate) fn finish(mut self, content: &ContentHash) -> Computed {
         let md5 = self.md5.as_mut().map(BodyMd5::digest);
-        let (checksums, blocks) = self.sums.finish();
+        let (checksums, blocks) = self.sums.finished().clone();
         let (etag, checksums) = match (self.etag, md5) {
             (ETagKind::Md5, Some(md5)) => (ETag::from_md5(md5), checksums),
             (_, Some(md5)) => (
@@ -165,6 +180,8 @@ struct ChecksumHasher {
     known: Option<BlockCrcs>,
     /// What is wanted beside these and the MD5.
     others: Vec<Hasher>,
+    /// The result, once it was asked for.
+    finished: Option<(Checksums, BlockCrcs)>,
 }
 
 impl ChecksumHasher {
@@ -181,6 +198,7 @@ impl ChecksumHasher {
             blocks: BlockHasher::default(),
             known: None,
             others: others.map(Hasher::new).collect(),
+            finished: None,
         }
     }
 
@@ -206,13 +224,25 @@ impl ChecksumHasher {
         }
     }
 
-    fn finish(self) -> (Checksums, BlockCrcs) {
-        let blocks = self.known.unwrap_or_else(|| self.blocks.finish());
-        let own = [
-            Checksum::Crc32(blocks.crc32()),
-            Checksum::Crc64Xz(self.crc64.finalize()),
-        ];
-        let others = self.others.into_iter().map(Hasher::finalize);
-        (own.into_iter().chain(others).collect(), blocks)
+    /// The result, which stays.
+    fn finished(&mut self) -> &(Checksums, BlockCrcs) {
+        let Self {
+            crc64,
+            blocks,
+            known,
+            others,
+            finished,
+        } = self;
+        finished.get_or_insert_with(|| {
+            let blocks = known
+                .take()
+                .unwrap_or_else(|| std::mem::take(blocks).finish());
+            let own = [
+                Checksum::Crc32(blocks.crc32()),
+                Checksum::Crc64Xz(crc64.finalize()),
+            ];
+            let others = others.drain(..).map(Hasher::finalize);
+            (own.into_iter().chain(others).collect(), blocks)
+        })
     }
 }

@@ -151,15 +151,16 @@ pub(super) fn store_body<T>(
     // 3.
     let Body { bytes, since } = body;
     let durable = make_durable(session, bytes, stored, &mut hasher)?;
-    // 4. The body's MD5 was computed at the same time. From here on it is needed.
-    hasher.settle_until(&session.closing)?;
-    let computed = hasher.finish(&content);
-    let part = row_of(&computed, content);
-    rules::check_digests(declared, &part.checksums)?;
+    // 4. The body's MD5 is computed at the same time. If it is not declared, it is needed for the row only.
+    let computed = hasher.checksums(declared.algorithms(), &session.closing)?;
+    rules::check_digests(declared, &computed)?;
     // 5.
     let published = durable.map(|durable| durable.publish(&content)).transpose();
     // 6 and 7.
     let committed = published.and_then(|location| {
+        hasher.settle_until(&session.closing)?;
+        let computed = hasher.finish(&content);
+        let part = row_of(&computed, content);
         let blob = location.map(|location| NewBlob {
             stored: StoredBlob {
                 location,
@@ -167,7 +168,8 @@ pub(super) fn store_body<T>(
             },
             repairs: kind == PutKind::Repaired,
         });
-        commit(&part, blob.as_ref())
+        let done = commit(&part, blob.as_ref())?;
+        Ok((done, part.size))
     });
     if committed.is_err() && kind == PutKind::New {
         // I7: the bytes may lie there without a row, so a sweep must check them.
@@ -175,14 +177,10 @@ pub(super) fn store_body<T>(
     }
     // 8.
     drop(hold);
-    if committed.is_ok() {
-        session.options.witness.tell(since, |took| Event::Put {
-            bytes: part.size,
-            kind,
-            took,
-        });
-    }
-    committed
+    let (done, bytes) = committed?;
+    let witness = &session.options.witness;
+    witness.tell(since, |took| Event::Put { bytes, kind, took });
+    Ok(done)
 }
 
 /// The row of a part with these digests.
