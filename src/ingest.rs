@@ -41,7 +41,6 @@ pub(crate) struct BodyHasher {
 #[derive(Clone, Debug)]
 pub(crate) struct Computed {
     pub etag: ETag,
-    /// All but the MD5, if that is the ETag.
     pub checksums: Checksums,
     pub blocks: BlockCrcs,
 }
@@ -125,12 +124,7 @@ impl BodyHasher {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
     pub(crate) fn settle_until(&mut self, closing: &Closing) -> Result<()> {
-        if let Some(md5) = &mut self.md5 {
-            while !md5.settle_within(A_MOMENT) {
-                closing.check()?;
-            }
-        }
-        Ok(())
+        settle_until(self.md5.as_mut(), closing)
     }
 
     /// The BLAKE3 hash of what was taken.
@@ -138,39 +132,86 @@ impl BodyHasher {
         ContentHash::from_bytes(*self.blake3.finalize().as_bytes())
     }
 
-    /// The checksums of all that was taken. Waits for the MD5 if that is among the `wanted` ones, and otherwise lacks it.
-    /// No more is taken.
-    ///
-    /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
-    pub(crate) fn checksums(&mut self, wanted: Algorithms, closing: &Closing) -> Result<Checksums> {
-        let checksums = self.sums.finished().0;
-        if !wanted.contains(ChecksumAlgorithm::Md5) {
-            return Ok(checksums);
-        }
-        self.settle_until(closing)?;
-        let md5 = self.md5.as_mut().map(BodyMd5::digest);
-        Ok(md5.map_or(checksums, |md5| checksums.with(Checksum::Md5(md5))))
-    }
-
-    /// The digests of what was taken, whose BLAKE3 hash is `content`. Waits for the MD5.
-    pub(crate) fn finish(mut self, content: &ContentHash) -> Computed {
-        let md5 = self.md5.as_mut().map(BodyMd5::digest);
-        let (checksums, blocks) = self.sums.finished().clone();
-        let (etag, checksums) = match (self.etag, md5) {
-            (ETagKind::Md5, Some(md5)) => (ETag::from_md5(md5), checksums),
-            (_, Some(md5)) => (
-                ETag::of_blake3(content.as_bytes()),
-                checksums.with(Checksum::Md5(md5)),
-            ),
-            (_, None) => (ETag::of_blake3(content.as_bytes()), checksums),
-        };
-        Computed {
-            etag,
+    /// The body has ended. Its MD5 may still be computed.
+    pub(crate) fn end(self) -> Ended {
+        let (checksums, blocks) = self.sums.finish();
+        Ended {
+            etag: self.etag,
+            md5: self.md5,
             checksums,
             blocks,
         }
     }
+}
+
+/// The digests of a whole body. All but the MD5 are known.
+pub(crate) struct Ended {
+    etag: ETagKind,
+    md5: Option<BodyMd5>,
+    checksums: Checksums,
+    blocks: BlockCrcs,
+}
+
+impl Ended {
+    /// The checksums. Waits for the MD5 if that is among the `wanted` ones, and otherwise lacks it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
+    pub(crate) fn checksums(&mut self, wanted: Algorithms, closing: &Closing) -> Result<Checksums> {
+        if wanted.contains(ChecksumAlgorithm::Md5) {
+            settle_until(self.md5.as_mut(), closing)?;
+            let md5 = self.md5.as_mut().map(BodyMd5::digest);
+            return Ok(with_md5(self.checksums, md5));
+        }
+        Ok(self.checksums)
+    }
+
+    /// Has the rest of the MD5 computed at once, without waiting for other bodies. Waits for a long rest, so that what
+    /// is left takes some milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) if closing has begun.
+    pub(crate) fn hurry(&mut self, closing: &Closing) -> Result<()> {
+        match &mut self.md5 {
+            Some(md5) if md5.pending_len() > PIECE => settle_until(Some(md5), closing),
+            Some(md5) => {
+                let _is_over = md5.settle_within(Duration::ZERO);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// All digests of the body, whose BLAKE3 hash is `content`. Waits for the MD5.
+    pub(crate) fn computed(mut self, content: &ContentHash) -> Computed {
+        let md5 = self.md5.as_mut().map(BodyMd5::digest);
+        let etag = match (self.etag, md5) {
+            (ETagKind::Md5, Some(md5)) => ETag::from_md5(md5),
+            _ => ETag::of_blake3(content.as_bytes()),
+        };
+        Computed {
+            etag,
+            checksums: with_md5(self.checksums, md5),
+            blocks: self.blocks,
+        }
+    }
+}
+
+fn with_md5(checksums: Checksums, md5: Option<[u8; 16]>) -> Checksums {
+    md5.map_or(checksums, |md5| checksums.with(Checksum::Md5(md5)))
+}
+
+/// Waits until all that was begun is hashed.
+///
+/// # Errors
+/// [`Error::Closed`](crate::Error::Closed) if closing has begun.
+fn settle_until(md5: Option<&mut BodyMd5>, closing: &Closing) -> Result<()> {
+    if let Some(md5) = md5 {
+        while !md5.settle_within(A_MOMENT) {
+            closing.check()?;
+        }
+    }
+    Ok(())
 }
 
 struct ChecksumHasher {
@@ -180,8 +221,6 @@ struct ChecksumHasher {
     known: Option<BlockCrcs>,
     /// What is wanted beside these and the MD5.
     others: Vec<Hasher>,
-    /// The result, once it was asked for.
-    finished: Option<(Checksums, BlockCrcs)>,
 }
 
 impl ChecksumHasher {
@@ -198,7 +237,6 @@ impl ChecksumHasher {
             blocks: BlockHasher::default(),
             known: None,
             others: others.map(Hasher::new).collect(),
-            finished: None,
         }
     }
 
@@ -224,25 +262,13 @@ impl ChecksumHasher {
         }
     }
 
-    /// The result, which stays.
-    fn finished(&mut self) -> &(Checksums, BlockCrcs) {
-        let Self {
-            crc64,
-            blocks,
-            known,
-            others,
-            finished,
-        } = self;
-        finished.get_or_insert_with(|| {
-            let blocks = known
-                .take()
-                .unwrap_or_else(|| std::mem::take(blocks).finish());
-            let own = [
-                Checksum::Crc32(blocks.crc32()),
-                Checksum::Crc64Xz(crc64.finalize()),
-            ];
-            let others = others.drain(..).map(Hasher::finalize);
-            (own.into_iter().chain(others).collect(), blocks)
-        })
+    fn finish(self) -> (Checksums, BlockCrcs) {
+        let blocks = self.known.unwrap_or_else(|| self.blocks.finish());
+        let own = [
+            Checksum::Crc32(blocks.crc32()),
+            Checksum::Crc64Xz(self.crc64.finalize()),
+        ];
+        let others = self.others.into_iter().map(Hasher::finalize);
+        (own.into_iter().chain(others).collect(), blocks)
     }
 }

@@ -9,7 +9,7 @@ use crate::backend::{Began, BlobWriter, DurableBlob, NewBlob, PartRow, StoredBlo
 use crate::ingest::{BodyHasher, Computed};
 use crate::values::checksum::Algorithms;
 use crate::values::part::Slot;
-use crate::{Checksum, Checksums, ContentHash, Event, Part, PartOptions, PutKind, Result, rules};
+use crate::{Checksums, ContentHash, Event, Part, PartOptions, PutKind, Result, rules};
 
 /// A body, all of which has arrived.
 pub(super) struct Body {
@@ -151,15 +151,16 @@ pub(super) fn store_body<T>(
     // 3.
     let Body { bytes, since } = body;
     let durable = make_durable(session, bytes, stored, &mut hasher)?;
-    // 4. The body's MD5 is computed at the same time. If it is not declared, it is needed for the row only.
-    let computed = hasher.checksums(declared.algorithms(), &session.closing)?;
-    rules::check_digests(declared, &computed)?;
-    // 5.
+    // 4. The body's MD5 is computed at the same time. If it is not declared, the name may come before it.
+    let mut ended = hasher.end();
+    let found = ended.checksums(declared.algorithms(), &session.closing)?;
+    rules::check_digests(declared, &found)?;
+    ended.hurry(&session.closing)?;
+    // 5. From here to 7 nothing asks for closing: a name without a row would be left.
     let published = durable.map(|durable| durable.publish(&content)).transpose();
     // 6 and 7.
     let committed = published.and_then(|location| {
-        hasher.settle_until(&session.closing)?;
-        let computed = hasher.finish(&content);
+        let computed = ended.computed(&content);
         let part = row_of(&computed, content);
         let blob = location.map(|location| NewBlob {
             stored: StoredBlob {
@@ -185,12 +186,11 @@ pub(super) fn store_body<T>(
 
 /// The row of a part with these digests.
 pub(super) fn row_of(computed: &Computed, content: ContentHash) -> PartRow {
-    let md5 = computed.etag.md5().map(Checksum::Md5);
     PartRow {
         size: computed.blocks.size,
         etag: computed.etag,
         content,
-        checksums: md5.map_or(computed.checksums, |md5| computed.checksums.with(md5)),
+        checksums: computed.checksums,
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn put_by_hash(
         Err(Error::DamagedBlob { .. }) => return Ok(None),
         computed => computed?,
     };
-    let row = put::row_of(&hasher.finish(content), *content);
+    let row = put::row_of(&hasher.end().computed(content), *content);
     rules::check_digests(&options.declared, &row.checksums)?;
     let Slot { upload, number } = slot;
     session

@@ -291,19 +291,20 @@ impl Files {
     }
 
     /// The same in pieces, each with its CRC.
-    fn with_crc(&self, buffer: usize) {
-        self.each_piece(buffer, PIECE, |piece| {
+    fn with_crc(&self, buffer_len: usize) {
+        self.each_piece(buffer_len, PIECE, |piece| {
             black_box(crc32fast::hash(piece));
         });
     }
 
     /// Reads pieces one after the other into a buffer, from its start to its end and again.
-    fn each_piece(&self, buffer: usize, piece: usize, mut take: impl FnMut(&[u8])) {
-        let mut buffer = vec![0; buffer];
+    fn each_piece(&self, buffer_len: usize, piece_len: usize, mut take: impl FnMut(&[u8])) {
+        let mut buffer = vec![0; buffer_len];
         for path in &self.paths {
             let file = File::open(path).expect("a blob");
-            for start in (0..PART_LEN).step_by(buffer.len()) {
-                for (at, piece) in (start..).step_by(piece).zip(buffer.chunks_mut(piece)) {
+            for start in (0..PART_LEN).step_by(buffer_len) {
+                let places = (start..).step_by(piece_len);
+                for (at, piece) in places.zip(buffer.chunks_mut(piece_len)) {
                     file.read_exact_at(piece, at as u64).expect("bytes");
                     take(piece);
                 }

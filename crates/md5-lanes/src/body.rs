@@ -85,6 +85,12 @@ impl BodyMd5 {
         }
     }
 
+    /// Returns how many bytes were begun and may not be hashed yet.
+    #[must_use]
+    pub fn pending_len(&self) -> usize {
+        self.pending.as_ref().map_or(0, |(_, chunk)| chunk.len())
+    }
+
     /// Waits as [`settle`](Self::settle), but not longer than this. Returns whether all that was begun is
     /// hashed.
     #[must_use]

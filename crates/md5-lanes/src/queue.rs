@@ -4,7 +4,7 @@
 //! waiting chunks take them. So no chunk waits for another one to end. A message that stalls has submitted nothing
 //! and has no lane.
 //!
-//! Sixteen lanes cost little more than a few. So when the lanes are empty, the thread waits until half as many chunks
+//! Many lanes cost little more than a few. So when the lanes are empty, the thread waits until half as many chunks
 //! have come as were last together. It waits no longer than until a message asks for its result. Messages ask
 //! after they have written, and when there are many of them, writing takes longer than MD5.
 //!

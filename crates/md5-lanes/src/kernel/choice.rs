@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Block, START, State, scalar, vectors};
+use super::{Block, LANES, START, State, scalar, vectors};
 
 /// A way of hashing some messages side by side.
 #[derive(Clone, Copy, Debug)]
@@ -17,36 +17,53 @@ pub(crate) enum Way {
     Avx512,
 }
 
-/// All ways that this processor has for `count` messages. It has AVX2.
+/// The ways that this processor has for `count` messages, the widest vectors first. None without AVX2.
 pub(crate) fn ways(count: usize) -> Vec<Way> {
-    let has_avx512 = std::arch::is_x86_feature_detected!("avx512f")
-        && std::arch::is_x86_feature_detected!("avx512vl");
-    let mut ways = vec![Way::Avx2];
-    if has_avx512 {
+    let mut ways = Vec::new();
+    if !super::has_lanes() {
+        return ways;
+    }
+    if std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+    {
         ways.push(Way::Avx512);
     }
+    ways.push(Way::Avx2);
     if count <= scalar::MOST {
         ways.push(Way::Scalar);
     }
     ways
 }
 
-/// The fastest way for `count` messages.
+/// The fastest way for `count` messages. The processor has AVX2.
+///
+/// For more than [`scalar::MOST`] these are the widest vectors: each takes as long whether it is full or not.
 pub(super) fn fastest(count: usize) -> Way {
-    static FASTEST: OnceLock<[Way; scalar::MOST + 1]> = OnceLock::new();
-    let by_count = FASTEST.get_or_init(|| std::array::from_fn(|few| measured(few + 1)));
-    // For many messages the vectors stay the fastest way, and each vector takes as long when it is full.
-    by_count[count.clamp(1, by_count.len()) - 1]
+    static WIDEST: OnceLock<Way> = OnceLock::new();
+    static OF_FEW: OnceLock<[bool; scalar::MOST]> = OnceLock::new();
+    let is_scalar = OF_FEW.get_or_init(|| std::array::from_fn(|few| scalar_is_faster(few + 1)));
+    match count.checked_sub(1).and_then(|few| is_scalar.get(few)) {
+        Some(true) => Way::Scalar,
+        _ => *WIDEST.get_or_init(widest),
+    }
 }
 
-fn measured(count: usize) -> Way {
-    let ways = ways(count).into_iter();
-    let fastest = if cfg!(miri) {
-        ways.last()
-    } else {
-        ways.min_by_key(|way| way.time(count))
-    };
-    fastest.unwrap_or(Way::Avx2)
+fn widest() -> Way {
+    ways(LANES).first().copied().unwrap_or(Way::Scalar)
+}
+
+/// Whether `count` messages are hashed faster without vectors, by a tenth at least. What interrupts the processor meets
+/// both ways, since they take turns, and only the fastest turn of each counts.
+fn scalar_is_faster(count: usize) -> bool {
+    const TURNS: usize = 6;
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..TURNS {
+        for (best, way) in best.iter_mut().zip([Way::Scalar, widest()]) {
+            *best = way.time(count).min(*best);
+        }
+    }
+    let [scalar, vectors] = best;
+    cfg!(not(miri)) && scalar < vectors * 9 / 10
 }
 
 impl Way {
@@ -55,7 +72,8 @@ impl Way {
     /// # Panics
     /// When there are more messages than it takes, or they differ in length.
     pub(crate) fn compress(self, lanes: &mut [(&mut State, &[Block])]) {
-        // SAFETY: the processor has what each of them is compiled for. [`ways`] has asked.
+        // SAFETY: the processor has what each of them is compiled for: [`ways`] has asked, and nothing else makes a way
+        // with vectors.
         match (self, lanes.len()) {
             (_, 0) => {}
             (Self::Scalar, 1) => scalar::compress::<1>(lanes),
@@ -69,24 +87,17 @@ impl Way {
         }
     }
 
-    /// How long it takes for some blocks of `count` messages, if nobody interrupts it.
+    /// How long it takes for some blocks of `count` messages, this time.
     fn time(self, count: usize) -> Duration {
         const BLOCKS: usize = 32;
-        const TIMES: usize = 6;
         let blocks = black_box([[0; 64]; BLOCKS]);
         let mut states = vec![START; count];
         let mut lanes: Vec<(&mut State, &[Block])> = states
             .iter_mut()
             .map(|state| (state, &blocks[..]))
             .collect();
-        let once = || {
-            let began = Instant::now();
-            self.compress(black_box(&mut lanes));
-            began.elapsed()
-        };
-        std::iter::repeat_with(once)
-            .take(TIMES)
-            .min()
-            .unwrap_or_default()
+        let began = Instant::now();
+        self.compress(black_box(&mut lanes));
+        began.elapsed()
     }
 }

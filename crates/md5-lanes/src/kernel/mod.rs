@@ -1,10 +1,10 @@
 //! The MD5 compression function (RFC 1321, 3.4) for one message and for many side by side.
 //!
 //! One message is a chain of dependent steps: a processor waits for each, however wide it is. So it works on several
-//! messages in the meantime: on a few with [its ordinary instructions](scalar), on many with [vectors].
+//! messages in the meantime: on a few with its ordinary instructions (`scalar`), on many in `vectors`.
 //!
-//! This is the only module with unsafe code: loads and stores of vectors, calls of functions that need AVX2,
-//! and an empty line of assembly that keeps the compiler from reordering additions.
+//! This is the only module with unsafe code: loads and stores of vectors, calls of functions that need AVX2 or
+//! AVX-512, and an empty line of assembly that keeps the compiler from reordering additions.
 
 #![cfg_attr(
     target_arch = "x86_64",

@@ -35,7 +35,7 @@ macro_rules! step {
 
 /// Hashes equally many blocks of each of `N` messages.
 ///
-/// It is a third faster than the plain form, in which the compiler chooses the order of the additions.
+/// One message is hashed a third faster than by the plain form, in which the compiler chooses the order of the additions.
 ///
 /// # Panics
 /// When there are not `N` messages, or they differ in length.

@@ -134,7 +134,7 @@ fn transpose(blocks: [&Block; 8], x: &mut [__m256i; 16]) {
     }
 }
 
-/// As [`in_this_order`](super::scalar).
+/// As `in_this_order` in `scalar`.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn in_this_order_in_lanes(value: __m256i) -> __m256i {
