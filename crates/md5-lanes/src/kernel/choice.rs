@@ -39,31 +39,36 @@ pub(crate) fn ways(count: usize) -> Vec<Way> {
 ///
 /// For more than [`scalar::MOST`] these are the widest vectors: each takes as long whether it is full or not.
 pub(super) fn fastest(count: usize) -> Way {
-    static WIDEST: OnceLock<Way> = OnceLock::new();
-    static OF_FEW: OnceLock<[bool; scalar::MOST]> = OnceLock::new();
-    let is_scalar = OF_FEW.get_or_init(|| std::array::from_fn(|few| scalar_is_faster(few + 1)));
-    match count.checked_sub(1).and_then(|few| is_scalar.get(few)) {
-        Some(true) => Way::Scalar,
-        _ => *WIDEST.get_or_init(widest),
-    }
-}
-
-fn widest() -> Way {
-    ways(LANES).first().copied().unwrap_or(Way::Scalar)
+    static BY_COUNT: OnceLock<[Way; scalar::MOST + 1]> = OnceLock::new();
+    let by_count = BY_COUNT.get_or_init(|| {
+        let widest = ways(LANES).first().copied().unwrap_or(Way::Scalar);
+        let of = |count| {
+            if count <= scalar::MOST && scalar_is_faster(count, widest) {
+                Way::Scalar
+            } else {
+                widest
+            }
+        };
+        std::array::from_fn(|before| of(before + 1))
+    });
+    by_count[count.clamp(1, by_count.len()) - 1]
 }
 
 /// Whether `count` messages are hashed faster without vectors, by a tenth at least. What interrupts the processor meets
-/// both ways, since they take turns, and only the fastest turn of each counts.
-fn scalar_is_faster(count: usize) -> bool {
+/// both ways, since they take turns, and only the fastest turn of each counts. Under Miri no time is measured.
+fn scalar_is_faster(count: usize, vectors: Way) -> bool {
     const TURNS: usize = 6;
+    if cfg!(miri) {
+        return false;
+    }
     let mut best = [Duration::MAX; 2];
     for _ in 0..TURNS {
-        for (best, way) in best.iter_mut().zip([Way::Scalar, widest()]) {
+        for (best, way) in best.iter_mut().zip([Way::Scalar, vectors]) {
             *best = way.time(count).min(*best);
         }
     }
     let [scalar, vectors] = best;
-    cfg!(not(miri)) && scalar < vectors * 9 / 10
+    scalar < vectors * 9 / 10
 }
 
 impl Way {
