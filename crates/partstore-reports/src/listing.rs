@@ -141,10 +141,8 @@ impl Listing {
             let row = self.common(&prefix);
             (prefix, row)
         });
-        let mut rows = keys.chain(prefixes).collect::<Vec<_>>();
-        rows.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(Page {
-            rows: rows.into_iter().map(|(_, row)| row).collect(),
+            rows: by_key(keys.chain(prefixes)),
             next: page.next,
         })
     }
@@ -161,12 +159,15 @@ impl Listing {
             }
         }
         let page = store.list_uploads(&query)?;
-        let uploads = page.uploads.iter().map(upload);
-        let prefixes = page
-            .common_prefixes
-            .iter()
-            .map(|prefix| self.common(prefix));
-        let rows = uploads.chain(prefixes).collect();
+        let uploads = page.uploads.iter().map(|info| {
+            let key = info.upload.key().to_owned();
+            (key, upload(info))
+        });
+        let prefixes = page.common_prefixes.into_iter().map(|prefix| {
+            let row = self.common(&prefix);
+            (prefix, row)
+        });
+        let rows = by_key(uploads.chain(prefixes));
         let next = page.next.map(|last| {
             let id = last.id.map_or_else(String::new, |id| id.to_string());
             format!("{id}/{}", last.key)
@@ -245,6 +246,13 @@ fn parts_of_object(object: &ObjectReader, marker: u32) -> Result<Page> {
         rows: page.iter().map(part).collect(),
         next: last.map(|last| format!("{id}/{last}")),
     })
+}
+
+/// Rows in the order of their keys and prefixes. Those of one key stay in their order.
+fn by_key(rows: impl Iterator<Item = (String, Value)>) -> Vec<Value> {
+    let mut rows = rows.collect::<Vec<_>>();
+    rows.sort_by(|one, other| one.0.cmp(&other.0));
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 fn part(part: &Part) -> Value {

@@ -104,6 +104,26 @@ fn a_listing_of_any_length_is_whole_and_in_order() {
 }
 
 #[test]
+fn prefixes_stand_between_the_keys_and_uploads_beside_them() {
+    let fixture = Fixture::new();
+    fixture.with(|store| {
+        for key in ["b/1", "c", "a", "c", "b/2"] {
+            store.put_object(key, "x").unwrap();
+            store.initiate_upload(key).unwrap();
+        }
+    });
+    for (of, expected) in [("keys", "a b/ c"), ("uploads", "a b/ c c")] {
+        let rows = rows(&fixture.run(["--json", "ls", of, "-d", "/"]));
+        let shown = rows.iter().map(|row| match row["key"].as_str() {
+            Some(key) => key,
+            None => row["prefix"].as_str().unwrap(),
+        });
+        let names: Vec<_> = shown.collect();
+        assert_eq!(names.join(" "), expected, "{of}");
+    }
+}
+
+#[test]
 fn a_reader_that_leaves_ends_a_get_quietly() {
     let fixture = Fixture::new();
     fixture.with(|store| drop(store.put_object("k", vec![1; 8 << 20]).unwrap()));
