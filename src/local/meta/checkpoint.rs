@@ -274,12 +274,7 @@ impl MetaStore {
                 push(writer, span, (tree, key, value))?;
                 pace.keep(writer, behind).map(drop)
             })?;
-            match (tally, sum.damage.into_inner()) {
-                (Some(tally), _) => Ok(tally),
-                (None, None) => Ok(sum.tally),
-                // The next open would go on from a wrong sum.
-                (None, Some(damage)) => Err(damage),
-            }
+            tally.map_or_else(|| sum.whole(), Ok)
         })
     }
 
@@ -371,7 +366,7 @@ impl MetaStore {
 }
 
 /// Adds a row. The lowest layer needs no mark of a removed one.
-fn push(
+pub(super) fn push(
     writer: &mut LayerWriter,
     span: Span,
     (tree, key, value): (Tree, &[u8], Option<&[u8]>),
@@ -399,6 +394,14 @@ impl<'a> Sum<'a> {
             tally: newest.map_or_else(Tally::default, Layer::tally),
             damage: RefCell::default(),
         }
+    }
+
+    /// The sum, for a layer.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if rows could not be subtracted: the next open would go on from a wrong sum.
+    pub(super) fn whole(self) -> Result<Tally> {
+        self.damage.into_inner().map_or(Ok(self.tally), Err)
     }
 
     /// Adds a change of a row.

@@ -131,6 +131,8 @@ impl Opening<'_> {
             tally,
             damage,
         } = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
+        // On a full disk the rows have become a layer.
+        journal.drop_through(truth.base)?;
         if let Some(damage) = damage {
             journal.refuse_for(&[DamagedFile::of(&damage)]);
         }
@@ -348,6 +350,13 @@ impl Truth {
             self.opened = vec![convert(&snapshots, self.base, &self.layers)?];
         }
         Ok(())
+    }
+
+    /// The batches of a new layer, which is durable, are behind it.
+    pub(super) fn rest_on(&mut self, layer: Layer) {
+        self.base = layer.span().through;
+        self.changed = 0;
+        self.opened.insert(0, layer);
     }
 
     /// Passes on the batches that no layer has, in order.

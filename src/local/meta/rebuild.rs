@@ -1,11 +1,16 @@
 //! Builds the index anew from the journal behind the newest layer. It uses runs if the disk has room for
-//! them, and does without if not.
+//! them, and does without if not. If the index alone has no room, either, the rows become a layer, which is
+//! shorter.
 
-use super::checkpoint::Sum;
+use super::checkpoint::{self, Sum};
+use super::fold::Sink;
 use super::index::{Index, Loading};
+use super::layers::{Making, STAGED};
 use super::open::Truth;
 use super::passes;
 use super::stack::Built;
+use crate::local::file;
+use crate::local::format::layer::Span;
 use crate::local::format::mutation::{Mutation, Tree};
 use crate::local::format::tally::Tally;
 use crate::{Error, Result};
@@ -14,12 +19,22 @@ impl Truth {
     /// Builds the index. The old one is deleted first, to free its room for the new one.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] if the disk has no room for the index alone.
-    pub(super) fn build_index(&self, cache: u64) -> Result<Built> {
-        match self.build_from_runs(cache) {
+    /// [`Error::StorageFull`] if the disk has no room for the rows alone.
+    pub(super) fn build_index(&mut self, cache: u64) -> Result<Built> {
+        let built = match self.build_from_runs(cache) {
             // The runs of a fold need room beside the index. Without them the work takes longer, but gives
             // the same rows in the same order.
             Err(Error::StorageFull { .. }) => self.build_in_passes(cache),
+            done => done,
+        };
+        match built {
+            Err(full @ Error::StorageFull { .. }) if self.base < self.found.last_seq => {
+                match self.build_a_layer(cache) {
+                    // A layer needs a sum that is right; an index goes on without. With room, there is one.
+                    Err(Error::Damaged { .. }) => Err(full),
+                    done => done,
+                }
+            }
             done => done,
         }
     }
@@ -42,20 +57,59 @@ impl Truth {
 
     fn build_in_passes(&self, cache: u64) -> Result<Built> {
         let index = Index::create(&self.places.index, cache, &self.pulse)?;
-        let mut read = |visit: &mut dyn FnMut(&Mutation<'_>) -> Result<()>| {
-            self.read_journal(&mut |mutations| mutations.iter().try_for_each(&mut *visit))
-        };
-        let sealed = self.found.sealed.iter().map(|sealed| sealed.len);
-        let budget = passes::budget(sealed.sum());
         let mut rebuilding = self.rebuilding(&index);
-        passes::in_passes(budget, &mut read, &mut |tree, key, value| {
-            rebuilding.push(tree, key, value)
-        })?;
+        self.read_in_passes(&mut |tree, key, value| rebuilding.push(tree, key, value))?;
         let (tally, damage) = rebuilding.finish()?;
         Ok(Built {
             index,
             tally,
             damage,
+        })
+    }
+
+    /// Passes on what the journal leaves of each row, by tree and key, without any file.
+    fn read_in_passes(&self, sink: &mut Sink<'_>) -> Result<()> {
+        let mut read = |visit: &mut dyn FnMut(&Mutation<'_>) -> Result<()>| {
+            self.read_journal(&mut |mutations| mutations.iter().try_for_each(&mut *visit))
+        };
+        let sealed = self.found.sealed.iter().map(|sealed| sealed.len);
+        passes::in_passes(passes::budget(sealed.sum()), &mut read, sink)
+    }
+
+    /// Writes what the journal has to a layer, as a checkpoint does. The index stays empty.
+    fn build_a_layer(&mut self, cache: u64) -> Result<Built> {
+        let index = &self.places.index;
+        file::remove_tree_if_present(index)?;
+        // Some file systems free later what a removed file had. If this fails, there is less room.
+        let _ = index.dir().sync_file_system();
+        let mut rows = 0;
+        self.read_journal(&mut |mutations| {
+            rows += mutations.len() as u64;
+            Ok(())
+        })?;
+        let span = Span {
+            after: self.base,
+            through: self.found.last_seq,
+        };
+        let making = Making {
+            staged: STAGED,
+            span,
+            most_rows: rows,
+        };
+        let layer = self.layers.publish(making, &mut |writer| {
+            let mut sum = Sum::of(&self.opened);
+            self.read_in_passes(&mut |tree, key, value| {
+                sum.add(tree, key, value)?;
+                checkpoint::push(writer, span, (tree, key, value))
+            })?;
+            sum.whole()
+        })?;
+        let tally = layer.tally();
+        self.rest_on(layer);
+        Ok(Built {
+            index: Index::create(&self.places.index, cache, &self.pulse)?,
+            tally,
+            damage: None,
         })
     }
 
