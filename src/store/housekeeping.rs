@@ -95,6 +95,7 @@ pub(super) fn start(
         expire_after,
         expiry: Retry::default(),
         sweep: Retry::default(),
+        in_use: Retry::default(),
         checkpoint: Retry::default(),
     };
     // The first round begins at once.
@@ -159,6 +160,8 @@ struct Keeper {
     expire_after: Option<Duration>,
     expiry: Retry,
     sweep: Retry,
+    /// When to look again for what a sweep has left because it was in use. Nobody wakes the thread when a reader goes.
+    in_use: Retry,
     checkpoint: Retry,
 }
 
@@ -211,7 +214,7 @@ impl Keeper {
     }
 
     fn sleeps_at_most(&self, every: Duration) -> Duration {
-        let waits = [&self.sweep, &self.checkpoint].map(Retry::left);
+        let waits = [&self.sweep, &self.in_use, &self.checkpoint].map(Retry::left);
         let shortest = waits.into_iter().filter(|left| !left.is_zero()).min();
         shortest.map_or(every, |left| left.min(every))
     }
@@ -222,6 +225,12 @@ impl Keeper {
         }
         if steps.sweep {
             self.sweep.note(&round.sweep);
+            match &round.sweep {
+                Ok(report) if report.in_use == 0 => self.in_use.worked(),
+                // Sweeps for other reasons do not put this one off.
+                Ok(_) if self.in_use.is_due() => self.in_use.failed(),
+                _ => {}
+            }
         }
         if steps.checkpoint {
             match &round.checkpoint {

@@ -104,7 +104,8 @@ pub enum ETagKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Background {
-    /// One thread named `partstore`. It works as soon as there is work to do.
+    /// One thread named `partstore`. It works as soon as there is work to do. What a sweep finds in use it looks for
+    /// again after a second, then after two, and so on up to a minute.
     Thread,
     /// The caller, with [`maintain`](crate::PartStore::maintain).
     Host,

@@ -1,9 +1,12 @@
 //! The housekeeping thread.
 
 use std::fs;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use partstore::{Background, Options};
+use partstore::{Background, Event, Options};
 
 use crate::fixture::{Fixture, bytes, free_options, in_own_process, number, refusal, role};
 
@@ -68,6 +71,37 @@ fn garbage_goes_by_itself() {
     fixture.store.remove_object(&object.upload).unwrap();
     wait_until("none left", || fixture.blob_files().is_empty());
     assert_eq!(fixture.store.stats().unwrap().background_failure, None);
+    fixture.assert_tidy();
+}
+
+/// Nobody wakes the thread when a reader goes, and it works by itself only once a minute.
+#[test]
+fn what_was_read_while_it_was_removed_goes_soon_after_its_reader() {
+    let in_use = Arc::new(AtomicU64::new(0));
+    let told = Arc::clone(&in_use);
+    let fixture = Fixture::with(with_thread().observer(move |event: &Event| {
+        if let Event::Sweep { report, .. } = event {
+            told.store(report.in_use, Ordering::Relaxed);
+        }
+    }));
+    let bodies: Vec<_> = (0..40).map(|at| bytes(at, 2000)).collect();
+    for parts in [1, 40] {
+        let bodies: Vec<_> = bodies[..parts].iter().map(Vec::as_slice).collect();
+        let object = fixture.complete("object", &bodies).upload;
+        let mut reader = fixture.store.open_object(&object).unwrap();
+        fixture.store.remove_object(&object).unwrap();
+        wait_until("a sweep that meets it", || {
+            in_use.load(Ordering::Relaxed) > 0
+        });
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert_eq!(read, bodies.concat());
+        drop(reader);
+        let dropped = Instant::now();
+        wait_until("none left", || fixture.blob_files().is_empty());
+        let took = dropped.elapsed();
+        assert!(took < Duration::from_secs(30), "{parts} parts: {took:?}");
+    }
     fixture.assert_tidy();
 }
 
