@@ -94,7 +94,13 @@ pub fn restore(place: &Place, restore: &Restore, out: &mut Output) -> Done {
         follow(&bar, progress)
     });
     bar.finish_and_clear();
-    let report = restored?;
+    let report = restored.map_err(|error| match error {
+        Error::NotAStore { path, reason } => Failure::Refused(format!(
+            "{} cannot become the restored store: {reason}; name a new or an empty directory",
+            path.display()
+        )),
+        error => error.into(),
+    })?;
     drop(backups);
     out.row(
         || restored_as_json(&report),

@@ -160,14 +160,22 @@ pub fn open_cluster(
     connections: usize,
     options: Options,
 ) -> Done<PartStore> {
-    let cluster = addressed(&named(place)?)?.create(create);
+    let cluster = cluster(place)?.create(create);
     let opened = cluster.connections(connections).open(options);
     opened.map_err(of_cluster)
 }
 
 /// The cluster that the command line names.
 pub fn cluster(place: &Place) -> Done<Cluster> {
+    if place.store.is_none() && place.catalog.is_none() {
+        return Err(no_cluster());
+    }
     Ok(addressed(&named(place)?)?.create(false))
+}
+
+fn no_cluster() -> Failure {
+    let line = "this works on a cluster; say --catalog and --blobs, or set PARTSTORE_CATALOG and PARTSTORE_BLOBS";
+    Failure::Usage(line.into())
 }
 
 fn addressed(named: &Named<'_>) -> Done<Cluster> {
@@ -177,9 +185,7 @@ fn addressed(named: &Named<'_>) -> Done<Cluster> {
         place,
     } = named
     else {
-        return Err(Failure::Usage(
-            "this works on a cluster; say --catalog and --blobs".into(),
-        ));
+        return Err(no_cluster());
     };
     // This one works on one thing at a time, and the database has few connections to give.
     let cluster = Cluster::new(catalog, blobs)

@@ -9,7 +9,7 @@ use clap::Parser;
 use crate::Failure;
 use crate::log::Format;
 
-/// A server that keeps objects in a part store, for the clients of Tencent COS.
+/// A server that keeps objects in a part store, for the clients of S3 and of Tencent COS.
 #[derive(Parser, Debug)]
 #[command(name = "partstore-server", version, args_override_self = true)]
 pub struct Args {
@@ -34,7 +34,8 @@ pub struct Args {
     pub catalog: Option<String>,
 
     /// Where the bytes are, with `--catalog`: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`,
-    /// or `file:///DIR`, which all servers mount. Keys of a bucket come from the environment
+    /// or `file:///DIR`, which all servers mount. `PARTSTORE_BLOBS` in the environment may say it, too. Keys of a bucket
+    /// come from the environment
     #[arg(long, value_name = "ADDRESS", requires = "catalog")]
     pub blobs: Option<String>,
 
@@ -99,7 +100,7 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 5 << 30)]
     pub max_body: u64,
 
-    /// The longest head of a request, bytes, roughly
+    /// What a connection buffers of what comes in, bytes. A head that is a few times as long is refused
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(16_384..=16_777_216))]
     pub max_head: u32,
 
@@ -152,26 +153,39 @@ pub struct Args {
 impl Args {
     /// What the command line says, and the file that it names. Ends the process when it only asks for help.
     pub fn parse_all() -> Result<Self, Failure> {
-        Ok(Self::read(std::env::args_os())?.unwrap_or_else(|error| error.exit()))
+        Ok(
+            Self::read(std::env::args_os(), &|name| std::env::var_os(name))?
+                .unwrap_or_else(|error| error.exit()),
+        )
     }
 
     /// The same again, of a process that goes on.
     pub fn parse_again() -> Result<Self, Failure> {
-        Ok(Self::read(std::env::args_os())??)
+        Ok(Self::read(std::env::args_os(), &|name| {
+            std::env::var_os(name)
+        })??)
     }
 
-    fn read(line: impl Iterator<Item = OsString>) -> Result<clap::error::Result<Self>, Failure> {
+    fn read(
+        line: impl Iterator<Item = OsString>,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<clap::error::Result<Self>, Failure> {
         let mut line: Vec<_> = line.collect();
         if let Some(path) = named_config(&line) {
             let options = options_of(&path)?;
             // What stands later replaces what stands before, so the command line comes last.
             line.splice(1..1, options);
         }
-        // As if it stood in front of all, so anything replaces it.
-        if let Some(catalog) = std::env::var_os("PARTSTORE_CATALOG")
-            && !line.iter().any(|word| names(word, "--data"))
-        {
-            line.splice(1..1, [OsString::from("--catalog"), catalog]);
+        if !line.iter().any(|word| names(word, "--data")) {
+            for (variable, option) in [
+                ("PARTSTORE_CATALOG", "--catalog"),
+                ("PARTSTORE_BLOBS", "--blobs"),
+            ] {
+                // As if it stood in front of all, so anything replaces it.
+                if let Some(address) = environment(variable) {
+                    line.splice(1..1, [OsString::from(option), address]);
+                }
+            }
         }
         Ok(Self::try_parse_from(line))
     }
@@ -228,8 +242,41 @@ mod tests {
     use super::*;
 
     fn parse(line: &[&str]) -> Args {
+        parse_with(line, &|_| None)
+    }
+
+    fn parse_with(line: &[&str], environment: &dyn Fn(&str) -> Option<OsString>) -> Args {
         let line = ["partstore-server"].iter().chain(line).map(OsString::from);
-        Args::read(line).unwrap().unwrap()
+        Args::read(line, environment).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_environment_names_a_cluster_where_the_command_line_names_nothing() {
+        let environment = |name: &str| match name {
+            "PARTSTORE_CATALOG" => Some("postgres://one".into()),
+            "PARTSTORE_BLOBS" => Some("file:///one".into()),
+            _ => None,
+        };
+        for (line, catalog, blobs) in [
+            (&[][..], Some("postgres://one"), Some("file:///one")),
+            (
+                &["--blobs", "s3://two"],
+                Some("postgres://one"),
+                Some("s3://two"),
+            ),
+            (
+                &["--catalog=postgres://two"],
+                Some("postgres://two"),
+                Some("file:///one"),
+            ),
+            (&["--data", "three"], None, None),
+        ] {
+            let args = parse_with(line, &environment);
+            assert_eq!(
+                (args.catalog.as_deref(), args.blobs.as_deref()),
+                (catalog, blobs)
+            );
+        }
     }
 
     #[test]

@@ -96,7 +96,10 @@ fn what_cannot_be_done_is_said_with_a_code_and_leaves_nothing() {
     fixture.run(["backup", "backups"]).ok();
     // It is a store already.
     let said = fixture.run(["restore", "backups"]).fails(6);
-    assert!(said.contains("a store already"), "{said}");
+    assert!(
+        said.contains("a store already; name a new or an empty directory"),
+        "{said}"
+    );
     let mut elsewhere =
         fixture.command(["--store", "elsewhere", "restore", "backups", "--state", "7"]);
     let output = elsewhere.output().unwrap();

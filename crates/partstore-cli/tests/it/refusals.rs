@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::fixture::{Fixture, Ran, copy_dir, names, skipped};
+use crate::fixture::{Fixture, PROGRAM, Ran, copy_dir, names, skipped};
 
 const READ_ONLY: [&[&str]; 6] = [
     &["info"],
@@ -39,6 +39,21 @@ fn where_no_store_is_none_is_made() {
     fs::remove_dir_all(fixture.store()).unwrap();
     fs::write(fixture.store(), "a file").unwrap();
     fixture.run(["info"]).fails(6);
+}
+
+#[test]
+fn what_works_on_a_cluster_asks_for_one() {
+    for args in [
+        &["reconcile"][..],
+        &["migrate", "store"],
+        &["--store", "store", "migrate", "other"],
+    ] {
+        let output = Command::new(PROGRAM).args(args).env_clear().output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("say --catalog and --blobs"), "{said}");
+    }
 }
 
 #[test]
