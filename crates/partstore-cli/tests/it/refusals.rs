@@ -212,7 +212,7 @@ fn a_wrong_command_line_is_exit_code_2() {
     ] {
         assert_eq!(fixture.run(args).code, Some(2), "{args:?}");
     }
-    let mut command = std::process::Command::new(crate::fixture::PROGRAM);
+    let mut command = Command::new(PROGRAM);
     let ran = Ran::of(
         command
             .env_remove("PARTSTORE_STORE")
