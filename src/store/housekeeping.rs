@@ -226,9 +226,11 @@ impl Keeper {
         if steps.sweep {
             self.sweep.note(&round.sweep);
             match &round.sweep {
-                Ok(report) if report.in_use == 0 => self.in_use.worked(),
                 // Sweeps for other reasons do not put this one off.
-                Ok(_) if self.in_use.is_due() => self.in_use.failed(),
+                Ok(report) if report.in_use > 0 && self.in_use.is_due() => self.in_use.failed(),
+                Ok(report) if report.in_use == 0 && !report.deferred && !report.cut_short => {
+                    self.in_use.worked();
+                }
                 _ => {}
             }
         }

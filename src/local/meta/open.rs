@@ -130,9 +130,7 @@ impl Opening<'_> {
             index,
             tally,
             damage,
-        } = index.map_or_else(|| truth.build_index(self.cache), Ok)?;
-        // On a full disk the rows have become a layer.
-        journal.drop_through(truth.base)?;
+        } = index.map_or_else(|| truth.build_index(self.cache, &journal), Ok)?;
         if let Some(damage) = damage {
             journal.refuse_for(&[DamagedFile::of(&damage)]);
         }

@@ -5,6 +5,7 @@
 use super::checkpoint::{self, Sum};
 use super::fold::Sink;
 use super::index::{Index, Loading};
+use super::journal::Journal;
 use super::layers::{Making, STAGED};
 use super::open::Truth;
 use super::passes;
@@ -20,7 +21,7 @@ impl Truth {
     ///
     /// # Errors
     /// [`Error::StorageFull`] if the disk has no room for the rows alone.
-    pub(super) fn build_index(&mut self, cache: u64) -> Result<Built> {
+    pub(super) fn build_index(&mut self, cache: u64, journal: &Journal) -> Result<Built> {
         let built = match self.build_from_runs(cache) {
             // The runs of a fold need room beside the index. Without them the work takes longer, but gives
             // the same rows in the same order.
@@ -29,11 +30,16 @@ impl Truth {
         };
         match built {
             Err(full @ Error::StorageFull { .. }) if self.base < self.found.last_seq => {
-                match self.build_a_layer(cache) {
-                    // A layer needs a sum that is right; an index goes on without. With room, there is one.
-                    Err(Error::Damaged { .. }) => Err(full),
-                    done => done,
-                }
+                self.build_a_layer(full)?;
+                // A layer takes some time. What it replaces is removed only if it is where the next open looks for
+                // it, and before the index needs room.
+                journal.check_ownership()?;
+                journal.drop_through(self.base)?;
+                Ok(Built {
+                    index: Index::create(&self.places.index, cache, &self.pulse)?,
+                    tally: Sum::of(&self.opened).tally,
+                    damage: None,
+                })
             }
             done => done,
         }
@@ -76,8 +82,12 @@ impl Truth {
         passes::in_passes(passes::budget(sealed.sum()), &mut read, sink)
     }
 
-    /// Writes what the journal has to a layer, as a checkpoint does. The index stays empty.
-    fn build_a_layer(&mut self, cache: u64) -> Result<Built> {
+    /// Writes what the journal has to a layer, as a checkpoint does. Nothing is left for the index.
+    ///
+    /// # Errors
+    /// `full`, if a damaged block of the layers hides what the sum needs: a layer must have it, and an index, for which
+    /// there was no room, goes on without it.
+    fn build_a_layer(&mut self, full: Error) -> Result<()> {
         let index = &self.places.index;
         file::remove_tree_if_present(index)?;
         // Some file systems free later what a removed file had. If this fails, there is less room.
@@ -96,21 +106,20 @@ impl Truth {
             span,
             most_rows: rows,
         };
+        let mut is_summed = true;
         let layer = self.layers.publish(making, &mut |writer| {
             let mut sum = Sum::of(&self.opened);
             self.read_in_passes(&mut |tree, key, value| {
                 sum.add(tree, key, value)?;
                 checkpoint::push(writer, span, (tree, key, value))
             })?;
-            sum.whole()
-        })?;
-        let tally = layer.tally();
-        self.rest_on(layer);
-        Ok(Built {
-            index: Index::create(&self.places.index, cache, &self.pulse)?,
-            tally,
-            damage: None,
-        })
+            sum.whole().inspect_err(|_| is_summed = false)
+        });
+        if !is_summed {
+            return Err(full);
+        }
+        self.rest_on(layer?);
+        Ok(())
     }
 
     fn rebuilding<'a>(&'a self, index: &'a Index) -> Rebuilding<'a> {
