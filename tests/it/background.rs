@@ -101,6 +101,8 @@ fn what_was_read_while_it_was_removed_goes_soon_after_its_reader() {
         wait_until("none left", || fixture.blob_files().is_empty());
         let took = dropped.elapsed();
         assert!(took < Duration::from_secs(30), "{parts} parts: {took:?}");
+        // Or the next round would take an old report for its own.
+        wait_until("the sweep's report", || in_use.load(Ordering::Relaxed) == 0);
     }
     fixture.assert_tidy();
 }
