@@ -30,16 +30,7 @@ impl Truth {
         };
         match built {
             Err(full @ Error::StorageFull { .. }) if self.base < self.found.last_seq => {
-                self.build_a_layer(full)?;
-                // A layer takes some time. What it replaces is removed only if it is where the next open looks for
-                // it, and before the index needs room.
-                journal.check_ownership()?;
-                journal.drop_through(self.base)?;
-                Ok(Built {
-                    index: Index::create(&self.places.index, cache, &self.pulse)?,
-                    tally: Sum::of(&self.opened).tally,
-                    damage: None,
-                })
+                self.build_above_a_layer(cache, journal, full)
             }
             done => done,
         }
@@ -82,12 +73,26 @@ impl Truth {
         passes::in_passes(passes::budget(sealed.sum()), &mut read, sink)
     }
 
-    /// Writes what the journal has to a layer, as a checkpoint does. Nothing is left for the index.
+    /// Makes a layer of what the journal has, and an empty index above it.
+    fn build_above_a_layer(&mut self, cache: u64, journal: &Journal, full: Error) -> Result<Built> {
+        self.write_layer(full)?;
+        // A layer takes some time. What it replaces is removed only if it is where the next open looks for it, and
+        // before the index needs room.
+        journal.check_ownership()?;
+        journal.drop_through(self.base)?;
+        Ok(Built {
+            index: Index::create(&self.places.index, cache, &self.pulse)?,
+            tally: Sum::of(&self.opened).tally,
+            damage: None,
+        })
+    }
+
+    /// Writes what the journal has to a layer, as a checkpoint does.
     ///
     /// # Errors
     /// `full`, if a damaged block of the layers hides what the sum needs: a layer must have it, and an index, for which
     /// there was no room, goes on without it.
-    fn build_a_layer(&mut self, full: Error) -> Result<()> {
+    fn write_layer(&mut self, full: Error) -> Result<()> {
         let index = &self.places.index;
         file::remove_tree_if_present(index)?;
         // Some file systems free later what a removed file had. If this fails, there is less room.
