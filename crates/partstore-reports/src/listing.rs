@@ -137,14 +137,25 @@ impl Listing {
             let row = key(&self.namespace, &entry);
             (entry.key, row)
         });
-        let prefixes = page.common_prefixes.into_iter().map(|prefix| {
+        Ok(Page {
+            rows: self.by_key(keys, page.common_prefixes),
+            next: page.next,
+        })
+    }
+
+    /// Rows with their keys, and prefixes, in one order. Rows of one key stay in theirs.
+    fn by_key(
+        &self,
+        rows: impl Iterator<Item = (String, Value)>,
+        common_prefixes: Vec<String>,
+    ) -> Vec<Value> {
+        let prefixes = common_prefixes.into_iter().map(|prefix| {
             let row = self.common(&prefix);
             (prefix, row)
         });
-        Ok(Page {
-            rows: by_key(keys.chain(prefixes)),
-            next: page.next,
-        })
+        let mut rows = rows.chain(prefixes).collect::<Vec<_>>();
+        rows.sort_by(|one, other| one.0.cmp(&other.0));
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     fn uploads(&self, store: &PartStore) -> Result<Page> {
@@ -163,11 +174,7 @@ impl Listing {
             let key = info.upload.key().to_owned();
             (key, upload(info))
         });
-        let prefixes = page.common_prefixes.into_iter().map(|prefix| {
-            let row = self.common(&prefix);
-            (prefix, row)
-        });
-        let rows = by_key(uploads.chain(prefixes));
+        let rows = self.by_key(uploads, page.common_prefixes);
         let next = page.next.map(|last| {
             let id = last.id.map_or_else(String::new, |id| id.to_string());
             format!("{id}/{}", last.key)
@@ -246,13 +253,6 @@ fn parts_of_object(object: &ObjectReader, marker: u32) -> Result<Page> {
         rows: page.iter().map(part).collect(),
         next: last.map(|last| format!("{id}/{last}")),
     })
-}
-
-/// Rows in the order of their keys and prefixes. Those of one key stay in their order.
-fn by_key(rows: impl Iterator<Item = (String, Value)>) -> Vec<Value> {
-    let mut rows = rows.collect::<Vec<_>>();
-    rows.sort_by(|one, other| one.0.cmp(&other.0));
-    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 fn part(part: &Part) -> Value {
