@@ -153,17 +153,16 @@ pub struct Args {
 impl Args {
     /// What the command line says, and the file that it names. Ends the process when it only asks for help.
     pub fn parse_all() -> Result<Self, Failure> {
-        Ok(
-            Self::read(std::env::args_os(), &|name| std::env::var_os(name))?
-                .unwrap_or_else(|error| error.exit()),
-        )
+        Ok(Self::of_process()?.unwrap_or_else(|error| error.exit()))
     }
 
     /// The same again, of a process that goes on.
     pub fn parse_again() -> Result<Self, Failure> {
-        Ok(Self::read(std::env::args_os(), &|name| {
-            std::env::var_os(name)
-        })??)
+        Ok(Self::of_process()??)
+    }
+
+    fn of_process() -> Result<clap::error::Result<Self>, Failure> {
+        Self::read(std::env::args_os(), &|name| std::env::var_os(name))
     }
 
     fn read(
