@@ -92,9 +92,22 @@ pub fn blob_files(root: &Path) -> BTreeSet<String> {
     names
 }
 
-/// A directory in memory where there is one: for tests that open thousands of stores.
+/// A directory in memory, where the system has a place and room for it: for tests that open thousands of stores.
 pub fn fast_dir() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("partstore-");
+    let in_memory = memory_left() > 4 << 30;
+    let fast = in_memory.then(|| builder.tempdir_in("/dev/shm"));
+    fast.and_then(Result::ok)
+        .unwrap_or_else(|| builder.tempdir().unwrap())
+}
+
+/// What the system could still give, bytes.
+fn memory_left() -> u64 {
+    let said = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = said.lines().find(|line| line.starts_with("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.map_or(0, |kib| kib * 1024)
 }
 
 /// A number that can be set from outside, for a longer run or to repeat one.

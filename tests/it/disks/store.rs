@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use partstore::{ListParts, Options, Part, PartStore, Result, Upload};
 
@@ -93,6 +93,24 @@ impl Small {
     }
 }
 
+/// What tests share while one of them has it. (What a static holds to the end is never dropped, and its files stay.)
+struct Shared<T>(Mutex<Weak<T>>);
+
+impl<T> Shared<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(Weak::new()))
+    }
+
+    fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(make());
+            *shared = Arc::downgrade(&new);
+            new
+        })
+    }
+}
+
 /// A killed store with a long journal.
 pub struct Long {
     _fixture: Fixture,
@@ -101,9 +119,9 @@ pub struct Long {
 }
 
 /// More rows than a fold holds in memory, 16 MiB.
-pub fn long_journal() -> &'static Long {
-    static LONG: OnceLock<Long> = OnceLock::new();
-    LONG.get_or_init(|| {
+pub fn long_journal() -> Arc<Long> {
+    static LONG: Shared<Long> = Shared::new();
+    LONG.get(|| {
         let fixture = Fixture::within(fast_dir(), options());
         for at in 0..5000 {
             let metadata = bytes(at, 8000);
@@ -130,23 +148,20 @@ pub struct Large {
     pub uploads: Vec<Upload>,
 }
 
-pub fn large_uploads() -> &'static Large {
-    static LARGE: OnceLock<Large> = OnceLock::new();
-    LARGE.get_or_init(|| {
-        let fixture = Fixture::within(fast_dir(), options());
-        let uploads: Vec<Upload> = (0..4)
-            .map(|at| fixture.initiate(&format!("key-{at}")))
-            .collect();
-        for at in 1..=2500 {
-            for upload in &uploads {
-                fixture.put(upload, at, &bytes(at.into(), 16));
-            }
+pub fn large_uploads() -> Large {
+    let fixture = Fixture::within(fast_dir(), options());
+    let uploads: Vec<Upload> = (0..4)
+        .map(|at| fixture.initiate(&format!("key-{at}")))
+        .collect();
+    for at in 1..=2500 {
+        for upload in &uploads {
+            fixture.put(upload, at, &bytes(at.into(), 16));
         }
-        fixture.store.close().unwrap();
-        Large {
-            closed: fixture.root(),
-            _fixture: fixture,
-            uploads,
-        }
-    })
+    }
+    fixture.store.close().unwrap();
+    Large {
+        closed: fixture.root(),
+        _fixture: fixture,
+        uploads,
+    }
 }

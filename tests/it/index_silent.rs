@@ -69,7 +69,7 @@ fn in_a_doomed_process(root: &Path) {
     );
 }
 
-const TEST: &str = "silent_index::an_index_that_hangs_stops_the_store_and_nobody_waits_for_ever";
+const TEST: &str = "index_silent::an_index_that_hangs_stops_the_store_and_nobody_waits_for_ever";
 /// What hangs is the name of the store's directory.
 const PUTS: &str = "puts";
 const CLOSE: &str = "close";
