@@ -26,8 +26,11 @@ const SPOILT: [(&str, Spoil); 4] = [
         symlink(elsewhere, path).unwrap();
     }),
     ("a socket", |path| {
-        fs::remove_file(path).unwrap();
-        drop(UnixListener::bind(path).unwrap());
+        // A socket's address has room for a short path only.
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        drop(UnixListener::bind(&socket).unwrap());
+        fs::rename(&socket, path).unwrap();
     }),
     ("a directory", |path| {
         fs::remove_file(path).unwrap();
