@@ -169,6 +169,8 @@ pub struct Past {
 
 impl Past {
     pub fn new(options: Options) -> Self {
+        // Of each copy the ballast is by far the largest file, and one of 64 MiB takes most of the time.
+        let options = options.headroom(64 * 1024);
         let mut past = Self {
             fixture: Fixture::within(fast_dir(), options),
             names: Vec::new(),

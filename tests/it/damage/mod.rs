@@ -62,8 +62,7 @@ fn kind_of(file: &Path) -> String {
 /// A store with a snapshot, several segments behind it, uploads, parts and objects, one of them
 /// with a part of several blocks.
 fn store() -> Past {
-    let options = free_options().journal_sizes(4096, 0).headroom(64 * 1024);
-    let mut past = Past::new(options);
+    let mut past = Past::new(free_options().journal_sizes(4096, 0));
     let large = past.initiate("large", 0);
     let parts = [past.put(&large, 1, 300_000), past.put(&large, 2, 8)];
     past.complete(&large, &parts);
