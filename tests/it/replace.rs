@@ -24,7 +24,7 @@ fn newest_batch(root: &Path) -> (std::path::PathBuf, Frame) {
 #[test]
 fn a_crash_at_any_byte_leaves_exactly_one_of_both() {
     for options in [free_options(), free_options().journal_sizes(4096, 0)] {
-        let fixture = Fixture::within(fast_dir(), options);
+        let fixture = Fixture::within(fast_dir(), options.headroom(64 * 1024));
         let old: Vec<Vec<u8>> = (0..30).map(|at| bytes(at, 10)).collect();
         let old: Vec<&[u8]> = old.iter().map(Vec::as_slice).collect();
         let successor = Successor::put(&fixture, &old, &[b"new", &bytes(3, 10)]);
