@@ -83,14 +83,35 @@ pub(crate) fn remove_tree_if_present(place: &Place) -> Result<()> {
 /// How much is copied at a time, bytes.
 const COPIED: u64 = 1024 * 1024;
 
+/// How bytes of a file are read: into a buffer, from a place on.
+type ReadAt = fn(&Handle, &mut [u8], u64) -> Result<()>;
+
 /// Copies a directory with all files in it to a place that does not exist. Nothing is synced.
 pub(crate) fn copy_tree(from: &Dir, to: &Place) -> Result<()> {
+    copy_tree_by(Handle::read_at, from, to)
+}
+
+/// Does the same. Bytes that the disk refuses become zeros: only for files that show by themselves what is damaged.
+#[cfg(not(shuttle))]
+pub(crate) fn copy_tree_that_reads(from: &Dir, to: &Place) -> Result<()> {
+    let read: ReadAt = |handle, bytes, offset| match handle.read_at(bytes, offset) {
+        Err(error) if error.is_of_the_medium() => {
+            read_what_reads(handle, bytes, offset);
+            Ok(())
+        }
+        read => read,
+    };
+    copy_tree_by(read, from, to)
+}
+
+fn copy_tree_by(read: ReadAt, from: &Dir, to: &Place) -> Result<()> {
     to.dir().create_dir(to.name())?;
     let into = to.dir().dir(to.name())?;
     for entry in from.list()? {
+        let (source, target) = (from.at(&entry.name), into.at(&entry.name));
         match entry.kind {
-            Kind::Directory => copy_tree(&from.dir(&entry.name)?, &into.at(&entry.name))?,
-            Kind::File => copy(&from.at(&entry.name), &into.at(&entry.name))?,
+            Kind::Directory => copy_tree_by(read, &from.dir(&entry.name)?, &target)?,
+            Kind::File => copy_by(read, &source, &target)?,
             Kind::Other => {}
         }
     }
@@ -99,13 +120,17 @@ pub(crate) fn copy_tree(from: &Dir, to: &Place) -> Result<()> {
 
 /// Copies a file to a place that does not exist. Nothing is synced.
 pub(crate) fn copy(from: &Place, to: &Place) -> Result<()> {
+    copy_by(Handle::read_at, from, to)
+}
+
+fn copy_by(read: ReadAt, from: &Place, to: &Place) -> Result<()> {
     let (source, target) = (Handle::open_read(from)?, Handle::create_new(to)?);
     let (mut offset, len) = (0, source.len()?);
     let mut bytes = Vec::new();
     while offset < len {
         let some = COPIED.min(len - offset);
         bytes.resize(usize::try_from(some).unwrap_or_default(), 0);
-        source.read_at(&mut bytes, offset)?;
+        read(&source, &mut bytes, offset)?;
         target.write_at(&bytes, offset)?;
         offset += some;
     }

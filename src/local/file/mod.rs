@@ -32,8 +32,8 @@ use rustix::fs::{AtFlags, FallocateFlags, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags};
 
 pub(crate) use composed::{
-    copy, copy_tree, read_if_present, read_what_reads, remove_if_present, remove_tree_if_present,
-    sync_tree, unshare, write_durably,
+    copy, copy_tree, copy_tree_that_reads, read_if_present, read_what_reads, remove_if_present,
+    remove_tree_if_present, sync_tree, unshare, write_durably,
 };
 use dir::FileId;
 pub(crate) use dir::{Dir, Entry, Kind, Place, create_dirs, sync_parents};

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::thread::{scope, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use partstore::{
     CompleteOptions, CompletedPart, Condition, Key, ObjectOptions, Part, PartNumber, PartStore,
@@ -32,6 +32,7 @@ pub struct Stage {
     two: PartStore,
 }
 
+const LEASE: Duration = Duration::from_secs(6);
 const NAP: &str = "  IF (SELECT count(*) FROM pg_sleep(0.8)) < 0 THEN NULL; END IF;\n";
 const COMMITS_A_PART: Napping = ("put_parts_v2", "  WITH put AS (");
 const BEGINS_TO_PUT: Napping = ("put_parts_v2", "  WITH used AS (");
@@ -186,7 +187,7 @@ impl Schedule {
         let functions =
             sabotage.map_or_else(|| functions.clone(), |sabotage| sabotage.apply(&functions));
         sql::run(database, &schema, &functions).unwrap();
-        let open = || place.open_with(Duration::from_secs(6)).unwrap();
+        let open = || place.open_with(LEASE).unwrap();
         let (one, two) = (open(), open());
         let stage = Stage { place, one, two };
         let wrong = (self.play)(&stage).or_else(|| stage.untidy(scratch.path()));
@@ -217,10 +218,8 @@ impl Stage {
     }
 
     fn untidy(&self, scratch: &Path) -> Option<String> {
-        for store in [&self.one, &self.two, &self.one] {
-            if let Err(error) = store.sweep() {
-                return Some(format!("the sweep fails: {error}"));
-            }
+        if let Err(error) = self.sweep() {
+            return Some(format!("the sweep fails: {error}"));
         }
         let report = match self.two.verify(Scope::Everything) {
             Ok(report) => report,
@@ -237,13 +236,37 @@ impl Stage {
         if count(lost) > 0 {
             return Some("a part has no upload or no blob".to_owned());
         }
-        let directories = std::fs::read_dir(scratch.join("files")).unwrap();
-        let files =
-            directories.map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap().count());
-        let files = i64::try_from(files.sum::<usize>()).unwrap();
-        let blobs = count("SELECT count(*) FROM ps.blobs");
-        (files != blobs).then(|| format!("{blobs} blobs have {files} files"))
+        let begun = Instant::now();
+        loop {
+            let files = files_below(&scratch.join("files"));
+            let blobs = count("SELECT count(*) FROM ps.blobs");
+            if files == blobs {
+                return None;
+            }
+            if begun.elapsed() > 4 * LEASE {
+                return Some(format!("{blobs} blobs have {files} files"));
+            }
+            // A server that stood still for too long has another lease. What the one before had goes when that is over.
+            sleep(LEASE / 4);
+            if let Err(error) = self.sweep() {
+                return Some(format!("a later sweep fails: {error}"));
+            }
+        }
     }
+
+    /// One stamps, the other learns of it, and then it is taken.
+    fn sweep(&self) -> Result<()> {
+        for store in [&self.one, &self.two, &self.one] {
+            store.sweep()?;
+        }
+        Ok(())
+    }
+}
+
+fn files_below(root: &Path) -> i64 {
+    let directories = std::fs::read_dir(root).unwrap();
+    let files = directories.map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap().count());
+    i64::try_from(files.sum::<usize>()).unwrap()
 }
 
 fn number(number: u32) -> PartNumber {

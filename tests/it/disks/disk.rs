@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -113,16 +114,14 @@ impl Disk {
                 .args(["-t", "tmpfs", "-o", &options, "partstore"])
                 .arg(&mounted));
         };
-        let image = self.dir.path().join("image");
+        let image = self.image();
         let file = File::create(&image).unwrap();
         file.set_len(self.kind.size_mib(mib) * MIB).unwrap();
         run(Command::new(maker[0])
             .args(&maker[1..])
             .args(more)
             .arg(&image))?;
-        run(Command::new("mount")
-            .args(["-o", "loop"])
-            .args([&image, &mounted]))?;
+        self.attach()?;
         if self.kind == Kind::BtrfsQuota {
             let limit = format!("{mib}M");
             let limited = self.files();
@@ -137,6 +136,38 @@ impl Disk {
                 .arg(&limited))?;
         }
         Ok(())
+    }
+
+    fn attach(&self) -> Result<(), String> {
+        run(Command::new("mount")
+            .args(["-o", "loop"])
+            .args([self.image(), self.mounted()]))
+    }
+
+    fn image(&self) -> PathBuf {
+        self.dir.path().join("image")
+    }
+
+    /// The disk no longer has these bytes as they were: wherever its image has this sector of a file, one of them changes.
+    /// Nothing may be open there. Of the file systems with an image, btrfs finds that out.
+    pub fn spoil(&self, sector: &[u8]) {
+        run(Command::new("umount").arg(self.mounted())).unwrap();
+        let image = File::options()
+            .read(true)
+            .write(true)
+            .open(self.image())
+            .unwrap();
+        let mut read = vec![0; sector.len()];
+        let mut found = 0;
+        for at in (0..image.metadata().unwrap().len()).step_by(sector.len()) {
+            image.read_exact_at(&mut read, at).unwrap();
+            if read == sector {
+                image.write_all_at(&[sector[0] ^ 1], at).unwrap();
+                found += 1;
+            }
+        }
+        assert_ne!(found, 0, "the image has no such sector");
+        self.attach().unwrap();
     }
 
     pub fn kind(&self) -> Kind {

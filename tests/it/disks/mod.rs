@@ -6,6 +6,7 @@ mod store;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 use partstore::{Error, IndexRecovery, PartStore, Scope};
@@ -225,4 +226,68 @@ fn a_journal_is_shortened_step_by_step_where_a_whole_snapshot_has_no_room() {
         drop(store);
         assert!(options.open(disk.root()).unwrap().upload(&stays).is_ok());
     });
+}
+
+/// What is only read is a copy. A sector that the disk refuses is to it what it is to every open.
+#[test]
+fn a_sector_that_cannot_be_read_is_the_same_to_a_store_that_is_only_read() {
+    on_each(&[Kind::Btrfs], 60, |disk| {
+        for (dir, is_proven) in [
+            ("meta/snapshot", false),
+            ("meta/journal", true),
+            ("meta/index", true),
+        ] {
+            let options = options().journal_sizes(MIB, 0);
+            let store = options.clone().open(disk.root()).unwrap();
+            let initiate = |at| store.initiate_upload_with("key", &bytes(at, 8000)).unwrap();
+            let mut uploads: Vec<_> = (0..200).map(initiate).collect();
+            while store.maintain().unwrap().checkpoint {}
+            uploads.extend((200..220).map(initiate));
+            store.close().unwrap();
+            spoil_a_sector(disk, &disk.root().join(dir));
+
+            let scratch = tempfile::tempdir().unwrap();
+            for options in [options.clone().read_only(scratch.path()), options] {
+                match options.open(disk.root()) {
+                    Ok(store) => {
+                        assert!(is_proven, "{dir}");
+                        let is_there = |upload| store.upload(upload).is_ok();
+                        assert!(uploads.iter().all(is_there), "{dir}");
+                    }
+                    Err(Error::Damaged { path, .. }) => {
+                        assert!(
+                            !is_proven && path.parent().unwrap().ends_with(dir),
+                            "{path:?}"
+                        );
+                    }
+                    Err(error) => panic!("{dir}: {error}"),
+                }
+            }
+            fs::remove_dir_all(disk.root()).unwrap();
+        }
+    });
+}
+
+/// Spoils a sector in the middle of the file that has most in it.
+fn spoil_a_sector(disk: &Disk, dir: &Path) {
+    let used = |bytes: &[u8]| -> Vec<Vec<u8>> {
+        let sectors = bytes.chunks_exact(4096);
+        let used = sectors.filter(|sector| sector.iter().any(|byte| *byte != 0));
+        used.map(<[u8]>::to_vec).collect()
+    };
+    let files = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.is_file());
+    let path = files.max_by_key(|path| used(&fs::read(path).unwrap()).len());
+    let path = path.unwrap();
+    let whole = fs::read(&path).unwrap();
+    // The store's own files have no checksums on btrfs.
+    let with_checksums = disk.mounted().join("with checksums");
+    fs::write(&with_checksums, &whole).unwrap();
+    fs::rename(with_checksums, &path).unwrap();
+    let used = used(&whole);
+    disk.spoil(&used[used.len() / 2]);
+    let refused = fs::read(&path).map(drop).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(5), "{refused}");
 }
