@@ -239,7 +239,7 @@ fn a_sector_that_cannot_be_read_is_the_same_to_a_store_that_is_only_read() {
         ] {
             let options = options().journal_sizes(MIB, 0);
             let store = options.clone().open(disk.root()).unwrap();
-            let initiate = |at| store.initiate_upload_with("key", &bytes(at, 8000)).unwrap();
+            let initiate = |at| store.initiate_upload_with("key", bytes(at, 8000)).unwrap();
             let mut uploads: Vec<_> = (0..200).map(initiate).collect();
             while store.maintain().unwrap().checkpoint {}
             uploads.extend((200..220).map(initiate));
