@@ -22,9 +22,7 @@ pub struct Aside {
 impl Aside {
     /// Begins a file. If `force`, it takes the place of what has its name.
     pub fn create(named: &Path, force: bool) -> Done<Self> {
-        if !force {
-            refuse_existing(named)?;
-        }
+        refuse_existing(named, force)?;
         let name = named.file_name().ok_or_else(|| {
             Failure::Usage(format!("{} is not the name of a file", named.display()))
         })?;
@@ -95,10 +93,15 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-pub fn refuse_existing(path: &Path) -> Done {
+/// Refuses to take the place of what exists; if `force`, only of what is no regular file: a device, a pipe, a link.
+pub fn refuse_existing(path: &Path, force: bool) -> Done {
     match fs::symlink_metadata(path) {
-        Ok(_) => Err(exists(path)),
-        Err(_) => Ok(()),
+        Ok(found) if !found.is_file() => Err(Failure::Usage(format!(
+            "{} is not a regular file; name another file",
+            path.display()
+        ))),
+        Ok(_) if !force => Err(exists(path)),
+        _ => Ok(()),
     }
 }
 

@@ -89,10 +89,9 @@ pub fn run(store: &PartStore, export: &Export, out: &mut Output) -> Done {
 /// checksum, and each part against its BLAKE3 hash.
 fn to_file(object: &ObjectReader, named: &Path, force: bool, progress: &dyn Fn(u64)) -> Done {
     let mut options = ExportOptions::new();
+    refuse_existing(named, force)?;
     if force {
         options = options.replace();
-    } else {
-        refuse_existing(named)?;
     }
     let mut before = 0;
     let report = object.export(named, options, |told| {

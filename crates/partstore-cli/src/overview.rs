@@ -66,7 +66,10 @@ fn as_text(info: &Value) -> String {
     if let Some(torn @ 1..) = open["torn_bytes"].as_u64() {
         say(
             "torn write",
-            format!("{} of the journal's end, never acknowledged", size(torn)),
+            format!(
+                "{} of the journal's end; never acknowledged, unless something else has damaged the file",
+                size(torn)
+            ),
         );
     }
     for file in open["repaired"].as_array().into_iter().flatten() {

@@ -630,3 +630,23 @@ fn the_end_of_a_closed_journal_that_is_lost_is_listed() {
         }]
     );
 }
+
+/// Nothing says how much was in it, so the list says that it may have been anything.
+#[test]
+fn the_journal_of_a_killed_store_without_a_layer_that_is_lost_is_listed() {
+    let past = Past::new(free_options());
+    for has_index in [true, false] {
+        let root = past.fixture.killed();
+        if !has_index {
+            remove_indexes(&root);
+        }
+        for segment in segments(&root) {
+            fs::remove_file(segment).unwrap();
+        }
+        let options = past.fixture.options.clone().salvage();
+        let store = options.open(&root).unwrap();
+        let lost = &store.recovery().salvaged.as_ref().unwrap().lost;
+        let is_listed = lost.contains(&Loss::End { after: 0 });
+        assert!(is_listed, "index: {has_index}: {lost:?}");
+    }
+}

@@ -120,6 +120,24 @@ fn a_file_that_exists_is_replaced_by_force_only() {
     assert_eq!(fs::read(fixture.path("out")).unwrap(), b"new");
 }
 
+/// A rename to `/dev/null` as root would take it from everybody.
+#[test]
+fn what_is_no_regular_file_is_never_replaced() {
+    let fixture = Fixture::new();
+    fixture.run_with(["put", "k"], b"new").ok();
+    fs::write(fixture.path("file"), "old").unwrap();
+    std::os::unix::fs::symlink("file", fixture.path("link")).unwrap();
+    fs::create_dir(fixture.path("directory")).unwrap();
+    for command in ["get", "export"] {
+        for name in ["link", "directory"] {
+            let said = fixture.run([command, "k", name, "--force"]).fails(2);
+            assert!(said.contains("is not a regular file"), "{said}");
+        }
+    }
+    assert!(fs::read_link(fixture.path("link")).is_ok());
+    assert_eq!(fs::read(fixture.path("file")).unwrap(), b"old");
+}
+
 #[test]
 fn an_upload_is_aborted_by_key_and_id() {
     let fixture = Fixture::new();

@@ -1,10 +1,16 @@
 //! Who signs a request, and which bucket its host names.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, DATE};
 
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::{S3Result, s3_error};
+
+use super::error;
 
 use crate::rules::Current;
 
@@ -20,6 +26,31 @@ impl S3Auth for Secrets {
         let unknown = || s3_error!(InvalidAccessKeyId, "there is no such access key");
         secret.map(SecretKey::from).ok_or_else(unknown)
     }
+}
+
+/// How far the time of a signature may be from the server's.
+const SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// Refuses a signature of version 2 in the headers that is of another time: `s3s` does not look at that, and whoever has seen
+/// one could send it again for ever. (A presigned URL says when it expires.)
+pub fn check_time(headers: &HeaderMap, now: SystemTime) -> S3Result<()> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    if !text(AUTHORIZATION.as_str()).is_some_and(|signed| signed.starts_with("AWS ")) {
+        return Ok(());
+    }
+    let date = text("x-amz-date").or_else(|| text(DATE.as_str()));
+    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let Some(date) = date else {
+        return Err(error::new("AccessDenied", "a signed request has a date"));
+    };
+    let apart = now
+        .duration_since(date)
+        .or_else(|_| date.duration_since(now));
+    if apart.is_ok_and(|apart| apart <= SKEW) {
+        return Ok(());
+    }
+    let message = "the request was signed more than 15 minutes from the server's time";
+    Err(error::new("RequestTimeTooSkewed", message))
 }
 
 /// Hosts of the server's own domains: the labels before one are a bucket. In all other hosts the path begins with it.
@@ -48,5 +79,39 @@ impl S3Host for Domains {
             Some(bucket) => VirtualHost::new(host).with_bucket(bucket),
             None => VirtualHost::new(host),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_of_version_2_is_of_a_quarter_of_an_hour() {
+        let code = |signed: &str, dates: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, signed.parse().unwrap());
+            for (name, date) in dates {
+                headers.insert(*name, date.parse().unwrap());
+            }
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+            let refused = check_time(&headers, now).err();
+            refused.map(|refused| refused.code().as_str().to_owned())
+        };
+        let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (date, is_taken) in [
+            (now, true),
+            ("Sun, 06 Nov 1994 09:04:37 GMT", true),
+            ("Sun, 06 Nov 1994 08:34:37 GMT", true),
+            ("Sun, 06 Nov 1994 09:04:38 GMT", false),
+            ("Sun, 06 Nov 1994 08:34:36 GMT", false),
+        ] {
+            let refused = (!is_taken).then(|| "RequestTimeTooSkewed".to_owned());
+            assert_eq!(code("AWS ID:x", &[("date", date)]), refused, "{date}");
+            let other = [("date", now), ("x-amz-date", date)];
+            assert_eq!(code("AWS ID:x", &other), refused, "{date}");
+        }
+        assert_eq!(code("AWS ID:x", &[]).as_deref(), Some("AccessDenied"));
+        assert_eq!(code("AWS4-HMAC-SHA256 x", &[]), None);
     }
 }

@@ -44,6 +44,11 @@ pub async fn create_bucket(
         acl::check_ownership(ownership)?;
     }
     refused::check(&request.headers)?;
+    // `s3s` reads no other name in the source of a copy.
+    if !s3s::path::check_bucket_name(&input.bucket) {
+        let message = "a bucket's name has 3 to 63 lowercase letters, digits, dots and hyphens";
+        return Err(error::new("InvalidBucketName", message));
+    }
     let (store, bucket) = (objects.store.clone(), input.bucket.clone());
     blocking(&store, move |store| {
         kept::remove_stale(store, &bucket).map_err(error::of)?;

@@ -1,7 +1,7 @@
 //! [`S3Front`]: requests on their way to `s3s`, and what the log says of them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue, SERVER};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -12,7 +12,7 @@ use s3s::{Body, HttpError, S3Result};
 
 use super::Objects;
 use super::auth::{Domains, Secrets};
-use super::{error, hoisted, parameters};
+use super::{auth, error, hoisted, parameters};
 use crate::access::{Inbound, Told};
 use crate::cos::answer::RequestId;
 use crate::cross_origin::{self, Allowed, Asked};
@@ -141,6 +141,7 @@ fn check(request: &Request<Body>, is_of_an_object: bool) -> S3Result<()> {
     if is_form(request) {
         return Err(error::not_implemented("a form"));
     }
+    auth::check_time(request.headers(), SystemTime::now())?;
     parameters::check(request, is_of_an_object)
 }
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import boto3
 import pytest
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
+from botocore.auth import HmacV1Auth, S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -210,3 +210,32 @@ def test_a_body_other_than_the_signed_one_is_refused(s3):
         urllib.request.urlopen(other)
     assert error.value.code == 400
     assert b"<Code>XAmzContentSHA256Mismatch</Code>" in error.value.read()
+
+
+def test_a_signature_of_version_2_does_not_live_for_ever(s3):
+    class Old(HmacV1Auth):
+        def _get_date(self):
+            return "Thu, 01 Jan 2015 00:00:00 GMT"
+
+    def status(signer):
+        request = AWSRequest("GET", f"http://{ADDRESS}/{BUCKET}")
+        signer(Credentials("id", "secret")).add_auth(request)
+        signed = urllib.request.Request(request.url, headers=dict(request.headers))
+        try:
+            return urllib.request.urlopen(signed).status
+        except urllib.error.HTTPError as refused:
+            return refused.status, b"RequestTimeTooSkewed" in refused.read()
+
+    assert status(HmacV1Auth) == 200
+    assert status(Old) == (403, True)
+
+
+@pytest.mark.parametrize("name", ["A_b", "ab", "a..b", "192.168.1.1", "-ab", "a" * 64])
+def test_a_bucket_that_no_copy_could_name_is_not_made(s3, name):
+    request = AWSRequest("PUT", f"http://{ADDRESS}/{name}", headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
+    S3SigV4Auth(Credentials("id", "secret"), "s3", "local").add_auth(request)
+    signed = urllib.request.Request(request.url, method="PUT", headers=dict(request.headers))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(signed)
+    assert refused.value.status == 400
+    assert b"InvalidBucketName" in refused.value.read()

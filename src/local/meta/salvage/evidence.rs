@@ -63,13 +63,13 @@ pub(super) fn gather(
         mut lost,
         ..
     } = gathering;
-    let closed = marker.map_or(0, |marker| marker.seq);
+    let closed = marker.map(|marker| marker.seq);
     let batches = lost_batches(&remains, before, closed);
     let batches_lost = !batches.is_empty();
     lost.extend(batches);
     Ok(Gathered {
         batches_lost,
-        newest: remains.newest.max(before).max(closed),
+        newest: remains.newest.max(before).max(closed.unwrap_or(0)),
         lost,
         damaged: [damaged, remains.damaged].concat(),
         indexes,
@@ -186,11 +186,11 @@ fn add_index(index: &Index, fold: &mut Fold) -> Result<()> {
     Ok(())
 }
 
-/// Batches behind `base` that were durable and cannot be read.
-fn lost_batches(remains: &Remains, base: u64, closed: u64) -> Vec<Loss> {
+/// Batches behind `base` that were durable and cannot be read. The store was `closed` behind this batch, if it was.
+fn lost_batches(remains: &Remains, base: u64, closed: Option<u64>) -> Vec<Loss> {
     let mut lost = Vec::new();
     let mut before = base;
-    let through = remains.durable.max(closed);
+    let through = remains.durable.max(closed.unwrap_or(0));
     let ends = [(through + 1, through + 1)];
     for (oldest, newest) in remains.ranges.iter().chain(&ends) {
         if *oldest > before + 1 {
@@ -201,8 +201,8 @@ fn lost_batches(remains: &Remains, base: u64, closed: u64) -> Vec<Loss> {
         }
         before = before.max(*newest);
     }
-    if remains.end_is_open && closed < remains.last().max(base) {
-        let after = remains.last().max(base);
+    let after = remains.last().max(base);
+    if remains.end_is_open && closed.is_none_or(|closed| closed < after) {
         lost.push(Loss::End { after });
     }
     lost
