@@ -29,7 +29,7 @@ impl S3Auth for Secrets {
 }
 
 /// How far the time of a signature may be from the server's.
-const SKEW: Duration = Duration::from_secs(15 * 60);
+const SKEW: Duration = Duration::from_mins(15);
 
 /// Refuses a signature of version 2 in the headers that is of another time: `s3s` does not look at that, and whoever has seen
 /// one could send it again for ever. (A presigned URL says when it expires.)
