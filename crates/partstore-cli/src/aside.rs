@@ -20,7 +20,7 @@ pub struct Aside {
 }
 
 impl Aside {
-    /// Begins a file. If `force`, it takes the place of what has its name.
+    /// Begins a file. If `force`, it takes the place of a regular file that has its name.
     pub fn create(named: &Path, force: bool) -> Done<Self> {
         refuse_existing(named, force)?;
         let name = named.file_name().ok_or_else(|| {

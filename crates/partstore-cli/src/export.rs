@@ -88,8 +88,8 @@ pub fn run(store: &PartStore, export: &Export, out: &mut Output) -> Done {
 /// Makes a file of an object, durably, by a reflink where the file system has them. Each block is checked against its
 /// checksum, and each part against its BLAKE3 hash.
 fn to_file(object: &ObjectReader, named: &Path, force: bool, progress: &dyn Fn(u64)) -> Done {
-    let mut options = ExportOptions::new();
     refuse_existing(named, force)?;
+    let mut options = ExportOptions::new();
     if force {
         options = options.replace();
     }
