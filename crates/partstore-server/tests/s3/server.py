@@ -4,6 +4,7 @@ import os
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 KEYS = {"PARTSTORE_SECRET_ID": "id", "PARTSTORE_SECRET_KEY": "secret"}
 
@@ -52,3 +53,10 @@ class Server:
         time.sleep(seconds)
         self.kill()
         self.restart()
+
+    def crash_in_an_upload(self):
+        """Crashes once the first of its bodies is stored."""
+        blobs = Path(self._directory.name) / "blobs"
+        while not any(path.is_file() for path in blobs.rglob("*")):
+            time.sleep(0.01)
+        self.crash_after(0)

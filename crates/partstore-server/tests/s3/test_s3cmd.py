@@ -74,9 +74,11 @@ def test_a_wrong_key_gets_nothing(tmp_path):
 def test_an_upload_ends_well_over_a_kill(crashing, files, tmp_path):
     s3cmd = Cmd(crashing.s3, tmp_path)
     s3cmd("mb", BUCKET)
+    # It tries again to send a part, but neither to begin nor to complete an upload.
+    slow = ["--multipart-chunk-size-mb=5", f"--limit-rate={LARGE // 2}"]
     there = [str(files / "large"), f"{BUCKET}/large"]
-    with killed_while(*s3cmd.words, "put", *there):
-        crashing.crash_after(0.5)
+    with killed_while(*s3cmd.words, *slow, "put", *there):
+        crashing.crash_in_an_upload()
     back = tmp_path / "back"
     s3cmd("get", f"{BUCKET}/large", str(back))
     assert back.read_bytes() == body(LARGE)
