@@ -59,7 +59,8 @@ fn tell_sweep(report: &Value, out: &mut Output) -> Done {
 
 /// Of a cluster: what its bucket has, and no row names.
 pub fn reconcile(place: &Place, yes: bool, out: &mut Output) -> Done {
-    let cluster = opening::cluster(place)?.foreign_bytes(yes);
+    let cluster = opening::cluster(place)?;
+    let cluster = cluster.foreign_bytes(yes).adopt_bucket(yes);
     let report = cluster.reconcile().map_err(|error| match error {
         Error::NotAStore { path, reason } if !yes => Failure::Refused(format!(
             "{}: {reason}; name the bucket that the servers have as --blobs, or say --yes",

@@ -9,7 +9,7 @@ use partstore::backend::Witness;
 use partstore::{Error, Options, PartStore, Result};
 use url::Url;
 
-use crate::blobs::{Bucket, ObjectBucket, ObjectStorage, SharedDirectory, Trust};
+use crate::blobs::{self, Bucket, ObjectBucket, ObjectStorage, SharedDirectory, Trust};
 use crate::catalog::ClusterCatalog;
 use crate::database::{Address, Database};
 use crate::runtime::Runtime;
@@ -28,6 +28,7 @@ pub struct Cluster {
     threads: usize,
     keep_removed: Duration,
     foreign_bytes: bool,
+    adopt_bucket: bool,
     root_certificates: Option<PathBuf>,
 }
 
@@ -69,6 +70,7 @@ impl Cluster {
             threads: 2,
             keep_removed: Duration::ZERO,
             foreign_bytes: false,
+            adopt_bucket: false,
             root_certificates: None,
         }
     }
@@ -128,6 +130,17 @@ impl Cluster {
         self
     }
 
+    /// Whether a bucket without the store's mark becomes the store's. By default it is refused.
+    ///
+    /// The first server that opens a store writes a small object beside the bytes, and the database knows its name. Each
+    /// open looks for it. So no server writes into another bucket, or into a directory that is not mounted. Adopt a
+    /// bucket whose contents were lost, or were copied without that object.
+    #[must_use]
+    pub fn adopt_bucket(mut self, adopt: bool) -> Self {
+        self.adopt_bucket = adopt;
+        self
+    }
+
     /// A file in PEM with certificates of authorities that may sign the database's, beside the system's.
     #[must_use]
     pub fn root_certificates(mut self, path: impl AsRef<Path>) -> Self {
@@ -141,16 +154,16 @@ impl Cluster {
     ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: an address is none.
-    /// - [`Error::Unavailable`]: the database does not answer.
+    /// - [`Error::Unavailable`]: the database or the bucket does not answer.
     /// - [`Error::NotAStore`]: the database runs with `fsync` or `full_page_writes` off, or behind a pooler that does not keep
-    ///   sessions.
+    ///   sessions. Or the bucket is [not the store's](Self::adopt_bucket).
     /// - [`Error::NewerFormat`]: a newer version of this crate made the tables, and this one would not
     ///   understand them.
     /// - [`Error::NoSuchStore`]: there are no tables, or no directory for the bytes, and none [may be made](Self::create).
     /// - [`Error::Io`]: a directory or a certificate cannot be used.
     pub fn open(&self, options: Options) -> Result<PartStore> {
         let session = self.begin(options.witness())?;
-        let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
+        let blobs = self.bucket(&session)?;
         let catalog = ClusterCatalog::new(session, Arc::clone(&blobs), self.keep_removed);
         options.open_on(Box::new(catalog), blobs)
     }
@@ -172,7 +185,7 @@ impl Cluster {
     /// - [`Error::NotAStore`]: the bucket seems to be another database's. Nothing is doomed.
     pub fn reconcile(&self) -> Result<ReconcileReport> {
         let session = self.begin(Witness::default())?;
-        let blobs = self.bucket(Trust::new(Arc::clone(&session)))?;
+        let blobs = self.bucket(&session)?;
         let mut report = ReconcileReport::default();
         if !self.foreign_bytes {
             self.require_own(&session, &*blobs)?;
@@ -200,12 +213,8 @@ impl Cluster {
             return Ok(());
         }
         listed?;
-        let address = match &self.blobs {
-            Blobs::Url(address) => address.as_str(),
-            Blobs::Storage(_, prefix) => prefix,
-        };
         Err(Error::NotAStore {
-            path: address.into(),
+            path: self.address().into(),
             reason:
                 "it has bytes, and the database knows none of them; they may be another database's"
                     .to_owned(),
@@ -228,7 +237,29 @@ impl Cluster {
         Session::begin(database, runtime, self.lease)
     }
 
-    fn bucket(&self, trust: Arc<Trust>) -> Result<Arc<dyn Bucket>> {
+    /// Where the bytes are, for a person.
+    fn address(&self) -> &str {
+        match &self.blobs {
+            Blobs::Url(address) => address,
+            Blobs::Storage(_, prefix) => prefix,
+        }
+    }
+
+    /// Opens the bucket, which is the store's.
+    fn bucket(&self, session: &Arc<Session>) -> Result<Arc<dyn Bucket>> {
+        let bucket = self.addressed(Trust::new(Arc::clone(session)))?;
+        let own = blobs::require_mark(session, &*bucket, self.address(), self.adopt_bucket);
+        match own {
+            Ok(()) => Ok(bucket),
+            Err(error) => {
+                // Nobody waits for a lease of a server that has not opened.
+                let _ = session.end();
+                Err(error)
+            }
+        }
+    }
+
+    fn addressed(&self, trust: Arc<Trust>) -> Result<Arc<dyn Bucket>> {
         let address = match &self.blobs {
             Blobs::Storage(storage, prefix) => {
                 let storage = Arc::clone(storage);
@@ -244,7 +275,7 @@ impl Cluster {
         if url.scheme() == "file" {
             let path = url.to_file_path();
             let path = path.map_err(|()| refuse(address, &"it is not a path of this machine"))?;
-            return Ok(Arc::new(SharedDirectory::open(&path, self.create, trust)?));
+            return Ok(Arc::new(SharedDirectory::new(path, self.create, trust)));
         }
         let storage = storage(&url).map_err(|error| refuse(address, &error))?;
         let prefix = url.path().trim_matches('/');

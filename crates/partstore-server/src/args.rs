@@ -39,6 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", requires = "catalog")]
     pub blobs: Option<String>,
 
+    /// Takes a bucket without this store's mark as its own: its contents were lost, or copied without that object. Servers
+    /// refuse such a one, because it is another or not mounted. Say it once
+    #[arg(long, requires = "catalog")]
+    pub adopt_bucket: bool,
+
     /// The schema of the database that has the tables
     #[arg(long, value_name = "NAME", default_value = "partstore")]
     pub schema: String,

@@ -88,7 +88,8 @@ fn open_cluster(
         .lease(args.lease)
         .keep_removed(args.keep_removed)
         .connections(CONNECTIONS)
-        .create(!args.must_exist);
+        .create(!args.must_exist)
+        .adopt_bucket(args.adopt_bucket);
     if let Some(path) = &args.catalog_ca {
         cluster = cluster.root_certificates(path);
     }

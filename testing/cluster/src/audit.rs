@@ -119,11 +119,8 @@ fn text_of(name: &[u8]) -> String {
 }
 
 fn files(place: &Place) -> BTreeSet<String> {
-    let directories = std::fs::read_dir(&place.files)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let files = directories.flat_map(|directory| std::fs::read_dir(directory).unwrap());
-    files
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+    let names = place.blob_files().into_iter();
+    names
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect()
 }

@@ -12,7 +12,7 @@ use partstore::{
 
 use crate::functions::{FUNCTIONS, with_change};
 use crate::sabotage::Sabotage;
-use crate::server::Place;
+use crate::server::{Place, files_below};
 use crate::sql;
 
 /// A function, and the text before which it naps.
@@ -238,9 +238,9 @@ impl Stage {
         }
         let begun = Instant::now();
         loop {
-            let files = files_below(&scratch.join("files"));
+            let files = files_below(&scratch.join("files")).len();
             let blobs = count("SELECT count(*) FROM ps.blobs");
-            if files == blobs {
+            if i64::try_from(files) == Ok(blobs) {
                 return None;
             }
             if begun.elapsed() > 4 * LEASE {
@@ -261,12 +261,6 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-fn files_below(root: &Path) -> i64 {
-    let directories = std::fs::read_dir(root).unwrap();
-    let files = directories.map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap().count());
-    i64::try_from(files.sum::<usize>()).unwrap()
 }
 
 fn number(number: u32) -> PartNumber {
@@ -520,10 +514,8 @@ fn replaced_and_repaired(stage: &Stage) -> Option<String> {
     put(&stage.one, &upload, 1, b"old").unwrap();
     put(&stage.one, &other, 1, b"new").unwrap();
     put(&stage.one, &other, 2, b"more").unwrap();
-    for directory in std::fs::read_dir(&stage.place.files).unwrap() {
-        for file in std::fs::read_dir(directory.unwrap().path()).unwrap() {
-            std::fs::write(file.unwrap().path(), b"").unwrap();
-        }
+    for file in stage.place.blob_files() {
+        std::fs::write(file, b"").unwrap();
     }
     // This server has not looked at them yet.
     let list = [(1, "new"), (2, "more")]

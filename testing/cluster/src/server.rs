@@ -29,6 +29,11 @@ impl Place {
         self.open_with(Duration::from_secs(2))
     }
 
+    /// The files of its blobs.
+    pub fn blob_files(&self) -> Vec<PathBuf> {
+        files_below(&self.files)
+    }
+
     /// With this lease.
     pub fn open_with(&self, lease: Duration) -> Result<PartStore> {
         let blobs = format!("file://{}", self.files.display());
@@ -39,6 +44,18 @@ impl Place {
             .connections(6)
             .open(Options::cos().min_part_size(0).background(Background::Host))
     }
+}
+
+/// The files in the directories of a directory: those of blobs. Beside these stands the mark.
+pub fn files_below(root: &Path) -> Vec<PathBuf> {
+    let paths = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().path())
+    };
+    let directories = paths(root).filter(|path| path.is_dir());
+    directories
+        .flat_map(|directory| paths(&directory))
+        .collect()
 }
 
 /// What a server is to do.

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::trust::{Staged, Trust};
-use super::{Bucket, Doomed, Listed, text_of};
+use super::{Bucket, Doomed, Listed, mark, text_of};
 use crate::database::{Arguments, Call, Failure};
 use crate::session::{Lease, Token};
 
@@ -57,9 +57,20 @@ impl ObjectBucket {
     }
 
     fn path(&self, at: &Location) -> Path {
-        let names = text_of(at);
-        let names = names.split('/').map(Into::into);
+        self.path_of(&text_of(at))
+    }
+
+    fn path_of(&self, name: &str) -> Path {
+        let names = name.split('/').map(Into::into);
         self.prefix.parts().chain(names).collect()
+    }
+
+    /// The size of an object, if it exists.
+    fn size_of(&self, path: Path) -> Result<Option<u64>> {
+        let store = Arc::clone(&self.store);
+        let patience = self.trust.session.database.patience;
+        let size = self.wait(async move { size_of(&*store, &path, patience).await })?;
+        size.map_err(|error| away(&error))
     }
 
     /// Waits for a future of the store.
@@ -71,13 +82,8 @@ impl ObjectBucket {
     }
 
     fn has_size(&self, blob: &StoredBlob) -> Result<bool> {
-        let (store, path) = (Arc::clone(&self.store), self.path(&blob.location));
-        let patience = self.trust.session.database.patience;
-        let size = self.wait(async move { size_of(&*store, &path, patience).await })?;
-        match size {
-            Ok(size) => Ok(size == Some(blob.crcs.size)),
-            Err(error) => Err(away(&error)),
-        }
+        let size = self.size_of(self.path(&blob.location))?;
+        Ok(size == Some(blob.crcs.size))
     }
 }
 
@@ -172,6 +178,26 @@ impl Bucket for ObjectBucket {
             stream = rest;
         }
         Ok(())
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.size_of(self.path_of(name))?.is_some())
+    }
+
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn write_mark(&self, name: &str) -> Result<()> {
+        let (store, path) = (Arc::clone(&self.store), self.path_of(name));
+        let put = self.wait(async move { store.put(&path, mark::TEXT.into()).await })?;
+        put.map(drop).map_err(|error| away(&error))
+    }
+
+    fn remove_mark(&self, name: &str) -> Result<()> {
+        let (store, path) = (Arc::clone(&self.store), self.path_of(name));
+        let removed = self.wait(async move { store.delete(&path).await })?;
+        removed.map_err(|error| away(&error))
     }
 
     fn distrust(&self, location: &Location) {

@@ -17,40 +17,23 @@ use partstore::backend::{
 use partstore::{ContentHash, Error, Event, Result, Stats, SyncKind};
 
 use super::trust::{Staged, Trust};
-use super::{Bucket, Doomed, Listed, text_of};
+use super::{Bucket, Doomed, Listed, mark, text_of};
 use crate::session::{Lease, Token};
 
 pub(crate) struct SharedDirectory {
     root: PathBuf,
+    create: bool,
     trust: Arc<Trust>,
 }
 
 impl SharedDirectory {
-    /// Opens a directory, and makes what is missing below it. Unless `create`, a server has made it before.
-    ///
-    /// # Errors
-    /// - [`Error::NoSuchStore`]: no server has made it.
-    /// - [`Error::Io`].
-    pub fn open(root: &Path, create: bool, trust: Arc<Trust>) -> Result<Self> {
-        // The directory that is made last.
-        if !create && !root.join("ff").is_dir() {
-            return Err(Error::NoSuchStore { path: root.into() });
-        }
-        fs::create_dir_all(root).map_err(failed("make", root))?;
-        for first in 0..=u8::MAX {
-            let path = root.join(format!("{first:02x}"));
-            match fs::create_dir(&path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failed("make", &path)(error));
-                }
-                _ => {}
-            }
-        }
-        sync_directory(root)?;
-        Ok(Self {
-            root: root.to_owned(),
+    /// Names a directory. Unless `create`, a server has made it before.
+    pub fn new(root: PathBuf, create: bool, trust: Arc<Trust>) -> Self {
+        Self {
+            root,
+            create,
             trust,
-        })
+        }
     }
 
     fn path(&self, at: &Location) -> PathBuf {
@@ -58,10 +41,15 @@ impl SharedDirectory {
     }
 
     fn has_size(&self, blob: &StoredBlob) -> Result<bool> {
-        let path = self.path(&blob.location);
+        Ok(self.size_of(&text_of(&blob.location))? == Some(blob.crcs.size))
+    }
+
+    /// The size of a file, if it exists.
+    fn size_of(&self, name: &str) -> Result<Option<u64>> {
+        let path = self.root.join(name);
         match fs::metadata(&path) {
-            Ok(found) => Ok(found.len() == blob.crcs.size),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("look at", &path)(error)),
         }
     }
@@ -157,7 +145,7 @@ impl Bucket for SharedDirectory {
         for first in names_in(&self.root)? {
             let directory = self.root.join(&first);
             if !directory.is_dir() {
-                listed.foreign += 1;
+                listed.add(&first);
                 continue;
             }
             for name in names_in(&directory)? {
@@ -168,6 +156,44 @@ impl Bucket for SharedDirectory {
             }
         }
         visit(listed)
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.size_of(name)?.is_some())
+    }
+
+    fn prepare(&self) -> Result<()> {
+        let root = &self.root;
+        // The directory that is made last.
+        if !self.create && !root.join("ff").is_dir() {
+            return Err(Error::NoSuchStore { path: root.into() });
+        }
+        fs::create_dir_all(root).map_err(failed("make", root))?;
+        for first in 0..=u8::MAX {
+            let path = root.join(format!("{first:02x}"));
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed("make", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        sync_directory(root)
+    }
+
+    fn write_mark(&self, name: &str) -> Result<()> {
+        let path = self.root.join(name);
+        let written = File::create_new(&path).and_then(|mut file| {
+            file.write_all(mark::TEXT.as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(failed("write", &path))?;
+        sync_directory(&self.root)
+    }
+
+    fn remove_mark(&self, name: &str) -> Result<()> {
+        let path = self.root.join(name);
+        fs::remove_file(&path).map_err(failed("remove", &path))
     }
 
     fn distrust(&self, location: &Location) {

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod directory;
+mod mark;
 mod trust;
 
 use partstore::Result;
@@ -13,6 +14,7 @@ use partstore::backend::{BlobStore, Location};
 pub(crate) use bucket::ObjectBucket;
 pub use bucket::ObjectStorage;
 pub(crate) use directory::SharedDirectory;
+pub(crate) use mark::require_mark;
 pub(crate) use trust::Trust;
 
 /// A name whose object is to be removed, and the id of an upload to the bucket that may be under way there.
@@ -41,6 +43,7 @@ impl Listed {
     fn add(&mut self, text: &str) {
         match name_of(text) {
             Some(name) if text_of(&name) == text => self.names.push(name),
+            _ if mark::is_mark(text) => {}
             _ => self.foreign += 1,
         }
     }
@@ -61,6 +64,30 @@ pub(crate) trait Bucket: BlobStore {
     /// # Errors
     /// As for [`remove`](Self::remove), and those of the visitor.
     fn list(&self, visit: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()>;
+
+    /// Whether something has this name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`](partstore::Error::Unavailable), [`Error::Io`](partstore::Error::Io).
+    fn has(&self, name: &str) -> Result<bool>;
+
+    /// Makes what is missing for bytes to be put.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchStore`](partstore::Error::NoSuchStore): it may not be made. [`Error::Io`](partstore::Error::Io).
+    fn prepare(&self) -> Result<()>;
+
+    /// Writes a mark durably.
+    ///
+    /// # Errors
+    /// As for [`has`](Self::has).
+    fn write_mark(&self, name: &str) -> Result<()>;
+
+    /// Removes a mark that is nobody's.
+    ///
+    /// # Errors
+    /// As for [`has`](Self::has).
+    fn remove_mark(&self, name: &str) -> Result<()>;
 
     /// Remembers that another server found this one damaged.
     fn distrust(&self, location: &Location);

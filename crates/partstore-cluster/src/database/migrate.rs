@@ -16,7 +16,7 @@ struct Migration {
     scripts: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         needs: 1,
         scripts: &[include_str!("../../sql/0001-tables.sql")],
@@ -36,6 +36,11 @@ const MIGRATIONS: [Migration; 4] = [
     Migration {
         needs: 2,
         scripts: &[include_str!("../../sql/functions-v3.sql")],
+    },
+    // A server of before does not look for the mark.
+    Migration {
+        needs: 2,
+        scripts: &[include_str!("../../sql/0005-mark.sql")],
     },
 ];
 

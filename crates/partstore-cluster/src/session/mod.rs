@@ -201,6 +201,41 @@ impl Session {
         Ok(!rows.is_empty())
     }
 
+    /// Names of some blobs, at most `count`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn some_names(&self, count: i64) -> Result<Vec<Location>> {
+        let sql = "SELECT name FROM ps.blobs WHERE NOT damaged LIMIT $1";
+        let call = Call::statement(&self.database.schema, sql, Arguments::new().with(count));
+        let rows = self.read(call)?.map_err(Failure::into_error)?;
+        Ok(rows.iter().map(|row| Location(row.get(0))).collect())
+    }
+
+    /// The mark of the bucket, if one was written.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn mark(&self) -> Result<Option<String>> {
+        let sql = "SELECT mark FROM ps.store";
+        let call = Call::statement(&self.database.schema, sql, Arguments::new());
+        let rows = self.read(call)?.map_err(Failure::into_error)?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    /// Sets the mark of the bucket, unless it is no longer `known`. Made twice, it happens once.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn replace_mark(&self, known: Option<&str>, mark: &str) -> Result<()> {
+        let sql = "UPDATE ps.store SET mark = $2 WHERE mark IS NOT DISTINCT FROM $1";
+        let arguments = Arguments::new()
+            .with(known.map(str::to_owned))
+            .with(mark.to_owned());
+        let call = Call::statement(&self.database.schema, sql, arguments);
+        self.read(call)?.map(drop).map_err(Failure::into_error)
+    }
+
     /// Dooms the names that no row has, and returns their number.
     ///
     /// # Errors

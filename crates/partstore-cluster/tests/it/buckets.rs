@@ -14,7 +14,9 @@ use partstore_cluster::Cluster;
 use partstore_contract::support::{bytes, free_options, number, read_object};
 
 use crate::support::faulty::{Fault, FaultyStore, Op};
-use crate::support::{Bytes, ClusterEngine, Servers, assert_tidy, case, database, later, sql};
+use crate::support::{
+    Bytes, ClusterEngine, Servers, assert_tidy, case, database, is_mark, later, sql,
+};
 
 /// A store on a faulty bucket.
 struct Bench {
@@ -55,7 +57,8 @@ impl Bench {
     fn objects(&self) -> Vec<Path> {
         let listed = self.memory().list(None).try_collect::<Vec<_>>();
         let listed = listed.now_or_never().unwrap().unwrap();
-        listed.into_iter().map(|object| object.location).collect()
+        let paths = listed.into_iter().map(|object| object.location);
+        paths.filter(|path| !is_mark(path)).collect()
     }
 
     /// A day later this many objects are stored, and nothing else.

@@ -8,6 +8,7 @@ mod contract;
 mod cuts;
 mod late;
 mod leases;
+mod marks;
 mod moments;
 mod observed;
 mod servers;

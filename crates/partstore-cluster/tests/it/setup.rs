@@ -22,7 +22,7 @@ fn tables_are_made_once_also_by_servers_that_open_at_once() {
             store.unwrap().unwrap();
         }
         let steps = sql::query(&format!("SELECT count(*) FROM {schema}.migrations"));
-        assert_eq!(steps[0].get::<_, i64>(0), 4);
+        assert_eq!(steps[0].get::<_, i64>(0), 5);
         sql::run(&format!("DROP SCHEMA {schema} CASCADE"));
     });
 }
@@ -121,18 +121,18 @@ fn an_old_server_opens_a_newer_schema_only_if_that_says_so() {
         engine.open(Options::cos()).unwrap().close().unwrap();
         let schema = &engine.schema;
         sql::run(&format!(
-            "INSERT INTO {schema}.migrations (number, needs) VALUES (5, 2)"
+            "INSERT INTO {schema}.migrations (number, needs) VALUES (6, 2)"
         ));
         engine.open(Options::cos()).unwrap().close().unwrap();
         sql::run(&format!(
-            "INSERT INTO {schema}.migrations (number, needs) VALUES (6, 6)"
+            "INSERT INTO {schema}.migrations (number, needs) VALUES (7, 7)"
         ));
         let refused = engine.open(Options::cos()).unwrap_err();
         assert!(
-            matches!(refused, Error::NewerFormat { found: 6, .. }),
+            matches!(refused, Error::NewerFormat { found: 7, .. }),
             "{refused}"
         );
-        sql::run(&format!("DELETE FROM {schema}.migrations WHERE number > 4"));
+        sql::run(&format!("DELETE FROM {schema}.migrations WHERE number > 5"));
     });
 }
 

@@ -3,7 +3,7 @@
 use partstore::{PartStore, Upload};
 use partstore_contract::support::{bytes, number, read_object, read_part};
 
-use crate::support::{Bytes, Servers, assert_tidy, case, sql};
+use crate::support::{Bytes, Servers, assert_tidy, blob_files, case, sql};
 
 /// So many small bodies are looked up first.
 const LOOKED_UP: u32 = 32;
@@ -66,10 +66,8 @@ fn lose(servers: &Servers) {
     let Bytes::Files(directory) = &servers.engine.bytes else {
         panic!("there are no files");
     };
-    for first in std::fs::read_dir(directory.path()).unwrap() {
-        for file in std::fs::read_dir(first.unwrap().path()).unwrap() {
-            std::fs::remove_file(file.unwrap().path()).unwrap();
-        }
+    for file in blob_files(directory.path()) {
+        std::fs::remove_file(file).unwrap();
     }
 }
 

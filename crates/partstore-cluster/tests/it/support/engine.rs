@@ -1,6 +1,7 @@
 //! A store of the cluster as an engine of the contract.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt;
@@ -48,8 +49,11 @@ impl Drop for Made {
         for (schema, _) in std::mem::take(self.0.get_mut().unwrap()) {
             let emptied = TABLES.iter().rev();
             let emptied = emptied.map(|table| format!("DELETE FROM {schema}.{table}"));
-            let first = format!("INSERT INTO {schema}.namespaces (name) VALUES ('')");
-            sql::run_all(emptied.chain([first]));
+            let first = [
+                format!("INSERT INTO {schema}.namespaces (name) VALUES ('')"),
+                format!("UPDATE {schema}.store SET mark = NULL"),
+            ];
+            sql::run_all(emptied.chain(first));
             EMPTY.lock().unwrap().push(schema);
         }
     }
@@ -78,12 +82,16 @@ impl ClusterEngine {
         Self { peers, ..self }
     }
 
-    /// Every object that is stored, whoever knows it.
+    /// Every blob that is stored, whoever knows it.
     pub fn stored(&self) -> Vec<Vec<u8>> {
         match &self.bytes {
-            Bytes::Files(dir) => files(dir.path()),
+            Bytes::Files(dir) => {
+                let files = files(dir.path()).into_iter();
+                files.map(|path| std::fs::read(path).unwrap()).collect()
+            }
             Bytes::Bucket(bucket, prefix) => objects(bucket, prefix)
                 .into_iter()
+                .filter(|(path, _)| !is_mark(path))
                 .map(|(_, bytes)| bytes)
                 .collect(),
         }
@@ -97,15 +105,23 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(future)
 }
 
-fn files(root: &std::path::Path) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    for name in partstore_contract::files(root) {
-        let directory = root.join(name);
-        for name in partstore_contract::files(&directory) {
-            found.push(std::fs::read(directory.join(name)).unwrap());
-        }
-    }
-    found
+/// The files of blobs in a directory.
+pub fn files(root: &std::path::Path) -> Vec<PathBuf> {
+    let names = partstore_contract::files(root).into_iter();
+    let directories = names
+        .map(|name| root.join(name))
+        .filter(|path| path.is_dir());
+    let files = directories.flat_map(|directory| {
+        let names = partstore_contract::files(&directory).into_iter();
+        names.map(move |name| directory.join(name))
+    });
+    files.collect()
+}
+
+/// Whether an object says whose bucket it is.
+pub fn is_mark(path: &Path) -> bool {
+    path.filename()
+        .is_some_and(|name| name.starts_with("partstore-"))
 }
 
 fn hash(bytes: &[u8]) -> ContentHash {
@@ -131,15 +147,11 @@ impl Engine for ClusterEngine {
         let change = |bytes: &mut Vec<u8>| bytes[0] ^= 1;
         match &self.bytes {
             Bytes::Files(dir) => {
-                for first in partstore_contract::files(dir.path()) {
-                    let directory = dir.path().join(first);
-                    for name in partstore_contract::files(&directory) {
-                        let path = directory.join(name);
-                        let mut bytes = std::fs::read(&path).unwrap();
-                        if hash(&bytes) == *content {
-                            change(&mut bytes);
-                            std::fs::write(&path, bytes).unwrap();
-                        }
+                for path in files(dir.path()) {
+                    let mut bytes = std::fs::read(&path).unwrap();
+                    if hash(&bytes) == *content {
+                        change(&mut bytes);
+                        std::fs::write(&path, bytes).unwrap();
                     }
                 }
             }
@@ -182,7 +194,7 @@ impl ClusterEngine {
         let (from, to) = (&self.schema, &copy.schema);
         let begin = [
             "BEGIN ISOLATION LEVEL REPEATABLE READ".to_owned(),
-            format!("UPDATE {to}.store SET epoch = (SELECT epoch FROM {from}.store)"),
+            format!("UPDATE {to}.store SET (epoch, mark) = (SELECT epoch, mark FROM {from}.store)"),
             format!("DELETE FROM {to}.namespaces"),
         ];
         let copied = TABLES.iter().map(|table| {

@@ -16,7 +16,7 @@ use partstore_cluster::{Cluster, ObjectStorage};
 use partstore_contract::Engine;
 use partstore_contract::support::free_options;
 
-pub use engine::ClusterEngine;
+pub use engine::{ClusterEngine, files as blob_files, is_mark};
 
 /// Where the bytes are.
 #[derive(Clone)]

@@ -1,0 +1,143 @@
+//! The mark of a bucket: no server takes another bucket than the store's.
+
+use partstore::{Error, Result, Scope};
+use partstore_cluster::Cluster;
+use partstore_contract::Engine;
+use partstore_contract::support::{bytes, free_options, race, read_object};
+
+use crate::support::{Bytes, ClusterEngine, blob_files, case, sql};
+
+fn kinds() -> [Bytes; 2] {
+    [Bytes::files(), Bytes::memory()]
+}
+
+fn assert_foreign<T>(result: Result<T>) {
+    let error = result.map(drop).unwrap_err();
+    assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+}
+
+/// Neither opening nor reconciling takes it.
+fn assert_refused(cluster: &Cluster) {
+    assert_foreign(cluster.open(free_options()));
+    assert_foreign(cluster.reconcile());
+    assert_foreign(cluster.clone().foreign_bytes(true).reconcile());
+}
+
+#[test]
+fn another_bucket_is_refused_and_nothing_is_made_there() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind);
+            // Also before the first blob.
+            engine.open(free_options()).unwrap().close().unwrap();
+            let other = engine.with_bytes(&engine.bytes.beside());
+            assert_refused(&other.cluster());
+            if let Bytes::Files(directory) = &other.bytes {
+                assert!(partstore_contract::files(directory.path()).is_empty());
+            }
+            let store = engine.open(free_options()).unwrap();
+            let object = store.put_object("key", bytes(1, 1000)).unwrap().upload;
+            assert_refused(&other.cluster());
+            assert!(read_object(&store, &object) == bytes(1, 1000));
+            assert!(store.verify(Scope::Everything).unwrap().is_clean());
+        }
+    });
+}
+
+/// As servers of before have left it.
+fn forget_mark(engine: &ClusterEngine) {
+    sql::run(&format!("UPDATE {}.store SET mark = NULL", engine.schema));
+}
+
+#[test]
+fn a_store_without_a_mark_gets_one_where_its_blobs_are() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind);
+            let other = engine.with_bytes(&engine.bytes.beside());
+            let store = engine.open(free_options()).unwrap();
+            store.put_object("key", bytes(1, 1000)).unwrap();
+            store.close().unwrap();
+            forget_mark(&engine);
+            assert_refused(&other.cluster());
+            engine.open(free_options()).unwrap().close().unwrap();
+            assert_refused(&other.cluster());
+            let report = engine.cluster().reconcile().unwrap();
+            assert_eq!((report.stored, report.doomed, report.foreign), (1, 0, 0));
+        }
+    });
+}
+
+#[test]
+fn a_bucket_is_adopted_when_that_is_asked_for() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind);
+            let other = engine.with_bytes(&engine.bytes.beside());
+            let store = engine.open(free_options()).unwrap();
+            store.put_object("key", bytes(1, 1000)).unwrap();
+            store.close().unwrap();
+            let adopted = other.cluster().adopt_bucket(true);
+            let store = adopted.open(free_options()).unwrap();
+            let report = store.verify(Scope::Everything).unwrap();
+            assert_eq!(report.damaged.len(), 1, "{report:?}");
+            store.put_object("again", bytes(1, 1000)).unwrap();
+            assert!(store.verify(Scope::Everything).unwrap().is_clean());
+            store.close().unwrap();
+            assert_refused(&engine.cluster());
+            other.open(free_options()).unwrap().close().unwrap();
+        }
+    });
+}
+
+#[test]
+fn of_two_buckets_that_are_opened_at_once_one_becomes_the_stores() {
+    case(|| {
+        for kind in kinds() {
+            for _ in 0..5 {
+                let engine = ClusterEngine::new(kind.beside());
+                let clusters = [&engine.bytes, &engine.bytes.beside()]
+                    .map(|bytes| engine.with_bytes(bytes).cluster());
+                let opened = race(6, |thread| {
+                    let store = clusters[thread % 2].open(free_options())?;
+                    store.close()
+                });
+                let is_own = clusters[0].open(free_options()).is_ok();
+                for (thread, opened) in opened.into_iter().enumerate() {
+                    if (thread % 2 == 0) == is_own {
+                        opened.unwrap();
+                    } else {
+                        assert_foreign(opened);
+                    }
+                }
+                assert_ne!(is_own, clusters[1].open(free_options()).is_ok());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_directory_that_was_emptied_or_is_not_mounted_is_refused() {
+    case(|| {
+        let engine = ClusterEngine::new(Bytes::files());
+        let Bytes::Files(directory) = &engine.bytes else {
+            panic!("there are no files");
+        };
+        engine.open(free_options()).unwrap().close().unwrap();
+        assert!(blob_files(directory.path()).is_empty());
+        let aside = directory.path().with_extension("aside");
+        std::fs::rename(directory.path(), &aside).unwrap();
+        assert_refused(&engine.cluster());
+        assert!(!directory.path().exists());
+        std::fs::create_dir(directory.path()).unwrap();
+        assert_refused(&engine.cluster());
+        std::fs::remove_dir(directory.path()).unwrap();
+        std::fs::rename(&aside, directory.path()).unwrap();
+        // A copy may lack what is empty.
+        std::fs::remove_dir(directory.path().join("07")).unwrap();
+        let store = engine.open(free_options()).unwrap();
+        for at in 0..600 {
+            store.put_object("key", bytes(at, 10)).unwrap();
+        }
+    });
+}
