@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue, SERVER};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use partstore_tokio::AsyncPartStore;
@@ -12,7 +13,7 @@ use s3s::{Body, HttpError, S3Result};
 
 use super::Objects;
 use super::auth::{Domains, Secrets};
-use super::{auth, error, hoisted, parameters};
+use super::{auth, error, hoisted, parameters, ranges};
 use crate::access::{Inbound, Told};
 use crate::cos::answer::RequestId;
 use crate::cross_origin::{self, Allowed, Asked};
@@ -153,6 +154,22 @@ fn is_form(request: &Request<Body>) -> bool {
     request.method() == Method::POST && kind.starts_with("multipart/")
 }
 
+/// A carriage return in a name would be read as the end of a line, so it is written as XML has to write it.
+fn keep_returns(response: &mut Response<Body>) {
+    let kind = response.headers().get(CONTENT_TYPE);
+    if kind.is_none_or(|kind| kind.as_bytes() != b"application/xml") {
+        return;
+    }
+    let body = response.body().bytes().unwrap_or_default();
+    if body.contains(&b'\r') {
+        let written: Vec<u8> = body
+            .split(|byte| *byte == b'\r')
+            .collect::<Vec<_>>()
+            .join(&b"&#13;"[..]);
+        *response.body_mut() = Body::from(Bytes::from(written));
+    }
+}
+
 /// The code of an error. `s3s` has already written it out.
 fn code_of(response: &Response<Body>) -> Option<String> {
     let status = response.status();
@@ -191,9 +208,11 @@ impl Front for S3Front {
             return Self::preflight(allowed.as_ref(), told);
         }
         hoisted::unfold(&mut head);
+        ranges::pass_over(&mut head);
         let request = Request::from_parts(head, Body::http_body_unsync(body));
         match self.answer_signed(request, &told).await {
             Ok(mut response) => {
+                keep_returns(&mut response);
                 if let Some(allowed) = &allowed {
                     allowed.let_read(&mut response);
                 }

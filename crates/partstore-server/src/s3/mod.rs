@@ -23,6 +23,7 @@ mod lifecycle;
 mod listings;
 mod objects;
 mod parameters;
+mod ranges;
 mod reads;
 mod refused;
 mod uploads;

@@ -31,6 +31,7 @@ ODD_KEYS = [
     "x=1&y=2?#",
     ".",
     "k" * 1024,
+    "a\r\nb\tc",
 ]
 
 
@@ -255,6 +256,19 @@ def test_ranges(s3, bucket):
     refused(lambda: s3.get_object(**beyond), "InvalidRange", 416)
 
 
+def test_a_range_that_means_nothing_is_passed_over(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="key", Body=body(1000))
+    url = s3.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "key"})
+    for asked, (status, start) in {
+        "bytes=0-9,20-29": (200, 0),
+        "lines=0-9": (200, 0),
+        "bytes=9-5": (200, 0),
+        "bytes=10-99999999999999999999": (206, 10),
+    }.items():
+        got = urllib.request.urlopen(urllib.request.Request(url, headers={"Range": asked}))
+        assert (got.status, got.read()) == (status, body(1000)[start:])
+
+
 def test_headers_that_an_answer_has_instead(s3, bucket):
     s3.put_object(Bucket=bucket, Key="key", Body=b"bytes", ContentType="a/b")
     instead = dict(
@@ -337,7 +351,15 @@ def test_odd_keys(s3, bucket):
         ODD_KEYS, key=lambda key: key.encode()
     )
     for key in ODD_KEYS:
-        s3.delete_object(Bucket=bucket, Key=key)
+        named = dict(Bucket=bucket, Key=key)
+        begun = s3.create_multipart_upload(**named)
+        named["UploadId"] = begun["UploadId"]
+        assert begun["Key"] == key and s3.list_parts(**named)["Key"] == key
+        s3.abort_multipart_upload(**named)
+    batch = {"Objects": [{"Key": key} for key in ODD_KEYS]}
+    gone = s3.delete_objects(Bucket=bucket, Delete=batch)["Deleted"]
+    assert sorted(one["Key"] for one in gone) == sorted(ODD_KEYS)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     long = dict(Bucket=bucket, Key="k" * 1025, Body=b"")
     refused(lambda: s3.put_object(**long), "KeyTooLongError", 400)
 
