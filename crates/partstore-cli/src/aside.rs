@@ -10,6 +10,14 @@ use rustix::io::Errno;
 use crate::failure::{Done, Failure};
 use crate::interrupt;
 
+/// What the name of a file that is half-made ends with.
+const SUFFIX: &str = ".partstore-partial";
+
+/// Whether a file with this name is half-made.
+pub fn is_half_made(name: &[u8]) -> bool {
+    name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes())
+}
+
 /// A file under a temporary name beside its final one: `.NAME.PROCESS.partstore-partial`. It is removed if it does not become
 /// whole, and what `kill -9` leaves has a name that says what it is.
 pub struct Aside {
@@ -30,7 +38,7 @@ impl Aside {
         // A name has at most 255 bytes.
         let short = name.chars().take(40).collect::<String>();
         let process = std::process::id();
-        let path = named.with_file_name(format!(".{short}.{process}.partstore-partial"));
+        let path = named.with_file_name(format!(".{short}.{process}{SUFFIX}"));
         interrupt::half_made(&path);
         let opened = OpenOptions::new()
             .write(true)

@@ -1,12 +1,13 @@
 //! Keys as paths: any key gets a path below the directory, and [`decode`] gives the key back.
 //!
 //! A `/` separates directories. In what stands between, `%` and control characters are written as `%` and two hex digits
-//! of each byte. So are the dots of `.` and `..`. An empty name is a `%` alone. Where a file has the name of a directory
+//! of each byte. So are the dots of `.` and `..`, and that before the name of a file that is half-made. An empty name is a `%` alone. Where a file has the name of a directory
 //! that is needed, the `/` is written as `%2F`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::aside;
 use crate::failure::{Done, Failure};
 
 /// The longest name of a file, bytes.
@@ -61,7 +62,12 @@ fn encode(name: &str) -> String {
         _ => {}
     }
     let mut encoded = String::with_capacity(name.len());
-    for c in name.chars() {
+    let mut rest = name;
+    if aside::is_half_made(name.as_bytes()) {
+        encoded.push_str("%2E");
+        rest = rest.strip_prefix('.').unwrap_or(rest);
+    }
+    for c in rest.chars() {
         match c {
             '%' | '\0'..='\x1f' | '\x7f' => {
                 encoded.push('%');
@@ -131,6 +137,8 @@ mod tests {
             "-dash",
             "x/./y",
             "q/..",
+            ".x.1.partstore-partial",
+            ".x.partstore-partial/y",
         ];
         for key in keys {
             let Ok(path) = place(dir.path(), key) else {

@@ -3,6 +3,7 @@
 use std::fs::{self, ReadDir};
 use std::path::{Path, PathBuf};
 
+use crate::aside;
 use crate::failure::{Done, Failure};
 
 /// The files below a directory. Links are not followed: they, and what else is no file, are failures.
@@ -53,11 +54,11 @@ impl Iterator for Walk {
                 }
                 Some(Ok(entry)) => entry,
             };
-            // What an export left half-made is no object.
-            let name = entry.file_name();
-            let name = name.as_encoded_bytes();
-            if name.starts_with(b".") && name.ends_with(b".partstore-partial") {
-                continue;
+            if aside::is_half_made(entry.file_name().as_encoded_bytes()) {
+                return Some(Err(Failure::Incomplete(format!(
+                    "{} is what an export left half-made, and was left out",
+                    entry.path().display()
+                ))));
             }
             match self.step(entry.path()) {
                 Ok(None) => {}

@@ -44,6 +44,8 @@ fn all_keys_become_files_and_come_back_as_keys() {
         "ü",
         "-dash",
         "x y",
+        ".x.partstore-partial",
+        ".x.partstore-partial/.y.1.partstore-partial",
     ];
     fixture.with(|store| {
         for key in keys {

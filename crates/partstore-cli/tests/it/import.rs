@@ -57,6 +57,7 @@ fn what_is_no_file_is_named_and_the_others_are_imported() {
     fs::create_dir(fixture.path("in")).unwrap();
     fs::write(fixture.path("in/file"), "file").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", fixture.path("in/link")).unwrap();
+    fs::write(fixture.path("in/.file.1.partstore-partial"), "half").unwrap();
     fs::write(
         fixture.path("in").join(OsStr::from_bytes(b"not\xffutf8")),
         "x",
@@ -66,6 +67,7 @@ fn what_is_no_file_is_named_and_the_others_are_imported() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("in/link is no regular file"), "{ran:?}");
     assert!(ran.stderr.contains("not UTF-8"), "{ran:?}");
+    assert!(ran.stderr.contains("left half-made"), "{ran:?}");
     let keys = fixture.run(["--json", "ls", "keys"]).json();
     assert_eq!(keys["key"], "file");
     fixture.run(["import", "nowhere"]).fails(1);

@@ -2,7 +2,6 @@
 //! another: `reconcile` and `verify` say what does not fit, and the rest is whole.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,7 +13,7 @@ use partstore_contract::copy_tree;
 use partstore_contract::support::{bytes, free_options, lines, number, read_object};
 
 use crate::support::own::Own;
-use crate::support::{case, sql};
+use crate::support::{blob_files, case, sql};
 
 const LEN: usize = 90_000;
 
@@ -123,11 +122,12 @@ impl Restored {
         named.collect()
     }
 
-    /// Sweeps until the bucket has so many files. The servers of before the restore have leases, which end.
+    /// Sweeps until the bucket has so many blobs. The servers of before the restore have leases, which end.
     fn sweep_to(&self, files: usize) {
         let until = Instant::now() + Duration::from_secs(20);
-        while count(&self.bucket) != files {
-            assert!(Instant::now() < until, "{} files", count(&self.bucket));
+        let count = || blob_files(&self.bucket).len();
+        while count() != files {
+            assert!(Instant::now() < until, "{} files", count());
             self.store.sweep().unwrap();
             thread::sleep(Duration::from_millis(100));
         }
@@ -174,14 +174,6 @@ fn mark(address: &str, name: &str) {
         assert!(Instant::now() < until, "the log is not archived");
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn count(dir: &Path) -> usize {
-    let entries = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let counts = entries.map(|path| if path.is_dir() { count(&path) } else { 1 });
-    counts.sum()
 }
 
 fn pairs<const N: usize>(of: [(u64, &str); N]) -> BTreeSet<(String, String)> {

@@ -93,10 +93,14 @@ mod tests {
     #[test]
     fn what_is_signed_stays() {
         let range = "bytes=0-1,5-6";
-        let of_header = "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=host;range;x-amz-date, Signature=0";
+        let of_header =
+            "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=host;range;x-amz-date, Signature=0";
         for (uri, authorization) in [
             ("/b/k", of_header),
-            ("/b/k?X-Amz-SignedHeaders=host%3Brange&X-Amz-Signature=0", ""),
+            (
+                "/b/k?X-Amz-SignedHeaders=host%3Brange&X-Amz-Signature=0",
+                "",
+            ),
             ("/b/k?X-Amz-SignedHeaders=host%3brange", ""),
         ] {
             let got = passed(range, uri, authorization);
