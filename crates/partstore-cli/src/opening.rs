@@ -204,6 +204,10 @@ pub fn of_cluster(error: Error) -> Failure {
             "no server of this version has made a store at {}; check --catalog, --schema and --blobs, or start its server first",
             path.display()
         )),
+        Error::NotAStore { path, reason } => Failure::Refused(format!(
+            "{}: {reason}; check --catalog, --schema and --blobs",
+            path.display()
+        )),
         error => error.into(),
     }
 }

@@ -284,13 +284,14 @@ fn reconcile_finds_what_no_row_names_and_sweeps_remove_it() {
     let other = OnCluster::new().unwrap();
     let dir = |of: &OnCluster| format!("file://{}", of.blobs().display());
     for (database, bytes) in [(&on, &other), (&other, &on)] {
-        let ran = database.run(["--blobs", &dir(bytes), "reconcile"]);
-        if walk(&bytes.blobs()) > 1 {
-            assert!(ran.fails(6).contains("another database"), "{ran:?}");
-        } else {
-            ran.ok();
+        for command in ["reconcile", "info", "verify"] {
+            let ran = database.run(["--blobs", &dir(bytes), command]);
+            assert!(ran.fails(6).contains("it is another"), "{ran:?}");
         }
     }
+    let adopted = other.run(["--blobs", &dir(&on), "reconcile", "--yes", "--json"]);
+    assert_eq!(adopted.json()["doomed"], 1);
+    on.run(["verify"]).ok();
     let typo = format!("{}-typo", dir(&on));
     assert!(
         on.run(["--blobs", &typo, "info"])
