@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::{env, panic, process, thread};
 
 use clap::ValueEnum;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -67,12 +67,18 @@ fn end_with_main(lines: &Queue) {
     }
 }
 
-/// `RUST_LOG`, or else the option.
+/// `RUST_LOG`, or else the option. `s3s` logs nothing unless that names it. It calls each refusal of a client an error, and the
+/// request's own line says that.
 fn levels(args: &Args) -> Result<Targets, Failure> {
     let set = env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let text = set.or_else(|| args.log.clone());
     let text = text.as_deref().unwrap_or("info");
-    Ok(Targets::from_str(text).map_err(|error| format!("the levels {text:?}: {error}"))?)
+    let levels = Targets::from_str(text);
+    let levels = levels.map_err(|error| format!("the levels {text:?}: {error}"))?;
+    if text.contains("s3s") {
+        return Ok(levels);
+    }
+    Ok(levels.with_target("s3s", LevelFilter::OFF))
 }
 
 /// What writes lines. It says nothing about errors: it would say so on stderr, and wait there.

@@ -51,6 +51,21 @@ pub fn check_time(headers: &HeaderMap, now: SystemTime) -> S3Result<()> {
     Err(error::new("RequestTimeTooSkewed", message))
 }
 
+/// The longest that a presigned URL of version 4 may count, seconds.
+const WEEK: u64 = 7 * 24 * 60 * 60;
+
+/// Refuses a presigned URL that would count for more than a week.
+pub fn check_expiry(query: &str) -> S3Result<()> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let expires = pairs.find(|(name, _)| *name == "X-Amz-Expires");
+    let seconds = expires.and_then(|(_, text)| text.parse::<u64>().ok());
+    if seconds.is_some_and(|seconds| seconds > WEEK) {
+        let message = "X-Amz-Expires is at most 604800 seconds, a week";
+        return Err(error::new("AuthorizationQueryParametersError", message));
+    }
+    Ok(())
+}
+
 /// Hosts of the server's own domains: the labels before one are a bucket. In all other hosts the path begins with it.
 pub struct Domains(pub Arc<Current>);
 

@@ -1,5 +1,6 @@
 //! Buckets: created, listed, removed.
 
+use hyper::HeaderMap;
 use partstore::{Error, ListNamespaces, Quota};
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
@@ -21,6 +22,20 @@ pub fn owner() -> Owner {
         display_name: Some(OWNER.to_owned()),
         id: Some(OWNER.to_owned()),
     }
+}
+
+/// Refuses a request that expects another owner of a bucket. All buckets have the same.
+pub fn check_owner(headers: &HeaderMap) -> S3Result<()> {
+    let expected = [
+        "x-amz-expected-bucket-owner",
+        "x-amz-source-expected-bucket-owner",
+    ];
+    let mut expected = expected.into_iter().filter_map(|name| headers.get(name));
+    if expected.any(|owner| owner != OWNER) {
+        let message = format!("the owner of the bucket is {OWNER}");
+        return Err(error::new("AccessDenied", message));
+    }
+    Ok(())
 }
 
 /// Refuses a request to a bucket that does not exist.

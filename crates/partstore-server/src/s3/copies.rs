@@ -54,6 +54,10 @@ pub async fn copy_object(
     let metadata = replaces
         .then(|| headers::kept(&request.headers))
         .transpose()?;
+    let algorithm = input.checksum_algorithm.as_ref();
+    let algorithm = algorithm
+        .map(|name| checksums::algorithm(name.as_str()))
+        .transpose()?;
     let store = objects.store.clone();
     let if_match = condition_in(&request.headers, &IF_MATCH)?;
     let if_none_match = condition_in(&request.headers, &IF_NONE_MATCH)?;
@@ -67,10 +71,20 @@ pub async fn copy_object(
         let reader = open(store, source, &conditions)?;
         let condition = on_write(store, &target, (if_match.as_ref(), if_none_match.as_ref()))?;
         let mut options = ObjectOptions::new().whole_etag().only(condition);
-        if let Some(metadata) = metadata {
-            options = options.metadata(metadata);
-        }
-        let copied = store.copy_object(&reader, target, &options);
+        let source = reader.object();
+        let lacks = |algorithm| source.checksums.get(algorithm).is_none();
+        let Some(computed) = algorithm.filter(|algorithm| lacks(*algorithm)) else {
+            if let Some(metadata) = metadata {
+                options = options.metadata(metadata);
+            }
+            let copied = store.copy_object(&reader, target, &options);
+            return copied.map_err(error::of);
+        };
+        // Only the bytes tell a checksum that nobody has asked for before.
+        let body = PartOptions::new().content_length(source.size);
+        let metadata = metadata.unwrap_or_else(|| source.metadata.clone());
+        let options = options.metadata(metadata).body(body.compute(computed));
+        let copied = store.put_object_from(target, reader, options);
         copied.map_err(error::of)
     })
     .await?;

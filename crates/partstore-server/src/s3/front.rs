@@ -13,7 +13,7 @@ use s3s::{Body, HttpError, S3Result};
 
 use super::Objects;
 use super::auth::{Domains, Secrets};
-use super::{auth, error, hoisted, parameters, ranges};
+use super::{auth, buckets, error, hoisted, parameters, ranges};
 use crate::access::{Inbound, Told};
 use crate::cos::answer::RequestId;
 use crate::cross_origin::{self, Allowed, Asked};
@@ -143,6 +143,8 @@ fn check(request: &Request<Body>, is_of_an_object: bool) -> S3Result<()> {
         return Err(error::not_implemented("a form"));
     }
     auth::check_time(request.headers(), SystemTime::now())?;
+    auth::check_expiry(request.uri().query().unwrap_or_default())?;
+    buckets::check_owner(request.headers())?;
     parameters::check(request, is_of_an_object)
 }
 

@@ -26,8 +26,29 @@ pub fn asks(name: &str) -> Option<&'static str> {
     found.map(|(_, what)| *what)
 }
 
-/// Refuses the headers of a write that would be dropped, other than in vain.
+/// The classes of storage that S3 has. An object keeps the name of its one.
+const CLASSES: [&str; 12] = [
+    "DEEP_ARCHIVE",
+    "EXPRESS_ONEZONE",
+    "FSX_OPENZFS",
+    "GLACIER",
+    "GLACIER_IR",
+    "INTELLIGENT_TIERING",
+    "ONEZONE_IA",
+    "OUTPOSTS",
+    "REDUCED_REDUNDANCY",
+    "SNOW",
+    "STANDARD",
+    "STANDARD_IA",
+];
+
+/// Refuses the headers of a write that would be dropped, other than in vain, and a class of storage that does not exist.
 pub fn check(headers: &HeaderMap) -> S3Result<()> {
+    let class = headers.get("x-amz-storage-class");
+    if class.is_some_and(|class| CLASSES.iter().all(|known| class != known)) {
+        let message = "the storage class is none of S3";
+        return Err(error::new("InvalidStorageClass", message));
+    }
     for (name, value) in headers {
         let name = name.as_str();
         let Some(what) = asks(name) else { continue };
@@ -81,6 +102,7 @@ mod tests {
             "x-amz-server-side-encryption-bucket-key-enabled",
             "false"
         ));
+        assert!(!is_taken("x-amz-storage-class", "standard"));
         assert!(!is_taken("x-amz-acl", "public-read"));
         assert!(!is_taken("x-amz-grant-read", "uri=\"a\""));
         assert!(!is_taken("x-amz-tagging", "a=b"));

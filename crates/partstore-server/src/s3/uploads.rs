@@ -9,7 +9,7 @@ use s3s::dto::{
     CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, UploadPartInput,
     UploadPartOutput,
 };
-use s3s::{S3Request, S3Response, S3Result};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::body::{self, blocking};
 use super::checksums::{self, Named, with_checksums};
@@ -158,7 +158,13 @@ pub async fn complete_multipart_upload(
             options = options.size(u64::try_from(size).unwrap_or(0));
         }
         let object = store.complete_upload_with(&upload, &list, &options);
-        object.map_err(error::of)
+        object.map_err(error::of).map_err(|refused| {
+            if *refused.code() == S3ErrorCode::IncompleteBody {
+                let message = "the parts do not have as many bytes as x-amz-mp-object-size says";
+                return error::new("InvalidRequest", message);
+            }
+            refused
+        })
     })
     .await?;
     let named = Named::of_object(&object);

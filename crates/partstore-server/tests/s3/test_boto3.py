@@ -218,7 +218,7 @@ def test_a_checksum_of_the_whole_object_is_checked_at_the_end(s3, bucket):
         **more,
     )
     refused(lambda: complete("AAAAAA=="), "BadDigest", 400)
-    refused(lambda: complete(right, MpuObjectSize=3), "IncompleteBody", 400)
+    refused(lambda: complete(right, MpuObjectSize=3), "InvalidRequest", 400)
     s3.put_object(Bucket=bucket, Key="key", Body=b"before")
     failed = ("PreconditionFailed", 412)
     refused(lambda: complete(right, IfNoneMatch="*"), *failed)
@@ -317,6 +317,48 @@ def test_copies(s3, bucket):
     s3.copy_object(IfMatch=copied["CopyObjectResult"]["ETag"], **onto)
     missing = dict(Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "no"})
     refused(lambda: s3.copy_object(**missing), "NoSuchKey", 404)
+
+
+def test_a_copy_has_the_checksum_that_it_asks_for(s3, bucket):
+    put = dict(Bucket=bucket, Key="a", Body=body(1000), ContentType="a/b")
+    s3.put_object(ChecksumAlgorithm="CRC32", **put)
+    source = dict(CopySource={"Bucket": bucket, "Key": "a"})
+    right = b64encode(hashlib.sha256(body(1000)).digest()).decode()
+    for target in ("b", "a"):
+        named = dict(Bucket=bucket, Key=target)
+        asked = dict(ChecksumAlgorithm="SHA256", MetadataDirective="REPLACE", **source)
+        if target == "b":
+            del asked["MetadataDirective"]
+        copied = s3.copy_object(**asked, **named)["CopyObjectResult"]
+        assert copied["ChecksumSHA256"] == right
+        assert copied["ETag"].strip('"') == hashlib.md5(body(1000)).hexdigest()
+        got = s3.get_object(ChecksumMode="ENABLED", **named)
+        assert got["Body"].read() == body(1000) and got["ChecksumSHA256"] == right
+        assert (got["ContentType"] == "a/b") == (target == "b")
+    # Bytes that have it are not read.
+    copied = s3.copy_object(ChecksumAlgorithm="SHA256", Bucket=bucket, Key="c", **source)
+    assert copied["CopyObjectResult"]["ChecksumSHA256"] == right
+
+
+def test_what_a_request_says_of_bucket_class_and_time_is_checked(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="key", Body=b"1")
+    named = dict(Bucket=bucket, Key="key")
+    owner = s3.list_buckets()["Owner"]["ID"]
+    s3.get_object(ExpectedBucketOwner=owner, **named)
+    other = dict(ExpectedBucketOwner="111122223333", **named)
+    for call in (s3.get_object, s3.put_object, s3.delete_object):
+        refused(lambda: call(**other), "AccessDenied", 403)
+    wrong = dict(StorageClass="COLD", **named)
+    refused(lambda: s3.put_object(**wrong), "InvalidStorageClass", 400)
+    assert s3.get_object(**named)["Body"].read() == b"1"
+    presigned = lambda seconds: s3.generate_presigned_url(
+        "get_object", Params=named, ExpiresIn=seconds
+    )
+    assert urllib.request.urlopen(presigned(604_800)).read() == b"1"
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(presigned(604_801))
+    assert error.value.code == 400
+    assert b"AuthorizationQueryParametersError" in error.value.read()
 
 
 def test_a_listing_of_2500_keys_with_prefix_and_delimiter(s3, bucket):

@@ -9,6 +9,7 @@ import threading
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from server import Server
 
 MIB = 1 << 20
@@ -114,7 +115,12 @@ def test_the_log_says_what_was_refused(tmp_path):
         s3.create_bucket(Bucket="bucket")
         with pytest.raises(s3.exceptions.NoSuchKey):
             s3.get_object(Bucket="bucket", Key="a key/ü")
+        s3._request_signer._credentials.secret_key = "wrong"
+        with pytest.raises(ClientError):
+            s3.get_object(Bucket="bucket", Key="key")
         server.stop()
     lines = (tmp_path / "log").read_text().splitlines()
     (line,) = [line for line in lines if "NoSuchKey" in line]
     assert 'bucket="bucket"' in line and 'key="a key/ü"' in line and "status=404" in line
+    (line,) = [line for line in lines if "SignatureDoesNotMatch" in line]
+    assert "status=403" in line and " ERROR " not in line
