@@ -87,7 +87,7 @@ impl Copy {
         self.dir.create_dir("meta")?;
         let into = self.dir.dir("meta")?;
         let has = |name: &str| Ok::<_, Error>(meta.at(name).id()?.is_some());
-        let is_closed = has("CLEAN")?;
+        let is_closed = meta::is_closed(&meta)?;
         if has("journal")? {
             // Zeros could pass for the end of a journal whose last batch nobody knows.
             let copy = if is_closed {

@@ -125,6 +125,11 @@ fn index_place(meta: &Dir, number: u32) -> Place {
     }
 }
 
+/// Whether a clean close has left its marker below `meta/`. A damaged marker counts as none.
+pub(crate) fn is_closed(meta: &Dir) -> Result<bool> {
+    Ok(MarkerFile::new(meta.at("CLEAN")).read()?.is_some())
+}
+
 /// The places of all indexes below `meta/`.
 pub(crate) fn indexes(meta: &Dir) -> Result<Vec<Place>> {
     let mut entries = meta.list()?;

@@ -268,6 +268,28 @@ fn a_sector_that_cannot_be_read_is_the_same_to_a_store_that_is_only_read() {
     });
 }
 
+/// Without a marker zeros could pass for the end of the journal, so no open takes them for its bytes.
+#[test]
+fn a_sector_of_the_journal_is_missed_by_every_open_if_the_marker_is_damaged() {
+    on_each(&[Kind::Btrfs], 60, |disk| {
+        let store = options().open(disk.root()).unwrap();
+        for at in 0..200 {
+            store.initiate_upload_with("key", bytes(at, 8000)).unwrap();
+        }
+        store.close().unwrap();
+        let marker = disk.root().join("meta/CLEAN");
+        let mut damaged = fs::read(&marker).unwrap();
+        damaged[20] ^= 1;
+        fs::write(&marker, damaged).unwrap();
+        spoil_a_sector(disk, &disk.root().join("meta/journal"));
+        let scratch = tempfile::tempdir().unwrap();
+        for options in [options().read_only(scratch.path()), options()] {
+            let error = options.open(disk.root()).map(drop).unwrap_err();
+            assert!(matches!(error, Error::Io { .. }), "{error}");
+        }
+    });
+}
+
 /// Spoils a sector in the middle of the file that has most in it.
 fn spoil_a_sector(disk: &Disk, dir: &Path) {
     let used = |bytes: &[u8]| -> Vec<Vec<u8>> {
