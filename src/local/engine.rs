@@ -17,7 +17,7 @@ use super::format::marker::Orphans;
 use super::format::record::{UploadRecord, UploadState};
 use super::held::Held;
 use super::locks::Locks;
-use super::meta::{Change, MetaStore, Opening, Pace, SpaceUse, Ticket, prove_threads};
+use super::meta::{self, Change, MetaStore, Opening, Pace, SpaceUse, Ticket, prove_threads};
 use super::namespaces::Namespaces;
 use super::pins::Pins;
 use super::release::Release;
@@ -90,7 +90,7 @@ impl Engine {
         for dir in blobs.dirs() {
             lock.watch(dir);
         }
-        let ballast = lock.dir().dir("meta")?.at("ballast");
+        let ballast = meta::directory(lock.dir(), options.salvaging)?.at("ballast");
         // A view takes no bodies.
         let headroom = match blobs.check_writable() {
             Ok(()) => options.headroom,

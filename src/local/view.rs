@@ -7,6 +7,7 @@ use super::directory;
 use super::file::{self, Dir, Place, SharedLock};
 use super::meta;
 use crate::process::Process;
+use crate::values::options::Salvaging;
 use crate::{Error, Result};
 
 /// A copy of a store's metadata, removed when this is dropped.
@@ -75,7 +76,7 @@ impl Copy {
 
     /// Copies what an open reads, and nothing else that may lie there.
     fn take(&self, root: &Dir) -> Result<()> {
-        let meta = root.dir("meta")?;
+        let meta = meta::directory(root, Salvaging::Refused)?;
         if meta.at("SALVAGED").id()?.is_some() {
             return Err(Error::Damaged {
                 path: meta.at("SALVAGED").path(),

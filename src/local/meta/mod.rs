@@ -59,6 +59,7 @@ use crate::local::format::marker::{Marker, Orphans};
 use crate::local::format::tally::Tally;
 use crate::local::health::Health;
 use crate::sync::{Mutex, RwLock};
+use crate::values::options::Salvaging;
 use crate::{DamagedFile, Error, Result};
 
 pub(crate) struct MetaStore {
@@ -114,6 +115,9 @@ struct Places {
     index: Place,
 }
 
+/// The name of the directory of the metadata.
+const DIRECTORY: &str = "meta";
+
 /// The name of an index's directory.
 const INDEX: &str = "index";
 
@@ -123,6 +127,35 @@ fn index_place(meta: &Dir, number: u32) -> Place {
         1 => meta.at(INDEX),
         number => meta.at(format!("{INDEX}.{number}")),
     }
+}
+
+/// The directory of the metadata, below that of the store. A salvage makes one that is missing.
+///
+/// # Errors
+/// [`Error::Damaged`] if it is missing, and [`Error::Io`].
+pub(crate) fn directory(root: &Dir, salvaging: Salvaging) -> Result<Dir> {
+    match existing(root, DIRECTORY) {
+        Err(Error::Damaged { .. }) if salvaging == Salvaging::Allowed => {
+            root.create_dir(DIRECTORY)?;
+            root.sync()?;
+            root.dir(DIRECTORY)
+        }
+        opened => opened,
+    }
+}
+
+/// A directory that a store always has.
+fn existing(dir: &Dir, name: &str) -> Result<Dir> {
+    dir.dir(name).map_err(|error| {
+        if !error.is_not_found() {
+            return error;
+        }
+        Error::Damaged {
+            path: dir.at(name).path(),
+            offset: 0,
+            reason: "the directory is missing".to_owned(),
+        }
+    })
 }
 
 /// Whether a clean close has left its marker below `meta/`. A damaged marker counts as none.
@@ -149,7 +182,7 @@ fn is_index(name: &OsStr) -> bool {
 
 impl Places {
     fn below(dir: &Dir) -> Result<Self> {
-        let journal = dir.dir("journal")?;
+        let journal = existing(dir, "journal")?;
         // Older stores get this flag for the files that are made from now on.
         dir.write_in_place();
         journal.write_in_place();

@@ -11,8 +11,8 @@ use partstore::{
 
 use super::{Bench, Damage, Outcome, blob_path, blobs_with_bytes, contents};
 use crate::fixture::{
-    Doing, Random, copy_tree, files, free_options, indexes, lines, number, race, refusal,
-    remove_indexes,
+    Doing, Random, blob_files, copy_tree, files, free_options, indexes, lines, number, race,
+    refusal, remove_indexes,
 };
 use crate::seen::{Past, Seen, Thing, frames, segments, tail};
 
@@ -648,5 +648,34 @@ fn the_journal_of_a_killed_store_without_a_layer_that_is_lost_is_listed() {
         let lost = &store.recovery().salvaged.as_ref().unwrap().lost;
         let is_listed = lost.contains(&Loss::End { after: 0 });
         assert!(is_listed, "index: {has_index}: {lost:?}");
+    }
+}
+
+/// A directory that is missing is damage, which a salvage mends. Bytes of which nothing else is known are kept aside.
+#[test]
+fn a_store_without_a_directory_of_its_metadata_is_salvaged() {
+    let past = Past::new(free_options());
+    for lost in ["meta/journal", "meta"] {
+        let root = past.fixture.killed();
+        let blobs = blob_files(&root);
+        fs::remove_dir_all(root.join(lost)).unwrap();
+        let options = past.fixture.options.clone();
+        let scratch = tempfile::tempdir().unwrap();
+        for options in [options.clone(), options.clone().read_only(scratch.path())] {
+            let error = options.open(&root).map(drop).unwrap_err();
+            let is_named = matches!(&error, Error::Damaged { path, .. } if path.ends_with("meta") || path.ends_with("journal"));
+            assert!(is_named, "{lost}: {error}");
+        }
+        assert!(!root.join(lost).exists());
+        let store = options.salvage().open(&root).unwrap();
+        let report = store.recovery().salvaged.clone().unwrap();
+        assert!(report.lost.contains(&Loss::End { after: 0 }), "{report:?}");
+        store.sweep().unwrap();
+        assert!(store.verify(Scope::Everything).unwrap().is_clean());
+        if lost == "meta" {
+            assert_eq!(store.stats().unwrap().parts, 0);
+            assert_eq!(files(&report.aside.join("blobs")), blobs);
+        }
+        store.put_object("key", b"body".to_vec()).unwrap();
     }
 }
