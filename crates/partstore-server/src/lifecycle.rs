@@ -1,5 +1,6 @@
 //! Rules of buckets that abort uploads which nobody completes: how they are [`kept`], and how they are done.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use partstore::{Error, Key, PartStore};
@@ -7,6 +8,7 @@ use partstore_tokio::AsyncPartStore;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::cos::refusal::Refusal;
 use crate::kept;
 
 /// How often the rules are done in each of their days.
@@ -56,6 +58,37 @@ pub fn load(store: &PartStore, bucket: &str) -> Result<Option<Rules>, Error> {
         tracing::error!(%error, bucket, "the lifecycle rules of the bucket cannot be read");
     }
     Ok(parsed.ok())
+}
+
+/// The most rules of a bucket, and the longest ID of one, bytes.
+const MAX_RULES: usize = 1000;
+const MAX_ID: usize = 255;
+
+/// Keeps the rules of a bucket, durably.
+pub fn save(store: &PartStore, bucket: &str, rules: Vec<Rule>) -> Result<(), Refusal> {
+    if rules.is_empty() || rules.len() > MAX_RULES {
+        let message = format!("a configuration has 1 to {MAX_RULES} rules");
+        return Err(Refusal::malformed_xml(message));
+    }
+    let mut named = rules.iter().filter_map(|rule| rule.id.as_ref());
+    if named.clone().any(|id| id.len() > MAX_ID) {
+        let message = format!("the ID of a rule has at most {MAX_ID} bytes");
+        return Err(Refusal::invalid_argument(message));
+    }
+    let mut ids = HashSet::new();
+    if !named.all(|id| ids.insert(id)) {
+        return Err(Refusal::invalid_argument("two rules have the same ID"));
+    }
+    if rules.iter().any(|rule| rule.days == 0) {
+        let message = "DaysAfterInitiation is a positive number";
+        return Err(Refusal::invalid_argument(message));
+    }
+    let text = serde_json::to_string(&Rules { rules });
+    let text = text.map_err(|error| Refusal::internal(error.to_string()))?;
+    if text.len() > kept::MAX_LEN {
+        return Err(Refusal::malformed_xml("the rules are too long"));
+    }
+    Ok(kept::LIFECYCLE.save(store, bucket, text)?)
 }
 
 /// Does the rules of all buckets, again and again, until the server stops.

@@ -46,7 +46,9 @@ pub fn no_content() -> Response<Body> {
 pub fn xml(document: &impl Serialize) -> Answer {
     let body = quick_xml::se::to_string(document);
     let body = body.map_err(|error| Refusal::internal(error.to_string()))?;
-    Ok(self::document(&body.replace(not_in_xml, "\u{fffd}")))
+    // A bare carriage return would be read as the end of a line.
+    let body = body.replace(not_in_xml, "\u{fffd}");
+    Ok(self::document(&body.replace('\r', "&#13;")))
 }
 
 /// 200 with the text of a document.

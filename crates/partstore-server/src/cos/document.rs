@@ -6,8 +6,10 @@ use quick_xml::events::Event;
 use serde::Deserialize;
 
 use crate::cors::Configuration;
+use crate::cos::lifecycle;
 use crate::cos::parameters::check_version;
 use crate::cos::refusal::Refusal;
+use crate::lifecycle::Rule;
 
 /// Known by the root element; a document with another one is refused.
 #[derive(Deserialize)]
@@ -16,6 +18,8 @@ enum Document {
     Delete(Deletion),
     #[serde(rename = "CORSConfiguration")]
     Cors(Configuration),
+    #[serde(rename = "LifecycleConfiguration")]
+    Lifecycle(lifecycle::Configuration),
 }
 
 #[derive(Deserialize)]
@@ -120,6 +124,14 @@ pub fn parse_deletion(document: &[u8]) -> Result<ToDeleteAll, Refusal> {
         keys,
         quiet: list.quiet,
     })
+}
+
+/// The rules of a PUT Bucket lifecycle.
+pub fn parse_lifecycle(document: &[u8]) -> Result<Vec<Rule>, Refusal> {
+    match parse(document)? {
+        Document::Lifecycle(configuration) => configuration.into_rules(),
+        _ => Err(another_root()),
+    }
 }
 
 /// The rules of a PUT Bucket cors.

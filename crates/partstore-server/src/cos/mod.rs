@@ -9,6 +9,7 @@ mod bucket;
 mod conditions;
 mod document;
 mod honoured;
+mod lifecycle;
 pub mod metadata;
 pub mod operations;
 mod parameters;

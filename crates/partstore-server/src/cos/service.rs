@@ -250,6 +250,9 @@ async fn of_a_bucket(call: Call) -> Answer {
         _ if names_upload => Err(Refusal::invalid_argument("an upload belongs to a key")),
         ("GET", Some(name)) => configurations::get(call.reading(Some(name))?, name).await,
         ("PUT", Some("cors")) => configurations::put_cors(call.writing(&["cors"])?).await,
+        ("PUT", Some("lifecycle")) => {
+            configurations::put_lifecycle(call.writing(&["lifecycle"])?).await
+        }
         ("DELETE", Some(name)) => configurations::delete(call.writing(&[name])?, name).await,
         ("HEAD", _) => buckets::head(call.reading(None)?).await,
         ("POST", _) if call.query.has("delete") => {

@@ -156,20 +156,27 @@ fn is_form(request: &Request<Body>) -> bool {
     request.method() == Method::POST && kind.starts_with("multipart/")
 }
 
-/// A carriage return in a name would be read as the end of a line, so it is written as XML has to write it.
-fn keep_returns(response: &mut Response<Body>) {
+/// Writes what XML cannot hold in another way, since names may have it. A bare carriage return would be read as the end of a
+/// line. Other control characters have no form at all; `encoding-type=url` shows them.
+fn keep_well_formed(response: &mut Response<Body>) {
     let kind = response.headers().get(CONTENT_TYPE);
     if kind.is_none_or(|kind| kind.as_bytes() != b"application/xml") {
         return;
     }
     let body = response.body().bytes().unwrap_or_default();
-    if body.contains(&b'\r') {
-        let written: Vec<u8> = body
-            .split(|byte| *byte == b'\r')
-            .collect::<Vec<_>>()
-            .join(&b"&#13;"[..]);
-        *response.body_mut() = Body::from(Bytes::from(written));
+    let is_plain = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n');
+    if body.iter().all(is_plain) {
+        return;
     }
+    let mut written = Vec::with_capacity(body.len());
+    for byte in &body {
+        match byte {
+            b'\r' => written.extend_from_slice(b"&#13;"),
+            byte if is_plain(byte) => written.push(*byte),
+            _ => written.extend_from_slice("\u{fffd}".as_bytes()),
+        }
+    }
+    *response.body_mut() = Body::from(Bytes::from(written));
 }
 
 /// The code of an error. `s3s` has already written it out.
@@ -214,7 +221,7 @@ impl Front for S3Front {
         let request = Request::from_parts(head, Body::http_body_unsync(body));
         match self.answer_signed(request, &told).await {
             Ok(mut response) => {
-                keep_returns(&mut response);
+                keep_well_formed(&mut response);
                 if let Some(allowed) = &allowed {
                     allowed.let_read(&mut response);
                 }

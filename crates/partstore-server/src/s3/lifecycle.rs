@@ -1,7 +1,5 @@
 //! Lifecycle rules, as requests and answers have them. Those that abort uploads are kept and done, others are refused.
 
-use std::collections::HashSet;
-
 use s3s::dto::{
     AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput,
     ExpirationStatus, GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
@@ -13,10 +11,7 @@ use s3s::{S3Request, S3Response, S3Result};
 use super::body::blocking;
 use super::{Objects, buckets, error};
 use crate::kept;
-use crate::lifecycle::{self, Prefix, Rule, Rules};
-
-const MAX_RULES: usize = 1000;
-const MAX_ID: usize = 255;
+use crate::lifecycle::{self, Prefix, Rule};
 
 pub async fn get_bucket_lifecycle_configuration(
     objects: &Objects,
@@ -48,11 +43,11 @@ pub async fn put_bucket_lifecycle_configuration(
     buckets::require(objects, &bucket).await?;
     let configuration = request.input.lifecycle_configuration;
     let rules = configuration.map(|configuration| configuration.rules);
-    let document = document(rules.unwrap_or_default())?;
+    let rules = rules.unwrap_or_default().into_iter().map(received);
+    let rules = rules.collect::<S3Result<Vec<_>>>()?;
     let store = objects.store.clone();
     blocking(&store, move |store| {
-        let saved = kept::LIFECYCLE.save(store, &bucket, document);
-        saved.map_err(error::of)
+        lifecycle::save(store, &bucket, rules).map_err(error::refused)
     })
     .await?;
     Ok(S3Response::new(
@@ -73,26 +68,6 @@ pub async fn delete_bucket_lifecycle(
     })
     .await?;
     Ok(S3Response::new(DeleteBucketLifecycleOutput::default()))
-}
-
-fn document(rules: Vec<LifecycleRule>) -> S3Result<String> {
-    if rules.is_empty() || rules.len() > MAX_RULES {
-        let message = format!("a configuration has 1 to {MAX_RULES} rules");
-        return Err(error::new("MalformedXML", message));
-    }
-    let rules = rules.into_iter().map(received);
-    let rules = rules.collect::<S3Result<Vec<_>>>()?;
-    let mut ids = HashSet::new();
-    let mut named = rules.iter().filter_map(|rule| rule.id.as_ref());
-    if !named.all(|id| ids.insert(id)) {
-        return Err(error::invalid("two rules have the same ID"));
-    }
-    let text = serde_json::to_string(&Rules { rules });
-    let text = text.map_err(|error| error::new("InternalError", error.to_string()))?;
-    if text.len() > kept::MAX_LEN {
-        return Err(error::new("MalformedXML", "the rules are too long"));
-    }
-    Ok(text)
 }
 
 /// The kinds of rules that would do something else to objects.
@@ -119,10 +94,6 @@ fn refuse_others(rule: &LifecycleRule) -> S3Result<()> {
 
 fn received(rule: LifecycleRule) -> S3Result<Rule> {
     refuse_others(&rule)?;
-    if rule.id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
-        let message = format!("the ID of a rule has at most {MAX_ID} bytes");
-        return Err(error::invalid(message));
-    }
     let malformed = |message: &str| error::new("MalformedXML", message);
     let is_enabled = match rule.status.as_str() {
         ExpirationStatus::ENABLED => true,
@@ -137,12 +108,11 @@ fn received(rule: LifecycleRule) -> S3Result<Rule> {
     let action = rule.abort_incomplete_multipart_upload;
     let action = action.ok_or_else(|| error::new("InvalidRequest", "a rule has an action"))?;
     let days = action.days_after_initiation.unwrap_or_default();
-    let days = u32::try_from(days).ok().filter(|days| *days > 0);
     Ok(Rule {
         id: rule.id,
         prefix,
         is_enabled,
-        days: days.ok_or_else(|| error::invalid("DaysAfterInitiation is a positive number"))?,
+        days: u32::try_from(days).unwrap_or_default(),
     })
 }
 

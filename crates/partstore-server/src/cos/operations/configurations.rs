@@ -1,16 +1,20 @@
 //! Configurations of buckets and objects, which a parameter names: `?acl`, `?versioning` and the like. All are answered as
-//! those of a bucket that has none of them. Only the rules for pages of other origins (`?cors`) can be set.
+//! those of a bucket that has none of them. Only the rules for pages of other origins (`?cors`) and those that abort uploads
+//! (`?lifecycle`) can be set.
 
 use hyper::Response;
+use partstore::PartStore;
 
 use super::received_document;
 use crate::cors;
 use crate::cos::answer::{self, Answer, Body};
 use crate::cos::body::blocking;
 use crate::cos::document;
+use crate::cos::lifecycle::Configuration;
 use crate::cos::refusal::Refusal;
 use crate::cos::request::Query;
 use crate::cos::service::Call;
+use crate::{kept, lifecycle};
 
 const ACL: &str = concat!(
     "<AccessControlPolicy><Owner><ID>partstore</ID><DisplayName>partstore</DisplayName></Owner>",
@@ -50,6 +54,7 @@ pub async fn get(call: Call, name: &'static str) -> Answer {
     call.require_bucket().await?;
     match name {
         "cors" => return get_cors(call).await,
+        "lifecycle" => return get_lifecycle(call).await,
         "location" => {
             let region = call.host.region().unwrap_or(&call.rules.region);
             let region = quick_xml::escape::escape(region);
@@ -88,11 +93,17 @@ pub async fn get_of_object(call: Call, name: &'static str) -> Answer {
 /// `DELETE /?…`: the bucket has none of these anyway, and its own rules are removed.
 pub async fn delete(call: Call, name: &'static str) -> Answer {
     call.require_bucket().await?;
-    if name == "cors" {
-        let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
-        blocking(&store, move |store| cors::remove(store, &bucket)).await?;
-    }
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
     match name {
+        "cors" => {
+            blocking(&store, move |store| cors::remove(store, &bucket)).await?;
+            Ok(answer::no_content())
+        }
+        "lifecycle" => {
+            let remove = move |store: &PartStore| kept::LIFECYCLE.remove(store, &bucket);
+            blocking(&store, remove).await?;
+            Ok(answer::no_content())
+        }
         "acl" | "location" | "logging" | "versioning" => {
             Err(Refusal::not_supported(format!("?{name} cannot be removed")))
         }
@@ -106,6 +117,27 @@ async fn get_cors(call: Call) -> Answer {
         Some(configuration) => answer::xml(&configuration),
         None => Err(none("NoSuchCORSConfiguration")),
     }
+}
+
+async fn get_lifecycle(call: Call) -> Answer {
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
+    match blocking(&store, move |store| lifecycle::load(store, &bucket)).await? {
+        Some(found) => answer::xml(&Configuration::of(found.rules)),
+        None => Err(none("NoSuchLifecycleConfiguration")),
+    }
+}
+
+/// `PUT /?lifecycle`
+pub async fn put_lifecycle(call: Call) -> Answer {
+    call.require_bucket().await?;
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
+    let received = received_document(call).await?;
+    blocking(&store, move |store| {
+        let rules = document::parse_lifecycle(&received)?;
+        lifecycle::save(store, &bucket, rules)?;
+        Ok::<Response<Body>, Refusal>(answer::ok())
+    })
+    .await
 }
 
 /// `PUT /?cors`
