@@ -103,3 +103,28 @@ impl RequestId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    #[derive(serde::Serialize)]
+    struct Named<'a> {
+        #[serde(rename = "Key")]
+        key: &'a str,
+    }
+
+    #[tokio::test]
+    async fn names_come_through_xml_as_far_as_it_can_hold_them() {
+        let answer = xml(&Named {
+            key: "<a\r\n\tb\u{1}",
+        });
+        let body = answer.unwrap().into_body().collect().await.unwrap();
+        let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        assert!(
+            text.ends_with("<Key>&lt;a&#13;\n\tb\u{fffd}</Key></Named>"),
+            "{text}"
+        );
+    }
+}

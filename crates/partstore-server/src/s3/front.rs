@@ -248,3 +248,25 @@ impl Front for S3Front {
         Self::finish(response, told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_through_xml_as_far_as_it_can_hold_them() {
+        let written = |kind: &'static str| {
+            let mut response = Response::new(Body::from(Bytes::from("<Key>a\r\n\tb\u{1}ü</Key>")));
+            let kind = HeaderValue::from_static(kind);
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            keep_well_formed(&mut response);
+            response.into_body().bytes().unwrap()
+        };
+        let xml = "<Key>a&#13;\n\tb\u{fffd}ü</Key>";
+        assert_eq!(written("application/xml"), xml.as_bytes());
+        assert_eq!(
+            written("text/plain"),
+            "<Key>a\r\n\tb\u{1}ü</Key>".as_bytes()
+        );
+    }
+}
