@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt;
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -199,16 +200,13 @@ fn addressed(named: &Named<'_>) -> Done<Cluster> {
 
 /// What the library says of directories does not help here.
 pub fn of_cluster(error: Error) -> Failure {
-    match error {
-        Error::NoSuchStore { path } => Failure::Refused(format!(
-            "no server of this version has made a store at {}; check --catalog, --schema and --blobs, or start its server first",
-            path.display()
-        )),
-        Error::NotAStore { path, reason } => Failure::Refused(format!(
-            "{}: {reason}; check --catalog, --schema and --blobs",
-            path.display()
-        )),
-        error => error.into(),
+    match (partstore_reports::of_cluster(&error), &error) {
+        (Some(line), Error::Io { source, .. }) => match source.kind() {
+            ErrorKind::PermissionDenied => Failure::Permission(line),
+            _ => Failure::Incomplete(line),
+        },
+        (Some(line), _) => Failure::Refused(line),
+        (None, _) => error.into(),
     }
 }
 

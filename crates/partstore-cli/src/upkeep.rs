@@ -59,13 +59,14 @@ fn tell_sweep(report: &Value, out: &mut Output) -> Done {
 
 /// Of a cluster: what its bucket has, and no row names.
 pub fn reconcile(place: &Place, yes: bool, out: &mut Output) -> Done {
-    let cluster = opening::cluster(place)?;
-    let cluster = cluster.foreign_bytes(yes).adopt_bucket(yes);
+    let cluster = opening::cluster(place)?.foreign_bytes(yes);
     let report = cluster.reconcile().map_err(|error| match error {
-        Error::NotAStore { path, reason } if !yes => Failure::Refused(format!(
-            "{}: {reason}; name the bucket that the servers have as --blobs, or say --yes",
-            path.display()
-        )),
+        Error::NotAStore { path, reason } if reason.contains("knows none") => {
+            Failure::Refused(format!(
+                "{}: {reason}; name the bucket that the servers have as --blobs, or say --yes",
+                path.display()
+            ))
+        }
         error => opening::of_cluster(error),
     })?;
     out.row(

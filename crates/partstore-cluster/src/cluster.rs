@@ -9,7 +9,7 @@ use partstore::backend::Witness;
 use partstore::{Error, Options, PartStore, Result};
 use url::Url;
 
-use crate::blobs::{self, Bucket, ObjectBucket, ObjectStorage, SharedDirectory, Trust};
+use crate::blobs::{Bucket, Candidate, ObjectBucket, ObjectStorage, SharedDirectory, Trust};
 use crate::catalog::ClusterCatalog;
 use crate::database::{Address, Database};
 use crate::runtime::Runtime;
@@ -130,11 +130,12 @@ impl Cluster {
         self
     }
 
-    /// Whether a bucket without the store's mark becomes the store's. By default it is refused.
+    /// Whether a bucket becomes the store's, whatever is there. By default it is refused unless it has the store's mark.
     ///
-    /// The first server that opens a store writes a small object beside the bytes, and the database knows its name. Each
-    /// open looks for it. So no server writes into another bucket, or into a directory that is not mounted. Adopt a
-    /// bucket whose contents were lost, or were copied without that object.
+    /// The first server that opens a store writes a small object beside the bytes, the mark, and the database knows its
+    /// name. Each open looks for it. So no server writes into another bucket, or into a directory that is not mounted. A
+    /// new store takes no bucket with the bytes of another. Adopt a bucket whose contents were lost, or were copied
+    /// without the mark, or the bucket of before when an older database was restored.
     #[must_use]
     pub fn adopt_bucket(mut self, adopt: bool) -> Self {
         self.adopt_bucket = adopt;
@@ -160,7 +161,7 @@ impl Cluster {
     /// - [`Error::NewerFormat`]: a newer version of this crate made the tables, and this one would not
     ///   understand them.
     /// - [`Error::NoSuchStore`]: there are no tables, or no directory for the bytes, and none [may be made](Self::create).
-    /// - [`Error::Io`]: a directory or a certificate cannot be used.
+    /// - [`Error::Io`]: a directory, a bucket or a certificate cannot be used, or this role may not make the tables.
     pub fn open(&self, options: Options) -> Result<PartStore> {
         let session = self.begin(options.witness())?;
         let blobs = self.bucket(&session)?;
@@ -174,8 +175,8 @@ impl Cluster {
     /// It is for a database that was restored from a backup: what was stored after that has no rows there. Without
     /// such an event there is nothing to find, so nothing calls it by itself.
     ///
-    /// It removes what belongs to another database. So a bucket that has bytes, none of which this one knows, is refused,
-    /// unless [`foreign_bytes`](Self::foreign_bytes) says that they are its own.
+    /// It removes what belongs to another database. So a bucket with the mark of another store is refused. So is one that
+    /// has bytes, none of which this database knows, unless [`foreign_bytes`](Self::foreign_bytes) says that they are its own.
     ///
     /// # Cost
     /// A listing of the bucket until a name is known, then one of all of it. A statement for each 1,000 names.
@@ -186,6 +187,7 @@ impl Cluster {
     pub fn reconcile(&self) -> Result<ReconcileReport> {
         let session = self.begin(Witness::default())?;
         let blobs = self.bucket(&session)?;
+        self.candidate(&*blobs).require_alone(&session)?;
         let mut report = ReconcileReport::default();
         if !self.foreign_bytes {
             self.require_own(&session, &*blobs)?;
@@ -248,14 +250,22 @@ impl Cluster {
     /// Opens the bucket, which is the store's.
     fn bucket(&self, session: &Arc<Session>) -> Result<Arc<dyn Bucket>> {
         let bucket = self.addressed(Trust::new(Arc::clone(session)))?;
-        let own = blobs::require_mark(session, &*bucket, self.address(), self.adopt_bucket);
-        match own {
+        match self.candidate(&*bucket).require_mark(session) {
             Ok(()) => Ok(bucket),
             Err(error) => {
                 // Nobody waits for a lease of a server that has not opened.
-                let _ = session.end();
+                session.give_up();
                 Err(error)
             }
+        }
+    }
+
+    fn candidate<'a>(&'a self, bucket: &'a dyn Bucket) -> Candidate<'a> {
+        Candidate {
+            bucket,
+            address: self.address(),
+            create: self.create,
+            adopt: self.adopt_bucket,
         }
     }
 
@@ -272,6 +282,10 @@ impl Cluster {
             Blobs::Url(address) => address,
         };
         let url = Url::parse(address).map_err(|error| refuse(address, &error))?;
+        if url.query().is_some() || url.fragment().is_some() {
+            let why = "a `?` or a `#` ends an address; write them as %3F and %23";
+            return Err(refuse(address, &why));
+        }
         if url.scheme() == "file" {
             let path = url.to_file_path();
             let path = path.map_err(|()| refuse(address, &"it is not a path of this machine"))?;

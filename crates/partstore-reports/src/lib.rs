@@ -17,7 +17,7 @@ use partstore::{
 use serde_json::{Value, json};
 
 pub use listing::{Listing, Of, Page};
-pub use refusal::{Kind, Refusal};
+pub use refusal::{Kind, Refusal, of_cluster};
 pub use verified::{Verified, pause};
 pub use whereabouts::{At, parse_hash, whereabouts};
 

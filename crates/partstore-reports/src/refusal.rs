@@ -59,3 +59,30 @@ impl Kind {
         }
     }
 }
+
+/// What is said of a cluster that does not open, to somebody at a command line. `None` if the store's own words do.
+#[must_use]
+pub fn of_cluster(error: &Error) -> Option<String> {
+    const CHECK: &str = "check --catalog, --schema and --blobs";
+    match error {
+        Error::NoSuchStore { path } => Some(format!(
+            "no server of this version has made a store at {}; {CHECK}, or start a server first that may make what is missing",
+            path.display()
+        )),
+        Error::NotAStore { path, reason } => {
+            // The name of a schema is quoted.
+            let is_bucket = !path.to_string_lossy().starts_with('"');
+            let adopt = "; `partstore-server --adopt-bucket` would take it all the same";
+            Some(format!(
+                "{}: {reason}; {CHECK}{}",
+                path.display(),
+                if is_bucket { adopt } else { "" }
+            ))
+        }
+        Error::Io { op, path, source } => Some(format!(
+            "cannot {op} {}: {source}; check rights and keys, and that it exists",
+            path.display()
+        )),
+        _ => None,
+    }
+}

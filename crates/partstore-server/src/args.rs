@@ -39,8 +39,8 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", requires = "catalog")]
     pub blobs: Option<String>,
 
-    /// Takes a bucket without this store's mark as its own: its contents were lost, or copied without that object. Servers
-    /// refuse such a one, because it is another or not mounted. Say it once
+    /// Makes this bucket the store's, whatever is there: its contents were lost, or copied without the store's mark. Other
+    /// servers refuse such a one, because it is another or not mounted. Say it once, and never in a file of options
     #[arg(long, requires = "catalog")]
     pub adopt_bucket: bool,
 

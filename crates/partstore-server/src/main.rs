@@ -79,7 +79,9 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "partstore-server: {error}");
+            let of_store = error.downcast_ref::<partstore::Error>();
+            let said = of_store.map_or_else(|| error.to_string(), partstore::Error::one_line);
+            let _ = writeln!(io::stderr(), "partstore-server: {said}");
             ExitCode::FAILURE
         }
     }

@@ -93,7 +93,16 @@ fn open_cluster(
     if let Some(path) = &args.catalog_ca {
         cluster = cluster.root_certificates(path);
     }
-    let store = cluster.open(options)?;
+    if args.adopt_bucket {
+        tracing::warn!(
+            blobs,
+            "this bucket becomes the store's, whatever it has; leave --adopt-bucket out next time"
+        );
+    }
+    let store = cluster.open(options).map_err(|error| {
+        let said = partstore_reports::of_cluster(&error);
+        said.unwrap_or_else(|| error.one_line())
+    })?;
     tracing::info!(blobs, schema = args.schema, "opened");
     Ok(AsyncPartStore::new_with(store, threads())?)
 }

@@ -4,6 +4,7 @@
 //! copy is needed, and a listing only by `Cluster::reconcile`.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,19 @@ impl ObjectBucket {
         let patience = self.trust.session.database.patience;
         let size = self.wait(async move { size_of(&*store, &path, patience).await })?;
         size.map_err(|error| away(&error))
+    }
+
+    /// Waits for a request that an open makes, not for longer than patience.
+    fn asked<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        path: &Path,
+        request: impl Future<Output = object_store::Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let patience = self.trust.session.database.patience;
+        let answer = self.wait(async move { timeout(patience, request).await })?;
+        let answer = answer.unwrap_or_else(|_| Err(broken_off("nothing came in time")));
+        answer.map_err(|error| refused(op, path, &error))
     }
 
     /// Waits for a future of the store.
@@ -181,7 +195,39 @@ impl Bucket for ObjectBucket {
     }
 
     fn has(&self, name: &str) -> Result<bool> {
-        Ok(self.size_of(self.path_of(name))?.is_some())
+        let (store, path) = (Arc::clone(&self.store), self.path_of(name));
+        let patience = self.trust.session.database.patience;
+        let look = {
+            let path = path.clone();
+            async move { size_of(&*store, &path, patience).await }
+        };
+        Ok(self.asked("look at", &path, look)?.is_some())
+    }
+
+    fn marks(&self) -> Result<Vec<String>> {
+        let prefix = (!self.prefix.as_ref().is_empty()).then_some(self.prefix.clone());
+        let (store, from) = (Arc::clone(&self.store), self.path_of(mark::PREFIX));
+        let (first, root) = (from.clone(), self.prefix.clone());
+        let list = async move {
+            let mut marks = Vec::new();
+            let mut objects = store.list_with_offset(prefix.as_ref(), &first);
+            while let Some(object) = objects.try_next().await? {
+                let parts = object.location.prefix_match(&root);
+                let names: Vec<_> = parts.into_iter().flatten().collect();
+                let Some(name) = names.first().map(|name| name.as_ref().to_owned()) else {
+                    continue;
+                };
+                // A bucket lists in order.
+                if !name.starts_with(mark::PREFIX) {
+                    break;
+                }
+                if names.len() == 1 && mark::is_mark(&name) {
+                    marks.push(name);
+                }
+            }
+            Ok(marks)
+        };
+        self.asked("list", &from, list)
     }
 
     fn prepare(&self) -> Result<()> {
@@ -190,14 +236,15 @@ impl Bucket for ObjectBucket {
 
     fn write_mark(&self, name: &str) -> Result<()> {
         let (store, path) = (Arc::clone(&self.store), self.path_of(name));
-        let put = self.wait(async move { store.put(&path, mark::TEXT.into()).await })?;
-        put.map(drop).map_err(|error| away(&error))
+        let target = path.clone();
+        let put = async move { store.put(&target, mark::TEXT.into()).await };
+        self.asked("write", &path, put).map(drop)
     }
 
     fn remove_mark(&self, name: &str) -> Result<()> {
         let (store, path) = (Arc::clone(&self.store), self.path_of(name));
-        let removed = self.wait(async move { store.delete(&path).await })?;
-        removed.map_err(|error| away(&error))
+        let target = path.clone();
+        self.asked("remove", &path, async move { store.delete(&target).await })
     }
 
     fn distrust(&self, location: &Location) {
@@ -584,6 +631,21 @@ impl Streaming {
             pieces.push(piece);
         }
         Ok(pieces)
+    }
+}
+
+/// The error of a request of an open. What only somebody can mend is told from a bucket that is away.
+fn refused(op: &'static str, path: &Path, error: &object_store::Error) -> Error {
+    use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+    let kind = match error {
+        NotFound { .. } => io::ErrorKind::NotFound,
+        PermissionDenied { .. } | Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
+        _ => return away(error),
+    };
+    Error::Io {
+        op,
+        path: path.to_string().into(),
+        source: io::Error::new(kind, error.to_string()),
     }
 }
 

@@ -158,6 +158,12 @@ impl Bucket for SharedDirectory {
         visit(listed)
     }
 
+    fn marks(&self) -> Result<Vec<String>> {
+        let mut names = names_in(&self.root)?;
+        names.retain(|name| mark::is_mark(name));
+        Ok(names)
+    }
+
     fn has(&self, name: &str) -> Result<bool> {
         Ok(self.size_of(name)?.is_some())
     }
@@ -168,7 +174,6 @@ impl Bucket for SharedDirectory {
         if !self.create && !root.join("ff").is_dir() {
             return Err(Error::NoSuchStore { path: root.into() });
         }
-        fs::create_dir_all(root).map_err(failed("make", root))?;
         for first in 0..=u8::MAX {
             let path = root.join(format!("{first:02x}"));
             match fs::create_dir(&path) {
@@ -182,6 +187,9 @@ impl Bucket for SharedDirectory {
     }
 
     fn write_mark(&self, name: &str) -> Result<()> {
+        if self.create {
+            fs::create_dir_all(&self.root).map_err(failed("make", &self.root))?;
+        }
         let path = self.root.join(name);
         let written = File::create_new(&path).and_then(|mut file| {
             file.write_all(mark::TEXT.as_bytes())?;
@@ -267,8 +275,12 @@ impl Source for Opened {
     }
 }
 
+/// The names in a directory. One that does not exist has none.
 fn names_in(path: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(path).map_err(failed("list", path))?;
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed("list", path))?,
+    };
     let names =
         entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     names

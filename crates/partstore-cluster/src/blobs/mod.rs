@@ -14,7 +14,7 @@ use partstore::backend::{BlobStore, Location};
 pub(crate) use bucket::ObjectBucket;
 pub use bucket::ObjectStorage;
 pub(crate) use directory::SharedDirectory;
-pub(crate) use mark::require_mark;
+pub(crate) use mark::Candidate;
 pub(crate) use trust::Trust;
 
 /// A name whose object is to be removed, and the id of an upload to the bucket that may be under way there.
@@ -77,10 +77,16 @@ pub(crate) trait Bucket: BlobStore {
     /// [`Error::NoSuchStore`](partstore::Error::NoSuchStore): it may not be made. [`Error::Io`](partstore::Error::Io).
     fn prepare(&self) -> Result<()>;
 
-    /// Writes a mark durably.
+    /// The names of all marks.
     ///
     /// # Errors
     /// As for [`has`](Self::has).
+    fn marks(&self) -> Result<Vec<String>>;
+
+    /// Writes a mark durably.
+    ///
+    /// # Errors
+    /// As for [`has`](Self::has), and [`Error::NoSuchStore`](partstore::Error::NoSuchStore) as for [`prepare`](Self::prepare).
     fn write_mark(&self, name: &str) -> Result<()>;
 
     /// Removes a mark that is nobody's.

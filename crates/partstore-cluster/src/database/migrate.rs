@@ -1,8 +1,11 @@
 //! Migrations: the schema of a store, step by step, and which servers it still takes.
 
+use std::io;
+
 use deadpool_postgres::Object;
 use partstore::{Error, Result};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::failure::one_line;
@@ -51,6 +54,7 @@ impl Database {
     /// - [`Error::NewerFormat`]: the schema needs a newer version.
     /// - [`Error::NoSuchStore`]: it has no tables, or not all, and may not make them.
     /// - [`Error::NotAStore`]: the database may lose what it has acknowledged, or a pooler between does not keep sessions.
+    /// - [`Error::Io`]: this role may not make them.
     /// - [`Error::Unavailable`].
     pub async fn migrate(&self, create: bool) -> Result<()> {
         let client = self.connection().await;
@@ -131,7 +135,16 @@ impl Database {
             transaction.commit().await
         };
         let done = steps(client, &self.schema).await;
-        done.map_err(|error: tokio_postgres::Error| away(&error))
+        done.map_err(|error: tokio_postgres::Error| {
+            if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+                return Error::Io {
+                    op: "make the tables of",
+                    path: self.schema.quoted().into(),
+                    source: io::Error::new(io::ErrorKind::PermissionDenied, one_line(&error)),
+                };
+            }
+            away(&error)
+        })
     }
 
     /// A pooler that gives each transaction another session loses what a connection has set, so a commit may not wait for its

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::{Mutex, RwLock};
 use partstore::backend::{IdSource, Location};
 use partstore::{Error, Result, UploadId};
+use tokio::time::timeout;
 
 use crate::database::{Arguments, Call, Failure, SharedDatabase};
 use crate::runtime::Runtime;
@@ -18,6 +19,16 @@ pub(crate) use token::Token;
 
 /// A lease ends so much earlier here than in the database, at least.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// So long a lease is given back by somebody who could not open the store.
+const GIVE_UP: Duration = Duration::from_secs(1);
+
+/// The one row of the store.
+pub(crate) struct StoreRow {
+    pub id: String,
+    /// The mark of its bucket, if one was written.
+    pub mark: Option<String>,
+}
 
 /// An open store. It lives from open to close, and has one lease after the other if it loses one.
 pub(crate) struct Session {
@@ -201,26 +212,49 @@ impl Session {
         Ok(!rows.is_empty())
     }
 
-    /// Names of some blobs, at most `count`.
+    /// Names of some blobs, at most `count`, by chance. Damaged ones are among them only if there are no others.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Unavailable`], [`Error::NoRandomness`].
     pub fn some_names(&self, count: i64) -> Result<Vec<Location>> {
-        let sql = "SELECT name FROM ps.blobs WHERE NOT damaged LIMIT $1";
-        let call = Call::statement(&self.database.schema, sql, Arguments::new().with(count));
-        let rows = self.read(call)?.map_err(Failure::into_error)?;
-        Ok(rows.iter().map(|row| Location(row.get(0))).collect())
+        let mut from = vec![0; 32];
+        getrandom::fill(&mut from).map_err(|cause| Error::NoRandomness {
+            cause: cause.to_string(),
+        })?;
+        let sql = "
+            (SELECT name FROM ps.blobs WHERE content >= $1 AND damaged = $3 ORDER BY content LIMIT $2)
+            UNION ALL
+            (SELECT name FROM ps.blobs WHERE content < $1 AND damaged = $3 ORDER BY content LIMIT $2)
+            LIMIT $2";
+        for damaged in [false, true] {
+            let arguments = Arguments::new()
+                .with(from.clone())
+                .with(count)
+                .with(damaged);
+            let call = Call::statement(&self.database.schema, sql, arguments);
+            let rows = self.read(call)?.map_err(Failure::into_error)?;
+            if !rows.is_empty() {
+                return Ok(rows.iter().map(|row| Location(row.get(0))).collect());
+            }
+        }
+        Ok(Vec::new())
     }
 
-    /// The mark of the bucket, if one was written.
+    /// What the database says of the store itself.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub fn mark(&self) -> Result<Option<String>> {
-        let sql = "SELECT mark FROM ps.store";
+    pub fn store(&self) -> Result<StoreRow> {
+        let sql = "SELECT id, mark FROM ps.store";
         let call = Call::statement(&self.database.schema, sql, Arguments::new());
         let rows = self.read(call)?.map_err(Failure::into_error)?;
-        Ok(rows.first().and_then(|row| row.get(0)))
+        let row = rows.first().ok_or_else(|| Error::Unavailable {
+            cause: "the table `store` has no row".to_owned(),
+        })?;
+        Ok(StoreRow {
+            id: row.get(0),
+            mark: row.get(1),
+        })
     }
 
     /// Sets the mark of the bucket, unless it is no longer `known`. Made twice, it happens once.
@@ -270,6 +304,14 @@ impl Session {
                 }
             }
         });
+    }
+
+    /// Gives the lease back if that takes no time. Otherwise it ends by itself.
+    pub fn give_up(&self) {
+        let lease = Arc::clone(&self.lease.read());
+        let database = Arc::clone(&self.database);
+        let ended = async move { timeout(GIVE_UP, lease.end(&database)).await };
+        let _ = self.runtime.wait(ended);
     }
 
     /// Gives the lease back. What readers of it still hold may be removed from then on.

@@ -99,6 +99,29 @@ fn read(store: &PartStore, object: &Upload, from: u64) -> Result<Vec<u8>> {
 }
 
 #[test]
+fn an_open_whose_mark_is_not_written_in_time_fails_and_the_next_one_leaves_one_mark() {
+    case(|| {
+        let memory = Arc::new(InMemory::new());
+        let engine =
+            ClusterEngine::new(Bytes::Bucket(Arc::clone(&memory) as _, "parts".to_owned()));
+        let faulty = FaultyStore::on(&memory);
+        let cluster = Cluster::with_storage(&database(), Arc::clone(&faulty) as _, "parts");
+        let cluster = cluster
+            .patience(Duration::from_secs(1))
+            .schema(&engine.schema);
+        for fault in [Fault::Stalls, Fault::Before, Fault::After] {
+            faulty.fail(Op::Put, 0, fault);
+            assert_unavailable(cluster.open(free_options()));
+        }
+        assert_eq!(engine.marks(), 1, "the answer to the last one was lost");
+        cluster.open(free_options()).unwrap().close().unwrap();
+        assert_eq!(engine.marks(), 1);
+        faulty.fail_all(Op::Delete, Fault::Before, None);
+        cluster.open(free_options()).unwrap().close().unwrap();
+    });
+}
+
+#[test]
 fn a_put_that_fails_leaves_nothing_whether_or_not_it_was_stored() {
     case(|| {
         let bench = Bench::new();

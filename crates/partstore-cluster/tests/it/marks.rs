@@ -11,12 +11,14 @@ fn kinds() -> [Bytes; 2] {
     [Bytes::files(), Bytes::memory()]
 }
 
+#[track_caller]
 fn assert_foreign<T>(result: Result<T>) {
     let error = result.map(drop).unwrap_err();
     assert!(matches!(error, Error::NotAStore { .. }), "{error}");
 }
 
 /// Neither opening nor reconciling takes it.
+#[track_caller]
 fn assert_refused(cluster: &Cluster) {
     assert_foreign(cluster.open(free_options()));
     assert_foreign(cluster.reconcile());
@@ -61,9 +63,88 @@ fn a_store_without_a_mark_gets_one_where_its_blobs_are() {
             forget_mark(&engine);
             assert_refused(&other.cluster());
             engine.open(free_options()).unwrap().close().unwrap();
+            // What an open has left that failed behind the mark is gone.
+            assert_eq!(engine.marks(), 1);
             assert_refused(&other.cluster());
             let report = engine.cluster().reconcile().unwrap();
             assert_eq!((report.stored, report.doomed, report.foreign), (1, 0, 0));
+        }
+    });
+}
+
+#[test]
+fn a_store_without_a_mark_takes_no_bucket_that_lacks_some_of_its_blobs() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind);
+            let other = engine.with_bytes(&engine.bytes.beside());
+            for (of, at) in [(&engine, 1), (&other, 2)] {
+                forget_mark(&engine);
+                let cluster = of.cluster().adopt_bucket(true);
+                let store = cluster.open(free_options()).unwrap();
+                store.put_object("key", bytes(at, 1000)).unwrap();
+                store.put_object(format!("{at}"), bytes(at, 1000)).unwrap();
+                store.close().unwrap();
+            }
+            forget_mark(&engine);
+            assert_refused(&engine.cluster());
+            assert_refused(&other.cluster());
+            // Also if all of them were found damaged.
+            sql::run(&format!(
+                "UPDATE {}.blobs SET damaged = true",
+                engine.schema
+            ));
+            assert_refused(&engine.with_bytes(&engine.bytes.beside()).cluster());
+        }
+    });
+}
+
+#[test]
+fn a_bucket_with_the_bytes_of_another_store_is_refused() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind.clone());
+            let second = ClusterEngine::new(kind);
+            engine.open(free_options()).unwrap().close().unwrap();
+            // Also when it has nothing but a mark.
+            assert_refused(&second.cluster());
+            let store = engine.open(free_options()).unwrap();
+            store.put_object("key", bytes(1, 1000)).unwrap();
+            assert_refused(&second.cluster());
+            // Or no mark, as servers of before have left it.
+            let third = ClusterEngine::new(engine.bytes.beside());
+            engine.copy_bytes_to(&third.bytes);
+            assert_eq!((third.stored().len(), third.marks()), (1, 0));
+            assert_refused(&third.cluster());
+
+            let adopted = second.cluster().adopt_bucket(true);
+            let other = adopted.open(free_options()).unwrap();
+            other.put_object("key", bytes(2, 1000)).unwrap();
+            other.close().unwrap();
+            second.open(free_options()).unwrap().close().unwrap();
+            // What one of them does not know is the other's.
+            for engine in [&engine, &second] {
+                assert_foreign(engine.cluster().reconcile());
+                assert_foreign(engine.cluster().foreign_bytes(true).reconcile());
+            }
+            assert!(store.verify(Scope::Everything).unwrap().is_clean());
+        }
+    });
+}
+
+#[test]
+fn who_makes_no_store_marks_no_bucket() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind);
+            let other = engine.with_bytes(&engine.bytes.beside());
+            engine.open(free_options()).unwrap().close().unwrap();
+            forget_mark(&engine);
+            let refused = other.cluster().create(false).open(free_options());
+            let error = refused.map(drop).unwrap_err();
+            assert!(matches!(error, Error::NoSuchStore { .. }), "{error}");
+            assert_eq!(other.marks(), 0);
+            engine.open(free_options()).unwrap().close().unwrap();
         }
     });
 }
@@ -111,6 +192,8 @@ fn of_two_buckets_that_are_opened_at_once_one_becomes_the_stores() {
                     }
                 }
                 assert_ne!(is_own, clusters[1].open(free_options()).is_ok());
+                let winner = engine.bytes.clone();
+                assert_eq!(engine.with_bytes(&winner).marks(), usize::from(is_own));
             }
         }
     });

@@ -94,6 +94,51 @@ fn servers_with_a_bucket_of_another_server_take_turns() {
 }
 
 #[test]
+fn a_server_with_another_directory_does_not_start_unless_it_is_told_to() {
+    let Some((catalog, schema)) = database() else {
+        return;
+    };
+    let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let args = |of: &tempfile::TempDir| {
+        let blobs = format!("file://{}", of.path().display());
+        [
+            "--catalog",
+            &catalog,
+            "--schema",
+            &schema,
+            "--blobs",
+            &blobs,
+        ]
+        .map(str::to_owned)
+    };
+    let run = |of, more: &[&str]| {
+        let args = args(of);
+        let args = args.iter().map(String::as_str).chain(more.iter().copied());
+        Server::start_in(&args.collect::<Vec<_>>(), &[]).stop();
+    };
+    let refused = |of| {
+        let mut command = Command::new(process::BINARY);
+        let ran = command
+            .args(args(of))
+            .args(["--cos", "127.0.0.1:0"])
+            .output()
+            .unwrap();
+        assert!(!ran.status.success());
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    run(&one, &[]);
+    let said = refused(&other);
+    assert!(
+        said.contains("it is another") && said.contains("--adopt-bucket"),
+        "{said}"
+    );
+    assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0);
+    run(&other, &["--adopt-bucket"]);
+    refused(&one);
+    run(&other, &[]);
+}
+
+#[test]
 fn a_database_without_blobs_is_refused() {
     let refused = Command::new(process::BINARY)
         .args(["--catalog", "postgres://host/name"])

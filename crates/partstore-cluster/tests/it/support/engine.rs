@@ -51,7 +51,8 @@ impl Drop for Made {
             let emptied = emptied.map(|table| format!("DELETE FROM {schema}.{table}"));
             let first = [
                 format!("INSERT INTO {schema}.namespaces (name) VALUES ('')"),
-                format!("UPDATE {schema}.store SET mark = NULL"),
+                // The copy of a store has its id.
+                format!("UPDATE {schema}.store SET mark = NULL, id = DEFAULT"),
             ];
             sql::run_all(emptied.chain(first));
             EMPTY.lock().unwrap().push(schema);
@@ -95,6 +96,57 @@ impl ClusterEngine {
                 .map(|(_, bytes)| bytes)
                 .collect(),
         }
+    }
+}
+
+impl ClusterEngine {
+    /// How many marks of buckets lie beside the blobs.
+    pub fn marks(&self) -> usize {
+        match &self.bytes {
+            Bytes::Files(dir) => {
+                let names = partstore_contract::files(dir.path());
+                let names = names.iter().map(|name| Path::from(name.as_str()));
+                names.filter(is_mark).count()
+            }
+            Bytes::Bucket(bucket, prefix) => {
+                let objects = objects(bucket, prefix);
+                objects.iter().filter(|(path, _)| is_mark(path)).count()
+            }
+        }
+    }
+
+    /// Copies the blobs, and no mark.
+    pub fn copy_bytes_to(&self, to: &Bytes) {
+        copy_bytes(&self.bytes, to);
+        if let Bytes::Files(to) = to {
+            for name in partstore_contract::files(to.path()) {
+                if is_mark(&Path::from(name.as_str())) {
+                    std::fs::remove_file(to.path().join(name)).unwrap();
+                }
+            }
+        }
+        if let Bytes::Bucket(bucket, to) = to {
+            for (path, _) in objects(bucket, to) {
+                if is_mark(&path) {
+                    block_on(bucket.delete(&path)).unwrap();
+                }
+            }
+        }
+    }
+}
+
+fn copy_bytes(from: &Bytes, to: &Bytes) {
+    match (from, to) {
+        (Bytes::Files(from), Bytes::Files(to)) => {
+            partstore_contract::copy_tree(from.path(), to.path());
+        }
+        (Bytes::Bucket(bucket, from), Bytes::Bucket(_, to)) => {
+            for (path, bytes) in objects(bucket, from) {
+                let name = path.as_ref().strip_prefix(from.as_str()).unwrap();
+                put(bucket, &format!("{to}{name}").into(), bytes);
+            }
+        }
+        _ => unreachable!(),
     }
 }
 
@@ -194,7 +246,9 @@ impl ClusterEngine {
         let (from, to) = (&self.schema, &copy.schema);
         let begin = [
             "BEGIN ISOLATION LEVEL REPEATABLE READ".to_owned(),
-            format!("UPDATE {to}.store SET (epoch, mark) = (SELECT epoch, mark FROM {from}.store)"),
+            format!(
+                "UPDATE {to}.store SET (epoch, id, mark) = (SELECT epoch, id, mark FROM {from}.store)"
+            ),
             format!("DELETE FROM {to}.namespaces"),
         ];
         let copied = TABLES.iter().map(|table| {
@@ -209,18 +263,7 @@ impl ClusterEngine {
             "COMMIT".to_owned(),
         ];
         sql::run_all(begin.into_iter().chain(copied).chain(end));
-        match (&self.bytes, &copy.bytes) {
-            (Bytes::Files(from), Bytes::Files(to)) => {
-                partstore_contract::copy_tree(from.path(), to.path());
-            }
-            (Bytes::Bucket(bucket, from), Bytes::Bucket(_, to)) => {
-                for (path, bytes) in objects(bucket, from) {
-                    let name = path.as_ref().strip_prefix(from.as_str()).unwrap();
-                    put(bucket, &format!("{to}{name}").into(), bytes);
-                }
-            }
-            _ => unreachable!(),
-        }
+        copy_bytes(&self.bytes, &copy.bytes);
         copy
     }
 }
