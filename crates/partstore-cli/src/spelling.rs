@@ -1,8 +1,8 @@
 //! Keys as paths: any key gets a path below the directory, and [`decode`] gives the key back.
 //!
 //! A `/` separates directories. In what stands between, `%` and control characters are written as `%` and two hex digits
-//! of each byte. So are the dots of `.` and `..`, and that before the name of a file that is half-made. An empty name is a `%` alone. Where a file has the name of a directory
-//! that is needed, the `/` is written as `%2F`.
+//! of each byte. So are the dots of `.` and `..`, and the first one of a name that a half-made file could have. An empty name
+//! is a `%` alone. Where a file has the name of a directory that is needed, the `/` is written as `%2F`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -218,7 +218,7 @@ impl Bucket for ObjectBucket {
                     continue;
                 };
                 // A bucket lists in order.
-                if !name.starts_with(mark::PREFIX) {
+                if name.as_str() >= mark::BEHIND {
                     break;
                 }
                 if names.len() == 1 && mark::is_mark(&name) {

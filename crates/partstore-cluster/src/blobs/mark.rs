@@ -4,8 +4,9 @@
 //! The name has the id of the store in it, and a number of its own: `partstore-ID-NUMBER`. So a server sees whose marks lie in
 //! a bucket, and of two servers that write one at once, only one has the mark that the database knows.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
+use partstore::backend::Location;
 use partstore::{Error, Result};
 
 use super::{Bucket, text_of};
@@ -13,6 +14,8 @@ use crate::session::{Session, StoreRow};
 
 /// What the name of a mark begins with. No blob's does.
 pub(super) const PREFIX: &str = "partstore-";
+/// All names of marks sort before this.
+pub(super) const BEHIND: &str = "partstore-g";
 /// How many hex digits the id of a store has, and the number behind it.
 const DIGITS: (usize, usize) = (32, 16);
 
@@ -57,18 +60,14 @@ impl Candidate<'_> {
     pub fn require_mark(&self, session: &Session) -> Result<()> {
         let store = session.store()?;
         let Some(mark) = &store.mark else {
-            if !self.adopt && self.require_unmarked(session, &store)? {
-                return Ok(());
-            }
-            return self.write(session, &store);
+            return self.mark_first(session, &store);
         };
         match self.bucket.has(mark) {
             Ok(true) => return self.bucket.prepare(),
+            Ok(false) => {}
             // Some stores say so of what does not exist.
             Err(_) if self.adopt => {}
-            found => {
-                found?;
-            }
+            Err(error) => return Err(error),
         }
         if self.adopt {
             return self.write(session, &store);
@@ -96,27 +95,44 @@ impl Candidate<'_> {
         })
     }
 
-    /// Passes if the bucket can be that of a store without a mark. Answers whether the store is opened without one: by
-    /// somebody who may not write there, and makes no store.
-    fn require_unmarked(&self, session: &Session, store: &StoreRow) -> Result<bool> {
-        let names = session.some_names(SAMPLE)?;
-        if names.is_empty() {
-            if !self.create {
-                return Err(Error::NoSuchStore {
-                    path: self.address.into(),
-                });
+    /// Writes the mark of a store that has none, if the bucket can be its own.
+    fn mark_first(&self, session: &Session, store: &StoreRow) -> Result<()> {
+        if !self.adopt {
+            let names = session.some_names(SAMPLE)?;
+            if names.is_empty() {
+                self.require_free(store)?;
+            } else {
+                self.require_all(&names)?;
             }
-            self.refuse_others(store)?;
-            if self.has_blobs()? {
-                return Err(self.refused(
-                    "it has bytes, and the database knows none; they may be another database's"
-                        .to_owned(),
-                ));
-            }
-            return Ok(false);
         }
+        match self.write(session, store) {
+            // Who makes no store may only want to read. A server writes the mark later.
+            Err(Error::Io { source, .. }) if !self.create && is_of_rights(&source) => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Passes if a new store may be made there.
+    fn require_free(&self, store: &StoreRow) -> Result<()> {
+        if !self.create {
+            return Err(Error::NoSuchStore {
+                path: self.address.into(),
+            });
+        }
+        self.refuse_others(store)?;
+        if self.has_blobs()? {
+            return Err(self.refused(
+                "it has bytes, and the database knows none; they may be another database's"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Passes if all of these are there.
+    fn require_all(&self, names: &[Location]) -> Result<()> {
         let mut there = 0;
-        for name in &names {
+        for name in names {
             there += usize::from(self.bucket.has(&text_of(name))?);
         }
         if there < names.len() {
@@ -125,20 +141,7 @@ impl Candidate<'_> {
                 names.len()
             )));
         }
-        if self.create {
-            return Ok(false);
-        }
-        match self.write(session, store) {
-            Err(Error::Io { source, .. })
-                if matches!(
-                    source.kind(),
-                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                Ok(true)
-            }
-            written => written.map(|()| true),
-        }
+        Ok(())
     }
 
     fn has_blobs(&self) -> Result<bool> {
@@ -194,6 +197,13 @@ impl Candidate<'_> {
     }
 }
 
+fn is_of_rights(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
 fn fresh(store: &str) -> Result<String> {
     let mut random = [0; DIGITS.1 / 2];
     getrandom::fill(&mut random).map_err(|cause| Error::NoRandomness {
@@ -222,5 +232,7 @@ mod tests {
         ] {
             assert!(!is_mark(name), "{name}");
         }
+        let last = fresh(&"f".repeat(DIGITS.0)).unwrap();
+        assert!(PREFIX < last.as_str() && last.as_str() < BEHIND);
     }
 }
