@@ -269,6 +269,16 @@ def test_a_range_that_means_nothing_is_passed_over(s3, bucket):
         assert (got.status, got.read()) == (status, body(1000)[start:])
 
 
+def test_an_object_that_is_xml_stays_as_it_is(s3, bucket):
+    text = b"<a>\r\n\x01</a>"
+    put = dict(Bucket=bucket, Key="key", Body=text, ContentType="application/xml")
+    s3.put_object(**put)
+    got = s3.get_object(Bucket=bucket, Key="key")
+    assert (got["ContentType"], got["Body"].read()) == ("application/xml", text)
+    part = s3.get_object(Bucket=bucket, Key="key", Range="bytes=3-5")
+    assert part["Body"].read() == text[3:6]
+
+
 def test_headers_that_an_answer_has_instead(s3, bucket):
     s3.put_object(Bucket=bucket, Key="key", Body=b"bytes", ContentType="a/b")
     instead = dict(
