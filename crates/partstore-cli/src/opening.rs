@@ -202,7 +202,9 @@ fn addressed(named: &Named<'_>) -> Done<Cluster> {
 pub fn of_cluster(error: Error) -> Failure {
     match (partstore_reports::of_cluster(&error), &error) {
         (Some(line), Error::Io { source, .. }) => match source.kind() {
-            ErrorKind::PermissionDenied => Failure::Permission(line),
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                Failure::Permission(line)
+            }
             _ => Failure::Incomplete(line),
         },
         (Some(line), _) => Failure::Refused(line),

@@ -130,12 +130,13 @@ impl Cluster {
         self
     }
 
-    /// Whether a bucket becomes the store's, whatever is there. By default it is refused unless it has the store's mark.
+    /// Whether a bucket becomes the store's alone, whatever is there. By default it is refused unless it has the store's mark.
     ///
     /// The first server that opens a store writes a small object beside the bytes, the mark, and the database knows its
     /// name. Each open looks for it. So no server writes into another bucket, or into a directory that is not mounted. A
     /// new store takes no bucket with the bytes of another. Adopt a bucket whose contents were lost, or were copied
-    /// without the mark, or the bucket of before when an older database was restored.
+    /// without the mark, or the bucket of before when an older database was restored. The store gets another id, and the
+    /// marks of others are removed. While anybody else has the store open, it is [`Error::Unavailable`].
     #[must_use]
     pub fn adopt_bucket(mut self, adopt: bool) -> Self {
         self.adopt_bucket = adopt;
@@ -179,7 +180,7 @@ impl Cluster {
     /// has bytes, none of which this database knows, unless [`foreign_bytes`](Self::foreign_bytes) says that they are its own.
     ///
     /// # Cost
-    /// A listing of the bucket until a name is known, then one of all of it. A statement for each 1,000 names.
+    /// Two listings of the bucket. A statement for each 1,000 names.
     ///
     /// # Errors
     /// - As for [`open`](Self::open). What was doomed before the error, stays so.
@@ -187,34 +188,38 @@ impl Cluster {
     pub fn reconcile(&self) -> Result<ReconcileReport> {
         let session = self.begin(Witness::default())?;
         let blobs = self.bucket(&session)?;
-        self.candidate(&*blobs).require_alone(&session)?;
+        let reconciled = self.reconcile_in(&session, &*blobs);
+        session.give_up();
+        reconciled
+    }
+
+    fn reconcile_in(&self, session: &Session, blobs: &dyn Bucket) -> Result<ReconcileReport> {
         let mut report = ReconcileReport::default();
-        if !self.foreign_bytes {
-            self.require_own(&session, &*blobs)?;
-        }
+        self.require_own(session, blobs)?;
         blobs.list(&mut |listed| {
             report.stored += listed.names.len() as u64;
             report.foreign += listed.foreign;
             report.doomed += session.reconcile(&listed.names)?;
             Ok(())
         })?;
-        session.end()?;
         Ok(report)
     }
 
-    /// Refuses a bucket that has names, none of which a blob has.
+    /// Refuses a bucket that has the mark of another store, or names, none of which a blob has. Nothing of it is doomed
+    /// before all of it was looked at.
     fn require_own(&self, session: &Session, blobs: &dyn Bucket) -> Result<()> {
-        let (mut stored, mut known) = (0, false);
-        let listed = blobs.list(&mut |listed| {
+        let (mut stored, mut known, mut marks) = (0, self.foreign_bytes, Vec::new());
+        blobs.list(&mut |listed| {
             stored += listed.names.len();
-            known = session.knows_any(&listed.names)?;
-            // Nothing more needs to be listed.
-            if known { Err(Error::Closed) } else { Ok(()) }
-        });
-        if known || (stored == 0 && listed.is_ok()) {
+            marks.extend(listed.marks);
+            known = known || session.knows_any(&listed.names)?;
+            Ok(())
+        })?;
+        self.candidate(blobs)
+            .refuse_others(&session.store()?, &marks)?;
+        if known || stored == 0 {
             return Ok(());
         }
-        listed?;
         Err(Error::NotAStore {
             path: self.address().into(),
             reason:

@@ -72,7 +72,7 @@ pub fn of_cluster(error: &Error) -> Option<String> {
         Error::NotAStore { path, reason } => {
             // The name of a schema is quoted.
             let is_bucket = !path.to_string_lossy().starts_with('"');
-            let adopt = "; `partstore-server --adopt-bucket` would take it all the same";
+            let adopt = "; `partstore-server --adopt-bucket` makes it this store's, and takes it from any other";
             Some(format!(
                 "{}: {reason}; {CHECK}{}",
                 path.display(),

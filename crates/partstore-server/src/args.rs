@@ -39,8 +39,9 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", requires = "catalog")]
     pub blobs: Option<String>,
 
-    /// Makes this bucket the store's, whatever is there: its contents were lost, or copied without the store's mark. Other
-    /// servers refuse such a one, because it is another or not mounted. Say it once, and never in a file of options
+    /// Makes this bucket the store's alone, whatever is there: its contents were lost, or copied without the store's mark.
+    /// Without this such a one is refused, because it is another or not mounted. Stop all other servers first, and say it
+    /// once, never in a file of options
     #[arg(long, requires = "catalog")]
     pub adopt_bucket: bool,
 

@@ -1,7 +1,7 @@
 //! [`ObjectBucket`]: an object for each blob, in any store that `object_store` knows.
 //!
 //! Asked of the store are put, multipart upload, get of a range, head and delete. No condition, renaming or
-//! copy is needed, and a listing only by `Cluster::reconcile`.
+//! copy is needed, and a listing only by `Cluster::reconcile` and by the first open of a store.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;

@@ -174,6 +174,7 @@ impl Bucket for SharedDirectory {
         if !self.create && !root.join("ff").is_dir() {
             return Err(Error::NoSuchStore { path: root.into() });
         }
+        fs::create_dir_all(root).map_err(failed("make", root))?;
         for first in 0..=u8::MAX {
             let path = root.join(format!("{first:02x}"));
             match fs::create_dir(&path) {
@@ -187,9 +188,6 @@ impl Bucket for SharedDirectory {
     }
 
     fn write_mark(&self, name: &str) -> Result<()> {
-        if self.create {
-            fs::create_dir_all(&self.root).map_err(failed("make", &self.root))?;
-        }
         let path = self.root.join(name);
         let written = File::create_new(&path).and_then(|mut file| {
             file.write_all(mark::TEXT.as_bytes())?;

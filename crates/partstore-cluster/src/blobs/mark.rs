@@ -46,7 +46,7 @@ pub(crate) struct Candidate<'a> {
     pub address: &'a str,
     /// Whether a store may be made there.
     pub create: bool,
-    /// Whether it becomes the store's, whatever is there.
+    /// Whether it becomes the store's alone, whatever is there.
     pub adopt: bool,
 }
 
@@ -59,68 +59,81 @@ impl Candidate<'_> {
     /// - [`Error::NoRandomness`], [`Error::Unavailable`], [`Error::Io`].
     pub fn require_mark(&self, session: &Session) -> Result<()> {
         let store = session.store()?;
+        if self.adopt {
+            return self.adopt(session, &store);
+        }
         let Some(mark) = &store.mark else {
             return self.mark_first(session, &store);
         };
-        match self.bucket.has(mark) {
-            Ok(true) => return self.bucket.prepare(),
-            Ok(false) => {}
-            // Some stores say so of what does not exist.
-            Err(_) if self.adopt => {}
-            Err(error) => return Err(error),
-        }
-        if self.adopt {
-            return self.write(session, &store);
+        if self.bucket.has(mark)? {
+            return self.bucket.prepare();
         }
         Err(self.refused(format!(
             "it does not have {mark}, which the store's bucket has: it is another, it is not mounted, or it was emptied"
         )))
     }
 
-    /// Passes if only this store has a mark there.
-    ///
-    /// # Errors
-    /// [`Error::NotAStore`], [`Error::Unavailable`], [`Error::Io`].
-    pub fn require_alone(&self, session: &Session) -> Result<()> {
-        self.refuse_others(&session.store()?)
+    /// Makes it the bucket of this store alone. The store has another id from then on: if its rows are a copy of another's, it
+    /// does not pass for that one any more.
+    fn adopt(&self, session: &Session, store: &StoreRow) -> Result<()> {
+        if session.has_company()? {
+            return Err(Error::Unavailable {
+                cause:
+                    "the bucket cannot be adopted while the store has other servers or commands; \
+                        end them, and wait until their leases are over"
+                        .to_owned(),
+            });
+        }
+        let mut id = [0; DIGITS.0 / 2];
+        fill(&mut id)?;
+        let mark = self.write(session, store, &hex::encode(id), Other::MayBe)?;
+        // Servers of another store are to find no mark of theirs.
+        for other in self.bucket.marks()? {
+            if other != mark {
+                self.bucket.remove_mark(&other)?;
+            }
+        }
+        Ok(())
     }
 
-    fn refuse_others(&self, store: &StoreRow) -> Result<()> {
-        let marks = self.bucket.marks()?;
+    /// Refuses a bucket with the mark of another store.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`].
+    pub fn refuse_others(&self, store: &StoreRow, marks: &[String]) -> Result<()> {
         let other = marks.iter().find(|mark| store_of(mark) != Some(&store.id));
         other.map_or(Ok(()), |mark| {
-            Err(self.refused(format!(
-                "it has the bytes of another store, whose mark is {mark}"
-            )))
+            Err(self.refused(format!("it is another store's, whose mark is {mark}")))
         })
     }
 
     /// Writes the mark of a store that has none, if the bucket can be its own.
     fn mark_first(&self, session: &Session, store: &StoreRow) -> Result<()> {
-        if !self.adopt {
-            let names = session.some_names(SAMPLE)?;
-            if names.is_empty() {
-                self.require_free(store)?;
-            } else {
-                self.require_all(&names)?;
-            }
+        let names = session.some_names(SAMPLE)?;
+        if names.is_empty() {
+            self.require_free(session, store)?;
+            return self
+                .write(session, store, &store.id, Other::Refused)
+                .map(drop);
         }
-        match self.write(session, store) {
-            // Who makes no store may only want to read. A server writes the mark later.
+        self.require_all(session, &names)?;
+        match self.write(session, store, &store.id, Other::MayBe) {
+            // Who makes no store may only want to read, and a full disk is to be made emptier. A later open writes the mark.
             Err(Error::Io { source, .. }) if !self.create && is_of_rights(&source) => Ok(()),
-            written => written,
+            Err(Error::StorageFull { .. }) => Ok(()),
+            written => written.map(drop),
         }
     }
 
     /// Passes if a new store may be made there.
-    fn require_free(&self, store: &StoreRow) -> Result<()> {
+    fn require_free(&self, session: &Session, store: &StoreRow) -> Result<()> {
         if !self.create {
             return Err(Error::NoSuchStore {
                 path: self.address.into(),
             });
         }
-        self.refuse_others(store)?;
-        if self.has_blobs()? {
+        self.refuse_others(store, &self.bucket.marks()?)?;
+        if self.has_foreign_blobs(session)? {
             return Err(self.refused(
                 "it has bytes, and the database knows none; they may be another database's"
                     .to_owned(),
@@ -129,64 +142,71 @@ impl Candidate<'_> {
         Ok(())
     }
 
-    /// Passes if all of these are there.
-    fn require_all(&self, names: &[Location]) -> Result<()> {
-        let mut there = 0;
+    /// Passes if all of these are there, or are gone because they were removed.
+    fn require_all(&self, session: &Session, names: &[Location]) -> Result<()> {
+        let mut missing = Vec::new();
         for name in names {
-            there += usize::from(self.bucket.has(&text_of(name))?);
-        }
-        if there < names.len() {
-            return Err(self.refused(format!(
-                "it has {there} of {} objects that the database knows: it is another, it is not mounted, or it has lost some",
-                names.len()
-            )));
-        }
-        Ok(())
-    }
-
-    fn has_blobs(&self) -> Result<bool> {
-        let mut has = false;
-        let listed = self.bucket.list(&mut |listed| {
-            has = !listed.names.is_empty();
-            // Nothing more needs to be listed.
-            if has { Err(Error::Closed) } else { Ok(()) }
-        });
-        if has {
-            return Ok(true);
-        }
-        listed.map(|()| false)
-    }
-
-    /// Writes a mark, and makes it the store's in place of the one that it had. Of several servers at once, one does.
-    fn write(&self, session: &Session, store: &StoreRow) -> Result<()> {
-        let mark = fresh(&store.id)?;
-        self.bucket.write_mark(&mark)?;
-        session.replace_mark(store.mark.as_deref(), &mark)?;
-        let found = session.store()?.mark;
-        if found.as_ref() == Some(&mark) {
-            if store.mark.is_none() {
-                self.remove_strays(store, &mark);
+            if !self.bucket.has(&text_of(name))? {
+                missing.push(name.clone());
             }
-            return self.bucket.prepare();
+        }
+        if missing.is_empty() || !session.knows_any(&missing)? {
+            return Ok(());
+        }
+        Err(self.refused(format!(
+            "it lacks {} of {} objects that the database knows: it is another, it is not mounted, or it has lost some",
+            missing.len(),
+            names.len()
+        )))
+    }
+
+    /// Whether it has blobs, none of which the database knows.
+    fn has_foreign_blobs(&self, session: &Session) -> Result<bool> {
+        let mut found = None;
+        let listed = self.bucket.list(&mut |listed| {
+            if listed.names.is_empty() {
+                return Ok(());
+            }
+            let names = &listed.names;
+            found = Some(!session.knows_any(names)? && !session.dooms_any(names)?);
+            // Nothing more needs to be listed.
+            Err(Error::Closed)
+        });
+        match found {
+            Some(foreign) => Ok(foreign),
+            None => listed.map(|()| false),
+        }
+    }
+
+    /// Writes a mark, and makes it the store's in place of the one that it had. Of several servers at once, one does. Returns
+    /// the mark that the store has then.
+    fn write(&self, session: &Session, store: &StoreRow, id: &str, other: Other) -> Result<String> {
+        // Whatever fails here must not have changed what the database knows.
+        self.bucket.prepare()?;
+        let mark = fresh(id)?;
+        let written = self.bucket.write_mark(&mark).and_then(|()| match other {
+            // Another new store may have looked at the same time.
+            Other::Refused => self.refuse_others(store, &self.bucket.marks()?),
+            Other::MayBe => Ok(()),
+        });
+        if let Err(error) = written {
+            let _ = self.bucket.remove_mark(&mark);
+            return Err(error);
+        }
+        session.replace_mark(store.mark.as_deref(), id, &mark)?;
+        let found = session.store()?.mark.unwrap_or_default();
+        if found == mark {
+            return Ok(mark);
         }
         // Another server was first. Its bucket must be this one.
-        let is_same = found.map_or(Ok(false), |found| self.bucket.has(&found));
+        let is_same = self.bucket.has(&found);
         let _ = self.bucket.remove_mark(&mark);
         if is_same? {
-            return self.bucket.prepare();
+            return Ok(found);
         }
         Err(self.refused(
             "another server has opened the store with another bucket at the same time".to_owned(),
         ))
-    }
-
-    /// Removes what first opens have left that failed. A server whose mark is among them finds the one that counts.
-    fn remove_strays(&self, store: &StoreRow, mark: &str) {
-        let marks = self.bucket.marks().unwrap_or_default();
-        let strays = marks.iter().filter(|name| *name != mark);
-        for stray in strays.filter(|name| store_of(name) == Some(&store.id)) {
-            let _ = self.bucket.remove_mark(stray);
-        }
     }
 
     fn refused(&self, reason: String) -> Error {
@@ -195,6 +215,13 @@ impl Candidate<'_> {
             reason,
         }
     }
+}
+
+/// What the mark of another store in the same bucket means.
+#[derive(Clone, Copy)]
+enum Other {
+    MayBe,
+    Refused,
 }
 
 fn is_of_rights(error: &io::Error) -> bool {
@@ -206,10 +233,14 @@ fn is_of_rights(error: &io::Error) -> bool {
 
 fn fresh(store: &str) -> Result<String> {
     let mut random = [0; DIGITS.1 / 2];
-    getrandom::fill(&mut random).map_err(|cause| Error::NoRandomness {
-        cause: cause.to_string(),
-    })?;
+    fill(&mut random)?;
     Ok(format!("{PREFIX}{store}-{}", hex::encode(random)))
+}
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(|cause| Error::NoRandomness {
+        cause: cause.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub(crate) struct Doomed {
 #[derive(Default)]
 pub(crate) struct Listed {
     pub names: Vec<Location>,
+    pub marks: Vec<String>,
     /// What is not the store's.
     pub foreign: u64,
 }
@@ -43,7 +44,7 @@ impl Listed {
     fn add(&mut self, text: &str) {
         match name_of(text) {
             Some(name) if text_of(&name) == text => self.names.push(name),
-            _ if mark::is_mark(text) => {}
+            _ if mark::is_mark(text) => self.marks.push(text.to_owned()),
             _ => self.foreign += 1,
         }
     }
@@ -77,7 +78,7 @@ pub(crate) trait Bucket: BlobStore {
     /// [`Error::NoSuchStore`](partstore::Error::NoSuchStore): it may not be made. [`Error::Io`](partstore::Error::Io).
     fn prepare(&self) -> Result<()>;
 
-    /// The names of all marks.
+    /// The names of all marks, if the bucket lists in order.
     ///
     /// # Errors
     /// As for [`has`](Self::has).

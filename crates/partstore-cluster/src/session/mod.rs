@@ -199,13 +199,42 @@ impl Session {
         }
     }
 
+    /// Whether anybody else has the store open.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn has_company(&self) -> Result<bool> {
+        let own = self.lease()?.id.to_vec();
+        let sql = "SELECT 1 FROM ps.sessions WHERE id <> $1 AND expires > now() LIMIT 1";
+        let call = Call::statement(&self.database.schema, sql, Arguments::new().with(own));
+        let rows = self.read(call)?.map_err(Failure::into_error)?;
+        Ok(!rows.is_empty())
+    }
+
     /// Whether a blob has one of these names.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub fn knows_any(&self, names: &[Location]) -> Result<bool> {
+        self.has_any(
+            "SELECT 1 FROM ps.blobs WHERE name = ANY ($1) LIMIT 1",
+            names,
+        )
+    }
+
+    /// Whether one of these names is doomed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn dooms_any(&self, names: &[Location]) -> Result<bool> {
+        self.has_any(
+            "SELECT 1 FROM ps.doomed WHERE name = ANY ($1) LIMIT 1",
+            names,
+        )
+    }
+
+    fn has_any(&self, sql: &str, names: &[Location]) -> Result<bool> {
         let names: Vec<_> = names.iter().map(|name| name.0.clone()).collect();
-        let sql = "SELECT 1 FROM ps.blobs WHERE name = ANY ($1) LIMIT 1";
         let arguments = Arguments::new().with(names);
         let call = Call::statement(&self.database.schema, sql, arguments);
         let rows = self.read(call)?.map_err(Failure::into_error)?;
@@ -257,14 +286,15 @@ impl Session {
         })
     }
 
-    /// Sets the mark of the bucket, unless it is no longer `known`. Made twice, it happens once.
+    /// Sets the store's id and the mark of its bucket, unless the mark is no longer `known`. Made twice, it happens once.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub fn replace_mark(&self, known: Option<&str>, mark: &str) -> Result<()> {
-        let sql = "UPDATE ps.store SET mark = $2 WHERE mark IS NOT DISTINCT FROM $1";
+    pub fn replace_mark(&self, known: Option<&str>, id: &str, mark: &str) -> Result<()> {
+        let sql = "UPDATE ps.store SET id = $2, mark = $3 WHERE mark IS NOT DISTINCT FROM $1";
         let arguments = Arguments::new()
             .with(known.map(str::to_owned))
+            .with(id.to_owned())
             .with(mark.to_owned());
         let call = Call::statement(&self.database.schema, sql, arguments);
         self.read(call)?.map(drop).map_err(Failure::into_error)

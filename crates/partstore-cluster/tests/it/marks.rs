@@ -63,8 +63,6 @@ fn a_store_without_a_mark_gets_one_where_its_blobs_are() {
             forget_mark(&engine);
             assert_refused(&other.cluster());
             engine.open(free_options()).unwrap().close().unwrap();
-            // What an open has left that failed behind the mark is gone.
-            assert_eq!(engine.marks(), 1);
             assert_refused(&other.cluster());
             let report = engine.cluster().reconcile().unwrap();
             assert_eq!((report.stored, report.doomed, report.foreign), (1, 0, 0));
@@ -117,17 +115,96 @@ fn a_bucket_with_the_bytes_of_another_store_is_refused() {
             assert_eq!((third.stored().len(), third.marks()), (1, 0));
             assert_refused(&third.cluster());
 
+            store.close().unwrap();
+
+            // What is adopted is the other's from then on, and never of both.
             let adopted = second.cluster().adopt_bucket(true);
-            let other = adopted.open(free_options()).unwrap();
-            other.put_object("key", bytes(2, 1000)).unwrap();
-            other.close().unwrap();
+            adopted.open(free_options()).unwrap().close().unwrap();
             second.open(free_options()).unwrap().close().unwrap();
-            // What one of them does not know is the other's.
-            for engine in [&engine, &second] {
-                assert_foreign(engine.cluster().reconcile());
-                assert_foreign(engine.cluster().foreign_bytes(true).reconcile());
-            }
+            assert_refused(&engine.cluster());
+            assert_eq!(second.marks(), 1);
+        }
+    });
+}
+
+/// Two databases of one dump say the same of all, until one of them adopts its bucket.
+#[test]
+fn the_copy_of_a_store_that_has_adopted_its_bucket_does_not_pass_for_it() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind);
+            let store = engine.open(free_options()).unwrap();
+            store.put_object("key", bytes(1, 1000)).unwrap();
+            let copy = engine.copy();
+            let adopted = copy.cluster().adopt_bucket(true);
+            adopted.open(free_options()).unwrap().close().unwrap();
+            assert_refused(&copy.with_bytes(&engine.bytes).cluster());
+            assert_refused(&engine.with_bytes(&copy.bytes).cluster());
+            assert_eq!(copy.cluster().reconcile().unwrap().doomed, 0);
+            engine.open(free_options()).unwrap().close().unwrap();
             assert!(store.verify(Scope::Everything).unwrap().is_clean());
+        }
+    });
+}
+
+#[test]
+fn no_bucket_is_adopted_while_the_store_is_open_or_where_none_may_be_made() {
+    case(|| {
+        let engine = ClusterEngine::new(Bytes::files());
+        let other = engine.with_bytes(&engine.bytes.beside());
+        let adopting = other.cluster().adopt_bucket(true);
+        let store = engine.open(free_options()).unwrap();
+        let error = adopting.open(free_options()).map(drop).unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+        store.close().unwrap();
+        let refused = adopting.clone().create(false).open(free_options());
+        let error = refused.map(drop).unwrap_err();
+        assert!(matches!(error, Error::NoSuchStore { .. }), "{error}");
+        assert_eq!(other.marks(), 0);
+        engine.open(free_options()).unwrap().close().unwrap();
+        adopting.open(free_options()).unwrap().close().unwrap();
+        assert_refused(&engine.cluster());
+    });
+}
+
+#[test]
+fn a_store_of_before_with_nothing_but_doomed_names_is_opened() {
+    case(|| {
+        for kind in kinds() {
+            let engine = ClusterEngine::new(kind);
+            let keep = std::time::Duration::from_secs(3600);
+            let store = engine.cluster().keep_removed(keep).open(free_options());
+            let store = store.unwrap();
+            let object = store.put_object("key", bytes(1, 1000)).unwrap().upload;
+            store.remove_object(&object).unwrap();
+            for _ in 0..3 {
+                store.sweep().unwrap();
+            }
+            store.close().unwrap();
+            assert_eq!(engine.stored().len(), 1);
+            forget_mark(&engine);
+            engine.open(free_options()).unwrap().close().unwrap();
+        }
+    });
+}
+
+#[test]
+fn of_two_new_stores_that_are_opened_at_once_one_takes_the_bucket_at_most() {
+    case(|| {
+        for kind in kinds() {
+            for _ in 0..5 {
+                let bytes = kind.beside();
+                let engines = [(); 2].map(|()| ClusterEngine::new(bytes.clone()));
+                let opened = race(2, |at| {
+                    let store = engines[at].cluster().open(free_options())?;
+                    store.close()
+                });
+                assert!(opened.iter().any(Result::is_err), "both");
+                assert_eq!(
+                    engines[0].marks(),
+                    opened.iter().filter(|one| one.is_ok()).count()
+                );
+            }
         }
     });
 }
