@@ -27,10 +27,10 @@ fn crash(arguments: &str) {
 
 #[test]
 fn a_sample_of_crashes_loses_nothing() {
-    crash("states --states 2000");
+    crash("states --states 1200");
 }
 
 #[test]
 fn a_sample_of_failing_calls_loses_nothing() {
-    crash("faults --every 64 --columns 7");
+    crash("faults --every 96 --columns 7");
 }
