@@ -62,13 +62,10 @@ fn encode(name: &str) -> String {
         _ => {}
     }
     let mut encoded = String::with_capacity(name.len());
-    let mut rest = name;
-    if aside::is_half_made(name.as_bytes()) {
-        encoded.push_str("%2E");
-        rest = rest.strip_prefix('.').unwrap_or(rest);
-    }
-    for c in rest.chars() {
+    let is_half_made = aside::is_half_made(name.as_bytes());
+    for (at, c) in name.char_indices() {
         match c {
+            '.' if at == 0 && is_half_made => encoded.push_str("%2E"),
             '%' | '\0'..='\x1f' | '\x7f' => {
                 encoded.push('%');
                 encoded.push_str(&hex::encode_upper([c as u8]));

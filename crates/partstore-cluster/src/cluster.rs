@@ -215,17 +215,15 @@ impl Cluster {
             known = known || session.knows_any(&listed.names)?;
             Ok(())
         })?;
-        self.candidate(blobs)
-            .refuse_others(&session.store()?, &marks)?;
+        let candidate = self.candidate(blobs);
+        candidate.refuse_others(&session.store()?, &marks)?;
         if known || stored == 0 {
             return Ok(());
         }
-        Err(Error::NotAStore {
-            path: self.address().into(),
-            reason:
-                "it has bytes, and the database knows none of them; they may be another database's"
-                    .to_owned(),
-        })
+        Err(candidate.refused(
+            "it has bytes, and the database knows none of them; they may be another database's"
+                .to_owned(),
+        ))
     }
 
     /// Opens the database, and begins a lease.

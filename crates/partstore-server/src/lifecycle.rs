@@ -8,7 +8,6 @@ use partstore_tokio::AsyncPartStore;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::cos::refusal::Refusal;
 use crate::kept;
 
 /// How often the rules are done in each of their days.
@@ -64,31 +63,42 @@ pub fn load(store: &PartStore, bucket: &str) -> Result<Option<Rules>, Error> {
 const MAX_RULES: usize = 1000;
 const MAX_ID: usize = 255;
 
+/// Why rules are not kept.
+pub enum Fault {
+    /// They are no configuration.
+    Malformed(String),
+    /// One of them says what it may not.
+    Invalid(String),
+    /// The store has failed.
+    Store(Error),
+}
+
 /// Keeps the rules of a bucket, durably.
-pub fn save(store: &PartStore, bucket: &str, rules: Vec<Rule>) -> Result<(), Refusal> {
+pub fn save(store: &PartStore, bucket: &str, rules: Vec<Rule>) -> Result<(), Fault> {
     if rules.is_empty() || rules.len() > MAX_RULES {
         let message = format!("a configuration has 1 to {MAX_RULES} rules");
-        return Err(Refusal::malformed_xml(message));
+        return Err(Fault::Malformed(message));
     }
     let mut named = rules.iter().filter_map(|rule| rule.id.as_ref());
     if named.clone().any(|id| id.len() > MAX_ID) {
         let message = format!("the ID of a rule has at most {MAX_ID} bytes");
-        return Err(Refusal::invalid_argument(message));
+        return Err(Fault::Invalid(message));
     }
     let mut ids = HashSet::new();
     if !named.all(|id| ids.insert(id)) {
-        return Err(Refusal::invalid_argument("two rules have the same ID"));
+        return Err(Fault::Invalid("two rules have the same ID".to_owned()));
     }
     if rules.iter().any(|rule| rule.days == 0) {
         let message = "DaysAfterInitiation is a positive number";
-        return Err(Refusal::invalid_argument(message));
+        return Err(Fault::Invalid(message.to_owned()));
     }
     let text = serde_json::to_string(&Rules { rules });
-    let text = text.map_err(|error| Refusal::internal(error.to_string()))?;
+    let text = text.map_err(|error| Fault::Malformed(error.to_string()))?;
     if text.len() > kept::MAX_LEN {
-        return Err(Refusal::malformed_xml("the rules are too long"));
+        return Err(Fault::Malformed("the rules are too long".to_owned()));
     }
-    Ok(kept::LIFECYCLE.save(store, bucket, text)?)
+    let saved = kept::LIFECYCLE.save(store, bucket, text);
+    saved.map_err(Fault::Store)
 }
 
 /// Does the rules of all buckets, again and again, until the server stops.

@@ -67,11 +67,15 @@ impl ObjectBucket {
     }
 
     /// The size of an object, if it exists.
-    fn size_of(&self, path: Path) -> Result<Option<u64>> {
-        let store = Arc::clone(&self.store);
+    fn size_of(&self, path: &Path) -> Result<object_store::Result<Option<u64>>> {
+        let (store, path) = (Arc::clone(&self.store), path.clone());
         let patience = self.trust.session.database.patience;
-        let size = self.wait(async move { size_of(&*store, &path, patience).await })?;
-        size.map_err(|error| away(&error))
+        self.wait(async move { size_of(&*store, &path, patience).await })
+    }
+
+    /// The prefix as a listing wants it.
+    fn listed(&self) -> Option<&Path> {
+        (!self.prefix.as_ref().is_empty()).then_some(&self.prefix)
     }
 
     /// Waits for a request that an open makes, not for longer than patience.
@@ -96,7 +100,8 @@ impl ObjectBucket {
     }
 
     fn has_size(&self, blob: &StoredBlob) -> Result<bool> {
-        let size = self.size_of(self.path(&blob.location))?;
+        let size = self.size_of(&self.path(&blob.location))?;
+        let size = size.map_err(|error| away(&error))?;
         Ok(size == Some(blob.crcs.size))
     }
 }
@@ -162,8 +167,7 @@ impl Bucket for ObjectBucket {
     }
 
     fn list(&self, visit: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
-        let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
-        let mut stream = Some(self.store.list(prefix));
+        let mut stream = Some(self.store.list(self.listed()));
         while let Some(mut objects) = stream.take() {
             // The stream goes to the runtime and comes back, so it is not the caller's thread that waits in it.
             let (rest, page) = self
@@ -180,13 +184,7 @@ impl Bucket for ObjectBucket {
                 .map_err(|error: object_store::Error| away(&error))?;
             let mut listed = Listed::default();
             for path in &page {
-                let behind = path.prefix_match(&self.prefix);
-                let text = behind.map(|parts| {
-                    parts
-                        .map(|part| part.as_ref().to_owned())
-                        .collect::<Vec<_>>()
-                });
-                listed.add(&text.unwrap_or_default().join("/"));
+                listed.add(&text_behind(&self.prefix, path));
             }
             visit(listed)?;
             stream = rest;
@@ -195,33 +193,24 @@ impl Bucket for ObjectBucket {
     }
 
     fn has(&self, name: &str) -> Result<bool> {
-        let (store, path) = (Arc::clone(&self.store), self.path_of(name));
-        let patience = self.trust.session.database.patience;
-        let look = {
-            let path = path.clone();
-            async move { size_of(&*store, &path, patience).await }
-        };
-        Ok(self.asked("look at", &path, look)?.is_some())
+        let path = self.path_of(name);
+        let size = self.size_of(&path)?;
+        let size = size.map_err(|error| refused("look at", &path, &error))?;
+        Ok(size.is_some())
     }
 
     fn marks(&self) -> Result<Vec<String>> {
-        let prefix = (!self.prefix.as_ref().is_empty()).then_some(self.prefix.clone());
-        let (store, from) = (Arc::clone(&self.store), self.path_of(mark::PREFIX));
-        let (first, root) = (from.clone(), self.prefix.clone());
+        let (from, prefix) = (self.path_of(mark::PREFIX), self.prefix.clone());
+        let mut objects = self.store.list_with_offset(self.listed(), &from);
         let list = async move {
             let mut marks = Vec::new();
-            let mut objects = store.list_with_offset(prefix.as_ref(), &first);
             while let Some(object) = objects.try_next().await? {
-                let parts = object.location.prefix_match(&root);
-                let names: Vec<_> = parts.into_iter().flatten().collect();
-                let Some(name) = names.first().map(|name| name.as_ref().to_owned()) else {
-                    continue;
-                };
+                let name = text_behind(&prefix, &object.location);
                 // A bucket lists in order.
                 if name.as_str() >= mark::BEHIND {
                     break;
                 }
-                if names.len() == 1 && mark::is_mark(&name) {
+                if mark::is_mark(&name) {
                     marks.push(name);
                 }
             }
@@ -250,6 +239,13 @@ impl Bucket for ObjectBucket {
     fn distrust(&self, location: &Location) {
         let _ = self.trust.distrust(location);
     }
+}
+
+/// What of a path stands behind the prefix. Nothing, if it is not below that.
+fn text_behind(prefix: &Path, path: &Path) -> String {
+    let parts = path.prefix_match(prefix).into_iter().flatten();
+    let parts: Vec<_> = parts.map(|part| part.as_ref().to_owned()).collect();
+    parts.join("/")
 }
 
 /// Removes objects, and what is under way to their names. What cannot be removed keeps nothing else from it.

@@ -10,7 +10,7 @@ use partstore::backend::Location;
 use partstore::{Error, Result};
 
 use super::{Bucket, text_of};
-use crate::session::{Session, StoreRow};
+use crate::session::{Session, StoreRow, random};
 
 /// What the name of a mark begins with. No blob's does.
 pub(super) const PREFIX: &str = "partstore-";
@@ -84,9 +84,8 @@ impl Candidate<'_> {
                         .to_owned(),
             });
         }
-        let mut id = [0; DIGITS.0 / 2];
-        fill(&mut id)?;
-        let mark = self.write(session, store, &hex::encode(id), Other::MayBe)?;
+        let id = hex::encode(random::<{ DIGITS.0 / 2 }>()?);
+        let mark = self.write(session, store, &id, Other::MayBe)?;
         // Servers of another store are to find no mark of theirs.
         for other in self.bucket.marks()? {
             if other != mark {
@@ -209,7 +208,8 @@ impl Candidate<'_> {
         ))
     }
 
-    fn refused(&self, reason: String) -> Error {
+    /// The refusal of this bucket.
+    pub fn refused(&self, reason: String) -> Error {
         Error::NotAStore {
             path: self.address.into(),
             reason,
@@ -232,15 +232,8 @@ fn is_of_rights(error: &io::Error) -> bool {
 }
 
 fn fresh(store: &str) -> Result<String> {
-    let mut random = [0; DIGITS.1 / 2];
-    fill(&mut random)?;
-    Ok(format!("{PREFIX}{store}-{}", hex::encode(random)))
-}
-
-fn fill(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes).map_err(|cause| Error::NoRandomness {
-        cause: cause.to_string(),
-    })
+    let number = random::<{ DIGITS.1 / 2 }>()?;
+    Ok(format!("{PREFIX}{store}-{}", hex::encode(number)))
 }
 
 #[cfg(test)]

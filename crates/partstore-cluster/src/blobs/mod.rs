@@ -87,7 +87,7 @@ pub(crate) trait Bucket: BlobStore {
     /// Writes a mark durably.
     ///
     /// # Errors
-    /// As for [`has`](Self::has), and [`Error::NoSuchStore`](partstore::Error::NoSuchStore) as for [`prepare`](Self::prepare).
+    /// As for [`has`](Self::has).
     fn write_mark(&self, name: &str) -> Result<()>;
 
     /// Removes a mark that is nobody's.

@@ -246,10 +246,7 @@ impl Session {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::NoRandomness`].
     pub fn some_names(&self, count: i64) -> Result<Vec<Location>> {
-        let mut from = vec![0; 32];
-        getrandom::fill(&mut from).map_err(|cause| Error::NoRandomness {
-            cause: cause.to_string(),
-        })?;
+        let from = random::<32>()?.to_vec();
         let sql = "
             (SELECT name FROM ps.blobs WHERE content >= $1 AND damaged = $3 ORDER BY content LIMIT $2)
             UNION ALL
@@ -367,13 +364,20 @@ fn begin_lease(
     runtime: &Runtime,
     length: Duration,
 ) -> Result<(Lease, Option<UploadId>)> {
-    let mut id = [0; 8];
-    getrandom::fill(&mut id).map_err(|cause| Error::NoRandomness {
-        cause: cause.to_string(),
-    })?;
+    let id = random()?;
     let database = Arc::clone(database);
     let begun = runtime.wait(async move { Lease::begin(&database, id, length).await })?;
     begun.map_err(Failure::into_error)
+}
+
+/// # Errors
+/// [`Error::NoRandomness`].
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|cause| Error::NoRandomness {
+        cause: cause.to_string(),
+    })?;
+    Ok(bytes)
 }
 
 /// Milliseconds since 1970 as a time.

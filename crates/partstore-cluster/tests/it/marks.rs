@@ -11,10 +11,30 @@ fn kinds() -> [Bytes; 2] {
     [Bytes::files(), Bytes::memory()]
 }
 
+/// Runs with a store of each kind, and the same database with other bytes.
+fn on_each_kind(run: fn(&ClusterEngine, &ClusterEngine)) {
+    for kind in kinds() {
+        let engine = ClusterEngine::new(kind);
+        let other = engine.with_bytes(&engine.bytes.beside());
+        run(&engine, &other);
+    }
+}
+
+#[track_caller]
+fn opens(cluster: &Cluster) {
+    cluster.open(free_options()).unwrap().close().unwrap();
+}
+
 #[track_caller]
 fn assert_foreign<T>(result: Result<T>) {
     let error = result.map(drop).unwrap_err();
     assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+}
+
+#[track_caller]
+fn assert_no_store(cluster: &Cluster) {
+    let error = cluster.open(free_options()).map(drop).unwrap_err();
+    assert!(matches!(error, Error::NoSuchStore { .. }), "{error}");
 }
 
 /// Neither opening nor reconciling takes it.
@@ -31,7 +51,7 @@ fn another_bucket_is_refused_and_nothing_is_made_there() {
         for kind in kinds() {
             let engine = ClusterEngine::new(kind);
             // Also before the first blob.
-            engine.open(free_options()).unwrap().close().unwrap();
+            opens(&engine.cluster());
             let other = engine.with_bytes(&engine.bytes.beside());
             assert_refused(&other.cluster());
             if let Bytes::Files(directory) = &other.bytes {
@@ -54,37 +74,33 @@ fn forget_mark(engine: &ClusterEngine) {
 #[test]
 fn a_store_without_a_mark_gets_one_where_its_blobs_are() {
     case(|| {
-        for kind in kinds() {
-            let engine = ClusterEngine::new(kind);
-            let other = engine.with_bytes(&engine.bytes.beside());
+        on_each_kind(|engine, other| {
             let store = engine.open(free_options()).unwrap();
             store.put_object("key", bytes(1, 1000)).unwrap();
             store.close().unwrap();
-            forget_mark(&engine);
+            forget_mark(engine);
             assert_refused(&other.cluster());
-            engine.open(free_options()).unwrap().close().unwrap();
+            opens(&engine.cluster());
             assert_refused(&other.cluster());
             let report = engine.cluster().reconcile().unwrap();
             assert_eq!((report.stored, report.doomed, report.foreign), (1, 0, 0));
-        }
+        });
     });
 }
 
 #[test]
 fn a_store_without_a_mark_takes_no_bucket_that_lacks_some_of_its_blobs() {
     case(|| {
-        for kind in kinds() {
-            let engine = ClusterEngine::new(kind);
-            let other = engine.with_bytes(&engine.bytes.beside());
-            for (of, at) in [(&engine, 1), (&other, 2)] {
-                forget_mark(&engine);
+        on_each_kind(|engine, other| {
+            for (of, at) in [(engine, 1), (other, 2)] {
+                forget_mark(engine);
                 let cluster = of.cluster().adopt_bucket(true);
                 let store = cluster.open(free_options()).unwrap();
                 store.put_object("key", bytes(at, 1000)).unwrap();
                 store.put_object(format!("{at}"), bytes(at, 1000)).unwrap();
                 store.close().unwrap();
             }
-            forget_mark(&engine);
+            forget_mark(engine);
             assert_refused(&engine.cluster());
             assert_refused(&other.cluster());
             // Also if all of them were found damaged.
@@ -93,7 +109,7 @@ fn a_store_without_a_mark_takes_no_bucket_that_lacks_some_of_its_blobs() {
                 engine.schema
             ));
             assert_refused(&engine.with_bytes(&engine.bytes.beside()).cluster());
-        }
+        });
     });
 }
 
@@ -103,7 +119,7 @@ fn a_bucket_with_the_bytes_of_another_store_is_refused() {
         for kind in kinds() {
             let engine = ClusterEngine::new(kind.clone());
             let second = ClusterEngine::new(kind);
-            engine.open(free_options()).unwrap().close().unwrap();
+            opens(&engine.cluster());
             // Also when it has nothing but a mark.
             assert_refused(&second.cluster());
             let store = engine.open(free_options()).unwrap();
@@ -119,8 +135,8 @@ fn a_bucket_with_the_bytes_of_another_store_is_refused() {
 
             // What is adopted is the other's from then on, and never of both.
             let adopted = second.cluster().adopt_bucket(true);
-            adopted.open(free_options()).unwrap().close().unwrap();
-            second.open(free_options()).unwrap().close().unwrap();
+            opens(&adopted);
+            opens(&second.cluster());
             assert_refused(&engine.cluster());
             assert_eq!(second.marks(), 1);
         }
@@ -137,11 +153,11 @@ fn the_copy_of_a_store_that_has_adopted_its_bucket_does_not_pass_for_it() {
             store.put_object("key", bytes(1, 1000)).unwrap();
             let copy = engine.copy();
             let adopted = copy.cluster().adopt_bucket(true);
-            adopted.open(free_options()).unwrap().close().unwrap();
+            opens(&adopted);
             assert_refused(&copy.with_bytes(&engine.bytes).cluster());
             assert_refused(&engine.with_bytes(&copy.bytes).cluster());
             assert_eq!(copy.cluster().reconcile().unwrap().doomed, 0);
-            engine.open(free_options()).unwrap().close().unwrap();
+            opens(&engine.cluster());
             assert!(store.verify(Scope::Everything).unwrap().is_clean());
         }
     });
@@ -157,12 +173,10 @@ fn no_bucket_is_adopted_while_the_store_is_open_or_where_none_may_be_made() {
         let error = adopting.open(free_options()).map(drop).unwrap_err();
         assert!(matches!(error, Error::Unavailable { .. }), "{error}");
         store.close().unwrap();
-        let refused = adopting.clone().create(false).open(free_options());
-        let error = refused.map(drop).unwrap_err();
-        assert!(matches!(error, Error::NoSuchStore { .. }), "{error}");
+        assert_no_store(&adopting.clone().create(false));
         assert_eq!(other.marks(), 0);
-        engine.open(free_options()).unwrap().close().unwrap();
-        adopting.open(free_options()).unwrap().close().unwrap();
+        opens(&engine.cluster());
+        opens(&adopting);
         assert_refused(&engine.cluster());
     });
 }
@@ -183,7 +197,7 @@ fn a_store_of_before_with_nothing_but_doomed_names_is_opened() {
             store.close().unwrap();
             assert_eq!(engine.stored().len(), 1);
             forget_mark(&engine);
-            engine.open(free_options()).unwrap().close().unwrap();
+            opens(&engine.cluster());
         }
     });
 }
@@ -212,26 +226,20 @@ fn of_two_new_stores_that_are_opened_at_once_one_takes_the_bucket_at_most() {
 #[test]
 fn who_makes_no_store_marks_no_bucket() {
     case(|| {
-        for kind in kinds() {
-            let engine = ClusterEngine::new(kind);
-            let other = engine.with_bytes(&engine.bytes.beside());
-            engine.open(free_options()).unwrap().close().unwrap();
-            forget_mark(&engine);
-            let refused = other.cluster().create(false).open(free_options());
-            let error = refused.map(drop).unwrap_err();
-            assert!(matches!(error, Error::NoSuchStore { .. }), "{error}");
+        on_each_kind(|engine, other| {
+            opens(&engine.cluster());
+            forget_mark(engine);
+            assert_no_store(&other.cluster().create(false));
             assert_eq!(other.marks(), 0);
-            engine.open(free_options()).unwrap().close().unwrap();
-        }
+            opens(&engine.cluster());
+        });
     });
 }
 
 #[test]
 fn a_bucket_is_adopted_when_that_is_asked_for() {
     case(|| {
-        for kind in kinds() {
-            let engine = ClusterEngine::new(kind);
-            let other = engine.with_bytes(&engine.bytes.beside());
+        on_each_kind(|engine, other| {
             let store = engine.open(free_options()).unwrap();
             store.put_object("key", bytes(1, 1000)).unwrap();
             store.close().unwrap();
@@ -243,8 +251,8 @@ fn a_bucket_is_adopted_when_that_is_asked_for() {
             assert!(store.verify(Scope::Everything).unwrap().is_clean());
             store.close().unwrap();
             assert_refused(&engine.cluster());
-            other.open(free_options()).unwrap().close().unwrap();
-        }
+            opens(&other.cluster());
+        });
     });
 }
 
@@ -269,8 +277,7 @@ fn of_two_buckets_that_are_opened_at_once_one_becomes_the_stores() {
                     }
                 }
                 assert_ne!(is_own, clusters[1].open(free_options()).is_ok());
-                let winner = engine.bytes.clone();
-                assert_eq!(engine.with_bytes(&winner).marks(), usize::from(is_own));
+                assert_eq!(engine.marks(), usize::from(is_own));
             }
         }
     });
@@ -283,7 +290,7 @@ fn a_directory_that_was_emptied_or_is_not_mounted_is_refused() {
         let Bytes::Files(directory) = &engine.bytes else {
             panic!("there are no files");
         };
-        engine.open(free_options()).unwrap().close().unwrap();
+        opens(&engine.cluster());
         assert!(blob_files(directory.path()).is_empty());
         let aside = directory.path().with_extension("aside");
         std::fs::rename(directory.path(), &aside).unwrap();

@@ -51,6 +51,16 @@ struct Abort {
     days_after_initiation: String,
 }
 
+impl From<lifecycle::Fault> for Refusal {
+    fn from(fault: lifecycle::Fault) -> Self {
+        match fault {
+            lifecycle::Fault::Malformed(message) => Self::malformed_xml(message),
+            lifecycle::Fault::Invalid(message) => Self::invalid_argument(message),
+            lifecycle::Fault::Store(error) => error.into(),
+        }
+    }
+}
+
 impl Configuration {
     /// The rules that a client has sent.
     pub fn into_rules(self) -> Result<Vec<lifecycle::Rule>, Refusal> {

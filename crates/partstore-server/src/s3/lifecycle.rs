@@ -47,7 +47,8 @@ pub async fn put_bucket_lifecycle_configuration(
     let rules = rules.collect::<S3Result<Vec<_>>>()?;
     let store = objects.store.clone();
     blocking(&store, move |store| {
-        lifecycle::save(store, &bucket, rules).map_err(error::refused)
+        let saved = lifecycle::save(store, &bucket, rules);
+        saved.map_err(|fault| error::refused(fault.into()))
     })
     .await?;
     Ok(S3Response::new(

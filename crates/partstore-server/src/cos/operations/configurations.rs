@@ -2,12 +2,11 @@
 //! those of a bucket that has none of them. Only the rules for pages of other origins (`?cors`) and those that abort uploads
 //! (`?lifecycle`) can be set.
 
-use hyper::Response;
 use partstore::PartStore;
 
 use super::received_document;
 use crate::cors;
-use crate::cos::answer::{self, Answer, Body};
+use crate::cos::answer::{self, Answer};
 use crate::cos::body::blocking;
 use crate::cos::document;
 use crate::cos::lifecycle::Configuration;
@@ -93,22 +92,17 @@ pub async fn get_of_object(call: Call, name: &'static str) -> Answer {
 /// `DELETE /?…`: the bucket has none of these anyway, and its own rules are removed.
 pub async fn delete(call: Call, name: &'static str) -> Answer {
     call.require_bucket().await?;
-    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
-    match name {
-        "cors" => {
-            blocking(&store, move |store| cors::remove(store, &bucket)).await?;
-            Ok(answer::no_content())
-        }
-        "lifecycle" => {
-            let remove = move |store: &PartStore| kept::LIFECYCLE.remove(store, &bucket);
-            blocking(&store, remove).await?;
-            Ok(answer::no_content())
-        }
+    let kind = match name {
+        "cors" => kept::CORS,
+        "lifecycle" => kept::LIFECYCLE,
         "acl" | "location" | "logging" | "versioning" => {
-            Err(Refusal::not_supported(format!("?{name} cannot be removed")))
+            return Err(Refusal::not_supported(format!("?{name} cannot be removed")));
         }
-        _ => Ok(answer::no_content()),
-    }
+        _ => return Ok(answer::no_content()),
+    };
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
+    blocking(&store, move |store| kind.remove(store, &bucket)).await?;
+    Ok(answer::no_content())
 }
 
 async fn get_cors(call: Call) -> Answer {
@@ -129,24 +123,17 @@ async fn get_lifecycle(call: Call) -> Answer {
 
 /// `PUT /?lifecycle`
 pub async fn put_lifecycle(call: Call) -> Answer {
-    call.require_bucket().await?;
-    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
-    let received = received_document(call).await?;
-    blocking(&store, move |store| {
-        let rules = document::parse_lifecycle(&received)?;
-        lifecycle::save(store, &bucket, rules)?;
-        Ok::<Response<Body>, Refusal>(answer::ok())
+    put(call, |store, bucket, received| {
+        let rules = document::parse_lifecycle(received)?;
+        Ok(lifecycle::save(store, bucket, rules)?)
     })
     .await
 }
 
 /// `PUT /?cors`
 pub async fn put_cors(call: Call) -> Answer {
-    call.require_bucket().await?;
-    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
-    let received = received_document(call).await?;
-    blocking(&store, move |store| {
-        let configuration = document::parse_cors(&received)?;
+    put(call, |store, bucket, received| {
+        let configuration = document::parse_cors(received)?;
         let text = quick_xml::se::to_string(&configuration)
             .map_err(|error| Refusal::malformed_xml(error.to_string()))?;
         if text.len() > cors::MAX_LEN {
@@ -155,8 +142,16 @@ pub async fn put_cors(call: Call) -> Answer {
                 "the rules have more than {most} bytes"
             )));
         }
-        cors::save(store, &bucket, text)?;
-        Ok::<Response<Body>, Refusal>(answer::ok())
+        Ok(cors::save(store, bucket, text)?)
     })
     .await
+}
+
+/// Receives the document of a bucket, and has it kept.
+async fn put(call: Call, keep: fn(&PartStore, &str, &[u8]) -> Result<(), Refusal>) -> Answer {
+    call.require_bucket().await?;
+    let (store, bucket) = (call.service.store.clone(), call.target.bucket.clone());
+    let received = received_document(call).await?;
+    blocking(&store, move |store| keep(store, &bucket, &received)).await?;
+    Ok(answer::ok())
 }
